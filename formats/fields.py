@@ -1,0 +1,71 @@
+"""The field types that the formats share, as `construct` classes.
+
+Guarantees: any bytes of a text survive parse and build unchanged (invalid UTF-8 travels as lone
+surrogates, PEP 383); a text longer than its length prefix can count is an error, never a wrapped
+length; a field that is cut short is an error, never zero-filled.
+
+`construct`'s own PascalString has no `errors=`, and its Optional hides torn data; hence these three.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from construct import Adapter, Const, GreedyBytes, Int8ub, Prefixed, StringError, Subconstruct
+
+ENCODING = "utf-8"
+ERRORS = "surrogateescape"
+
+
+class LengthPrefixedText(Adapter):  # type: ignore[type-arg]
+    """A length in bytes, then that many bytes of UTF-8; a value is a `str`.
+
+    Args:
+        length: the field that holds the length, an unsigned integer of fixed width.
+    """
+
+    def __init__(self, length: Any) -> None:
+        super().__init__(Prefixed(length, GreedyBytes))  # type: ignore[arg-type]
+        self.length = length
+
+    def _decode(self, obj: bytes, context: Any, path: str) -> str:
+        return obj.decode(ENCODING, ERRORS)
+
+    def _encode(self, obj: Any, context: Any, path: str) -> bytes:
+        if not isinstance(obj, str):
+            raise StringError(f"expected str, got {type(obj).__name__}", path=path)
+        try:
+            return obj.encode(ENCODING, ERRORS)
+        except UnicodeEncodeError as error:
+            raise StringError(str(error), path=path) from error
+
+
+Text = LengthPrefixedText(Int8ub)
+"""A text of at most 255 bytes: a u8 length in bytes, then UTF-8."""
+
+
+class Version(Const):  # type: ignore[type-arg]
+    """A format's version number: a constant whose mismatch is `UnsupportedVersionError`."""
+
+
+class AbsentAtEnd(Subconstruct):  # type: ignore[type-arg]
+    """A field that older writers left out at the end: `default` where no byte of it is there.
+
+    Data that ends *inside* the field is torn and stays an error. Building always writes the field.
+    """
+
+    def __init__(self, subcon: Any, default: Any) -> None:
+        super().__init__(subcon)
+        self.default = default
+        self.flagbuildnone = True
+
+    def _parse(self, stream: io.BytesIO, context: Any, path: str) -> Any:
+        start = stream.tell()
+        if not stream.read(1):
+            return self.default
+        stream.seek(start)
+        return self.subcon._parsereport(stream, context, path)
+
+    def _build(self, obj: Any, stream: io.BytesIO, context: Any, path: str) -> Any:
+        return self.subcon._build(self.default if obj is None else obj, stream, context, path)

@@ -1,0 +1,214 @@
+"""A declaration, read: the one place that knows `construct`'s classes.
+
+Guarantees: `Schema.of` lists a Struct's fields in order, by walking its subcons, or raises
+`UnsupportedSchema` naming the field it cannot express. Every derived part (scalar codec, columns,
+Kaitai schema, specification table) starts from this list and from nothing else.
+
+The list is cut into *runs*: fixed-width fields up to and including the length prefix of the next
+text. Within a run every offset is known; between runs stands one text of variable length.
+"""
+
+from __future__ import annotations
+
+import keyword
+import math
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from construct import Const, FormatField, GreedyRange, Renamed, Struct
+
+from formats.errors import UnsupportedSchema
+from formats.fields import AbsentAtEnd, LengthPrefixedText, Version
+
+_BYTE_ORDERS = {">": "big-endian", "<": "little-endian"}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One declared field.
+
+    Attributes:
+        name, doc: as declared.
+        format: `struct` format with byte order, of the number, or of a text's length prefix.
+        is_text: a length prefix, then that many bytes of UTF-8.
+        constant: the value that must stand here, or None.
+        is_version: `constant` is the format's version.
+        absent: the value where the data ends before the field, or None where it must be there.
+    """
+
+    name: str
+    doc: str
+    format: str
+    is_text: bool = False
+    constant: int | float | None = None
+    is_version: bool = False
+    absent: Any = None
+
+    @property
+    def code(self) -> str:
+        """The `struct` format character."""
+        return self.format[-1]
+
+    @property
+    def order(self) -> str:
+        """`>` or `<`; big-endian where one byte leaves the choice open."""
+        return self.format[0]
+
+    @cached_property
+    def width(self) -> int:
+        """Bytes of the fixed-width part."""
+        return struct.calcsize(self.format)
+
+    @property
+    def is_float(self) -> bool:
+        """An IEEE 754 number, or (False) an integer or a text."""
+        return self.code in "efd"
+
+    @property
+    def is_signed(self) -> bool:
+        """A number that may be negative."""
+        return self.is_float or self.code.islower()
+
+    @property
+    def dtype(self) -> str:
+        """The fixed-width part as a NumPy dtype string, such as `>i8`."""
+        kind = "f" if self.is_float else "i" if self.is_signed else "u"
+        return f"{self.order}{kind}{self.width}"
+
+    @property
+    def range(self) -> tuple[int | float, int | float]:
+        """Least and greatest value; for a text, of its length in bytes."""
+        if self.is_float:
+            return -math.inf, math.inf
+        bits = 8 * self.width
+        return (-(1 << bits - 1), (1 << bits - 1) - 1) if self.is_signed else (0, (1 << bits) - 1)
+
+    @property
+    def type_name(self) -> str:
+        """The type as the specification names it: `u8`, `i64`, `f64`, `text`."""
+        kind = "f" if self.is_float else "i" if self.is_signed else "u"
+        number = f"{kind}{8 * self.width}"
+        if self.width > 1 and self.order == "<":
+            number += "le"
+        if not self.is_text:
+            return number
+        return "text" if number == "u8" else f"text[{number}]"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Consecutive fixed-width fields of one byte order; the last may be a text's length prefix."""
+
+    fields: tuple[Field, ...]
+
+    @property
+    def format(self) -> str:
+        """The `struct` format of the whole run."""
+        return self.fields[0].order + "".join(field.code for field in self.fields)
+
+    @cached_property
+    def width(self) -> int:
+        """Bytes of the run, without the text."""
+        return struct.calcsize(self.format)
+
+    @property
+    def text(self) -> Field | None:
+        """The text that follows the run, or None at the end of the declaration."""
+        return self.fields[-1] if self.fields[-1].is_text else None
+
+
+@dataclass(frozen=True)
+class Schema:
+    """A declaration as a list of fields."""
+
+    fields: tuple[Field, ...]
+
+    @classmethod
+    def of(cls, declaration: Any) -> Schema:
+        """Walk a Struct, or the Struct inside a GreedyRange.
+
+        Raises:
+            UnsupportedSchema: not such a declaration, or a field that cannot be expressed.
+        """
+        if isinstance(declaration, GreedyRange):
+            declaration = declaration.subcon
+        if isinstance(declaration, Renamed):
+            declaration = declaration.subcon
+        if not isinstance(declaration, Struct):
+            raise UnsupportedSchema(f"{type(declaration).__name__} is not a Struct")
+        fields = tuple(_field(subcon) for subcon in declaration.subcons)
+        if not fields:
+            raise UnsupportedSchema("a Struct without fields takes no bytes")
+        for position, field in enumerate(fields):
+            if field.name in (earlier.name for earlier in fields[:position]):
+                raise UnsupportedSchema("declared twice", field=field.name)
+            if field.absent is None and position and fields[position - 1].absent is not None:
+                raise UnsupportedSchema("follows a field that may be absent", field=field.name)
+        return cls(fields)
+
+    def __iter__(self) -> Iterator[Field]:
+        return iter(self.fields)
+
+    def __getitem__(self, name: str) -> Field:
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise KeyError(name)
+
+    @cached_property
+    def runs(self) -> tuple[Run, ...]:
+        """The fields cut behind each text, before each field that may be absent, and where the
+        byte order changes."""
+        runs: list[list[Field]] = []
+        for field in self.fields:
+            if (
+                not runs
+                or runs[-1][-1].is_text
+                or field.absent is not None
+                or field.order != runs[-1][-1].order
+            ):
+                runs.append([])
+            runs[-1].append(field)
+        return tuple(Run(tuple(run)) for run in runs)
+
+    @property
+    def texts(self) -> tuple[Field, ...]:
+        """The fields of variable length."""
+        return tuple(field for field in self.fields if field.is_text)
+
+    @property
+    def min_size(self) -> int:
+        """Bytes of the shortest whole value (absent fields left out, texts empty)."""
+        return sum(field.width for field in self.fields if field.absent is None)
+
+    @property
+    def max_size(self) -> int:
+        """Bytes of the longest whole value."""
+        longest = sum(int(field.range[1]) for field in self.texts)
+        return sum(field.width for field in self.fields) + longest
+
+
+def _field(subcon: Any) -> Field:
+    """One subcon of a Struct, unwrapped from the outside in."""
+    name, doc, constant, absent, is_version = subcon.name, subcon.docs or "", None, None, False
+    if not name or not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+        raise UnsupportedSchema("a field needs a plain name", field=str(name))
+    while isinstance(subcon, (Renamed, Const, AbsentAtEnd)):
+        if isinstance(subcon, Const):
+            constant, is_version = subcon.value, isinstance(subcon, Version)
+        elif isinstance(subcon, AbsentAtEnd):
+            absent = subcon.default
+        subcon = subcon.subcon
+    is_text = isinstance(subcon, LengthPrefixedText)
+    number = subcon.length if is_text else subcon
+    if not isinstance(number, FormatField):
+        raise UnsupportedSchema(f"{type(number).__name__} has no fixed width", field=name)
+    format = str(number.fmtstr)
+    if format[0] not in _BYTE_ORDERS or format[1] not in "bBhHiIlLqQefd":
+        raise UnsupportedSchema(f"struct format {format!r} is not portable", field=name)
+    if is_text and (constant is not None or format[1] not in "BHIL"):
+        raise UnsupportedSchema("a text needs an unsigned length of 1 to 4 bytes", field=name)
+    return Field(name, " ".join(doc.split()), format, is_text, constant, is_version, absent)
