@@ -69,3 +69,11 @@ class AbsentAtEnd(Subconstruct):  # type: ignore[type-arg]
 
     def _build(self, obj: Any, stream: io.BytesIO, context: Any, path: str) -> Any:
         return self.subcon._build(self.default if obj is None else obj, stream, context, path)
+
+
+def fit(text: str, limit: int) -> str:
+    """The longest prefix of whole characters that takes at most `limit` bytes."""
+    prefix = text[:limit]  # a character takes at least one byte
+    while len(prefix.encode(ENCODING, ERRORS)) > limit:
+        prefix = prefix[:-1]
+    return prefix

@@ -1,0 +1,1 @@
+"""The commands of `expstore`: each module a theme, each command one method of the library."""

@@ -1,0 +1,78 @@
+"""What a store refuses, beside what the formats refuse (`formats.FormatError` and its kinds).
+
+Guarantees: every error of the store is an `ExpStoreError`, and also the standard library's twin, so
+that `except LookupError` and the like work; its text names the file or the id, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class ExpStoreError(Exception):
+    """Base of all that an experiment store refuses."""
+
+
+class InvalidCommitIdError(ExpStoreError, ValueError):
+    """A commit id that is not one plain, visible path component of at most 255 bytes."""
+
+
+class StoreNotFoundError(ExpStoreError, LookupError):
+    """The root is no directory; `initialize` creates it."""
+
+
+class ExperimentNotFoundError(ExpStoreError, LookupError):
+    """No such experiment; `create_experiment` or `start_experiment` creates it."""
+
+
+class ExperimentGoneError(ExperimentNotFoundError):
+    """The experiment was deleted while a writer had it open; nothing more can be logged to it."""
+
+
+class MetadataNotFoundError(ExpStoreError, LookupError):
+    """The experiment has no meta.bin; `write_metadata` writes it."""
+
+
+class UnreadableFileError(ExpStoreError, OSError):
+    """A file that cannot be read or is no regular file: a link, a FIFO, a directory, no rights."""
+
+
+class UnknownMetricError(ExpStoreError, KeyError):
+    """A metric name that the table does not have."""
+
+    def __str__(self) -> str:
+        # KeyError shows its argument's repr, which suits a key and not a sentence.
+        return str(self.args[0]) if self.args else ""
+
+
+class TornTailError(ExpStoreError):
+    """metrics.bin ends inside a record and cannot be mended now, since others have it open."""
+
+
+class ShortWriteError(ExpStoreError, OSError):
+    """The file system took only part of a record; the part was cut off again."""
+
+
+class RetentionPolicyError(ExpStoreError, ValueError):
+    """Limits that say nothing, or cannot be: none given, or a negative one."""
+
+
+class DeletionError(ExpStoreError, OSError):
+    """Some experiments could not be deleted, or not wholly.
+
+    Attributes:
+        deleted: the commit ids that are gone.
+        failures: what went wrong, by commit id.
+    """
+
+    def __init__(self, deleted: list[str], failures: dict[str, str]) -> None:
+        reasons = "; ".join(f"{commit_id}: {reason}" for commit_id, reason in failures.items())
+        super().__init__(f"{len(failures)} not deleted ({len(deleted)} were): {reasons}")
+        self.deleted = deleted
+        self.failures = failures
+
+
+class GitHeadError(ExpStoreError):
+    """No commit id was given and git does not tell one."""
+
+
+class NameTruncatedWarning(UserWarning):
+    """A metric name was cut to the longest prefix of whole characters that the format holds."""

@@ -1,0 +1,82 @@
+"""What is called what on disk, and what a commit id may be.
+
+Guarantees: every path of a store is made here, from an id that is one plain path component, so no
+path leaves the root; ids are checked before any file call.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from expstore.errors import InvalidCommitIdError
+
+FILES = "files"
+METADATA = "meta.bin"
+METRICS = "metrics.bin"
+
+COMMIT_ID_LIMIT = 255
+"""Bytes: the longest name that Linux file systems store (NAME_MAX)."""
+
+
+def check_commit_id(commit_id: str) -> str:
+    """The id itself, where it may name an experiment.
+
+    Raises:
+        InvalidCommitIdError: not a str, empty, hidden (`.`, `..` and names that start with a dot),
+            with `/` or NUL, longer than 255 bytes, or not encodable as a file name.
+    """
+    # A plain id is decided by one pass in C; only what is left is looked at in detail.
+    if commit_id.__class__ is str and commit_id.isalnum() and commit_id.isascii():
+        fault = "is too long" if len(commit_id) > COMMIT_ID_LIMIT else ""
+    else:
+        fault = _fault(commit_id)
+    if fault:
+        shown = repr(commit_id)
+        shown = shown if len(shown) <= 80 else shown[:77] + "..."
+        raise InvalidCommitIdError(
+            f"commit id {shown} {fault}; an id is one visible file name of 1 to "
+            f"{COMMIT_ID_LIMIT} bytes"
+        )
+    return commit_id
+
+
+def _fault(commit_id: object) -> str:
+    if not isinstance(commit_id, str):
+        return f"is {type(commit_id).__name__}, not str"
+    if not commit_id:
+        return "is empty"
+    if commit_id.startswith("."):
+        return "starts with a dot"
+    if "/" in commit_id or "\0" in commit_id:
+        return "has a slash or NUL"
+    try:
+        too_long = len(os.fsencode(commit_id)) > COMMIT_ID_LIMIT
+    except UnicodeEncodeError:
+        return "is no file name"
+    return "is too long" if too_long else ""
+
+
+def is_commit_id(name: str) -> bool:
+    """Whether a directory of this name is an experiment."""
+    return not _fault(name)
+
+
+def experiment_path(root: Path, commit_id: str) -> Path:
+    """The experiment's directory."""
+    return root / check_commit_id(commit_id)
+
+
+def files_path(root: Path, commit_id: str) -> Path:
+    """The directory of free-form artifacts."""
+    return experiment_path(root, commit_id) / FILES
+
+
+def metadata_path(root: Path, commit_id: str) -> Path:
+    """The file of `formats.META`."""
+    return experiment_path(root, commit_id) / METADATA
+
+
+def metrics_path(root: Path, commit_id: str) -> Path:
+    """The file of `formats.METRICS`."""
+    return experiment_path(root, commit_id) / METRICS

@@ -1,0 +1,219 @@
+"""The values of a store: Metadata, Metric, and a MetricTable of many metrics.
+
+Guarantees: all three are immutable. A table holds NumPy columns, not objects: a Metric is made when
+one is asked for. Equality is of records, bit by bit: NaN equals the same NaN, 0.0 differs from -0.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, overload
+
+from expstore.errors import UnknownMetricError
+from formats import CLEAN, TailStatus
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from formats.columns import Columns
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CHUNK = 65536  # Metrics made at a time when iterating: enough to be fast, little to hold
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What meta.bin tells of an experiment.
+
+    Attributes:
+        commit_id: the experiment's id.
+        timestamp: creation time in seconds since 1970-01-01 UTC.
+        job_name: what was run.
+        user: who ran it.
+    """
+
+    commit_id: str
+    timestamp: int
+    job_name: str = ""
+    user: str = ""
+
+    @property
+    def created(self) -> datetime:
+        """The creation time, aware, in UTC.
+
+        Raises:
+            OverflowError: the timestamp lies outside the years 1 to 9999.
+        """
+        return _EPOCH + timedelta(seconds=self.timestamp)
+
+
+class Metric(NamedTuple):
+    """One data point: name, value, step, and timestamp in seconds since 1970-01-01 UTC."""
+
+    name: str
+    value: float
+    step: int
+    timestamp: int
+
+
+class MetricTable(Sequence[Metric]):
+    """Many metrics in file order, as columns of equal length.
+
+    Args:
+        names: distinct metric names.
+        name_codes: int32, for each metric its name's index in `names`.
+        values: float64.
+        steps: uint32.
+        timestamps: int64, seconds since 1970-01-01 UTC.
+        status: what the end of the file is like.
+    """
+
+    __slots__ = ("_codes", "_compact", "_names", "status", "steps", "timestamps", "values")
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        name_codes: NDArray[np.int32],
+        values: NDArray[np.float64],
+        steps: NDArray[np.uint32],
+        timestamps: NDArray[np.int64],
+        status: TailStatus = CLEAN,
+    ) -> None:
+        self._names = tuple(names)
+        self._codes = name_codes
+        self._compact = False  # whether `names` are exactly the names that occur
+        self.values = values
+        self.steps = steps
+        self.timestamps = timestamps
+        self.status = status
+        if not len(name_codes) == len(values) == len(steps) == len(timestamps):
+            raise ValueError("columns differ in length")
+        for column in (name_codes, values, steps, timestamps):
+            column.flags.writeable = False
+
+    @classmethod
+    def of_columns(
+        cls, columns: Columns, status: TailStatus = CLEAN, *, compact: bool = True
+    ) -> MetricTable:
+        """The table of what `formats.RECORD` declares.
+
+        Args:
+            columns: what a parser gave.
+            status: of the file's end.
+            compact: every listed name occurs, in order of first appearance.
+        """
+        name = columns["name"]
+        table = cls(
+            name.values,
+            name.codes,
+            columns["value"],
+            columns["step"],
+            columns["timestamp"],
+            status,
+        )
+        # A parser lists a text when it first meets it, so a whole file's names are exact as they are.
+        table._compact = compact
+        return table
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The distinct metric names that occur, in order of first appearance."""
+        self._make_compact()
+        return self._names
+
+    @property
+    def name_codes(self) -> NDArray[np.int32]:
+        """For each metric its name's index in `names`."""
+        self._make_compact()
+        return self._codes
+
+    def _make_compact(self) -> None:
+        """Drop names that a slice or a selection left without a record, and order the rest."""
+        if self._compact:
+            return
+        import numpy as np
+
+        first = np.full(len(self._names), len(self._codes), np.int64)
+        np.minimum.at(first, self._codes, np.arange(len(self._codes)))
+        order = np.argsort(first, kind="stable")
+        order = order[first[order] < len(self._codes)]
+        if len(order) < len(self._names) or (order[1:] < order[:-1]).any():
+            renumber = np.zeros(len(self._names), np.int32)
+            renumber[order] = np.arange(len(order), dtype=np.int32)
+            codes = renumber[self._codes]
+            codes.flags.writeable = False
+            self._codes = codes
+            self._names = tuple(self._names[code] for code in order)
+        self._compact = True
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @overload
+    def __getitem__(self, key: int) -> Metric: ...
+    @overload
+    def __getitem__(self, key: slice | str) -> MetricTable: ...
+    def __getitem__(self, key: int | slice | str) -> Metric | MetricTable:
+        if isinstance(key, str):
+            return self._named(key)
+        if isinstance(key, slice):
+            return self._select(key)
+        return Metric(
+            self._names[self._codes[key]],
+            float(self.values[key]),
+            int(self.steps[key]),
+            int(self.timestamps[key]),
+        )
+
+    def _named(self, name: str) -> MetricTable:
+        if name not in self._names:
+            known = ", ".join(self.names[:20]) or "none"
+            raise UnknownMetricError(f"no metric {name!r}; the metrics are: {known}")
+        return self._select(self._codes == self._names.index(name))
+
+    def _select(self, which: slice | NDArray[np.bool_]) -> MetricTable:
+        return MetricTable(
+            self._names,
+            self._codes[which],
+            self.values[which],
+            self.steps[which],
+            self.timestamps[which],
+            self.status,
+        )
+
+    def __iter__(self) -> Iterator[Metric]:
+        # tuple.__new__ skips the NamedTuple's own __new__, which costs more than the fields.
+        make = partial(tuple.__new__, Metric)
+        for start in range(0, len(self), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            names = map(self._names.__getitem__, self._codes[part].tolist())
+            rows = zip(
+                names,
+                self.values[part].tolist(),
+                self.steps[part].tolist(),
+                self.timestamps[part].tolist(),
+                strict=True,
+            )
+            yield from map(make, rows)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MetricTable):
+            return NotImplemented
+        return (
+            len(self) == len(other)
+            and self.names == other.names
+            and bool((self.name_codes == other.name_codes).all())
+            and bool((self.values.view("i8") == other.values.view("i8")).all())
+            and bool((self.steps == other.steps).all())
+            and bool((self.timestamps == other.timestamps).all())
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.names[:5]) + (", ..." if len(self.names) > 5 else "")
+        return f"<MetricTable: {len(self):,} metrics of {names or 'no name'}; {self.status}>"
