@@ -1,8 +1,8 @@
 """The command `expstore`: the library's twin, one command a method.
 
 Guarantees: a result goes to stdout, everything else to stderr; an error is one line on stderr and
-exit code 1 (2 for wrong usage), never a traceback; without the extra `cli`, one line says how to get
-it. The commands themselves stand in `expstore.commands`, a module a theme.
+exit code 1 (2 for wrong usage), never a traceback; without the extra `cli`, one line says how to
+get it. The commands themselves stand in `expstore.commands`, a module a theme.
 """
 
 from __future__ import annotations

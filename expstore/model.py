@@ -1,7 +1,8 @@
 """The values of a store: Metadata, Metric, and a MetricTable of many metrics.
 
-Guarantees: all three are immutable. A table holds NumPy columns, not objects: a Metric is made when
-one is asked for. Equality is of records, bit by bit: NaN equals the same NaN, 0.0 differs from -0.0.
+Guarantees: all three are immutable. A table holds NumPy columns, not objects: a Metric is made
+when one is asked for. Equality is of records, bit by bit: NaN equals the same NaN, and 0.0 differs
+from -0.0.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ class MetricTable(Sequence[Metric]):
             columns["timestamp"],
             status,
         )
-        # A parser lists a text when it first meets it, so a whole file's names are exact as they are.
+        # A parser lists a text when it first meets it, so a whole file's names are exact.
         table._compact = compact
         return table
 

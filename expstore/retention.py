@@ -85,7 +85,9 @@ def plan_prune(
         else:
             unreadable.append((commit_id, metadata))
     readable.sort(key=lambda row: row[:2])
-    oldest = cutoff(time.time() if now is None else now, older_than_days) if older_than_days else None
+    oldest = (
+        cutoff(time.time() if now is None else now, older_than_days) if older_than_days else None
+    )
 
     rows = []
     for position, (_, commit_id, metadata) in enumerate(readable):
@@ -115,7 +117,9 @@ def check_limits(keep_count: int | None, older_than_days: int) -> None:
         if limit < 0:
             raise RetentionPolicyError(f"{name} must not be negative, got {limit}")
     if keep_count is None and older_than_days == 0:
-        raise RetentionPolicyError("give keep_count, older_than_days or both; nothing says what to prune")
+        raise RetentionPolicyError(
+            "give keep_count, older_than_days or both; nothing says what to prune"
+        )
 
 
 def cutoff(now: float, days: int) -> float:

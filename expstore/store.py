@@ -207,9 +207,7 @@ class ExperimentStore:
             ExperimentNotFoundError: no such experiment.
         """
         path = self.experiment_path(commit_id)
-        return MetricWriter(
-            path, boundary=self._boundaries.get(commit_id, 0), clock=self._clock
-        )
+        return MetricWriter(path, boundary=self._boundaries.get(commit_id, 0), clock=self._clock)
 
     def get_metrics(self, commit_id: str) -> MetricTable:
         """All whole metrics in file order; empty where there is no file.
@@ -295,6 +293,7 @@ class ExperimentStore:
             self._boundaries.pop(commit_id, None)
         with files.root_directory(self.root) as root:
             return delete(root, commit_ids)
+
     @staticmethod
     def _make_directory(path: Path) -> None:
         try:
@@ -313,9 +312,7 @@ def _build_metadata(metadata: Metadata) -> bytes:
     )
 
 
-def _read_metadata(
-    name: str, directory: int, path: Path
-) -> Metadata | FormatError | ExpStoreError:
+def _read_metadata(name: str, directory: int, path: Path) -> Metadata | FormatError | ExpStoreError:
     try:
         values, _ = META_CODEC.parse(files.read_start(name, directory, _META_LIMIT))
     except FormatError as error:

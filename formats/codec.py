@@ -1,7 +1,7 @@
 """A fast scalar codec, compiled from a declaration.
 
-Guarantees: `parse` and `build` do what the declaration's own `construct` methods do, for every value
-and every torn prefix, about fifty times as fast; whatever is refused is refused by a `FormatError`
+Guarantees: `parse` and `build` do what the declaration's own `construct` methods do, for every
+value and every torn prefix, many times as fast; whatever is refused is refused by a `FormatError`
 naming the field (and, for bytes, its offset), and a refused value has built nothing.
 
 The two functions are generated as source, one `struct` call a run (see `formats.schema`), the way
@@ -32,13 +32,17 @@ if TYPE_CHECKING:
 class Parse(Protocol):
     """`RecordCodec.parse`."""
 
-    def __call__(self, data: Buffer, offset: int = 0) -> tuple[dict[str, Any], int]: ...
+    def __call__(self, data: Buffer, offset: int = 0) -> tuple[dict[str, Any], int]:
+        """Values by field name, and the offset behind the last byte."""
+        ...
 
 
 class Build(Protocol):
     """`RecordCodec.build`."""
 
-    def __call__(self, **values: Any) -> bytes: ...
+    def __call__(self, **values: Any) -> bytes:
+        """The bytes of one value."""
+        ...
 
 
 class RecordCodec:
@@ -82,7 +86,10 @@ class RecordCodec:
             names[f"_absent_{field.name}"] = field.absent
             names[f"_constant_{field.name}"] = field.constant
         source = "\n".join((*_parse_source(self.schema), *_build_source(self.schema)))
-        exec(compile(source, "<codec of " + ", ".join(f.name for f in self.schema) + ">", "exec"), names)
+        exec(
+            compile(source, "<codec of " + ", ".join(f.name for f in self.schema) + ">", "exec"),
+            names,
+        )
         self.parse = names["parse"]
         self.build = names["build"]
 
@@ -95,9 +102,7 @@ class RecordCodec:
         """
         import numpy as np
 
-        return np.dtype(
-            [(f"len_{f.name}" if f.is_text else f.name, f.dtype) for f in self.schema]
-        )
+        return np.dtype([(f"len_{f.name}" if f.is_text else f.name, f.dtype) for f in self.schema])
 
     def parse_columns(self, data: Buffer) -> Columns:
         """All whole values of a sequence, as NumPy columns.
@@ -116,7 +121,11 @@ class RecordCodec:
         return parse_columns(self.schema, data)
 
     def _coerce(self, *values: Any) -> tuple[Any, ...]:
-        return tuple(coerce(f, v) for f, v in zip(self.schema, values, strict=True))
+        coerced = tuple(coerce(f, v) for f, v in zip(self.schema, values, strict=True))
+        for field, value in zip(self.schema, coerced, strict=True):
+            if field.constant is not None:
+                check_range(field, value)
+        return coerced
 
     def _explain_values(self, *values: Any) -> FormatError:
         """Why these values, each of its field's kind, cannot be packed."""

@@ -4,13 +4,12 @@ Guarantees: any bytes of a text survive parse and build unchanged (invalid UTF-8
 surrogates, PEP 383); a text longer than its length prefix can count is an error, never a wrapped
 length; a field that is cut short is an error, never zero-filled.
 
-`construct`'s own PascalString has no `errors=`, and its Optional hides torn data; hence these three.
+`construct`'s own PascalString has no `errors=`, and its Optional hides torn data; hence these.
 """
 
 from __future__ import annotations
 
-import io
-from typing import Any
+from typing import IO, Any
 
 from construct import Adapter, Const, GreedyBytes, Int8ub, Prefixed, StringError, Subconstruct
 
@@ -26,7 +25,7 @@ class LengthPrefixedText(Adapter):  # type: ignore[type-arg]
     """
 
     def __init__(self, length: Any) -> None:
-        super().__init__(Prefixed(length, GreedyBytes))  # type: ignore[arg-type]
+        super().__init__(Prefixed(length, GreedyBytes))
         self.length = length
 
     def _decode(self, obj: bytes, context: Any, path: str) -> str:
@@ -60,14 +59,14 @@ class AbsentAtEnd(Subconstruct):  # type: ignore[type-arg]
         self.default = default
         self.flagbuildnone = True
 
-    def _parse(self, stream: io.BytesIO, context: Any, path: str) -> Any:
+    def _parse(self, stream: IO[bytes], context: Any, path: str) -> Any:
         start = stream.tell()
         if not stream.read(1):
             return self.default
         stream.seek(start)
         return self.subcon._parsereport(stream, context, path)
 
-    def _build(self, obj: Any, stream: io.BytesIO, context: Any, path: str) -> Any:
+    def _build(self, obj: Any, stream: IO[bytes], context: Any, path: str) -> Any:
         return self.subcon._build(self.default if obj is None else obj, stream, context, path)
 
 

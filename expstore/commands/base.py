@@ -35,7 +35,10 @@ Root = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 
-_THEMES = ("experiments", "schemas")  # modules of expstore.commands; importing one adds its commands
+_THEMES = (
+    "experiments",
+    "schemas",
+)  # modules of expstore.commands; importing one adds its commands
 
 
 @app.callback()

@@ -1,0 +1,45 @@
+"""What the tests share: the golden vectors, a store, and how long hypothesis may think."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+
+from expstore import ExperimentStore
+
+VECTORS = Path(__file__).parent / "vectors"
+
+# Machines are shared: a slow example is no failure.
+hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.load_profile("default")
+
+
+@pytest.fixture(scope="session")
+def expected() -> dict[str, Any]:
+    """What the reference program reads back from the vectors."""
+    return json.loads((VECTORS / "expected.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def vectors() -> ExperimentStore:
+    """The golden vectors as a store; read only."""
+    return ExperimentStore(VECTORS / "store")
+
+
+@pytest.fixture
+def vectors_copy(tmp_path: Path) -> ExperimentStore:
+    """A copy of the golden vectors that a test may write to."""
+    return ExperimentStore(shutil.copytree(VECTORS / "store", tmp_path / "vectors"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ExperimentStore:
+    """An empty, initialized store whose clock stands still."""
+    store = ExperimentStore(tmp_path / "experiments", clock=lambda: 1_700_000_000.75)
+    store.initialize()
+    return store
