@@ -73,7 +73,7 @@ class MetricTable(Sequence[Metric]):
         status: what the end of the file is like.
     """
 
-    __slots__ = ("_codes", "_compact", "_names", "status", "steps", "timestamps", "values")
+    __slots__ = ("_codes", "_compact", "_names", "_status", "_steps", "_timestamps", "_values")
 
     def __init__(
         self,
@@ -87,10 +87,10 @@ class MetricTable(Sequence[Metric]):
         self._names = tuple(names)
         self._codes = name_codes
         self._compact = False  # whether `names` are exactly the names that occur
-        self.values = values
-        self.steps = steps
-        self.timestamps = timestamps
-        self.status = status
+        self._values = values
+        self._steps = steps
+        self._timestamps = timestamps
+        self._status = status
         if not len(name_codes) == len(values) == len(steps) == len(timestamps):
             raise ValueError("columns differ in length")
         for column in (name_codes, values, steps, timestamps):
@@ -132,6 +132,26 @@ class MetricTable(Sequence[Metric]):
         self._make_compact()
         return self._codes
 
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The measured values."""
+        return self._values
+
+    @property
+    def steps(self) -> NDArray[np.uint32]:
+        """The training steps. Unsigned: convert before subtracting."""
+        return self._steps
+
+    @property
+    def timestamps(self) -> NDArray[np.int64]:
+        """The times of logging, in seconds since 1970-01-01 UTC."""
+        return self._timestamps
+
+    @property
+    def status(self) -> TailStatus:
+        """What the end of the file is like: clean, torn, or zeros, with the offset."""
+        return self._status
+
     def _make_compact(self) -> None:
         """Drop names that a slice or a selection left without a record, and order the rest."""
         if self._compact:
@@ -171,7 +191,7 @@ class MetricTable(Sequence[Metric]):
         )
 
     def _named(self, name: str) -> MetricTable:
-        if name not in self._names:
+        if name not in self.names:
             known = ", ".join(self.names[:20]) or "none"
             raise UnknownMetricError(f"no metric {name!r}; the metrics are: {known}")
         return self._select(self._codes == self._names.index(name))

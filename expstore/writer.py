@@ -61,18 +61,25 @@ def _columns(metrics: MetricTable | Mapping[str, Any], now: int) -> dict[str, An
             "name": name,
         }
     columns = dict(metrics)
-    unknown = sorted(set(columns) ^ {field.name for field in RECORD_CODEC.schema} - {"timestamp"})
-    if unknown:
-        raise FieldValueError(f"unknown or missing column: {', '.join(map(str, unknown))}")
+    known = {field.name for field in RECORD_CODEC.schema}
+    for fault, keys in (
+        ("unknown", columns.keys() - known),
+        ("missing", known - {"timestamp"} - columns.keys()),
+    ):
+        if keys:
+            raise FieldValueError(f"{fault} column: {', '.join(sorted(map(str, keys)))}")
     count = len(columns["value"])
     columns.setdefault("timestamp", np.full(count, now))
     name = columns["name"]
     if isinstance(name, str):
-        columns["name"] = TextColumn(np.zeros(count, np.int32), (fit_name(name),))
+        columns["name"] = TextColumn(np.zeros(count, np.int32), (name,))
     elif not isinstance(name, TextColumn):
         codes: dict[str, int] = {}
         coded = np.fromiter((codes.setdefault(n, len(codes)) for n in name), np.int32)
-        columns["name"] = TextColumn(coded, tuple(map(fit_name, codes)))
+        columns["name"] = TextColumn(coded, tuple(codes))
+    texts = columns["name"]
+    fitted = tuple(fit_name(text) if isinstance(text, str) else text for text in texts.values)
+    columns["name"] = TextColumn(texts.codes, fitted)
     for key, column in columns.items():
         if len(column) != count:
             raise FieldValueError(f"{len(column)} values, but {count} in column value", field=key)

@@ -1,4 +1,4 @@
-"""The golden vectors, both ways: what the reference wrote is read, and written again, to the byte."""
+"""The golden vectors, both ways: read as the reference reads them, written again to the byte."""
 
 from __future__ import annotations
 
