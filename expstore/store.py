@@ -147,7 +147,7 @@ class ExperimentStore:
         path = self.metadata_path(commit_id)
         directory = files.open_experiment(path.parent)
         try:
-            metadata = _read_metadata(layout.METADATA, directory, path)
+            metadata = _read_metadata(layout.METADATA, directory, path.parent)
         finally:
             os.close(directory)
         if isinstance(metadata, Metadata):
@@ -178,8 +178,7 @@ class ExperimentStore:
         commit_ids = self.list_experiments()
         with files.root_directory(self.root) as root:
             for commit_id in commit_ids:
-                name = f"{commit_id}/{layout.METADATA}"
-                yield commit_id, _read_metadata(name, root, self.root / name)
+                yield commit_id, _read_metadata(f"{commit_id}/{layout.METADATA}", root, self.root)
 
     def log_metric(self, commit_id: str, name: str, value: float, step: int) -> None:
         """Append one metric with the current time.
@@ -312,14 +311,16 @@ def _build_metadata(metadata: Metadata) -> bytes:
     )
 
 
-def _read_metadata(name: str, directory: int, path: Path) -> Metadata | FormatError | ExpStoreError:
+def _read_metadata(
+    name: str, directory: int, parent: Path
+) -> Metadata | FormatError | ExpStoreError:
+    """The metadata, or the error instead; `name` is relative to `directory`, which is `parent`."""
     try:
         values, _ = META_CODEC.parse(files.read_start(name, directory, _META_LIMIT))
     except FormatError as error:
-        return error.at(source=str(path))
+        return error.at(source=str(parent / name))
     except FileNotFoundError:
-        return MetadataNotFoundError(f"{path}: no metadata; write_metadata() writes it")
+        return MetadataNotFoundError(f"{parent / name}: no metadata; write_metadata() writes it")
     except OSError as error:
-        return files.unreadable(path, error)
-    del values["version"]
-    return Metadata(**values)
+        return files.unreadable(parent / name, error)
+    return Metadata(values["commit_id"], values["timestamp"], values["job_name"], values["user"])

@@ -243,7 +243,7 @@ def _parse_source(schema: Schema) -> Iterator[str]:
             yield from _parse_run(number, run, indent + "    ")
         else:
             yield from _parse_run(number, run, indent)
-    yield "    except _StructError:"
+    yield "    except (_StructError, IndexError):"
     yield "        raise _explain_bytes(data, offset) from None"
     yield "    if end > size:"
     yield "        raise _explain_bytes(data, offset)"
@@ -252,8 +252,12 @@ def _parse_source(schema: Schema) -> Iterator[str]:
 
 
 def _parse_run(number: int, run: Run, indent: str) -> Iterator[str]:
-    targets = ", ".join(f"v_{field.name}" for field in run.fields)
-    yield f"{indent}{targets}, = _unpack{number}(data, end)"
+    if run.format[1:] == "B":
+        # A byte alone, such as a text's length behind another text: indexing is faster.
+        yield f"{indent}v_{run.fields[0].name} = data[end]"
+    else:
+        targets = ", ".join(f"v_{field.name}" for field in run.fields)
+        yield f"{indent}{targets}, = _unpack{number}(data, end)"
     for field in run.fields:
         if field.constant is not None:
             yield f"{indent}if v_{field.name} != _constant_{field.name}:"
