@@ -10,15 +10,20 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from expstore import files, layout, retention
 from expstore.deletion import delete
-from expstore.errors import ExpStoreError, MetadataNotFoundError
+from expstore.errors import ExperimentNotFoundError, ExpStoreError, MetadataNotFoundError
+from expstore.extras import require
 from expstore.model import Metadata, MetricTable
 from expstore.origin import git_head, login_name
 from expstore.retention import PrunePlan
 from expstore.writer import RECORD_CODEC, MetricWriter
 from formats import META, FormatError, RecordCodec, tail_status
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 META_CODEC = RecordCodec(META)
 _META_LIMIT = META_CODEC.schema.max_size
@@ -228,6 +233,56 @@ class ExperimentStore:
             return MetricTable.of_columns(
                 columns, tail_status(RECORD_CODEC.schema, columns, log.size)
             )
+
+    def to_arrow(
+        self,
+        ids: Iterable[str] | None = None,
+        names: Collection[str] | None = None,
+        steps: range | None = None,
+        *,
+        metadata: bool = False,
+    ) -> pa.RecordBatchReader:
+        """Many experiments' metrics as one stream, read while it is consumed, one at a time.
+
+        Args:
+            ids: the experiments, in the order wanted; None: all, sorted.
+            names: metrics of these names only.
+            steps: metrics of these steps only.
+            metadata: add the columns `job_name`, `user` and `created` (seconds).
+
+        Returns:
+            Batches with the columns of `MetricTable.to_arrow` behind `commit_id`, a dictionary of
+            string. Each batch has its own dictionaries; `Table.unify_dictionaries` makes them one.
+
+        Raises:
+            MissingExtraError: the extra `arrow` is not installed.
+            InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: nothing was read.
+            ExpStoreError, FormatError: while the stream is read, for what is unreadable.
+        """
+        from expstore import frames
+
+        pa = require("pyarrow", "arrow")
+        ids = self.existing(ids)
+        source = frames.Source(self, ids, names, steps, metadata)
+        return pa.RecordBatchReader.from_batches(
+            frames.long_schema(metadata), frames.long_batches(source)
+        )
+
+    def existing(self, ids: Iterable[str] | None = None) -> list[str]:
+        """The commit ids, each once, where each is an experiment; None: all, sorted.
+
+        Raises:
+            InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError
+        """
+        if ids is None:
+            return self.list_experiments()
+        chosen = list(dict.fromkeys(ids))
+        for commit_id in chosen:
+            if not self.experiment_exists(commit_id):
+                raise ExperimentNotFoundError(
+                    f"{self.experiment_path(commit_id)}: no such experiment"
+                )
+        return chosen
 
     def plan_prune(
         self,
