@@ -1,10 +1,13 @@
 """The binary formats of an experiment store: bytes in, values out; no file is opened here.
 
 `META`, `RECORD` and `METRICS` are `construct` declarations and work as such. All else is derived
-from them: `RecordCodec` (fast scalar and columnar parse and build) and `to_ksy` (Kaitai Struct).
-The specification is README.md in this package.
+from them: `RecordCodec` (fast scalar and columnar parse and build), `to_ksy` (Kaitai Struct) and
+`annotate` (what each byte is). `FORMATS` lists them by name. The specification is README.md in this
+package.
 """
 
+from formats.annotate import Span, annotate
+from formats.catalog import FORMATS, Format
 from formats.codec import RecordCodec
 from formats.errors import (
     FieldValueError,
@@ -22,21 +25,25 @@ from formats.tail import CLEAN, TailStatus, tail_status
 
 __all__ = [
     "CLEAN",
+    "FORMATS",
     "META",
     "METRICS",
     "RECORD",
     "AbsentAtEnd",
     "FieldValueError",
+    "Format",
     "FormatError",
     "LengthPrefixedText",
     "RecordCodec",
     "Schema",
+    "Span",
     "TailStatus",
     "Text",
     "TruncatedError",
     "UnsupportedSchema",
     "UnsupportedVersionError",
     "Version",
+    "annotate",
     "tail_status",
     "to_ksy",
 ]
