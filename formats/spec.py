@@ -126,7 +126,7 @@ def _limits(field: Field) -> str:
     else:
         said = f"{_power(field.range[0])} to {_power(field.range[1])}"
     if field.absent is not None:
-        said += f"; absent at the end: {field.absent!r}"
+        said += f"; if absent, {field.absent!r}"
     return said
 
 
@@ -134,6 +134,4 @@ def _power(number: float) -> str:
     """A limit as people read it: 255, but 2^32 - 1."""
     if abs(number) < 1 << 16:
         return str(number)
-    if number < 0:
-        return f"-2^{int(math.log2(-number))}"
-    return f"2^{int(math.log2(number + 1))} - 1"
+    return f"-2^{int(math.log2(-number))}" if number < 0 else f"2^{int(math.log2(number + 1))} - 1"
