@@ -101,11 +101,11 @@ def _iter_blocks(log: LogReader, schema: Schema) -> Iterator[tuple[int, int, byt
 
 def _resolve(log: LogReader, schema: Schema, records: slice) -> tuple[int, int | None]:
     """The first record and the one behind the last; None: to the end of the file."""
-    first, last = records.start or 0, records.stop
-    if first < 0 or (last is not None and last < 0):
+    bounds = (records.start or 0, records.stop)
+    if any(bound is not None and bound < 0 for bound in bounds):
         count = sum(len(starts) for *_, starts in _iter_blocks(log, schema))
-        first, stop, _ = records.indices(count)
-        last = None if last is None else stop
+        bounds = tuple(b if b is None or b >= 0 else max(b + count, 0) for b in bounds)
+    first, last = bounds
     return first, last
 
 
