@@ -101,11 +101,11 @@ def _iter_blocks(log: LogReader, schema: Schema) -> Iterator[tuple[int, int, byt
 
 def _resolve(log: LogReader, schema: Schema, records: slice) -> tuple[int, int | None]:
     """The first record and the one behind the last; None: to the end of the file."""
-    bounds = (records.start or 0, records.stop)
-    if any(bound is not None and bound < 0 for bound in bounds):
+    first, last = records.start or 0, records.stop
+    if first < 0 or (last is not None and last < 0):
         count = sum(len(starts) for *_, starts in _iter_blocks(log, schema))
-        bounds = tuple(b if b is None or b >= 0 else max(b + count, 0) for b in bounds)
-    first, last = bounds
+        first = max(first + count, 0) if first < 0 else first
+        last = max(last + count, 0) if last is not None and last < 0 else last
     return first, last
 
 

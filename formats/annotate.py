@@ -55,7 +55,7 @@ class Span:
         """The field's name, `len_` and the name for its length prefix, or empty."""
         if self.field is None:
             return ""
-        return f"len_{self.field.name}" if self.part == "length" else self.field.name
+        return self.field.length_name if self.part == "length" else self.field.name
 
     def __str__(self) -> str:
         """What it is, on one line that is safe to show: control characters are escaped."""

@@ -103,7 +103,7 @@ class RecordCodec:
         """
         import numpy as np
 
-        return np.dtype([(f"len_{f.name}" if f.is_text else f.name, f.dtype) for f in self.schema])
+        return np.dtype([(f.length_name if f.is_text else f.name, f.dtype) for f in self.schema])
 
     def parse_columns(self, data: Buffer) -> Columns:
         """All whole values of a sequence, as NumPy columns.

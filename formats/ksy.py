@@ -96,7 +96,7 @@ def _check_names(id: str, schema: Schema) -> None:
 def _ids(field: Field) -> Iterator[str]:
     """The names that a field takes in the schema."""
     if field.is_text:
-        yield f"len_{field.name}"
+        yield field.length_name
     yield field.name
     if field.absent is not None:
         yield f"has_{field.name}"
@@ -148,7 +148,7 @@ def _items(field: Field, endian: str | None) -> Iterator[dict[str, Any]]:
         return
     yield _filled(
         **{
-            "id": f"len_{field.name}",
+            "id": field.length_name,
             "type": number,
             "if": condition,
             "doc": f"bytes of {field.name}",
@@ -158,7 +158,7 @@ def _items(field: Field, endian: str | None) -> Iterator[dict[str, Any]]:
         **{
             "id": field.name,
             "type": "str",
-            "size": f"len_{field.name}",
+            "size": field.length_name,
             "encoding": "UTF-8",
             "if": condition,
             "doc": field.doc,

@@ -63,6 +63,11 @@ class Field:
         return struct.calcsize(self.format)
 
     @property
+    def length_name(self) -> str:
+        """What a text's length prefix is called where it needs a name of its own."""
+        return f"len_{self.name}"
+
+    @property
     def is_float(self) -> bool:
         """An IEEE 754 number, or (False) an integer or a text."""
         return self.code in "efd"
@@ -151,6 +156,8 @@ class Schema:
         for position, field in enumerate(fields):
             if field.name in (earlier.name for earlier in fields[:position]):
                 raise UnsupportedSchema("declared twice", field=field.name)
+            if field.name in (text.length_name for text in fields if text.is_text):
+                raise UnsupportedSchema("named as the length of a text", field=field.name)
             if field.absent is None and position and fields[position - 1].absent is not None:
                 raise UnsupportedSchema("follows a field that may be absent", field=field.name)
         return cls(fields, is_sequence)
@@ -225,4 +232,9 @@ def _field(subcon: Any) -> Field:
         raise UnsupportedSchema(f"struct format {format!r} is not portable", field=name)
     if is_text and (constant is not None or format[1] not in "BHIL"):
         raise UnsupportedSchema("a text needs an unsigned length of 1 to 4 bytes", field=name)
+    if constant is not None:
+        try:
+            struct.pack(format, constant)
+        except (struct.error, OverflowError):
+            raise UnsupportedSchema(f"constant {constant!r} does not fit", field=name) from None
     return Field(name, " ".join(doc.split()), format, is_text, constant, is_version, absent)

@@ -140,7 +140,7 @@ def test_any_doc_survives_yaml(doc: str, constant: int) -> None:
     [
         (Struct("ok" / Int8ub, "half" / Float16b), "half", "half-precision"),
         (Struct("Upper" / Int8ub), "Upper", "a-z"),
-        (Struct("len_name" / Int8ub, "name" / Text), "len_name", "clashes"),
+        (Struct("len_name" / Int8ub, "name" / Text), "len_name", "length of a text"),
         (Struct("has_x" / Int8ub, "x" / AbsentAtEnd(Int8ub, 0)), "has_x", "clashes"),
         (Struct("inf" / Const(math.inf, Float64b)), "inf", "no constant"),
         (Struct("list" / GreedyRange(Int8ub)), "list", "fixed width"),
