@@ -1,7 +1,7 @@
 """The files of an experiment, span by span: what each byte is, also in a damaged file.
 
 Guarantees: nothing is changed, and a log of any size is read in blocks, only those records being
-annotated that were asked for. What the bytes mean, `formats.annotate` tells.
+annotated that were asked for. What the bytes mean, `formats.spans` tells.
 """
 
 from __future__ import annotations

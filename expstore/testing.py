@@ -27,9 +27,9 @@ from expstore.inspection import METADATA_FORMAT, METRICS_FORMAT, iter_spans
 from expstore.model import Metadata, Metric
 from expstore.store import ExperimentStore
 from formats import Format, Span
-from formats.annotate import dump
 from formats.fields import ENCODING, ERRORS, fit
 from formats.schema import Field
+from formats.spans import dump
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy

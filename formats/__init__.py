@@ -6,8 +6,9 @@ from them: `RecordCodec` (fast scalar and columnar parse and build), `to_ksy` (K
 package.
 """
 
-from formats.annotate import Span, annotate
-from formats.catalog import FORMATS, Format
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from formats.codec import RecordCodec
 from formats.errors import (
     FieldValueError,
@@ -17,11 +18,15 @@ from formats.errors import (
     UnsupportedVersionError,
 )
 from formats.fields import AbsentAtEnd, LengthPrefixedText, Text, Version
-from formats.ksy import to_ksy
 from formats.meta import META
 from formats.metrics import METRICS, RECORD
 from formats.schema import Schema
 from formats.tail import CLEAN, TailStatus, tail_status
+
+if TYPE_CHECKING:
+    from formats.catalog import FORMATS, Format
+    from formats.ksy import to_ksy
+    from formats.spans import Span, annotate
 
 __all__ = [
     "CLEAN",
@@ -47,3 +52,18 @@ __all__ = [
     "tail_status",
     "to_ksy",
 ]
+
+# What only tools need is loaded when it is asked for: logging should start at once.
+_ON_DEMAND = {
+    "FORMATS": "catalog",
+    "Format": "catalog",
+    "Span": "spans",
+    "annotate": "spans",
+    "to_ksy": "ksy",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"formats.{_ON_DEMAND[name]}"), name)

@@ -17,7 +17,6 @@ import operator
 import struct
 from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex
 
-from formats.annotate import annotate_value
 from formats.errors import FieldValueError, FormatError
 from formats.fields import ENCODING, ERRORS
 from formats.schema import Field, Run, Schema
@@ -139,6 +138,8 @@ class RecordCodec:
 
     def _explain_bytes(self, data: Buffer, offset: int) -> FormatError:
         """Why no value can be parsed at `offset`: the first field that fails."""
+        from formats.spans import annotate_value
+
         for span in annotate_value(self.schema, data, offset):
             if span.error is not None:
                 return span.error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import expstore.commands.schemas  # noqa: F401  importing it adds its commands
+import formats
 from expstore import ExperimentNotFoundError, ExperimentStore, MetadataNotFoundError, inspection
 from expstore.commands.base import app
 from expstore.inspection import METADATA_FORMAT, METRICS_FORMAT, format_of, iter_spans
@@ -29,7 +32,7 @@ from formats import (
     TruncatedError,
     annotate,
 )
-from formats.annotate import dump, rows
+from formats.spans import dump, rows
 from tests.conftest import VECTORS
 from tests.test_codec import EVENT, same, values_of
 
@@ -325,3 +328,16 @@ def test_parse_and_annotate_blame_the_same_field() -> None:
             assert [str(found) for found in errors] == [str(error)]
         else:
             assert errors == []
+
+
+def test_importing_the_store_loads_no_tool() -> None:
+    """Dumps, schemas and tables are loaded when they are asked for."""
+    code = (
+        "import sys, expstore, formats; before = set(sys.modules); formats.annotate;"
+        "print([m in before for m in ('formats.spans', 'formats.ksy', 'formats.catalog')],"
+        "'formats.spans' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "[False, False, False] True\n"
+    with pytest.raises(AttributeError, match="nope"):
+        formats.nope  # noqa: B018

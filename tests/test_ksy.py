@@ -169,7 +169,10 @@ def node(script: str, job: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """The generated parsers: `python`, classes by name; `javascript`, files by class."""
+    """The generated parsers: `python`, classes by name; `javascript`, files by declaration.
+
+    `languages` are all those for which each schema was compiled.
+    """
     if shutil.which("node") is None:
         pytest.skip("needs Node.js")
     if not (KAITAI / "node_modules" / "kaitai-struct-compiler").is_dir():
@@ -184,7 +187,13 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     for file, source in sources["javascript"].items():
         (folder / file).write_text(source)
     files = {n: str(folder / f"{n.title()}.js") for n in DECLARATIONS}
-    return SimpleNamespace(python=classes, javascript=files)
+    return SimpleNamespace(python=classes, javascript=files, languages=set(sources))
+
+
+def test_schemas_compile_for_every_language(compiled: SimpleNamespace) -> None:
+    """A dozen languages, as the specification says."""
+    assert {"cpp_stl", "csharp", "go", "java", "python", "ruby", "rust"} <= compiled.languages
+    assert len(compiled.languages) >= 12
 
 
 def oracle(declaration: Any, data: bytes) -> tuple[list[Any], str | None]:

@@ -27,7 +27,7 @@ from formats import (
     spec,
     to_ksy,
 )
-from formats.annotate import dump
+from formats.spans import dump
 
 README = Path(formats.__file__).with_name("README.md").read_text()
 

@@ -21,7 +21,7 @@ from formats import FORMATS, Format
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from formats.annotate import Row, Span
+    from formats.spans import Row, Span
 
 FormatName = StrEnum("FormatName", {n.upper(): n for n in FORMATS})  # type: ignore[misc]
 
@@ -97,7 +97,7 @@ def hexdump(
     Example: expstore hexdump 3f2a9c1d --records -3:
     """
     from expstore.inspection import iter_spans
-    from formats.annotate import rows
+    from formats.spans import rows
 
     path, format = _find(context, root, target, metadata)
     spans = _limited(iter_spans(path, format, _slice(records)), limit)
@@ -183,9 +183,9 @@ def _coloured(row: Row, colours: dict[str, str]) -> Text:
 
     field = row.span.field
     colour = "yellow" if field is None else colours[field.name]
-    if row.span.error is not None:
-        colour = "bold red"
     name, equals, value = row.what.partition(" = ")
+    if row.span.error is not None:
+        colour, name, equals, value = "bold red", row.what, "", ""
     return Text.assemble(
         (f"{row.mark} ", colour),
         (row.place, "dim"),
