@@ -110,12 +110,20 @@ class LogReader:
     """A log open for reading, as large as it was when it was opened.
 
     Attributes:
+        exists: whether there is a file; without one, the log is empty.
         size: bytes; what is appended later is not read.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self.exists = descriptor >= 0
         self.size = os.fstat(descriptor).st_size if descriptor >= 0 else 0
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Up to `size` bytes from `offset` on."""
+        if not self.exists:
+            return b""
+        return os.pread(self._descriptor, min(size, max(self.size - offset, 0)), offset)
 
     def blocks(self, start: int = 0) -> Iterator[memoryview]:
         """The bytes from `start` on, in blocks that stay in cache; each is valid until the next."""
