@@ -58,13 +58,16 @@ def build_columns(schema: Schema, columns: Mapping[str, Any]) -> bytes:
             raise FieldValueError(f"has {length} items where others have {count}", field=name)
     pieces = [_Pieces(run, texts) for run in schema.runs]
     width = max(piece.width for piece in pieces)
-    write = _scattered if width <= _WIDE else _joined
+    blocks = [slice(first, min(first + _ROWS, count)) for first in range(0, count, _ROWS)]
+    if width > _WIDE:
+        return b"".join(_joined(pieces, numbers, rows) for rows in blocks)
     for piece in pieces:
-        piece.pad(width if write is _scattered else 0)
-    return b"".join(
-        write(pieces, numbers, slice(first, min(first + _ROWS, count)))
-        for first in range(0, count, _ROWS)
-    )
+        piece.pad(width)
+    data = np.empty(sum(piece.total(count) for piece in pieces) + width, np.uint8)
+    end = 0
+    for rows in blocks:
+        end = _scatter(pieces, numbers, rows, data, end)
+    return data[:end].tobytes()
 
 
 class _Pieces:
@@ -85,12 +88,20 @@ class _Pieces:
         prefix = struct.Struct(run.text.format).pack if run.text else lambda _: b""
         self.heads = [head + prefix(len(value)) for value in self.values]
 
+        self.pad(0)
+
     def pad(self, width: int) -> None:
         """Lay the pieces out in a table of that width; without texts for width 0."""
         wide = width or max(map(len, self.heads), default=0)
         whole = zip(self.heads, self.values if width else [b""] * len(self.heads), strict=True)
         joined = b"".join((head + value).ljust(wide, b"\0") for head, value in whole)
         self.table = np.frombuffer(joined, f"V{wide}")
+
+    def total(self, count: int) -> int:
+        """Bytes of all records' pieces."""
+        if self.codes is None:
+            return count * self.width
+        return int((np.bincount(self.codes, minlength=len(self.values)) * self.sizes).sum())
 
     def fill(self, numbers: Numbers, rows: slice) -> tuple[NDArray[np.void], NDArray[np.int64]]:
         """The pieces of these records with their numbers, and the codes of their texts."""
@@ -104,17 +115,19 @@ class _Pieces:
         return filled, codes
 
 
-def _scattered(pieces: list[_Pieces], numbers: Numbers, rows: slice) -> bytes:
-    """Records whose pieces are written padded, each over the padding of the one before."""
+def _scatter(
+    pieces: list[_Pieces], numbers: Numbers, rows: slice, data: NDArray[np.uint8], begin: int
+) -> int:
+    """Write records to `data`, pieces padded and each over the padding of the one before."""
     parts = [piece.fill(numbers, rows) for piece in pieces]
     items = np.stack([filled for filled, _ in parts], axis=1).ravel()
     sizes = [piece.sizes[codes] for piece, (_, codes) in zip(pieces, parts, strict=True)]
-    ends = np.stack(sizes, axis=1).ravel().cumsum()
-    starts = np.append(0, ends[:-1])
-    data = np.empty(int(ends[-1]) + items.itemsize, np.uint8)
+    ends = begin + np.stack(sizes, axis=1).ravel().cumsum()
+    starts = np.append(begin, ends[:-1])
     # NumPy assigns in the order of the index, so that what is written last stays.
-    np.ndarray(ends[-1] + 1, items.dtype, data, 0, (1,))[starts] = items
-    return data[: ends[-1]].tobytes()
+    width = items.itemsize
+    np.ndarray(data.size - width + 1, items.dtype, data, 0, (1,))[starts] = items
+    return int(ends[-1])
 
 
 def _joined(pieces: list[_Pieces], numbers: Numbers, rows: slice) -> bytes:

@@ -21,7 +21,7 @@ from formats.building import build_columns
 from formats.columntypes import Columns, TextColumn
 from formats.errors import FieldValueError
 from formats.repetition import Repetition
-from formats.schema import Field, Schema
+from formats.schema import Schema
 from formats.starts import PADDING, Bytes, Offsets, Walk, gather
 from formats.vocabulary import MAX_WORDS, WORD, Vocabulary
 
@@ -46,14 +46,12 @@ class _Output:
     Untouched memory is never committed, so that a generous capacity costs nothing.
     """
 
-    def __init__(self, schema: Schema, capacity: int) -> None:
+    def __init__(self, walk: Walk, capacity: int) -> None:
         self.count, self._capacity = 0, capacity
-        self._texts = [field.name for field in schema.texts]
+        self._texts = [field.name for field, *_ in walk.places if field.is_text]
         self.arrays = {
-            field.name: np.empty(
-                capacity, np.int32 if field.is_text else np.dtype(field.dtype).newbyteorder("=")
-            )
-            for field in schema
+            field.name: np.empty(capacity, np.int32 if field.is_text else dtype.newbyteorder("="))
+            for field, dtype, *_ in walk.places
         }
 
     def extend(self, count: int) -> slice:
@@ -86,9 +84,8 @@ class ColumnParser:
     """
 
     def __init__(self, schema: Schema) -> None:
-        self._schema = schema
         self._walk = Walk(schema)
-        self._repetition = Repetition(self._walk, BLOCK)
+        self._repetition = Repetition(self._walk)
         self._vocabularies = {field.name: Vocabulary() for field in schema.texts}
         self._buffer: Bytes = np.empty(0, np.uint8)
         self._held = 0  # bytes in the buffer: a torn tail
@@ -99,7 +96,7 @@ class ColumnParser:
     def feed(self, block: Buffer) -> Columns:
         """All records that are whole with these bytes; a torn tail waits for the next feed."""
         fresh = np.frombuffer(block, np.uint8)
-        output = _Output(self._schema, (self._held + fresh.size) // self._walk.min_size)
+        output = _Output(self._walk, (self._held + fresh.size) // self._walk.min_size)
         while fresh.size and self._error is None:
             room = self._room(min(fresh.size, BLOCK))
             taken = min(room.size, fresh.size)
@@ -115,7 +112,7 @@ class ColumnParser:
             readinto: fills a buffer and says with how many bytes, such as `io.FileIO.readinto`.
             size: bytes to expect, such as the file's size; more or fewer may come.
         """
-        output = _Output(self._schema, (self._held + size) // self._walk.min_size)
+        output = _Output(self._walk, (self._held + size) // self._walk.min_size)
         while self._error is None:
             got = readinto(memoryview(self._room(min(size + 1, BLOCK))))
             if not got:
@@ -136,16 +133,16 @@ class ColumnParser:
     def _decode(self, fresh: int, output: _Output) -> None:
         """Move the whole records of the buffer to the output, the rest to the buffer's begin."""
         data, begin, end = self._buffer, 0, self._held + fresh
-        expected = self._repetition.match(data, begin, end)
-        if expected is not None:
-            bounds, codes = expected
-            begin = int(bounds[-1])
-            self._emit(data, bounds, codes, output)
+        while begin < end:
+            bounds, codes = self._repetition.match(data, begin, end)
+            if bounds.size == 1:
+                break
+            begin = self._emit(data, bounds, codes, output)
         if end - begin >= self._walk.min_size:
             bounds = self._walk.bounds(data, begin, end)
             begin = self._emit(data, bounds, None, output)
             if bounds.size > 1:
-                self._repetition.learn(data, bounds, output.last(bounds.size - 1))
+                self._repetition.learn(data, bounds, output.last(bounds.size - 1), end)
         self._end += begin
         self._held = end - begin
         data[: self._held] = data[begin:end].copy()
@@ -180,10 +177,10 @@ class ColumnParser:
         if self._error is not None:
             count = self._error.index - self._count - output.count
         room = output.extend(count)
-        for field, run, offset in self._walk.places:
+        for field, dtype, run, offset in self._walk.places:
             head, target = heads[run][:count], output.arrays[field.name][room]
             if not field.is_text:
-                target[:] = _column(head, field, offset)
+                target[:] = _column(head, dtype, offset)
             elif codes is None:
                 behind = runs[run].width
                 texts = begins[run][:count] + behind, lengths[run][:count], head, behind
@@ -195,10 +192,10 @@ class ColumnParser:
     def _wrong_constant(self, heads: list[Bytes], begins: list[Offsets], before: int) -> FieldValueError | None:
         """The first record's constant that is not as declared."""
         error, count = None, len(heads[0])
-        for field, run, offset in self._walk.places:
+        for field, dtype, run, offset in self._walk.places:
             if field.constant is None:
                 continue
-            found = _column(heads[run][:count], field, offset)
+            found = _column(heads[run][:count], dtype, offset)
             wrong = found != field.constant
             if wrong.any():
                 count = int(wrong.argmax())
@@ -220,9 +217,9 @@ class ColumnParser:
         return Columns(columns, output.count, self._end, self._error)
 
 
-def _column(head: Bytes, field: Field, offset: int) -> NDArray[Any]:
+def _column(head: Bytes, dtype: np.dtype[Any], offset: int) -> NDArray[Any]:
     """A number of every row."""
-    return np.ndarray(len(head), field.dtype, head, offset, head.strides[:1])
+    return np.ndarray(len(head), dtype, head, offset, head.strides[:1])
 
 
 def parse_columns(schema: Schema, data: Buffer) -> Columns:

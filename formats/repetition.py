@@ -21,7 +21,7 @@ Codes = dict[str, NDArray[np.int32]]
 """The texts' codes, by field name."""
 
 _CONTEXT = 4096  # records that must have come before in the same order, at most
-_LEAST = 64  # records to look back on; fewer say little
+_LEAST = 1024  # records to look back on; for fewer it does not pay
 
 _SLICE = 1 << 17  # bytes compared at once: with template and mask they fit into a core's cache
 
@@ -38,24 +38,21 @@ class _Layout:
 
 
 class Repetition:
-    """The expectation of one stream of records; learns and matches by turns.
+    """The expectation of one stream of records; learns and matches by turns."""
 
-    Args:
-        ahead: bytes that one `match` looks at, at most.
-    """
-
-    def __init__(self, walk: Walk, ahead: int) -> None:
-        self._walk, self._ahead = walk, ahead
+    def __init__(self, walk: Walk) -> None:
+        self._walk = walk
         self._layout: _Layout | None = None
         self._phase = 0  # the record of the period that comes next
 
-    def match(
-        self, data: Bytes, begin: int, end: int
-    ) -> tuple[Offsets, Codes] | None:
-        """Bounds and texts' codes of the whole records at `begin` that are as expected."""
+    def match(self, data: Bytes, begin: int, end: int) -> tuple[Offsets, Codes]:
+        """Bounds and texts' codes of the whole records at `begin` that are as expected.
+
+        They may end before the first unexpected one; only no record at all means that none is.
+        """
         layout = self._layout
         if layout is None:
-            return None
+            return np.array([begin]), {}
         base = int(layout.bounds[self._phase])
         agreed = self._agreed(layout, base, data[begin:end])
         last = int(layout.bounds.searchsorted(base + agreed, "right")) - 1
@@ -64,15 +61,21 @@ class Repetition:
         self._phase = last % layout.period
         return bounds, {name: codes[seen] for name, codes in layout.codes.items()}
 
-    def learn(self, data: Bytes, bounds: Offsets, codes: Codes) -> None:
-        """Expect the shortest order that the last records have repeated, or none."""
+    def learn(self, data: Bytes, bounds: Offsets, codes: Codes, ahead: int) -> None:
+        """Expect the shortest order that the last records have repeated, or none.
+
+        Args:
+            ahead: bytes to lay out, about as many as will be matched at once.
+        """
         self._layout, self._phase = None, 0
-        period = _period(np.stack(list(codes.values()), axis=1)) if codes else 0
+        if not codes or bounds.size <= _LEAST:
+            return
+        period = _period(np.stack(list(codes.values()), axis=1))
         size = int(bounds[-1] - bounds[-1 - period])
-        if not period or size > self._ahead:
+        if not period or size > ahead:
             return
         starts = bounds[-1 - period : -1]
-        times = self._ahead // size + 2
+        times = ahead // size + 2
         mask = self._mask(data, starts, int(bounds[-1]))
         repeated = (starts - starts[0]) + size * np.arange(times)[:, None]
         self._layout = _Layout(
@@ -98,7 +101,7 @@ class Repetition:
         """255 for each byte that must come back, 0 for the numbers that are free."""
         mask = np.full(end - int(starts[0]), 255, np.uint8)
         begins, _ = self._walk.run_starts(data, starts)
-        for field, run, offset in self._walk.places:
+        for field, _, run, offset in self._walk.places:
             if not field.is_text and field.constant is None:
                 at = begins[run] - starts[0] + offset
                 mask[at[:, None] + np.arange(field.width)] = 0
@@ -112,7 +115,7 @@ def _period(rows: NDArray[np.int32]) -> int:
     size = rows.strides[0]
     context = min(len(rows) // 2, _CONTEXT)
     hay, needle = rows.tobytes(), rows[:context].tobytes()
-    at = hay.find(needle, 1) if len(rows) >= _LEAST else -1
+    at = hay.find(needle, 1)
     while at % size and at >= 0:
         at = hay.find(needle, at + 1)
     return at // size if at > 0 else 0

@@ -58,10 +58,10 @@ class Walk:
         ]
         self._fixed = not schema.texts
         self.places = [
-            (field, index, sum(earlier.width for earlier in run.fields[:position]))
+            (field, np.dtype(field.dtype), index, sum(f.width for f in run.fields[:position]))
             for index, run in enumerate(self.runs)
             for position, field in enumerate(run.fields)
-        ]  # each field, the number of its run and its offset there
+        ]  # each field, its type, the number of its run and its offset there
 
     def bounds(self, data: Bytes, begin: int, end: int) -> Offsets:
         """The starts of all whole records in `data[begin:end]`, and the end of the last one.

@@ -24,6 +24,7 @@ Words = NDArray[np.uint64]
 WORD = 8
 MAX_WORDS = PADDING // WORD
 
+_FEW = 256  # records that a dict looks up sooner than arrays do
 _FIRST_BATCH = 32  # unknown texts looked at one by one before the rest is looked up again
 _MASKS = [
     np.array(
@@ -52,10 +53,12 @@ class Vocabulary:
         self._index: dict[bytes, int] = {}
         # Random, so that no data can be made to collide.
         self._factors = [np.uint64(random.getrandbits(64) | 1) for _ in range(MAX_WORDS + 1)]
+        self._found = 0  # how many texts `_find` knows
         # By code; one item more than codes, so that code -1 finds a text that equals none.
         self._lengths = np.full(1, -1, np.int64)
-        self._words = [np.zeros(1, np.uint64) for _ in range(MAX_WORDS)]
-        self._grow(256)
+        self._words = [np.zeros(1, np.uint64)] * MAX_WORDS
+        self._table = np.full(2, -1, np.int64)
+        self._shift = np.uint64(63)
 
     def codes(self, data: Bytes, begins: Offsets, lengths: Offsets, rows: Bytes, offset: int) -> Offsets:
         """The codes of the texts at `begins`; unknown texts are added.
@@ -63,21 +66,20 @@ class Vocabulary:
         Args:
             rows: the same texts, from `offset` in each row on, cut or filled to whole words.
         """
+        def one_by_one(which: Offsets | slice) -> list[int]:
+            raw = memoryview(data)
+            places = zip(begins[which].tolist(), lengths[which].tolist(), strict=True)
+            return self.add([bytes(raw[begin : begin + length]) for begin, length in places])
+
+        if lengths.size <= _FEW:
+            return np.array(one_by_one(slice(None)), np.int64)
         words = words_of(rows, offset, lengths)
         codes = self._find(words, lengths)
         unknown = np.flatnonzero(codes < 0)
         batch = _FIRST_BATCH
         while unknown.size:
-            first, unknown = unknown[:batch], unknown[batch:]
-            raw = memoryview(data)
-            codes[first] = self.add(
-                [
-                    bytes(raw[begin : begin + length])
-                    for begin, length in zip(
-                        begins[first].tolist(), lengths[first].tolist(), strict=True
-                    )
-                ]
-            )
+            codes[unknown[:batch]] = one_by_one(unknown[:batch])
+            unknown = unknown[batch:]
             codes[unknown] = self._find([word[unknown] for word in words], lengths[unknown])
             unknown = unknown[codes[unknown] < 0]
             batch *= 4
@@ -85,13 +87,13 @@ class Vocabulary:
 
     def add(self, texts: Sequence[bytes]) -> list[int]:
         """The codes of texts, known or not."""
-        index, before = self._index, len(self._index)
-        codes = [index.setdefault(text, len(index)) for text in texts]
-        if len(index) > before:
-            new = list(dict.fromkeys(texts))
-            new = [text for text in new if index[text] >= before]
-            self.texts += new
-            self._admit(new, before)
+        index, texts_ = self._index, self.texts
+        codes = []
+        for text in texts:
+            code = index.setdefault(text, len(index))
+            if code == len(texts_):
+                texts_.append(text)
+            codes.append(code)
         return codes
 
     def decode(self, count: int) -> tuple[str, ...]:
@@ -100,6 +102,9 @@ class Vocabulary:
 
     def _find(self, words: list[Words], lengths: Offsets) -> Offsets:
         """Codes, -1 where a text is unknown or too long for words."""
+        if self._found < len(self.texts):
+            self._admit(self.texts[self._found :], self._found)
+            self._found = len(self.texts)
         slots = (self._hash(words, lengths) >> self._shift).view(np.int64)
         codes = self._table.take(slots)
         differ = self._differ(codes, words, lengths)
