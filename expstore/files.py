@@ -118,12 +118,26 @@ class LogReader:
         self._descriptor = descriptor
         self.exists = descriptor >= 0
         self.size = os.fstat(descriptor).st_size if descriptor >= 0 else 0
+        self._position = 0
 
     def read(self, offset: int, size: int) -> bytes:
         """Up to `size` bytes from `offset` on."""
         if not self.exists:
             return b""
         return os.pread(self._descriptor, min(size, max(self.size - offset, 0)), offset)
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill a buffer with the bytes that come next; 0 at the end.
+
+        Raises:
+            OSError: the device fails.
+        """
+        wanted = min(len(buffer), self.size - self._position)
+        count = os.preadv(self._descriptor, [buffer[:wanted]], self._position) if wanted else 0
+        if count == 0:
+            self.size = self._position  # where it was cut meanwhile
+        self._position += count
+        return count
 
     def blocks(self, start: int = 0) -> Iterator[memoryview]:
         """The bytes from `start` on, in blocks that stay in cache; each is valid until the next."""

@@ -226,10 +226,7 @@ class ExperimentStore:
 
         path = self.metrics_path(commit_id)
         with files.open_log(path) as log:
-            parser = ColumnParser(RECORD_CODEC.schema, capacity_bytes=log.size)
-            for block in log.blocks():
-                parser.feed(block)
-            columns = parser.finish()
+            columns = ColumnParser(RECORD_CODEC.schema).read(log.readinto, log.size)
             return MetricTable.of_columns(
                 columns, tail_status(RECORD_CODEC.schema, columns, log.size)
             )

@@ -37,6 +37,9 @@ class TextColumn:
     def __len__(self) -> int:
         return len(self.codes)
 
+    def __getitem__(self, part: slice) -> TextColumn:
+        return TextColumn(self.codes[part], self._values)
+
     def tolist(self) -> list[str]:
         """Every record's text."""
         return [self.values[code] for code in self.codes.tolist()]
