@@ -165,9 +165,7 @@ def _numbers(field: Field, column: Any) -> NDArray[Any]:
 
 def _texts(field: Field, column: Any) -> Texts:
     """Codes, and the texts as bytes, each of which its field can hold."""
-    codes, values = (
-        (column.codes, column.values) if isinstance(column, TextColumn) else column
-    )
+    codes, values = (column.codes, column.values) if isinstance(column, TextColumn) else column
     codes = np.asarray(codes)
     if codes.size == 0:
         return np.empty(0, np.int64), []
