@@ -189,7 +189,9 @@ class ColumnParser:
                 target[:] = codes[field.name]
         return int(bounds[count])
 
-    def _wrong_constant(self, heads: list[Bytes], begins: list[Offsets], before: int) -> FieldValueError | None:
+    def _wrong_constant(
+        self, heads: list[Bytes], begins: list[Offsets], before: int
+    ) -> FieldValueError | None:
         """The first record's constant that is not as declared."""
         error, count = None, len(heads[0])
         for field, dtype, run, offset in self._walk.places:

@@ -60,12 +60,15 @@ class Vocabulary:
         self._table = np.full(2, -1, np.int64)
         self._shift = np.uint64(63)
 
-    def codes(self, data: Bytes, begins: Offsets, lengths: Offsets, rows: Bytes, offset: int) -> Offsets:
+    def codes(
+        self, data: Bytes, begins: Offsets, lengths: Offsets, rows: Bytes, offset: int
+    ) -> Offsets:
         """The codes of the texts at `begins`; unknown texts are added.
 
         Args:
             rows: the same texts, from `offset` in each row on, cut or filled to whole words.
         """
+
         def one_by_one(which: Offsets | slice) -> list[int]:
             raw = memoryview(data)
             places = zip(begins[which].tolist(), lengths[which].tolist(), strict=True)
