@@ -57,17 +57,17 @@ def build_columns(schema: Schema, columns: Mapping[str, Any]) -> bytes:
     for name, length in lengths.items():
         if length != count:
             raise FieldValueError(f"has {length} items where others have {count}", field=name)
+    if not count:
+        return b""
     pieces = [_Pieces(run, texts) for run in schema.runs]
     width = max(piece.width for piece in pieces)
-    blocks = [slice(first, min(first + _ROWS, count)) for first in range(0, count, _ROWS)]
-    if width > _WIDE:
-        return b"".join(_joined(pieces, numbers, rows) for rows in blocks)
     for piece in pieces:
-        piece.pad(width)
+        piece.lay_out(width if width <= _WIDE else 0)
+    write = _scattered if width <= _WIDE else _joined
     # Grows without copying and gives its bytes away: one pass over memory that is not in cache.
     stream = io.BytesIO()
-    for rows in blocks:
-        stream.write(_scattered(pieces, numbers, rows))
+    for first in range(0, count, _ROWS):
+        stream.write(write(pieces, numbers, slice(first, min(first + _ROWS, count))))
     return stream.getvalue()
 
 
@@ -75,25 +75,27 @@ class _Pieces:
     """A run with each text that may follow it: whole but for the numbers, which are blank."""
 
     def __init__(self, run: Run, texts: Mapping[str, Texts]) -> None:
-        codes, self.values = texts[run.text.name] if run.text else (None, [b""])
-        self.codes = codes
-        self.sizes = np.array([run.width + len(value) for value in self.values] or [0], np.int64)
+        self.codes: NDArray[np.int64] | None = None
+        self.values = [b""]
+        if run.text is not None:
+            self.codes, self.values = texts[run.text.name]
+        self.sizes = np.array([run.width + len(value) for value in self.values], np.int64)
         self.width = int(self.sizes.max())
         self.numbers: list[tuple[Field, int]] = []
-        blanks = []
+        blanks: list[bytes] = []
         for field in run.fields:
             if not field.is_text:
                 self.numbers.append((field, sum(len(blank) for blank in blanks)))
                 blanks.append(struct.pack(field.format, field.constant or 0))
         head = b"".join(blanks)
-        prefix = struct.Struct(run.text.format).pack if run.text else lambda _: b""
-        self.heads = [head + prefix(len(value)) for value in self.values]
+        self.heads = [head] * len(self.values)
+        if run.text is not None:
+            prefix = struct.Struct(run.text.format).pack
+            self.heads = [head + prefix(len(value)) for value in self.values]
 
-        self.pad(0)
-
-    def pad(self, width: int) -> None:
-        """Lay the pieces out in a table of that width; without texts for width 0."""
-        wide = width or max(map(len, self.heads), default=0)
+    def lay_out(self, width: int) -> None:
+        """Put the pieces into a table of that width; without texts for width 0."""
+        wide = width or len(self.heads[0])
         whole = zip(self.heads, self.values if width else [b""] * len(self.heads), strict=True)
         joined = b"".join((head + value).ljust(wide, b"\0") for head, value in whole)
         self.table = np.frombuffer(joined, f"V{wide}")
@@ -144,10 +146,10 @@ def _numbers(field: Field, column: Any) -> NDArray[Any]:
     if values.size == 0:
         return np.empty(0, field.dtype)
     if values.ndim != 1 or values.dtype.kind not in ("iuf" if field.is_float else "iu"):
-        raise FieldValueError(
-            f"expected one number of kind {field.type_name} a record, got {values.dtype}",
-            field=field.name,
-        )
+        if not isinstance(column, np.ndarray):  # items may be of several kinds: name the first
+            wrong = [not _is_number(field, value) for value in column]
+            _refuse(field, column, np.array(wrong), f"is no {field.type_name}")
+        raise FieldValueError(f"expected numbers, got {values.dtype}", field=field.name)
     if field.constant is not None:
         _refuse(field, values, values != field.constant, f"is not {field.constant}")
     if field.is_float:
@@ -159,6 +161,12 @@ def _numbers(field: Field, column: Any) -> NDArray[Any]:
     if values.min() < low or values.max() > high:
         _refuse(field, values, (values < low) | (values > high), "is out of range")
     return values
+
+
+def _is_number(field: Field, value: Any) -> bool:
+    kinds = (int, float) if field.is_float else int
+    low, high = field.range
+    return isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
 
 
 def _texts(field: Field, column: Any) -> Texts:
@@ -174,18 +182,19 @@ def _texts(field: Field, column: Any) -> Texts:
     used[codes] = True
     texts = [b""] * len(values)
     for code in np.flatnonzero(used).tolist():
-        value = values[code]
+        wrong = f"is the code of a text longer than {field.range[1]} bytes"
         try:
-            texts[code] = value.encode(ENCODING, ERRORS)
-            wrong = f"is longer than {field.range[1]} bytes"
+            texts[code] = values[code].encode(ENCODING, ERRORS)
         except (UnicodeEncodeError, AttributeError) as error:
-            wrong = f"is not a text: {error}"
-        if not isinstance(value, str) or len(texts[code]) > field.range[1]:
-            _refuse(field, codes, codes == code, wrong)
+            wrong = f"is the code of no text: {error}"
+        else:
+            if len(texts[code]) <= field.range[1]:
+                continue
+        _refuse(field, codes, codes == code, wrong)
     return codes.astype(np.int64), texts
 
 
-def _refuse(field: Field, values: NDArray[Any], wrong: NDArray[np.bool_], reason: str) -> None:
+def _refuse(field: Field, values: Any, wrong: NDArray[np.bool_], reason: str) -> None:
     """Raise for the first wrong value."""
     if wrong.any():
         index = int(wrong.argmax())

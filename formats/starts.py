@@ -13,14 +13,13 @@ was entered wrongly is walked again from there.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from formats.errors import UnsupportedSchema
-from formats.schema import Field, Run, Schema
+from formats.schema import Run, Schema
 
 Bytes = NDArray[np.uint8]
 Offsets = NDArray[np.int64]
@@ -54,7 +53,9 @@ class Walk:
         self.runs = schema.runs
         self.min_size = schema.min_size
         self._steps = [
-            (run.width, run.text and (run.width - run.text.width, _unpacker(run.text)))
+            (run.width, run.width - run.text.width, struct.Struct(run.text.format).unpack_from)
+            if run.text
+            else (run.width, 0, None)
             for run in self.runs
         ]
         self._fixed = not schema.texts
@@ -71,7 +72,7 @@ class Walk:
             data: bytes, with at least `PADDING` more of them behind `end`.
         """
         if self._fixed:
-            return np.arange(begin, end + 1, self.min_size, np.int64)
+            return np.arange(begin, end + 1, self.min_size, dtype=np.int64)
         sample = self._scalar(data, begin, end, _SAMPLE)
         if sample.size <= _SAMPLE:
             return sample
@@ -89,14 +90,14 @@ class Walk:
 
     def _scalar(self, data: Bytes, begin: int, end: int, limit: int = -1) -> Offsets:
         """Bounds of at most `limit` records, one by one."""
-        view, steps = memoryview(data)[:end], self._steps
+        view, steps = data.data[:end], self._steps
         bounds = [begin]
         while len(bounds) != limit + 1:
             at = bounds[-1]
             try:
-                for width, text in steps:
-                    if text is not None:
-                        at += text[1](view, at + text[0])[0]
+                for width, prefix, unpack in steps:
+                    if unpack is not None:
+                        at += unpack(view, at + prefix)[0]
                     at += width
             except struct.error:  # the data ends before a length prefix does
                 break
@@ -170,10 +171,6 @@ class Walk:
         rows = rows[: index + 1]
         rows += self.min_size * np.arange(len(rows))[:, None]
         return rows
-
-
-def _unpacker(text: Field) -> Callable[[memoryview, int], tuple[int, ...]]:
-    return struct.Struct(text.format).unpack_from
 
 
 def _lengths(data: Bytes, begins: Offsets, run: Run) -> NDArray[Any]:

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from formats.columns import Columns, ColumnParser, build_columns
+from formats.columns import ColumnParser, Columns, build_columns
 from formats.metrics import RECORD
 from formats.schema import Schema
 
