@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from formats.columntypes import TextColumn
-from formats.errors import FieldValueError, UnsupportedSchema
+from formats.errors import FieldValueError
 from formats.fields import ENCODING, ERRORS
 from formats.schema import Field, Run, Schema
+from formats.starts import Walk
 
 _ROWS = 1 << 14  # records built at a time, so that they stay in cache
 _WIDE = 1 << 10  # bytes of a text up to which all texts may be padded to the longest
@@ -36,15 +37,15 @@ def build_columns(schema: Schema, columns: Mapping[str, Any]) -> bytes:
     Raises:
         FieldValueError: a field is missing, unknown, of another kind or length, or has a value
             that it cannot hold.
+        UnsupportedSchema: a field may be absent.
     """
+    Walk(schema)  # refuses what columns cannot express
     for name in columns:
         if name not in (field.name for field in schema):
             raise FieldValueError("is not declared", field=name)
     numbers: dict[str, NDArray[Any]] = {}
     texts: dict[str, Texts] = {}
     for field in schema:
-        if field.absent is not None:
-            raise UnsupportedSchema("may be absent, which columns cannot say", field=field.name)
         if field.name in columns and field.is_text:
             texts[field.name] = _texts(field, columns[field.name])
         elif field.name in columns:

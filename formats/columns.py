@@ -174,6 +174,8 @@ class ColumnParser:
         ]
         # Known codes come with constants that were compared.
         count = starts.size if codes else self._conforming(heads, begins, output.count)
+        if not count:
+            return int(bounds[0])
         room = output.extend(count)
         for field, dtype, run, offset in self._walk.places:
             head, target = heads[run][:count], output.arrays[field.name][room]
@@ -193,7 +195,7 @@ class ColumnParser:
         for field, dtype, run, offset in self._walk.places:
             if field.constant is None:
                 continue
-            found = _column(heads[run][:count], dtype, offset)
+            found = _column(heads[run], dtype, offset)[:count]
             # As Python compares: a constant 0.1 is no 32-bit float.
             wrong = (found.astype(np.float64) if field.is_float else found) != field.constant
             if wrong.any():

@@ -398,7 +398,7 @@ def test_building_takes_lists_and_leaves_out_unused_texts() -> None:
         ("step", [3, -1], 1),
         ("step", [1 << 32, 0], 0),
         ("step", [1.0, 2.0], 0),
-        ("step", [3, True], None),
+        ("step", [True, False], 0),
         ("step", np.array([1.0, 2.0]), None),
         ("timestamp", [0, 1 << 63], 1),
         ("timestamp", [0, 1 << 80], 1),
