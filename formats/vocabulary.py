@@ -70,7 +70,7 @@ class Vocabulary:
         """
 
         def one_by_one(which: Offsets | slice) -> list[int]:
-            raw = memoryview(data)
+            raw = data.data
             places = zip(begins[which].tolist(), lengths[which].tolist(), strict=True)
             return self.add([bytes(raw[begin : begin + length]) for begin, length in places])
 
@@ -125,7 +125,7 @@ class Vocabulary:
         return codes
 
     def _differ(self, codes: Offsets, words: list[Words], lengths: Offsets) -> NDArray[np.bool_]:
-        differ = self._lengths.take(codes) != lengths
+        differ: NDArray[np.bool_] = self._lengths.take(codes) != lengths
         for known, word in zip(self._words, words, strict=False):
             differ |= known.take(codes) != word
         return differ
