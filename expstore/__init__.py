@@ -10,19 +10,24 @@ Importing this package loads no NumPy and nothing of the command line.
 
 from expstore.errors import (
     DeletionError,
+    DurabilityError,
     ExperimentGoneError,
     ExperimentNotFoundError,
     ExpStoreError,
     GitHeadError,
     InvalidCommitIdError,
+    LiveWriterError,
     MetadataNotFoundError,
     NameTruncatedWarning,
+    NoSpaceError,
     RetentionPolicyError,
     ShortWriteError,
     StoreNotFoundError,
+    SyncError,
     TornTailError,
     UnknownMetricError,
     UnreadableFileError,
+    WriterClosedError,
 )
 from expstore.model import Metadata, Metric, MetricTable
 from expstore.retention import PrunePlan, PruneRow
@@ -41,6 +46,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "DeletionError",
+    "DurabilityError",
     "ExpStoreError",
     "ExperimentGoneError",
     "ExperimentNotFoundError",
@@ -49,17 +55,20 @@ __all__ = [
     "FormatError",
     "GitHeadError",
     "InvalidCommitIdError",
+    "LiveWriterError",
     "Metadata",
     "MetadataNotFoundError",
     "Metric",
     "MetricTable",
     "MetricWriter",
     "NameTruncatedWarning",
+    "NoSpaceError",
     "PrunePlan",
     "PruneRow",
     "RetentionPolicyError",
     "ShortWriteError",
     "StoreNotFoundError",
+    "SyncError",
     "TailStatus",
     "TornTailError",
     "TruncatedError",
@@ -67,4 +76,5 @@ __all__ = [
     "UnreadableFileError",
     "UnsupportedSchema",
     "UnsupportedVersionError",
+    "WriterClosedError",
 ]
