@@ -27,16 +27,17 @@ from expstore.errors import (
     NoSpaceError,
     ShortWriteError,
     TornTailError,
-    UnreadableFileError,
 )
 from expstore.kernel import Lease, LeaseRefused, reserve
-from formats import RecordCodec, TruncatedError
+from expstore.setaside import set_aside
+from formats.walk import spans, whole_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from formats import RecordCodec
+
 _BLOCK = 1 << 22  # bytes read at a time while looking for the last boundary
-_FEW = 1 << 14  # bytes that are parsed one record at a time: less than loading NumPy costs
 _PATIENCE = 0.05  # seconds that another writer gets to complete what looks torn
 _ANCHOR = 64  # bytes before the boundary by which a log is known again
 _PAGE = 4096  # file systems hand out space in blocks of this size, or of a multiple
@@ -190,10 +191,17 @@ class AppendLog:
         return self._cut_tail(force=force, zeros=True)
 
     def close(self) -> None:
-        """Close the file; appending is over."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        """Close the file; appending is over, unless by `append_once`.
+
+        Raises:
+            UnreadableFileError: the file system says only now that a write failed.
+        """
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            try:
+                os.close(descriptor)
+            except OSError as error:
+                raise files.unwritable(self.path, error) from error
 
     __del__ = close
 
@@ -208,13 +216,17 @@ class AppendLog:
         anchor = self._anchor[-_ANCHOR:]
         if os.pread(self._descriptor, len(anchor), self.boundary - len(anchor)) != anchor:
             self.boundary, self._reserved = 0, 0  # cut or replaced: nothing of it is known any more
-        patience, pause = time.monotonic() + _PATIENCE, _PATIENCE / 1000
+        pause = _PATIENCE / 1000
+        torn_since = time.monotonic()
         while True:
-            self.boundary = self._last_boundary(self.boundary)
-            end = os.lseek(self._descriptor, 0, os.SEEK_END)
-            if self.boundary == end:
+            reached, rest = self._last_boundary(self.boundary)
+            now = time.monotonic()
+            if reached > self.boundary:  # others go on: what looked torn was being written
+                torn_since, pause = now, _PATIENCE / 1000
+            self.boundary = reached
+            if not rest:
                 break
-            if time.monotonic() > patience:
+            if now > torn_since + _PATIENCE:
                 self._cut_tail()
                 break
             time.sleep(pause)
@@ -223,15 +235,19 @@ class AppendLog:
         self._anchor = os.pread(self._descriptor, known, self.boundary - known)
         return self.boundary
 
-    def _last_boundary(self, start: int, stop: int | None = None) -> int:
-        """The offset behind the last whole record before `stop`, parsing from boundary `start`."""
+    def _last_boundary(self, start: int, stop: int | None = None) -> tuple[int, int]:
+        """Parse from the boundary `start` on, to the end or to `stop`.
+
+        Returns:
+            The offset behind the last whole record, and how many bytes of another one follow.
+        """
         while True:
             size = _BLOCK if stop is None else min(_BLOCK, stop - start)
             block = os.pread(self._descriptor, size, start)
-            used = _whole_records(self._codec, block)
+            used = whole_size(self._codec, block)
             start += used
             if used == 0 or len(block) < _BLOCK:
-                return start
+                return start, len(block) - used
 
     def _reserve(self, end: int, size: int) -> None:
         """See to it that `size` bytes at `end` have room, and more of it the larger the log is.
@@ -261,6 +277,8 @@ class AppendLog:
     def _settle(self, data: bytes, end: int, written: int) -> int:
         """After a write that was short, or not at `end`; returns the offset behind the records."""
         at = os.lseek(self._descriptor, 0, os.SEEK_CUR) - written
+        if at < end:  # the system contradicts itself; nothing can be concluded, so nothing is cut
+            raise ShortWriteError(f"{self.path}: {written} of {len(data)} bytes, but at byte {at}")
         if written != len(data):
             self._bad = _Bad(at, at + written, foreign=False)
             said = f"{self.path}: only {written} of {len(data)} bytes could be written"
@@ -273,7 +291,7 @@ class AppendLog:
             raise ShortWriteError(f"{said}; they were cut off again")
         # Another program appended between the look at the end and the write. What it wrote is
         # complete by now, since writes to one file exclude each other: a tear there is for good.
-        tear = self._last_boundary(end, at)
+        tear, _ = self._last_boundary(end, at)
         if tear == at:
             return at + written
         self._bad = _Bad(tear, at + written, foreign=True)
@@ -302,7 +320,7 @@ class AppendLog:
     def _cut_tail(self, *, force: bool = False, zeros: bool = False) -> Cut | None:
         with _alone(self._descriptor, self.path, force=force) as check:
             # Only now is the file still: what looked torn may have been completed meanwhile.
-            self.boundary = self._last_boundary(self.boundary)
+            self.boundary, _ = self._last_boundary(self.boundary)
             end = os.lseek(self._descriptor, 0, os.SEEK_END)
             offset = self._before_zeros(self.boundary) if zeros else self.boundary
             if offset == end:
@@ -321,35 +339,11 @@ class AppendLog:
         offset, last = 0, 0
         while offset < boundary:
             block = os.pread(self._descriptor, min(_BLOCK, boundary - offset), offset)
-            for start, end in _spans(self._codec, block):
+            for start, end in spans(self._codec, block):
                 if any(block[start:end]):
                     last = offset + end
             offset += end
         return last
-
-
-def _spans(codec: RecordCodec, data: bytes) -> Iterator[tuple[int, int]]:
-    """Start and end of each whole record."""
-    start = 0
-    try:
-        while start < len(data):
-            _, end = codec.parse(data, start)
-            yield start, end
-            start = end
-    except TruncatedError:
-        return
-
-
-def _whole_records(codec: RecordCodec, data: bytes) -> int:
-    """How many bytes of the data are whole records."""
-    if len(data) > _FEW:
-        from formats.columns import record_starts
-
-        return int(record_starts(codec.schema, data)[1])
-    end = 0
-    for _, end in _spans(codec, data):  # noqa: B007 - only the last end is wanted
-        pass
-    return end
 
 
 @contextmanager
@@ -366,52 +360,3 @@ def _alone(descriptor: int, path: Path, *, force: bool = False) -> Iterator[Call
             f"{path}: ends inside a record, and cannot be mended: {error}; close what has it open, "
             "or run `expstore repair --force`"
         ) from error
-
-
-def set_aside(path: Path, offset: int, descriptor: int) -> Path:
-    """Keep a log's bytes from `offset` on in a file beside it, named by where they stood.
-
-    Returns:
-        The file; the same one, where an earlier try kept the same bytes and went no further.
-
-    Raises:
-        UnreadableFileError, NoSpaceError: they cannot be kept.
-    """
-    base = f"{path.name}.torn-{offset}"
-    for number in range(1000):
-        kept = path.with_name(base if not number else f"{base}.{number}")
-        try:
-            with open(kept, "x+b") as file:
-                try:
-                    for block in _blocks(descriptor, offset):
-                        file.write(block)
-                    file.flush()
-                    os.fsync(file.fileno())
-                except BaseException:
-                    kept.unlink()
-                    raise
-            files.sync_directory(path.parent)
-        except FileExistsError:
-            if _same(kept, descriptor, offset):
-                return kept
-        except OSError as error:
-            raise files.unwritable(kept, error) from error
-        else:
-            return kept
-    raise UnreadableFileError(f"{path}: a thousand torn tails are kept beside it already")
-
-
-def _blocks(descriptor: int, offset: int) -> Iterator[bytes]:
-    while block := os.pread(descriptor, _BLOCK, offset):
-        yield block
-        offset += len(block)
-
-
-def _same(kept: Path, descriptor: int, offset: int) -> bool:
-    """Whether a file has the same bytes as the log from `offset` on."""
-    try:
-        with open(kept, "rb") as file:
-            same = all(file.read(len(block)) == block for block in _blocks(descriptor, offset))
-            return same and not file.read(1)
-    except OSError:
-        return False
