@@ -5,7 +5,8 @@ hidden directory of the same root, and only then deleted there, through director
 following no link. What an interruption leaves behind is swept by the next deletion.
 
 Each deletion has a hidden directory of its own, locked while it works, so that others can tell a
-leftover from what is being deleted just now.
+leftover from what is being deleted just now. Where the disk is too full for another directory, an
+experiment is hidden under a new name beside the others instead: then, least of all, must it stay.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def delete(
     if not commit_ids:
         return deleted, spared
     try:
-        with _graveyard(root) as (name, grave):
+        with _graveyard(root) as (grave, is_own):
             for commit_id in commit_ids:
                 try:
                     with exclusive(root, commit_id, force=force) as directory:
@@ -65,17 +66,16 @@ def delete(
                         if reason:
                             spared[commit_id] = reason
                             continue
-                        os.rename(commit_id, commit_id, src_dir_fd=root, dst_dir_fd=grave)
+                        hidden = commit_id if is_own else _hidden_name()
+                        os.rename(commit_id, hidden, src_dir_fd=root, dst_dir_fd=grave)
                         deleted.append(commit_id)
-                        _remove(commit_id, grave)
+                        _remove(hidden, grave)
                 except LiveWriterError:
                     spared[commit_id] = _LIVE
                 except FileNotFoundError:
                     deleted.append(commit_id)
                 except OSError as error:
                     failures[commit_id] = error.strerror or str(error)
-            with suppress(OSError):  # what could not be deleted stays for the next sweep
-                os.rmdir(name, dir_fd=root)
     except OSError as error:
         rest = [commit_id for commit_id in commit_ids if commit_id not in {*deleted, *spared}]
         failures |= dict.fromkeys(rest, error.strerror or str(error))
@@ -129,19 +129,31 @@ def _remove(name: str, directory: int) -> None:
             return
 
 
+def _hidden_name() -> str:
+    return PRUNING + secrets.token_hex(8)
+
+
 @contextmanager
-def _graveyard(root: int) -> Iterator[tuple[str, int]]:
-    """A hidden directory of our own, by name and locked descriptor."""
+def _graveyard(root: int) -> Iterator[tuple[int, bool]]:
+    """A hidden directory of our own, locked, and True; or the root and False: the disk is full."""
     while True:
-        name = PRUNING + secrets.token_hex(8)
-        os.mkdir(name, 0o700, dir_fd=root)
+        name = _hidden_name()
+        try:
+            os.mkdir(name, 0o700, dir_fd=root)
+        except OSError as error:
+            if error.errno not in files.NO_SPACE:
+                raise
+            yield root, False
+            return
         try:
             descriptor = os.open(name, files.DIRECTORY | os.O_NOFOLLOW, dir_fd=root)
         except FileNotFoundError:
             continue  # swept before it was locked
         try:
             if try_exclusive(descriptor) and os.fstat(descriptor).st_nlink:
-                yield name, descriptor
+                yield descriptor, True
+                with suppress(OSError):  # what could not be deleted stays for the next sweep
+                    os.rmdir(name, dir_fd=root)
                 return
         finally:
             os.close(descriptor)

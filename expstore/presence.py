@@ -63,6 +63,7 @@ class Presence:
         if not os.access(self._probe, os.F_OK, dir_fd=self.directory):
             self._check_path()
             if not os.access(layout.METRICS, os.F_OK, dir_fd=self.directory):
+                self._let_go()
                 raise ExperimentGoneError(f"{self.path}: the log was deleted while it was open")
 
     def _check_path(self) -> None:
@@ -73,7 +74,12 @@ class Presence:
         except OSError:
             same = False
         if not same:
+            self._let_go()
             raise ExperimentGoneError(f"{self.path}: deleted, or moved, while it was written to")
+
+    def _let_go(self) -> None:
+        """Give the lock back, so that what is left of the experiment can be swept."""
+        fcntl.flock(self.directory, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Give the lock back, also on behalf of processes forked meanwhile."""
