@@ -18,8 +18,9 @@ _TMPFS, _EXT4 = 64 << 10, 2 << 20  # bytes
 @contextlib.contextmanager
 def _mounted(directory: Path, *options: str) -> Iterator[Path]:
     directory.mkdir(exist_ok=True)
-    done = subprocess.run(["mount", *options, str(directory)], capture_output=True, text=True,
-                          check=False)
+    done = subprocess.run(
+        ["mount", *options, str(directory)], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise Skip(f"mount: {done.stderr.strip()}")
     try:

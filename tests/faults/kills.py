@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from itertools import count
 from pathlib import Path
 
 from expstore import ExperimentStore
@@ -14,25 +15,31 @@ from tests.faults.base import Counter, Figures, check_steps, fork, join, read_lo
 _LONG = "n" * 200  # long records, which cross a page often: only there can a kill tear one
 
 
-def run(directory: Path, *, kills: int = 5_000, seed: int = 0) -> Figures:
-    """Kill a writer `kills` times, in half of them with a second writer that goes on."""
+def run(directory: Path, *, kills: int = 5_000, seed: int = 0, until_torn: bool = False) -> Figures:
+    """Kill a writer `kills` times, in half of them with a second writer that goes on.
+
+    With `until_torn`, more often, until a kill has torn a record.
+    """
     store = ExperimentStore(directory)
     chance = random.Random(seed)
-    figures = {"kills": kills, "tears": 0, "acknowledged": 0, "unreadable": 0, "false": 0}
-    for trial in range(kills):
+    figures = {"kills": 0, "tears": 0, "acknowledged": 0, "unreadable": 0, "false": 0}
+    for trial in count():
+        if trial >= kills and (figures["tears"] or not until_torn or trial >= 50 * kills):
+            break
         commit_id = f"run{trial}"
         store.create_experiment(commit_id)
         acknowledged = Counter(2)
         stop = Counter()
 
-        def write(me: int, commit_id: str = commit_id, count: Counter = acknowledged,
-                  stop: Counter = stop) -> None:
+        def write(
+            me: int, commit_id: str = commit_id, acks: Counter = acknowledged, stop: Counter = stop
+        ) -> None:
             with store.writer(commit_id) as log:
                 step = 0
                 while not stop[0] or step == 0:
                     log.log_many({f"{me}{_LONG}{k}": step / 7 for k in range(12)}, step)
                     step += 1
-                    count[me] = step
+                    acks[me] = step
 
         victim = fork(lambda: write(0))
         survivor = fork(lambda: write(1)) if trial % 2 else 0
@@ -59,6 +66,7 @@ def run(directory: Path, *, kills: int = 5_000, seed: int = 0) -> Figures:
         assert not false, f"trial {trial}: {len(false)} false records, such as {false[0]}"
         for name in known:
             check_steps(records, name, acknowledged[int(name[0])])
+        figures["kills"] += 1
         figures["tears"] += torn or any(path.parent.glob("*.torn-*"))
         figures["acknowledged"] += 12 * (acknowledged[0] + acknowledged[1])
         store.delete_experiments([commit_id])

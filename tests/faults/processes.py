@@ -50,5 +50,9 @@ def run(directory: Path, *, processes: int = 8, appends: int = 100_000) -> Figur
     assert all(value == step / 7 for _, step, value in records), "a value is not what was logged"
     kept = [p.name for p in store.experiment_path("run").glob("*.torn-*")]
     assert not kept, "a live writer's record was taken for a tear"
-    return {"processes": processes, "the reference's": len(others), "records": len(records),
-            "lost or torn": 0}
+    return {
+        "processes": processes,
+        "the reference's": len(others),
+        "records": len(records),
+        "lost or torn": 0,
+    }

@@ -24,8 +24,23 @@ FAULTS = ("signal=KILL", "error=ENOSPC", "error=EIO", "error=EINTR")
 _SHORT = 7  # bytes that a short write takes
 _DONE, _REFUSED, _UNTYPED = 0, 3, 4
 # Calls that the interpreter makes for itself, at any time, or that have no effect.
-_NOISE = {"futex", "brk", "mmap", "munmap", "mprotect", "rt_sigaction", "rt_sigprocmask", "exit_group",
-          "getrandom", "madvise", "gettid", "clock_nanosleep", "restart_syscall", "read", "select"}
+_NOISE = {
+    "futex",
+    "brk",
+    "mmap",
+    "munmap",
+    "mprotect",
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "exit_group",
+    "getrandom",
+    "madvise",
+    "gettid",
+    "clock_nanosleep",
+    "restart_syscall",
+    "read",
+    "select",
+}
 
 
 class Verb(NamedTuple):
@@ -42,7 +57,10 @@ class Verb(NamedTuple):
     check: Callable[[ExperimentStore, bool], None]
 
 
-_OLD, _NEW = Metadata("run", 1_600_000_000, "old", "me"), Metadata("run", 1_700_000_000, "new", "me")
+_OLD, _NEW = (
+    Metadata("run", 1_600_000_000, "old", "me"),
+    Metadata("run", 1_700_000_000, "new", "me"),
+)
 
 
 def _prepare(store: ExperimentStore) -> None:
