@@ -353,7 +353,7 @@ def _alone(descriptor: int, path: Path, *, force: bool = False) -> Iterator[Call
         yield lambda: None
         return
     try:
-        with Lease(descriptor) as lease:
+        with Lease(descriptor, _PATIENCE) as lease:
             yield lease.check
     except LeaseRefused as error:
         raise TornTailError(

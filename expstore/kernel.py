@@ -39,32 +39,43 @@ class Lease:
 
     Args:
         descriptor: the file, opened for writing.
+        patience: seconds to wait for others to close it; a process that was killed takes a moment.
 
     Raises:
         LeaseRefused: others have the file open; it belongs to another user; or there are no leases.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, patience: float = 0.0) -> None:
         self._descriptor = descriptor
+        self._patience = patience
         self._until = 0.0
 
     def __enter__(self) -> Self:
+        patience = time.monotonic() + self._patience
+        while not self._take(last=time.monotonic() >= patience):
+            time.sleep(self._patience / 20)
+        self._until = time.monotonic() + _TRUSTED
+        return self
+
+    def _take(self, *, last: bool) -> bool:
         try:
             # Whoever waits for the file sends its holder a signal: SIGIO, which kills, unless
             # another is named. SIGURG is ignored by default.
             fcntl.fcntl(self._descriptor, fcntl.F_SETSIG, signal.SIGURG)
             fcntl.fcntl(self._descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        except BlockingIOError as error:
+            if last:
+                raise LeaseRefused("others have it open") from error
+            return False
         except OSError as error:
             reasons = {
-                errno.EAGAIN: "others have it open",
                 errno.EACCES: "it belongs to another user",
                 errno.EINVAL: "the file system has no leases",
             }
             raise LeaseRefused(reasons.get(error.errno or 0, error.strerror)) from error
         except AttributeError:
             raise LeaseRefused(f"{sys.platform} has no leases") from None
-        self._until = time.monotonic() + _TRUSTED
-        return self
+        return True
 
     def check(self) -> None:
         """Raise LeaseRefused where the kernel may have taken it away, so much time has passed."""

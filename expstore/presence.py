@@ -40,6 +40,8 @@ class Presence:
         UnreadableFileError: it cannot be opened.
     """
 
+    directory = -1
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self._process = os.getpid()

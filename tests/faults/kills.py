@@ -29,17 +29,20 @@ def run(directory: Path, *, kills: int = 5_000, seed: int = 0, until_torn: bool 
         commit_id = f"run{trial}"
         store.create_experiment(commit_id)
         acknowledged = Counter(2)
-        stop = Counter()
+        stop = Counter(2)  # that the writers should stop; that one has stopped
 
         def write(
             me: int, commit_id: str = commit_id, acks: Counter = acknowledged, stop: Counter = stop
         ) -> None:
-            with store.writer(commit_id) as log:
-                step = 0
-                while not stop[0] or step == 0:
-                    log.log_many({f"{me}{_LONG}{k}": step / 7 for k in range(12)}, step)
-                    step += 1
-                    acks[me] = step
+            try:
+                with store.writer(commit_id) as log:
+                    for step in count():
+                        log.log_many({f"{me}{_LONG}{k}": step / 7 for k in range(12)}, step)
+                        acks[me] = step + 1
+                        if stop[0]:
+                            return
+            finally:
+                stop[1] = 1
 
         victim = fork(lambda: write(0))
         survivor = fork(lambda: write(1)) if trial % 2 else 0
@@ -50,7 +53,7 @@ def run(directory: Path, *, kills: int = 5_000, seed: int = 0, until_torn: bool 
         os.waitpid(victim, 0)
         if survivor:
             reached = acknowledged[1]
-            while acknowledged[1] < reached + 2:  # it goes on past the tear
+            while acknowledged[1] < reached + 2 and not stop[1]:  # it goes on past the tear
                 time.sleep(0.0001)
             stop[0] = 1
             join(survivor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from functools import partial
 from pathlib import Path
 
 from expstore import ExperimentNotFoundError, ExperimentStore, Metadata
@@ -19,17 +20,19 @@ def run(directory: Path, *, trials: int = 500, seed: int = 0) -> Figures:
     store = ExperimentStore(directory)
     store.initialize()
     chance = random.Random(seed)
+    ids = ["a", "b"]
     figures = {"trials": trials, "kept": 0, "deleted": 0, "writers told": 0}
     for trial in range(trials):
-        ids = ["a", "b"]
         states, counts = Counter(2), Counter(2)
         for commit_id in ids:
             store.create_experiment(commit_id)
             store.write_metadata(Metadata(commit_id, trial))
             (store.files_path(commit_id) / "artifact").write_bytes(b"x" * trial)
 
-        def write(me: int, wait: float, states: Counter = states, counts: Counter = counts) -> None:
-            time.sleep(wait)
+        def write(
+            me: int, delay: float, states: Counter = states, counts: Counter = counts
+        ) -> None:
+            time.sleep(delay)
             try:
                 with store.writer(ids[me]) as writer:
                     states[me] = _OPEN
@@ -40,13 +43,15 @@ def run(directory: Path, *, trials: int = 500, seed: int = 0) -> Figures:
             except ExperimentNotFoundError:
                 states[me] = _GONE
 
-        def prune(wait: float) -> None:
-            time.sleep(wait)
+        def prune(delay: float) -> None:
+            time.sleep(delay)
             store.prune_experiments(0)
 
-        waits = [chance.random() * 0.006 for _ in range(4)]
-        children = [fork(lambda me=me: write(me, waits[me])) for me in (0, 1)]
-        children += [fork(lambda wait=wait: prune(wait)) for wait in waits[2:]]
+        def wait() -> float:
+            return chance.random() * 0.006
+
+        children = [fork(partial(write, me, wait())) for me in (0, 1)]
+        children += [fork(partial(prune, wait())) for _ in (0, 1)]
         join(*children)
         assert {name for name in os.listdir(directory) if name not in ids} == set()
         for me, commit_id in enumerate(ids):

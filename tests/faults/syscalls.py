@@ -1,8 +1,8 @@
 """Each system call of each verb fails, or is the process's last: what is left is always allowed.
 
-A child makes ready and stops; strace takes hold of it and makes one call fail (or kills at it); the
-child does one verb and ends. What it left is then looked at, and the verb is done once more, without
-a fault, which must put everything right.
+A child makes ready and stops; strace takes hold of it and makes one call fail (or kills at it);
+the child does one verb and ends. What it left is then looked at, and the verb is done once more,
+without a fault, which must put everything right.
 """
 
 from __future__ import annotations
