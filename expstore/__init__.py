@@ -10,6 +10,7 @@ Importing this package loads no NumPy and nothing of the command line.
 
 from expstore.errors import (
     DeletionError,
+    DurabilityError,
     ExperimentExistsError,
     ExperimentGoneError,
     ExperimentNotFoundError,
@@ -18,16 +19,20 @@ from expstore.errors import (
     GitHeadError,
     ImportSourceError,
     InvalidCommitIdError,
+    LiveWriterError,
     MetadataNotFoundError,
     MissingExtraError,
     NameTruncatedWarning,
+    NoSpaceError,
     OutputExistsError,
     RetentionPolicyError,
     ShortWriteError,
     StoreNotFoundError,
+    SyncError,
     TornTailError,
     UnknownMetricError,
     UnreadableFileError,
+    WriterClosedError,
 )
 from expstore.model import Metadata, Metric, MetricTable
 from expstore.retention import PrunePlan, PruneRow
@@ -46,6 +51,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "DeletionError",
+    "DurabilityError",
     "ExpStoreError",
     "ExperimentExistsError",
     "ExperimentGoneError",
@@ -57,6 +63,7 @@ __all__ = [
     "GitHeadError",
     "ImportSourceError",
     "InvalidCommitIdError",
+    "LiveWriterError",
     "Metadata",
     "MetadataNotFoundError",
     "Metric",
@@ -64,12 +71,14 @@ __all__ = [
     "MetricWriter",
     "MissingExtraError",
     "NameTruncatedWarning",
+    "NoSpaceError",
     "OutputExistsError",
     "PrunePlan",
     "PruneRow",
     "RetentionPolicyError",
     "ShortWriteError",
     "StoreNotFoundError",
+    "SyncError",
     "TailStatus",
     "TornTailError",
     "TruncatedError",
@@ -77,4 +86,5 @@ __all__ = [
     "UnreadableFileError",
     "UnsupportedSchema",
     "UnsupportedVersionError",
+    "WriterClosedError",
 ]
