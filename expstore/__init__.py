@@ -8,8 +8,10 @@
 Importing this package loads no NumPy and nothing of the command line.
 """
 
+from expstore.check import CheckReport, Finding
 from expstore.errors import (
     DeletionError,
+    ExperimentExistsError,
     ExperimentGoneError,
     ExperimentNotFoundError,
     ExpStoreError,
@@ -20,10 +22,13 @@ from expstore.errors import (
     RetentionPolicyError,
     ShortWriteError,
     StoreNotFoundError,
+    TooManyNamesError,
     TornTailError,
     UnknownMetricError,
     UnreadableFileError,
 )
+from expstore.follow import Follower
+from expstore.mend import RepairReport, SalvageReport
 from expstore.model import Metadata, Metric, MetricTable
 from expstore.retention import PrunePlan, PruneRow
 from expstore.store import ExperimentStore
@@ -40,12 +45,16 @@ from formats import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "CheckReport",
     "DeletionError",
     "ExpStoreError",
+    "ExperimentExistsError",
     "ExperimentGoneError",
     "ExperimentNotFoundError",
     "ExperimentStore",
     "FieldValueError",
+    "Finding",
+    "Follower",
     "FormatError",
     "GitHeadError",
     "InvalidCommitIdError",
@@ -57,10 +66,13 @@ __all__ = [
     "NameTruncatedWarning",
     "PrunePlan",
     "PruneRow",
+    "RepairReport",
     "RetentionPolicyError",
+    "SalvageReport",
     "ShortWriteError",
     "StoreNotFoundError",
     "TailStatus",
+    "TooManyNamesError",
     "TornTailError",
     "TruncatedError",
     "UnknownMetricError",

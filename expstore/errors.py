@@ -27,6 +27,10 @@ class ExperimentGoneError(ExperimentNotFoundError):
     """The experiment was deleted while a writer had it open; nothing more can be logged to it."""
 
 
+class ExperimentExistsError(ExpStoreError, FileExistsError):
+    """An experiment of that id is there already, and nothing may be written over it."""
+
+
 class MetadataNotFoundError(ExpStoreError, LookupError):
     """The experiment has no meta.bin; `write_metadata` writes it."""
 
@@ -41,6 +45,10 @@ class UnknownMetricError(ExpStoreError, KeyError):
     def __str__(self) -> str:
         # KeyError shows its argument's repr, which suits a key and not a sentence.
         return str(self.args[0]) if self.args else ""
+
+
+class TooManyNamesError(ExpStoreError, ValueError):
+    """More distinct metric names than a table holds: no log of metrics, or one to read in parts."""
 
 
 class TornTailError(ExpStoreError):

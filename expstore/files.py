@@ -11,6 +11,7 @@ import errno
 import os
 import secrets
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ _SAFE = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 READ = os.O_RDONLY | _SAFE
 APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | _SAFE
 _BLOCK = 1 << 20  # bytes: a block and what is parsed from it fit a core's cache
+_PATIENCE = 2.0  # seconds that a reader waits for a lease to be given back
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -79,12 +81,18 @@ def open_regular(path: Path, flags: int, directory: int) -> int:
         FileNotFoundError: no such file.
         UnreadableFileError: a link, a directory, a FIFO, a device, or no permission.
     """
-    try:
-        descriptor = os.open(path.name, flags, 0o644, dir_fd=directory)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise unreadable(path, error) from error
+    patience = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            descriptor = os.open(path.name, flags, 0o644, dir_fd=directory)
+            break
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            # A writer that mends a torn tail holds a lease, and O_NONBLOCK does not wait for it.
+            if error.errno != errno.EWOULDBLOCK or time.monotonic() > patience:
+                raise unreadable(path, error) from error
+            time.sleep(_PATIENCE / 1000)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise UnreadableFileError(f"{path}: not a regular file")
@@ -111,11 +119,23 @@ class LogReader:
 
     Attributes:
         size: bytes; what is appended later is not read.
+        identity: what tells this file from another of the same name, or None where there is none.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self.size = os.fstat(descriptor).st_size if descriptor >= 0 else 0
+        status = os.fstat(descriptor) if descriptor >= 0 else None
+        self.size = status.st_size if status else 0
+        self.identity = (status.st_dev, status.st_ino) if status else None
+
+    def read(self, offset: int, count: int) -> bytes:
+        """The bytes at an offset; fewer than `count` only at the end of the file."""
+        parts: list[bytes] = []
+        end = min(offset + count, self.size)
+        while offset < end and (part := os.pread(self._descriptor, end - offset, offset)):
+            parts.append(part)
+            offset += len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def blocks(self, start: int = 0) -> Iterator[memoryview]:
         """The bytes from `start` on, in blocks that stay in cache; each is valid until the next."""
