@@ -60,19 +60,20 @@ class TailWatch:
     Args:
         schema: the declaration of one record.
         roles: the fields by which a record is judged; None: nothing is implausible.
+        start: the offset of the first record that it will see.
 
     Attributes:
         records: whole records seen.
-        end: bytes of them.
+        end: the offset behind them.
     """
 
-    def __init__(self, schema: Schema, roles: Roles | None = None) -> None:
+    def __init__(self, schema: Schema, roles: Roles | None = None, start: int = 0) -> None:
         self._schema = schema
         self._roles = roles
         self._zeros = 0  # records of zeros at the end of what was seen
         self._doubted: tuple[int, int] | None = None  # offset and index of the first implausible
         self.records = 0
-        self.end = 0
+        self.end = start
 
     def feed(self, columns: Columns) -> None:
         """See the next records; `columns.end` is their size in bytes."""
