@@ -227,8 +227,9 @@ def _check_log(path: Path) -> tuple[list[Finding], int, int]:
         return [], records, size
     kind = "implausible" if status.kind == "implausible" else f"{status.kind}-tail"
     first = records - status.records
-    finding = Finding(kind, path, str(status), status.offset, first, status.size)
-    return [finding], records, size
+    doubted = f", {status.records} records" if status.records else ""
+    detail = f"{status.size} bytes{doubted} to the end"
+    return [Finding(kind, path, detail, status.offset, first, status.size)], records, size
 
 
 def _check_other(path: Path, directory: int) -> Iterator[Finding]:
@@ -252,4 +253,4 @@ def _check_other(path: Path, directory: int) -> Iterator[Finding]:
 def _what(entry: os.DirEntry[Any]) -> str:
     if entry.is_symlink():
         return "a symbolic link, which is not followed"
-    return "a directory" if entry.is_dir(follow_symlinks=False) else "no directory"
+    return "a directory" if entry.is_dir(follow_symlinks=False) else "not a directory"

@@ -87,6 +87,11 @@ def print_json(value: Any) -> None:
     print(json.dumps(_finite(value), ensure_ascii=True, indent=2))
 
 
+def print_json_line(value: Any) -> None:
+    """One JSON document on one line of stdout, at once, so that a stream can be followed."""
+    print(json.dumps(_finite(value), ensure_ascii=True), flush=True)
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
