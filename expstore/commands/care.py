@@ -232,34 +232,21 @@ def _rows(report: CheckReport) -> Iterator[dict[str, Any]]:
 
 def _show_findings(reports: list[CheckReport], checked: int, damaged: int) -> None:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     from expstore.check import DAMAGE, NOTES
 
-    console = Console(highlight=False)
-    table = Table(box=None, pad_edge=False)
-    table.add_column("file", overflow="fold")
-    table.add_column("what", no_wrap=True)
-    table.add_column("where", no_wrap=True)
-    table.add_column("found", overflow="fold")
+    console = Console(highlight=False, soft_wrap=True)
     kinds = set()
     for report in reports:
         for finding in report.findings:
             kinds.add(finding.kind)
-            where = [
-                f"byte {finding.offset}" if finding.offset is not None else "",
-                f"record {finding.record}" if finding.record is not None else "",
-            ]
-            table.add_row(
-                Text(plain("/".join(filter(None, (report.commit_id, finding.path.name))))),
-                Text(finding.kind, style="red" if finding.severity == "damage" else "yellow"),
-                ", ".join(filter(None, where)),
-                Text(plain(finding.detail)),
-            )
-    if kinds:
-        console.print(table)
-        console.print()
-        for kind in sorted(kinds):
-            console.print(f"{kind}: {(DAMAGE | NOTES)[kind]}", style="dim")
+            file = "/".join(filter(None, (report.commit_id, finding.path.name)))
+            place = "" if finding.offset is None else f" at byte {finding.offset}"
+            place += "" if finding.record is None else f", record {finding.record}"
+            style = "red" if finding.severity == "damage" else "yellow"
+            line = (f"{plain(file)}: ", (finding.kind, style), f"{place}: {plain(finding.detail)}")
+            console.print(Text.assemble(*line))
+    for kind in sorted(kinds):
+        console.print(f"  {kind}: {(DAMAGE | NOTES)[kind]}", style="dim")
     console.print(f"{checked} checked, {damaged} damaged")
