@@ -199,7 +199,8 @@ def _check_metadata(path: Path, directory: int) -> Iterator[Finding]:
             if isinstance(error, UnsupportedVersionError)
             else "unreadable"
         )
-        yield Finding(kind, path, error.reason, error.offset, None, size, error.field)
+        detail = f"field {error.field}: {error.reason}"
+        yield Finding(kind, path, detail, error.offset, None, size, error.field)
         return
     if size > end:
         yield Finding("trailing-bytes", path, f"{size - end} bytes", end, None, size - end)

@@ -66,7 +66,7 @@ def best_chain(
         scores: of the candidates.
         gap: what one gap costs.
         end: where the data ends, or None where more follows, and so no gap is known there.
-        follows: whether a record at offset 0 would follow another without a gap.
+        follows: whether a record ends at offset 0; otherwise a gap goes on there.
     """
     import numpy as np
 
@@ -88,9 +88,13 @@ def best_chain(
         score, then[segment] = max(options, key=_score)
         best[segment] = score + segments.totals[segment]
         later[segment] = max((best[segment], segment), later[segment + 1], key=_score)
-    score, segment = later[0]
-    if follows and not starts[0] and best[0] >= score - gap:
-        segment = 0
+    # Before the first record stands either a record or a gap, which is paid for already.
+    options = (
+        [(at_rest, count), (later[0][0] - gap, later[0][1])] if follows else [(0, count), later[0]]
+    )
+    if follows and not starts[0]:
+        options.append((best[0], 0))
+    segment = max(options, key=_score)[1]
     chain = np.zeros(count, np.bool_)
     while segment < count:
         chain[segment] = True

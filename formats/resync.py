@@ -3,7 +3,8 @@
 Guarantees: what is kept are exact bytes of the data, in their order, never overlapping; every byte
 is either in a `Stretch` or in a `Gap`, and both come out in file order. Memory is bounded by a few
 blocks, whatever the data; time is linear. What cannot be seen is a flipped value, and a record
-spliced from two that were cut at the same place.
+spliced from two that were cut at the same place. A log of empty labels gives little to go by: a few
+of its torn records pass as whole.
 
 The method: any offset may start a record. An offset is a candidate if the clock there is plausible
 and the record ends within the data; that leaves about one a record. Candidates that follow each
