@@ -20,7 +20,7 @@ from expstore.model import MetricTable
 from formats.metrics import ROLES
 from formats.tail import CLEAN, TailWatch
 
-_MOST = 1 << 24  # bytes read by one look
+_MOST = 1 << 22  # bytes read by one look
 
 
 class Follower:
@@ -61,7 +61,7 @@ class Follower:
         os.close(files.open_experiment(path.parent))
 
     def poll(self) -> MetricTable:
-        """What was added since the last look, at most 16 MiB of it; empty where there is nothing.
+        """What was added since the last look, at most 4 MiB of it; empty where there is nothing.
 
         The table's status tells of a tail that is waited for.
 

@@ -169,12 +169,13 @@ def resync(schema: Schema, roles: Roles, read: Read, size: int) -> Iterator[Stre
             end=len(data) if is_last else None,
             follows=position == base,
         )
+        # What starts behind the block was looked at only to decide what is in it.
         stop = min(_BLOCK, len(data))
         taken = taken[found.starts[taken] < stop]
         yield from _pieces(found.starts[taken] + base, found.ends[taken] + base, position)
         if len(taken):
             position = base + int(found.ends[taken[-1]])
-        base = size if is_last else max(base + stop, position)
+        base = max(base + stop, position) if stop else size
     if position < size:
         yield Gap(position, size - position)
 
@@ -196,7 +197,7 @@ def _lead(schema: Schema, roles: Roles) -> int:
 
 def _block(read: Read, base: int, size: int) -> tuple[bytes, bool]:
     data = read(base, min(_BLOCK + _AHEAD, size - base))
-    return data, base + len(data) >= size or len(data) < _BLOCK + _AHEAD
+    return data, len(data) < _BLOCK + _AHEAD
 
 
 def _candidates(schema: Schema, roles: Roles, lead: int, data: bytes, is_last: bool) -> _Candidates:

@@ -74,13 +74,14 @@ def test_gap_has_the_place_and_size_of_the_tear() -> None:
     ]
 
 
-def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("block", [4096, 5000, 5777, 30_000, 200_000])
+def test_blocks_do_not_show(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Records and damage across the borders of blocks are found as they are elsewhere."""
     log = damaged(
         random.Random(3), records(random.Random(2), 3000, NAMES["long"], in_turn=False), 30, 0, 2
     )
     whole = list(salvaged(log.data))
-    monkeypatch.setattr("formats.resync._BLOCK", 5000)
+    monkeypatch.setattr("formats.resync._BLOCK", block)
     monkeypatch.setattr("formats.resync._AHEAD", 4096)
     assert list(salvaged(log.data)) == whole
 
