@@ -118,20 +118,22 @@ class LogReader:
     """A log open for reading, as large as it was when it was opened.
 
     Attributes:
+        exists: whether there is a file; without one, the log is empty.
         size: bytes; what is appended later is not read.
         identity: what tells this file from another of the same name, or None where there is none.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        status = os.fstat(descriptor) if descriptor >= 0 else None
+        self.exists = descriptor >= 0
+        status = os.fstat(descriptor) if self.exists else None
         self.size = status.st_size if status else 0
         self.identity = (status.st_dev, status.st_ino) if status else None
 
-    def read(self, offset: int, count: int) -> bytes:
-        """The bytes at an offset; fewer than `count` only at the end of the file."""
+    def read(self, offset: int, size: int) -> bytes:
+        """The bytes from `offset` on; fewer than `size` only at the end of the file."""
         parts: list[bytes] = []
-        end = min(offset + count, self.size)
+        end = min(offset + size, self.size)
         while offset < end and (part := os.pread(self._descriptor, end - offset, offset)):
             parts.append(part)
             offset += len(part)
