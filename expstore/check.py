@@ -40,6 +40,7 @@ _REPLACING = f".{layout.METADATA}."
 
 _SETTLING = 0.02  # seconds between two looks at a tail that a writer may be completing
 _LOOKS = 5
+_TEXTS = 1 << 16  # distinct texts that a look at a log remembers
 _FOREIGN = 100  # files named one by one; the rest is counted
 
 DAMAGE = {
@@ -171,15 +172,18 @@ def survey(log: files.LogReader, start: int = 0) -> tuple[TailStatus, int]:
         log: the open log.
         start: an offset that ends a record; what is before it is not looked at, nor counted.
     """
-    from formats.columns import parse_columns
+    from formats.columns import ColumnParser
 
     watch = TailWatch(SCHEMA, ROLES, start)
-    rest = b""
+    parser, origin, read = ColumnParser(SCHEMA), start, start
     for block in log.blocks(start):
-        data = rest + bytes(block)
-        columns = parse_columns(SCHEMA, data)
-        watch.feed(columns)
-        rest = data[columns.end :]
+        read += len(block)
+        columns = parser.feed(block)
+        watch.feed(columns, origin + columns.end)
+        # A parser remembers every text it met; a log of ever new ones gets a fresh parser.
+        if any(len(columns[field.name].values) > _TEXTS for field in SCHEMA.texts):
+            parser, origin = ColumnParser(SCHEMA), watch.end
+            parser.feed(log.read(origin, read - origin))
     return watch.status(log.size), watch.records
 
 

@@ -74,7 +74,7 @@ class Follower:
         data, is_end = self._read()
         columns = parse_columns(SCHEMA, data)
         watch = TailWatch(SCHEMA, ROLES, self.offset)
-        watch.feed(columns)
+        watch.feed(columns, self.offset + columns.end)
         status = watch.status(self.offset + len(data))
         if not is_end and status.kind != "implausible":
             status = CLEAN  # the tail of what was read, not of the log

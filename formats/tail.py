@@ -75,8 +75,8 @@ class TailWatch:
         self.records = 0
         self.end = start
 
-    def feed(self, columns: Columns) -> None:
-        """See the next records; `columns.end` is their size in bytes."""
+    def feed(self, columns: Columns, end: int) -> None:
+        """See the next records; `end` is the offset behind them."""
         count = len(columns)
         if self._roles is not None and self._doubted is None:
             first = first_implausible(self._roles, columns)
@@ -86,7 +86,7 @@ class TailWatch:
         zeros = _trailing_zero_records(self._schema, columns)
         self._zeros = zeros + (self._zeros if zeros == count else 0)
         self.records += count
-        self.end += columns.end
+        self.end = end
 
     def status(self, size: int) -> TailStatus:
         """The state of the end of `size` bytes, all whole records of which were seen."""
@@ -116,7 +116,7 @@ def tail_status(
         roles: the fields by which a record is judged; None: nothing is implausible.
     """
     watch = TailWatch(schema, roles)
-    watch.feed(columns)
+    watch.feed(columns, columns.end)
     return watch.status(size)
 
 

@@ -119,7 +119,7 @@ def test_status_does_not_depend_on_how_the_log_was_cut_into_parts(
     for start, end in pairwise(edges):
         part = rest + data[start:end]
         columns = parse_columns(SCHEMA, part)
-        watch.feed(columns)
+        watch.feed(columns, watch.end + columns.end)
         rest = part[columns.end :]
     status = watch.status(len(data))
     assert watch.end + len(rest) == len(data)
@@ -230,6 +230,21 @@ def test_many_foreign_files_are_counted(store: ExperimentStore) -> None:
     foreign = [f for f in store.check("a").findings if f.kind == "foreign"]
     assert len(foreign) == 101
     assert foreign[-1].detail == "and 150 more files"
+
+
+def test_log_of_ever_new_names_is_looked_at_part_by_part(
+    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forgetting names on the way changes nothing of what is found."""
+    monkeypatch.setattr("expstore.check._TEXTS", 10)
+    monkeypatch.setattr("expstore.files._BLOCK", 500)
+    names = tuple(f"name{number}" for number in range(400))
+    whole = log(400, names=names)
+    path = store.create_experiment("a") / "metrics.bin"
+    path.write_bytes(whole + log(1)[:-2])
+    report = store.check("a")
+    assert report.records == 400
+    assert found(report)[1:] == [("torn-tail", "metrics.bin", len(whole), 400, 23)]
 
 
 def test_tear_that_a_writer_completes_is_none(
