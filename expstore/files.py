@@ -11,7 +11,6 @@ import errno
 import os
 import secrets
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +27,6 @@ _SAFE = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 READ = os.O_RDONLY | _SAFE
 APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | _SAFE
 _BLOCK = 1 << 20  # bytes: a block and what is parsed from it fit a core's cache
-_PATIENCE = 2.0  # seconds that a reader waits for a lease to be given back
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -81,18 +79,12 @@ def open_regular(path: Path, flags: int, directory: int) -> int:
         FileNotFoundError: no such file.
         UnreadableFileError: a link, a directory, a FIFO, a device, or no permission.
     """
-    patience = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            descriptor = os.open(path.name, flags, 0o644, dir_fd=directory)
-            break
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            # A writer that mends a torn tail holds a lease, and O_NONBLOCK does not wait for it.
-            if error.errno != errno.EWOULDBLOCK or time.monotonic() > patience:
-                raise unreadable(path, error) from error
-            time.sleep(_PATIENCE / 1000)
+    try:
+        descriptor = os.open(path.name, flags, 0o644, dir_fd=directory)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise unreadable(path, error) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise UnreadableFileError(f"{path}: not a regular file")
