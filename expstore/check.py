@@ -181,7 +181,7 @@ def survey(log: files.LogReader, start: int = 0) -> tuple[TailStatus, int]:
         columns = parser.feed(block)
         watch.feed(columns, origin + columns.end)
         # A parser remembers every text it met; a log of ever new ones gets a fresh parser.
-        if any(len(columns[field.name].values) > _TEXTS for field in SCHEMA.texts):
+        if parser.texts_held > _TEXTS:
             parser, origin = ColumnParser(SCHEMA), watch.end
             parser.feed(log.read(origin, read - origin))
     return watch.status(log.size), watch.records

@@ -27,10 +27,6 @@ class ExperimentGoneError(ExperimentNotFoundError):
     """The experiment was deleted while a writer had it open; nothing more can be logged to it."""
 
 
-class ExperimentExistsError(ExpStoreError, FileExistsError):
-    """An experiment of that id is there already, and nothing may be written over it."""
-
-
 class MetadataNotFoundError(ExpStoreError, LookupError):
     """The experiment has no meta.bin; `write_metadata` writes it."""
 
@@ -45,10 +41,6 @@ class UnknownMetricError(ExpStoreError, KeyError):
     def __str__(self) -> str:
         # KeyError shows its argument's repr, which suits a key and not a sentence.
         return str(self.args[0]) if self.args else ""
-
-
-class TooManyNamesError(ExpStoreError, ValueError):
-    """More distinct metric names than a table holds: no log of metrics, or one to read in parts."""
 
 
 class TornTailError(ExpStoreError):
@@ -80,6 +72,26 @@ class DeletionError(ExpStoreError, OSError):
 
 class GitHeadError(ExpStoreError):
     """No commit id was given and git does not tell one."""
+
+
+class MissingExtraError(ExpStoreError, ImportError):
+    """An optional library is not installed; the text names the extra that brings it."""
+
+
+class ExportError(ExpStoreError, ValueError):
+    """An export that cannot be made as asked for; nothing was written."""
+
+
+class OutputExistsError(ExpStoreError, FileExistsError):
+    """The output of an export is there already, and may not be replaced."""
+
+
+class ImportSourceError(ExpStoreError, ValueError):
+    """Data to import that is not what it should be, or that the store's format cannot hold."""
+
+
+class ExperimentExistsError(ExpStoreError, FileExistsError):
+    """The experiment is there already, and neither an import nor a salvage changes one."""
 
 
 class NameTruncatedWarning(UserWarning):

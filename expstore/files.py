@@ -121,6 +121,7 @@ class LogReader:
         status = os.fstat(descriptor) if self.exists else None
         self.size = status.st_size if status else 0
         self.identity = (status.st_dev, status.st_ino) if status else None
+        self._position = 0
 
     def read(self, offset: int, size: int) -> bytes:
         """The bytes from `offset` on; fewer than `size` only at the end of the file."""
@@ -130,6 +131,19 @@ class LogReader:
             parts.append(part)
             offset += len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill a buffer with the bytes that come next; 0 at the end.
+
+        Raises:
+            OSError: the device fails.
+        """
+        wanted = min(len(buffer), self.size - self._position)
+        count = os.preadv(self._descriptor, [buffer[:wanted]], self._position) if wanted else 0
+        if count == 0:
+            self.size = self._position  # where it was cut meanwhile
+        self._position += count
+        return count
 
     def blocks(self, start: int = 0) -> Iterator[memoryview]:
         """The bytes from `start` on, in blocks that stay in cache; each is valid until the next."""

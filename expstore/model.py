@@ -18,6 +18,9 @@ from formats import CLEAN, TailStatus
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from formats.columns import Columns
@@ -238,3 +241,47 @@ class MetricTable(Sequence[Metric]):
     def __repr__(self) -> str:
         names = ", ".join(self.names[:5]) + (", ..." if len(self.names) > 5 else "")
         return f"<MetricTable: {len(self):,} metrics of {names or 'no name'}; {self.status}>"
+
+    def to_arrow(self) -> pa.Table:
+        """The metrics as a pyarrow Table, numbers shared and not copied.
+
+        Columns: `name` (dictionary of string), `value` (float64), `step` (uint32) and `timestamp`
+        (int64, seconds since 1970-01-01 UTC). A name that is no valid UTF-8 is escaped, see
+        `expstore.texts`.
+
+        Raises:
+            MissingExtraError: the extra `arrow` is not installed.
+        """
+        from expstore.frames import to_arrow
+
+        return to_arrow(self)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The metrics as a pandas DataFrame: the columns of `to_arrow`, `name` categorical.
+
+        Raises:
+            MissingExtraError: the extra `pandas` is not installed.
+        """
+        from expstore.frames import to_pandas
+
+        return to_pandas(self)
+
+    def to_polars(self) -> pl.DataFrame:
+        """The metrics as a polars DataFrame: the columns of `to_arrow`, `name` categorical.
+
+        Raises:
+            MissingExtraError: the extra `polars` is not installed.
+        """
+        from expstore.frames import to_polars
+
+        return to_polars(self)
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The Arrow PyCapsule protocol: DuckDB, pandas and pyarrow take a table as it is.
+
+        polars takes it too, but as the sequence of rows that it also is: `to_polars` is faster.
+
+        Raises:
+            MissingExtraError: the extra `arrow` is not installed.
+        """
+        return self.to_arrow().__arrow_c_stream__(requested_schema)

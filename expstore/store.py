@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from expstore import check, files, layout, mend, retention
 from expstore.check import META_CODEC, CheckReport, Finding
@@ -19,17 +20,20 @@ from expstore.errors import (
     ExperimentNotFoundError,
     ExpStoreError,
     MetadataNotFoundError,
-    TooManyNamesError,
     UnreadableFileError,
 )
+from expstore.extras import require
 from expstore.follow import Follower
 from expstore.mend import RepairReport, SalvageReport
 from expstore.model import Metadata, MetricTable
 from expstore.origin import git_head, login_name
 from expstore.retention import PrunePlan
 from expstore.writer import RECORD_CODEC, MetricWriter
-from formats import FormatError, tail_status
+from formats import FormatError, TooManyTextsError, tail_status
 from formats.metrics import ROLES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _META_LIMIT = META_CODEC.schema.max_size
 _NAMES_LIMIT = 1 << 20  # distinct names of one table: a few hundred MB of Python texts
@@ -227,22 +231,19 @@ class ExperimentStore:
 
         Raises:
             InvalidCommitIdError: not one plain path component.
-            TooManyNamesError: more than 1,048,576 distinct names, which no log of metrics has.
+            TooManyTextsError: more than 1,048,576 distinct names, which no log of metrics has;
+                `follow` reads it in parts.
             UnreadableFileError: no regular file, or no permission.
         """
         from formats.columns import ColumnParser
 
         path = self.metrics_path(commit_id)
         with files.open_log(path) as log:
-            parser = ColumnParser(RECORD_CODEC.schema, capacity_bytes=log.size)
-            for block in log.blocks():
-                names = parser.feed(block)["name"].values
-                if len(names) > _NAMES_LIMIT:
-                    raise TooManyNamesError(
-                        f"{path}: more than {_NAMES_LIMIT:,} distinct metric names; "
-                        "follow() reads it in parts"
-                    )
-            columns = parser.finish()
+            parser = ColumnParser(RECORD_CODEC.schema, max_texts=_NAMES_LIMIT)
+            try:
+                columns = parser.read(log.readinto, log.size)
+            except TooManyTextsError as error:
+                raise error.at(source=str(path)) from None
             return MetricTable.of_columns(
                 columns, tail_status(RECORD_CODEC.schema, columns, log.size, ROLES)
             )
@@ -317,6 +318,56 @@ class ExperimentStore:
             ExperimentNotFoundError: no such experiment.
         """
         return Follower(self.metrics_path(commit_id), offset, interval=interval)
+
+    def to_arrow(
+        self,
+        ids: Iterable[str] | None = None,
+        names: Collection[str] | None = None,
+        steps: range | None = None,
+        *,
+        metadata: bool = False,
+    ) -> pa.RecordBatchReader:
+        """Many experiments' metrics as one stream, read while it is consumed, one at a time.
+
+        Args:
+            ids: the experiments, in the order wanted; None: all, sorted.
+            names: metrics of these names only.
+            steps: metrics of these steps only.
+            metadata: add the columns `job_name`, `user` and `created` (seconds).
+
+        Returns:
+            Batches with the columns of `MetricTable.to_arrow` behind `commit_id`, a dictionary of
+            string. Each batch has its own dictionaries; `Table.unify_dictionaries` makes them one.
+
+        Raises:
+            MissingExtraError: the extra `arrow` is not installed.
+            InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: nothing was read.
+            ExpStoreError, FormatError: while the stream is read, for what is unreadable.
+        """
+        from expstore import frames
+
+        pa = require("pyarrow", "arrow")
+        ids = self.existing(ids)
+        source = frames.Source(self, ids, names, steps, metadata)
+        return pa.RecordBatchReader.from_batches(
+            frames.long_schema(metadata), frames.long_batches(source)
+        )
+
+    def existing(self, ids: Iterable[str] | None = None) -> list[str]:
+        """The commit ids, each once, where each is an experiment; None: all, sorted.
+
+        Raises:
+            InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError
+        """
+        if ids is None:
+            return self.list_experiments()
+        chosen = list(dict.fromkeys(ids))
+        for commit_id in chosen:
+            if not self.experiment_exists(commit_id):
+                raise ExperimentNotFoundError(
+                    f"{self.experiment_path(commit_id)}: no such experiment"
+                )
+        return chosen
 
     def plan_prune(
         self,

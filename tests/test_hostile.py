@@ -17,7 +17,7 @@ from expstore import (
     ExperimentStore,
     FormatError,
     Metadata,
-    TooManyNamesError,
+    TooManyTextsError,
     UnreadableFileError,
 )
 from formats import META, RecordCodec
@@ -163,7 +163,7 @@ def test_millions_of_names_are_a_typed_error(
     monkeypatch.setattr("expstore.store._NAMES_LIMIT", 300)
     assert len(store.get_metrics("a").names) == 300
     monkeypatch.setattr("expstore.store._NAMES_LIMIT", 299)
-    with pytest.raises(TooManyNamesError, match=r"more than 299 distinct.*follow"):
+    with pytest.raises(TooManyTextsError, match=r"metrics\.bin: more than 299 distinct"):
         store.get_metrics("a")
     assert len(store.follow("a").poll()) == 300
     assert [f.kind for f in store.check("a").findings] == ["no-metadata"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import math
 import os
 import sys
 from collections.abc import Iterable
@@ -19,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from expstore import ExperimentStore, ExpStoreError, FormatError
+from expstore.texts import json_number
 
 DEFAULT_ROOT = "experiments"
 
@@ -38,6 +38,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else
 _THEMES = (
     "experiments",
     "schemas",
+    "data",
 )  # modules of expstore.commands; importing one adds its commands
 
 
@@ -93,8 +94,8 @@ def print_json_line(value: Any) -> None:
 
 
 def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, float):
+        return json_number(value)
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, Iterable) and not isinstance(value, str):
