@@ -159,7 +159,7 @@ def check_root(root: Path) -> CheckReport:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False) and layout.is_commit_id(entry.name):
                 continue
-            left = entry.name == PRUNING or entry.name.startswith(SALVAGING)
+            left = entry.name.startswith((PRUNING, SALVAGING))
             kind = "leftover" if left else "foreign"
             findings.append(Finding(kind, root / entry.name, _what(entry)))
     return CheckReport(None, tuple(sorted(findings, key=lambda finding: finding.path)))

@@ -22,6 +22,7 @@ from expstore import (
     TornTailError,
 )
 from expstore.check import DAMAGE, NOTES
+from expstore.deletion import PRUNING
 from formats import RECORD, RecordCodec, tail_status
 from formats.columns import parse_columns
 from formats.metrics import ROLES
@@ -203,7 +204,7 @@ def test_leftovers_and_foreign_files_are_noted(store: ExperimentStore) -> None:
     (path / "metrics.bin.torn-26").write_bytes(b"half")
     (path / "notes.txt").write_text("mine")
     (path / "sub").mkdir()
-    (store.root / ".pruning").mkdir()
+    (store.root / f"{PRUNING}01").mkdir()
     (store.root / ".salvage-01").mkdir()
     (store.root / "link").symlink_to("a")
     report = store.check("a")
@@ -216,7 +217,7 @@ def test_leftovers_and_foreign_files_are_noted(store: ExperimentStore) -> None:
     ]
     root = next(iter(store.check_all()))
     assert [(f.kind, f.path.name) for f in root.findings] == [
-        ("leftover", ".pruning"),
+        ("leftover", f"{PRUNING}01"),
         ("leftover", ".salvage-01"),
         ("foreign", "link"),
     ]
