@@ -36,6 +36,7 @@ class Follower:
         offset: the byte behind the last record that was given; another follower may go on there.
         cuts: how often the log was found shorter than `offset`. What is written from the new end
             on is given next; some of what was given before is no longer in the log.
+        is_behind: whether the last look left bytes unread, so that another should follow at once.
 
     Raises:
         ExperimentNotFoundError: the directory is missing.
@@ -56,6 +57,7 @@ class Follower:
         self.offset = offset
         self.interval = interval
         self.cuts = 0
+        self.is_behind = False
         self._sleep = sleep
         self._identity: tuple[int, int] | None = None
         os.close(files.open_experiment(path.parent))
@@ -71,12 +73,12 @@ class Follower:
         """
         from formats.columns import parse_columns
 
-        data, is_end = self._read()
+        data = self._read()
         columns = parse_columns(SCHEMA, data)
         watch = TailWatch(SCHEMA, ROLES, self.offset)
         watch.feed(columns, self.offset + columns.end)
         status = watch.status(self.offset + len(data))
-        if not is_end and status.kind != "implausible":
+        if self.is_behind and status.kind != "implausible":
             status = CLEAN  # the tail of what was read, not of the log
         table = MetricTable.of_columns(columns, status)
         self.offset = watch.end
@@ -86,8 +88,8 @@ class Follower:
             self.offset = status.offset
         return table
 
-    def _read(self) -> tuple[bytes, bool]:
-        """The bytes from `offset` on, and whether they reach the log's end."""
+    def _read(self) -> bytes:
+        """The bytes from `offset` on."""
         try:
             with files.open_log(self.path) as log:
                 if self._identity not in {None, log.identity}:
@@ -96,7 +98,8 @@ class Follower:
                 if log.size < self.offset:
                     self.cuts += 1
                     self.offset = log.size
-                return log.read(self.offset, _MOST), log.size <= self.offset + _MOST
+                self.is_behind = log.size > self.offset + _MOST
+                return log.read(self.offset, _MOST)
         except ExperimentNotFoundError as error:
             raise ExperimentGoneError(
                 f"{self.path.parent}: deleted while it was followed"

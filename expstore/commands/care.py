@@ -159,9 +159,11 @@ def tail(
     follower = open_store(context, root).follow(commit_id, interval=interval)
     last: deque[MetricTable] = deque()
     kept = 0
-    while len(table := follower.poll()):
-        last.append(table)
-        kept += len(table)
+    behind = True
+    while behind:
+        last.append(follower.poll())
+        behind = follower.is_behind
+        kept += len(last[-1])
         while kept - len(last[0]) >= count and len(last) > 1:
             kept -= len(last.popleft())
     for table in last:
