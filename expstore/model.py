@@ -7,7 +7,7 @@ from -0.0.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -193,11 +193,27 @@ class MetricTable(Sequence[Metric]):
             int(self.timestamps[key]),
         )
 
-    def _named(self, name: str) -> MetricTable:
+    def select(self, names: Iterable[str]) -> MetricTable:
+        """The metrics of any of these names, in file order.
+
+        Raises:
+            UnknownMetricError: a name that the table does not have.
+        """
+        import numpy as np
+
+        wanted = np.zeros(len(self.names), np.bool_)
+        for name in names:
+            wanted[self._code(name)] = True
+        return self._select(wanted[self._codes])
+
+    def _code(self, name: str) -> int:
         if name not in self.names:
             known = ", ".join(self.names[:20]) or "none"
             raise UnknownMetricError(f"no metric {name!r}; the metrics are: {known}")
-        return self._select(self._codes == self._names.index(name))
+        return self._names.index(name)
+
+    def _named(self, name: str) -> MetricTable:
+        return self._select(self._codes == self._code(name))
 
     def _select(self, which: slice | NDArray[np.bool_]) -> MetricTable:
         return MetricTable(

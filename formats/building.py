@@ -6,6 +6,7 @@ field cannot hold raises `FieldValueError` with field and index, and nothing is 
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -14,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from formats.columntypes import TextColumn
-from formats.errors import FieldValueError, UnsupportedSchema
+from formats.errors import FieldValueError
 from formats.fields import ENCODING, ERRORS
 from formats.schema import Field, Run, Schema
+from formats.starts import Walk
 
 _ROWS = 1 << 14  # records built at a time, so that they stay in cache
 _WIDE = 1 << 10  # bytes of a text up to which all texts may be padded to the longest
@@ -35,15 +37,15 @@ def build_columns(schema: Schema, columns: Mapping[str, Any]) -> bytes:
     Raises:
         FieldValueError: a field is missing, unknown, of another kind or length, or has a value
             that it cannot hold.
+        UnsupportedSchema: a field may be absent.
     """
+    Walk(schema)  # refuses what columns cannot express
     for name in columns:
         if name not in (field.name for field in schema):
             raise FieldValueError("is not declared", field=name)
     numbers: dict[str, NDArray[Any]] = {}
     texts: dict[str, Texts] = {}
     for field in schema:
-        if field.absent is not None:
-            raise UnsupportedSchema("may be absent, which columns cannot say", field=field.name)
         if field.name in columns and field.is_text:
             texts[field.name] = _texts(field, columns[field.name])
         elif field.name in columns:
@@ -56,52 +58,48 @@ def build_columns(schema: Schema, columns: Mapping[str, Any]) -> bytes:
     for name, length in lengths.items():
         if length != count:
             raise FieldValueError(f"has {length} items where others have {count}", field=name)
+    if not count:
+        return b""
     pieces = [_Pieces(run, texts) for run in schema.runs]
     width = max(piece.width for piece in pieces)
-    blocks = [slice(first, min(first + _ROWS, count)) for first in range(0, count, _ROWS)]
-    if width > _WIDE:
-        return b"".join(_joined(pieces, numbers, rows) for rows in blocks)
     for piece in pieces:
-        piece.pad(width)
-    data = np.empty(sum(piece.total(count) for piece in pieces) + width, np.uint8)
-    end = 0
-    for rows in blocks:
-        end = _scatter(pieces, numbers, rows, data, end)
-    return data[:end].tobytes()
+        piece.lay_out(width if width <= _WIDE else 0)
+    write = _scattered if width <= _WIDE else _joined
+    # Grows without copying and gives its bytes away: one pass over memory that is not in cache.
+    stream = io.BytesIO()
+    for first in range(0, count, _ROWS):
+        stream.write(write(pieces, numbers, slice(first, min(first + _ROWS, count))))
+    return stream.getvalue()
 
 
 class _Pieces:
     """A run with each text that may follow it: whole but for the numbers, which are blank."""
 
     def __init__(self, run: Run, texts: Mapping[str, Texts]) -> None:
-        codes, self.values = texts[run.text.name] if run.text else (None, [b""])
-        self.codes = codes
-        self.sizes = np.array([run.width + len(value) for value in self.values] or [0], np.int64)
+        self.codes: NDArray[np.int64] | None = None
+        self.values = [b""]
+        if run.text is not None:
+            self.codes, self.values = texts[run.text.name]
+        self.sizes = np.array([run.width + len(value) for value in self.values], np.int64)
         self.width = int(self.sizes.max())
         self.numbers: list[tuple[Field, int]] = []
-        blanks = []
+        blanks: list[bytes] = []
         for field in run.fields:
             if not field.is_text:
                 self.numbers.append((field, sum(len(blank) for blank in blanks)))
                 blanks.append(struct.pack(field.format, field.constant or 0))
         head = b"".join(blanks)
-        prefix = struct.Struct(run.text.format).pack if run.text else lambda _: b""
-        self.heads = [head + prefix(len(value)) for value in self.values]
+        self.heads = [head] * len(self.values)
+        if run.text is not None:
+            prefix = struct.Struct(run.text.format).pack
+            self.heads = [head + prefix(len(value)) for value in self.values]
 
-        self.pad(0)
-
-    def pad(self, width: int) -> None:
-        """Lay the pieces out in a table of that width; without texts for width 0."""
-        wide = width or max(map(len, self.heads), default=0)
+    def lay_out(self, width: int) -> None:
+        """Put the pieces into a table of that width; without texts for width 0."""
+        wide = width or len(self.heads[0])
         whole = zip(self.heads, self.values if width else [b""] * len(self.heads), strict=True)
         joined = b"".join((head + value).ljust(wide, b"\0") for head, value in whole)
         self.table = np.frombuffer(joined, f"V{wide}")
-
-    def total(self, count: int) -> int:
-        """Bytes of all records' pieces."""
-        if self.codes is None:
-            return count * self.width
-        return int((np.bincount(self.codes, minlength=len(self.values)) * self.sizes).sum())
 
     def fill(self, numbers: Numbers, rows: slice) -> tuple[NDArray[np.void], NDArray[np.int64]]:
         """The pieces of these records with their numbers, and the codes of their texts."""
@@ -115,19 +113,22 @@ class _Pieces:
         return filled, codes
 
 
-def _scatter(
-    pieces: list[_Pieces], numbers: Numbers, rows: slice, data: NDArray[np.uint8], begin: int
-) -> int:
-    """Write records to `data`, pieces padded and each over the padding of the one before."""
+def _scattered(pieces: list[_Pieces], numbers: Numbers, rows: slice) -> memoryview:
+    """Records whose pieces are written padded, each over the padding of the one before."""
     parts = [piece.fill(numbers, rows) for piece in pieces]
-    items = np.stack([filled for filled, _ in parts], axis=1).ravel()
+    items = _in_turn([filled for filled, _ in parts])
     sizes = [piece.sizes[codes] for piece, (_, codes) in zip(pieces, parts, strict=True)]
-    ends = begin + np.stack(sizes, axis=1).ravel().cumsum()
-    starts = np.append(begin, ends[:-1])
+    ends = _in_turn(sizes).cumsum()
+    starts = np.append(0, ends[:-1])
+    data = np.empty(int(ends[-1]) + items.itemsize, np.uint8)
     # NumPy assigns in the order of the index, so that what is written last stays.
-    width = items.itemsize
-    np.ndarray(data.size - width + 1, items.dtype, data, 0, (1,))[starts] = items
-    return int(ends[-1])
+    np.ndarray(int(ends[-1]) + 1, items.dtype, data, 0, (1,))[starts] = items
+    return data[: ends[-1]].data
+
+
+def _in_turn(columns: list[NDArray[Any]]) -> NDArray[Any]:
+    """The columns' first items, then their second ones, and so on."""
+    return np.stack(columns, axis=1).ravel() if len(columns) > 1 else columns[0]
 
 
 def _joined(pieces: list[_Pieces], numbers: Numbers, rows: slice) -> bytes:
@@ -146,10 +147,10 @@ def _numbers(field: Field, column: Any) -> NDArray[Any]:
     if values.size == 0:
         return np.empty(0, field.dtype)
     if values.ndim != 1 or values.dtype.kind not in ("iuf" if field.is_float else "iu"):
-        raise FieldValueError(
-            f"expected one number of kind {field.type_name} a record, got {values.dtype}",
-            field=field.name,
-        )
+        if not isinstance(column, np.ndarray):  # items may be of several kinds: name the first
+            wrong = [not _is_number(field, value) for value in column]
+            _refuse(field, column, np.array(wrong), f"is no {field.type_name}")
+        raise FieldValueError(f"expected numbers, got {values.dtype}", field=field.name)
     if field.constant is not None:
         _refuse(field, values, values != field.constant, f"is not {field.constant}")
     if field.is_float:
@@ -163,11 +164,15 @@ def _numbers(field: Field, column: Any) -> NDArray[Any]:
     return values
 
 
+def _is_number(field: Field, value: Any) -> bool:
+    kinds = (int, float) if field.is_float else int
+    low, high = field.range
+    return isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
+
+
 def _texts(field: Field, column: Any) -> Texts:
     """Codes, and the texts as bytes, each of which its field can hold."""
-    codes, values = (
-        (column.codes, column.values) if isinstance(column, TextColumn) else column
-    )
+    codes, values = (column.codes, column.values) if isinstance(column, TextColumn) else column
     codes = np.asarray(codes)
     if codes.size == 0:
         return np.empty(0, np.int64), []
@@ -178,18 +183,19 @@ def _texts(field: Field, column: Any) -> Texts:
     used[codes] = True
     texts = [b""] * len(values)
     for code in np.flatnonzero(used).tolist():
-        value = values[code]
+        wrong = f"is the code of a text longer than {field.range[1]} bytes"
         try:
-            texts[code] = value.encode(ENCODING, ERRORS)
-            wrong = f"is longer than {field.range[1]} bytes"
+            texts[code] = values[code].encode(ENCODING, ERRORS)
         except (UnicodeEncodeError, AttributeError) as error:
-            wrong = f"is not a text: {error}"
-        if not isinstance(value, str) or len(texts[code]) > field.range[1]:
-            _refuse(field, codes, codes == code, wrong)
+            wrong = f"is the code of no text: {error}"
+        else:
+            if len(texts[code]) <= field.range[1]:
+                continue
+        _refuse(field, codes, codes == code, wrong)
     return codes.astype(np.int64), texts
 
 
-def _refuse(field: Field, values: NDArray[Any], wrong: NDArray[np.bool_], reason: str) -> None:
+def _refuse(field: Field, values: Any, wrong: NDArray[np.bool_], reason: str) -> None:
     """Raise for the first wrong value."""
     if wrong.any():
         index = int(wrong.argmax())

@@ -120,7 +120,7 @@ class ColumnParser:
         """
         output = _Output(self._walk, (self._held + size) // self._walk.min_size)
         while self._error is None:
-            got = readinto(memoryview(self._room(min(size + 1, BLOCK))))
+            got = readinto(self._room(min(size + 1, BLOCK)).data)
             if not got:
                 break
             self._decode(got, output)
@@ -133,10 +133,9 @@ class ColumnParser:
 
     def _room(self, wanted: int) -> Bytes:
         """A free part of the buffer, behind the bytes held."""
-        # A record longer than a block makes the buffer double, so that copies add up linearly.
-        wanted = max(wanted, self._held) if self._held > BLOCK else wanted
         if self._buffer.size < self._held + wanted + PADDING:
-            buffer = np.empty(self._held + wanted + PADDING, np.uint8)
+            # Doubled, so that the copies of a record longer than many blocks add up linearly.
+            buffer = np.empty(2 * self._held + wanted + PADDING, np.uint8)
             buffer[: self._held] = self._buffer[: self._held]
             self._buffer = buffer
         return self._buffer[self._held : self._held + wanted]
@@ -152,7 +151,7 @@ class ColumnParser:
         if end - begin >= self._walk.min_size:
             bounds = self._walk.bounds(data, begin, end)
             begin = self._emit(data, bounds, None, output)
-            if bounds.size > 1:
+            if bounds.size > 1 and self._error is None:
                 self._repetition.learn(data, bounds, output.last(bounds.size - 1), end)
         self._end += begin
         if self._max_texts is not None and self.texts_held > self._max_texts:
@@ -160,7 +159,8 @@ class ColumnParser:
                 f"more than {self._max_texts:,} distinct texts of one field", offset=self._end
             )
         self._held = end - begin
-        data[: self._held] = data[begin:end].copy()
+        if begin:
+            data[: self._held] = data[begin:end].copy()
 
     def _emit(
         self,
@@ -177,7 +177,8 @@ class ColumnParser:
         starts, runs = bounds[:-1], self._walk.runs
         if not starts.size:
             return int(bounds[0])
-        begins, lengths, extra = [starts], [], [0] * len(runs)
+        begins, extra = [starts], [0] * len(runs)
+        lengths: list[Offsets] = []
         if codes is None or len(runs) > 1:
             begins, lengths = self._walk.run_starts(data, starts)
         if codes is None:
@@ -186,11 +187,10 @@ class ColumnParser:
             gather(data, begin, run.width + more)
             for run, begin, more in zip(runs, begins, extra, strict=True)
         ]
-        count = starts.size
-        if codes is None:  # else constants were compared along with the texts
-            self._error = self._wrong_constant(heads, begins, output.count)
-        if self._error is not None:
-            count = self._error.index - self._count - output.count
+        # Known codes come with constants that were compared.
+        count = starts.size if codes else self._conforming(heads, begins, output.count)
+        if not count:
+            return int(bounds[0])
         room = output.extend(count)
         for field, dtype, run, offset in self._walk.places:
             head, target = heads[run][:count], output.arrays[field.name][room]
@@ -204,23 +204,24 @@ class ColumnParser:
                 target[:] = codes[field.name]
         return int(bounds[count])
 
-    def _wrong_constant(self, heads: list[Bytes], begins: list[Offsets], before: int) -> FieldValueError | None:
-        """The first record's constant that is not as declared."""
-        error, count = None, len(heads[0])
+    def _conforming(self, heads: list[Bytes], begins: list[Offsets], before: int) -> int:
+        """How many records come before the first wrong constant, which becomes the error."""
+        count = len(heads[0])
         for field, dtype, run, offset in self._walk.places:
             if field.constant is None:
                 continue
-            found = _column(heads[run][:count], dtype, offset)
-            wrong = found != field.constant
+            found = _column(heads[run], dtype, offset)[:count]
+            # As Python compares: a constant 0.1 is no 32-bit float.
+            wrong = (found.astype(np.float64) if field.is_float else found) != field.constant
             if wrong.any():
                 count = int(wrong.argmax())
-                error = FieldValueError(
+                self._error = FieldValueError(
                     f"expected {field.constant}, found {found[count]}",
                     field=field.name,
                     index=self._count + before + count,
                     offset=self._end + int(begins[run][count]) + offset,
                 )
-        return error
+        return count
 
     def _columns(self, output: _Output) -> Columns:
         """What one call has parsed."""

@@ -20,7 +20,7 @@ from formats.starts import Bytes, Offsets, Walk
 Codes = dict[str, NDArray[np.int32]]
 """The texts' codes, by field name."""
 
-_CONTEXT = 4096  # records that must have come before in the same order, at most
+_CONTEXT = 1024  # records that must have come before in the same order, at most
 _LEAST = 1024  # records to look back on; for fewer it does not pay
 
 _SLICE = 1 << 17  # bytes compared at once: with template and mask they fit into a core's cache
@@ -111,7 +111,7 @@ class Repetition:
 def _period(rows: NDArray[np.int32]) -> int:
     """After how many records the last ones had come before, in this order; 0 where they had not."""
     # Backwards, so that the needle is a prefix and `find` meets the shortest period first.
-    rows = np.ascontiguousarray(rows[::-1])
+    rows = np.ascontiguousarray(rows[: -16 * _CONTEXT : -1])
     size = rows.strides[0]
     context = min(len(rows) // 2, _CONTEXT)
     hay, needle = rows.tobytes(), rows[:context].tobytes()

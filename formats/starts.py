@@ -13,13 +13,13 @@ was entered wrongly is walked again from there.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from formats.errors import UnsupportedSchema
-from formats.schema import Field, Run, Schema
+from formats.schema import Run, Schema
 
 Bytes = NDArray[np.uint8]
 Offsets = NDArray[np.int64]
@@ -53,7 +53,9 @@ class Walk:
         self.runs = schema.runs
         self.min_size = schema.min_size
         self._steps = [
-            (run.width, run.text and (run.width - run.text.width, _unpacker(run.text)))
+            (run.width, run.width - run.text.width, struct.Struct(run.text.format).unpack_from)
+            if run.text
+            else (run.width, 0, None)
             for run in self.runs
         ]
         self._fixed = not schema.texts
@@ -70,7 +72,7 @@ class Walk:
             data: bytes, with at least `PADDING` more of them behind `end`.
         """
         if self._fixed:
-            return np.arange(begin, end + 1, self.min_size, np.int64)
+            return np.arange(begin, end + 1, self.min_size, dtype=np.int64)
         sample = self._scalar(data, begin, end, _SAMPLE)
         if sample.size <= _SAMPLE:
             return sample
@@ -82,20 +84,20 @@ class Walk:
         """For whole records, run by run: where it begins, and its text's length (0 without one)."""
         begins, lengths = [starts], []
         for run in self.runs:
-            lengths.append(_lengths(data, begins[-1], run))
+            lengths.append(_lengths(data, begins[-1], run).astype(np.int64))
             begins.append(begins[-1] + (run.width + lengths[-1]))
         return begins[:-1], lengths
 
     def _scalar(self, data: Bytes, begin: int, end: int, limit: int = -1) -> Offsets:
         """Bounds of at most `limit` records, one by one."""
-        view, steps = memoryview(data)[:end], self._steps
+        view, steps = data.data[:end], self._steps
         bounds = [begin]
         while len(bounds) != limit + 1:
             at = bounds[-1]
             try:
-                for width, text in steps:
-                    if text is not None:
-                        at += text[1](view, at + text[0])[0]
+                for width, prefix, unpack in steps:
+                    if unpack is not None:
+                        at += unpack(view, at + prefix)[0]
                     at += width
             except struct.error:  # the data ends before a length prefix does
                 break
@@ -120,6 +122,9 @@ class Walk:
             wrong = np.flatnonzero(exits[:-1] != entries[1:]) + 1
             if not wrong.size or repair == _REPAIRS:
                 break
+            if repair < _REPAIRS // 2:
+                # A wrong lane ends wrongly, which says nothing against the lane behind it.
+                wrong = wrong[np.diff(wrong, prepend=-1) > 1]
             entries[wrong] = exits[wrong - 1]
             again = self._step(data, entries[wrong], edges[wrong])
             deeper = max(len(again) - len(rows), 0)
@@ -138,7 +143,8 @@ class Walk:
         width = self.runs[0].width
         heads = gather(data, sample, width)
         constant = np.flatnonzero((heads == heads[0]).all(axis=0))[:_SYNC_BYTES]
-        window = min(longest, _SYNC_WINDOW)
+        # A little more than the sample's longest record, for there may be longer ones.
+        window = min(longest + longest // 4 + 8, _SYNC_WINDOW)
         # Not beyond the buffer; a guess may be wrong.
         edges = np.minimum(edges, data.size - window - width)
         bytes_ = gather(data, edges, window + width)
@@ -151,32 +157,31 @@ class Walk:
         """Walk every lane until it has left its bytes: row i holds each lane's i-th start."""
         most = int((edges - np.minimum(entries, edges)).max()) // self.min_size + 2
         rows = np.empty((most, entries.size), np.int64)
-        rows[0] = entries
+        rows[0] = cursors = entries
+        # The fixed widths are the same for all: lanes share them as `fixed`, cursors hold the rest.
+        fixed = 0
         for index in range(1, most):
-            np.copyto(rows[index], self._next(data, rows[index - 1]))
-            if index % 4 == 0 and (rows[index] >= edges).all():
+            for run in self.runs:
+                if run.text is not None:
+                    cursors = cursors + _lengths(data[fixed:], cursors, run)
+                fixed += run.width
+            rows[index] = cursors
+            if index % 4 == 0 and (cursors + fixed >= edges).all():
                 break
-        return rows[: index + 1]
-
-    def _next(self, data: Bytes, starts: Offsets) -> Offsets:
-        """Where the records that begin at `starts` end; anything beyond `data` stays beyond."""
-        for run in self.runs:
-            starts = starts + (_lengths(data, starts, run) + run.width)
-        return starts
+        rows = rows[: index + 1]
+        rows += self.min_size * np.arange(len(rows))[:, None]
+        return rows
 
 
-def _unpacker(text: Field) -> Callable[[memoryview, int], tuple[int, ...]]:
-    return struct.Struct(text.format).unpack_from
-
-
-def _lengths(data: Bytes, begins: Offsets, run: Run) -> Offsets:
+def _lengths(data: Bytes, begins: Offsets, run: Run) -> NDArray[Any]:
     """The lengths of the texts of the runs at `begins`; any length where that is outside."""
-    length = np.zeros(begins.size, np.int64)
-    if run.text is not None:
-        places = range(run.width - run.text.width, run.width)
-        for place in places if run.text.order == ">" else reversed(places):
-            # Byte by byte, because taking from contiguous bytes is seven times as fast as an
-            # unaligned gather; clipped, because a lane may have run beyond the data.
-            length <<= 8
-            length |= data[place:].take(begins, mode="clip")
+    if run.text is None:
+        return np.zeros(begins.size, np.int64)
+    places = range(run.width - run.text.width, run.width)
+    first, *more = places if run.text.order == ">" else reversed(places)
+    # Byte by byte, because taking from contiguous bytes is seven times as fast as an unaligned
+    # gather; clipped, because a lane may have run beyond the data.
+    length: NDArray[Any] = data[first:].take(begins, mode="clip")
+    for place in more:
+        length = (length.astype(np.int64) << 8) | data[place:].take(begins, mode="clip")
     return length

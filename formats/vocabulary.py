@@ -60,14 +60,17 @@ class Vocabulary:
         self._table = np.full(2, -1, np.int64)
         self._shift = np.uint64(63)
 
-    def codes(self, data: Bytes, begins: Offsets, lengths: Offsets, rows: Bytes, offset: int) -> Offsets:
+    def codes(
+        self, data: Bytes, begins: Offsets, lengths: Offsets, rows: Bytes, offset: int
+    ) -> Offsets:
         """The codes of the texts at `begins`; unknown texts are added.
 
         Args:
             rows: the same texts, from `offset` in each row on, cut or filled to whole words.
         """
+
         def one_by_one(which: Offsets | slice) -> list[int]:
-            raw = memoryview(data)
+            raw = data.data
             places = zip(begins[which].tolist(), lengths[which].tolist(), strict=True)
             return self.add([bytes(raw[begin : begin + length]) for begin, length in places])
 
@@ -122,7 +125,7 @@ class Vocabulary:
         return codes
 
     def _differ(self, codes: Offsets, words: list[Words], lengths: Offsets) -> NDArray[np.bool_]:
-        differ = self._lengths.take(codes) != lengths
+        differ: NDArray[np.bool_] = self._lengths.take(codes) != lengths
         for known, word in zip(self._words, words, strict=False):
             differ |= known.take(codes) != word
         return differ

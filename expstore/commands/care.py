@@ -21,21 +21,26 @@ from expstore.commands.base import (
     plain,
     print_json,
     print_json_line,
+    tell,
 )
+from expstore.commands.ids import Id, complete, resolve
 
 if TYPE_CHECKING:
     from expstore import CheckReport, ExperimentStore, MetricTable
 
 DAMAGED = 3
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="The experiment's commit id.")]
-
 
 @app.command()
 def check(
     context: typer.Context,
     commit_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="The experiment. Default: the whole store.")
+        str | None,
+        typer.Argument(
+            metavar="[ID]",
+            help="A commit id, or the beginning of one. Default: the whole store.",
+            autocompletion=complete,
+        ),
     ] = None,
     root: Root = None,
     as_json: Json = False,
@@ -49,7 +54,8 @@ def check(
     store = open_store(context, root)
     reports: list[CheckReport] = []  # only those with something to say
     checked = damaged = 0
-    for report in [store.check(commit_id)] if commit_id is not None else _check_all(store):
+    one = None if commit_id is None else store.check(resolve(store, commit_id))
+    for report in _check_all(store) if one is None else [one]:
         checked += report.commit_id is not None
         damaged += not report.ok
         if report.findings:
@@ -80,7 +86,9 @@ def repair(
 
     Example: expstore repair 3f2a9c1d
     """
-    report = open_store(context, root).repair(commit_id, force)
+    store = open_store(context, root)
+    commit_id = resolve(store, commit_id)
+    report = store.repair(commit_id, force)
     if as_json:
         print_json(
             {
@@ -112,7 +120,9 @@ def salvage(
 
     Example: expstore salvage 3f2a9c1d --to 3f2a9c1d-salvaged
     """
-    report = open_store(context, root).salvage(commit_id, to)
+    store = open_store(context, root)
+    commit_id = resolve(store, commit_id)
+    report = store.salvage(commit_id, to)
     if as_json:
         print_json(
             {
@@ -156,7 +166,8 @@ def tail(
 
     Example: expstore tail -f 3f2a9c1d
     """
-    follower = open_store(context, root).follow(commit_id, interval=interval)
+    store = open_store(context, root)
+    follower = store.follow(resolve(store, commit_id), interval=interval)
     last: deque[MetricTable] = deque()
     kept = 0
     behind = True
@@ -176,25 +187,22 @@ def tail(
         for table in follower:
             if follower.cuts != cuts:
                 cuts = follower.cuts
-                typer.echo("expstore: the log was cut; going on from its new end", err=True)
+                tell("the log was cut; going on from its new end")
             _print_metrics(table, as_json)
     except KeyboardInterrupt:
         return
 
 
 def _print_metrics(table: MetricTable, as_json: bool) -> None:
-    from datetime import UTC, datetime, timedelta
+    from expstore.commands.render import number
+    from expstore.commands.times import absolute
 
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
     for metric in table:
         if as_json:
             print_json_line(metric._asdict())
-            continue
-        try:
-            when = f"{epoch + timedelta(seconds=metric.timestamp):%Y-%m-%d %H:%M:%S}"
-        except OverflowError:
-            when = f"{metric.timestamp} s"
-        print(f"{when}  {metric.step:>10}  {metric.value:>12.6g}  {plain(metric.name)}", flush=True)
+        else:
+            line = f"{metric.step:>10}  {number(metric.value):>12}  {plain(metric.name)}"
+            print(f"{absolute(metric.timestamp)}  {line}", flush=True)
 
 
 def _check_all(store: ExperimentStore) -> Iterator[CheckReport]:

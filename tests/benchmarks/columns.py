@@ -4,7 +4,8 @@
 
 The reference (or $EXPSTORE_REFERENCE) is a program with `create`, `time-read` commands; without it
 only this side is timed. Times are medians in ns a record, from a file in the page cache to
-columns; peak memory is that of a process of its own, less what it held before it read.
+columns; peak memory is that of a process of its own, less what it held before it read. Both
+sides are read by turns, because other work on the machine slows them alike.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from formats.columns import Columns, ColumnParser, build_columns
+from formats.columns import ColumnParser, Columns, build_columns
 from formats.metrics import RECORD
 from formats.schema import Schema
 
@@ -95,24 +97,21 @@ def peak_memory(path: Path) -> int:
     return 1024 * int(done.stdout)
 
 
-def seconds(work: Callable[[], object], repeat: int) -> float:
-    """The median time of the work."""
+def seconds(work: Callable[[], object]) -> float:
+    """The better time of two, as `reference_seconds` takes it."""
     times = []
-    for _ in range(repeat):
+    for _ in range(2):
         start = time.perf_counter()
         work()
         times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return min(times)
 
 
-def reference_seconds(program: str, root: str, kind: str, repeat: int) -> float:
-    """The median of the reference's times, each the only read of a process of its own."""
-    times = []
-    for _ in range(repeat):
-        command = [program, "time-read", root, kind, "2"]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        times.append(float(json.loads(done.stdout)["seconds"]))
-    return statistics.median(times)
+def reference_seconds(program: str, root: str, kind: str) -> float:
+    """The better of two reads by the reference."""
+    command = [program, "time-read", root, kind, "2"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(json.loads(done.stdout)["seconds"])
 
 
 def main() -> None:
@@ -130,13 +129,17 @@ def main() -> None:
             path = Path(root, str(number), "metrics.bin")
             path.parent.mkdir()
             path.write_bytes(corpus(kind, count))
-            reference = float("nan")
-            if options.reference:
-                reference = reference_seconds(options.reference, root, str(number), options.repeat)
-            ours = seconds(lambda path=path: read(path), options.repeat)
+            times = []
+            for _ in range(options.repeat):
+                theirs = float("nan")
+                if options.reference:
+                    theirs = reference_seconds(options.reference, root, str(number))
+                times.append((seconds(partial(read, path)), theirs))
+            ours, reference = map(statistics.median, zip(*times, strict=True))
             table = read(path)
             columns = {name: table[name] for name in table}
-            build = seconds(lambda columns=columns: build_columns(SCHEMA, columns), options.repeat)
+            building = partial(build_columns, SCHEMA, columns)
+            build = statistics.median(seconds(building) for _ in range(options.repeat))
             del table, columns
             print(
                 f"| {kind} | {count} | {ours / count * 1e9:.1f} | {reference / count * 1e9:.1f} "
