@@ -8,6 +8,7 @@
 Importing this package loads no NumPy and nothing of the command line.
 """
 
+from expstore.check import CheckReport, Finding
 from expstore.errors import (
     DeletionError,
     DurabilityError,
@@ -34,6 +35,8 @@ from expstore.errors import (
     UnreadableFileError,
     WriterClosedError,
 )
+from expstore.follow import Follower
+from expstore.mend import RepairReport, SalvageReport
 from expstore.model import Metadata, Metric, MetricTable
 from expstore.retention import PrunePlan, PruneRow
 from expstore.store import ExperimentStore
@@ -42,6 +45,7 @@ from formats import (
     FieldValueError,
     FormatError,
     TailStatus,
+    TooManyTextsError,
     TruncatedError,
     UnsupportedSchema,
     UnsupportedVersionError,
@@ -50,6 +54,7 @@ from formats import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "CheckReport",
     "DeletionError",
     "DurabilityError",
     "ExpStoreError",
@@ -59,6 +64,8 @@ __all__ = [
     "ExperimentStore",
     "ExportError",
     "FieldValueError",
+    "Finding",
+    "Follower",
     "FormatError",
     "GitHeadError",
     "ImportSourceError",
@@ -75,11 +82,14 @@ __all__ = [
     "OutputExistsError",
     "PrunePlan",
     "PruneRow",
+    "RepairReport",
     "RetentionPolicyError",
+    "SalvageReport",
     "ShortWriteError",
     "StoreNotFoundError",
     "SyncError",
     "TailStatus",
+    "TooManyTextsError",
     "TornTailError",
     "TruncatedError",
     "UnknownMetricError",

@@ -126,7 +126,7 @@ class ImportSourceError(ExpStoreError, ValueError):
 
 
 class ExperimentExistsError(ExpStoreError, FileExistsError):
-    """The experiment is there already, and an import never changes one."""
+    """The experiment is there already, and neither an import nor a salvage changes one."""
 
 
 class NameTruncatedWarning(UserWarning):

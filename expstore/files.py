@@ -128,19 +128,25 @@ class LogReader:
     Attributes:
         exists: whether there is a file; without one, the log is empty.
         size: bytes; what is appended later is not read.
+        identity: what tells this file from another of the same name, or None where there is none.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self.exists = descriptor >= 0
-        self.size = os.fstat(descriptor).st_size if descriptor >= 0 else 0
+        status = os.fstat(descriptor) if self.exists else None
+        self.size = status.st_size if status else 0
+        self.identity = (status.st_dev, status.st_ino) if status else None
         self._position = 0
 
     def read(self, offset: int, size: int) -> bytes:
-        """Up to `size` bytes from `offset` on."""
-        if not self.exists:
-            return b""
-        return os.pread(self._descriptor, min(size, max(self.size - offset, 0)), offset)
+        """The bytes from `offset` on; fewer than `size` only at the end of the file."""
+        parts: list[bytes] = []
+        end = min(offset + size, self.size)
+        while offset < end and (part := os.pread(self._descriptor, end - offset, offset)):
+            parts.append(part)
+            offset += len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def readinto(self, buffer: memoryview) -> int:
         """Fill a buffer with the bytes that come next; 0 at the end.

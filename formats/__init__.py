@@ -13,6 +13,7 @@ from formats.codec import RecordCodec
 from formats.errors import (
     FieldValueError,
     FormatError,
+    TooManyTextsError,
     TruncatedError,
     UnsupportedSchema,
     UnsupportedVersionError,
@@ -44,6 +45,7 @@ __all__ = [
     "Span",
     "TailStatus",
     "Text",
+    "TooManyTextsError",
     "TruncatedError",
     "UnsupportedSchema",
     "UnsupportedVersionError",

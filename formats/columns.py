@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from formats.building import build_columns
 from formats.columntypes import Columns, TextColumn
-from formats.errors import FieldValueError
+from formats.errors import FieldValueError, TooManyTextsError
 from formats.repetition import Repetition
 from formats.schema import Schema
 from formats.starts import PADDING, Bytes, Offsets, Walk, gather
@@ -81,9 +81,15 @@ class ColumnParser:
     """Parses a stream that comes in pieces of any size; opens and reads nothing itself.
 
     Codes stay valid from feed to feed: there is one vocabulary, and it only grows.
+
+    Args:
+        schema: the declaration of one record.
+        max_texts: distinct texts of a field beyond which parsing ends with TooManyTextsError, give
+            or take a block's; None: as many as there are.
     """
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, max_texts: int | None = None) -> None:
+        self._max_texts = max_texts
         self._walk = Walk(schema)
         self._repetition = Repetition(self._walk)
         self._vocabularies = {field.name: Vocabulary() for field in schema.texts}
@@ -120,6 +126,11 @@ class ColumnParser:
             self._decode(got, output)
         return self._columns(output)
 
+    @property
+    def texts_held(self) -> int:
+        """Distinct texts that the parser holds, of the field that has most."""
+        return max((len(v.texts) for v in self._vocabularies.values()), default=0)
+
     def _room(self, wanted: int) -> Bytes:
         """A free part of the buffer, behind the bytes held."""
         if self._buffer.size < self._held + wanted + PADDING:
@@ -143,6 +154,10 @@ class ColumnParser:
             if bounds.size > 1 and self._error is None:
                 self._repetition.learn(data, bounds, output.last(bounds.size - 1), end)
         self._end += begin
+        if self._max_texts is not None and self.texts_held > self._max_texts:
+            raise TooManyTextsError(
+                f"more than {self._max_texts:,} distinct texts of one field", offset=self._end
+            )
         self._held = end - begin
         if begin:
             data[: self._held] = data[begin:end].copy()

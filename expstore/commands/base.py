@@ -44,6 +44,7 @@ _THEMES = (
     "pruning",
     "schemas",
     "data",
+    "care",
     "demonstration",
 )
 
@@ -127,6 +128,11 @@ def _escape(character: str) -> str:
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
     print(json.dumps(_finite(value), ensure_ascii=True, indent=2))
+
+
+def print_json_line(value: Any) -> None:
+    """One JSON document on one line of stdout, at once, so that a stream can be followed."""
+    print(json.dumps(_finite(value), ensure_ascii=True), flush=True)
 
 
 def print_json_array(rows: Iterable[dict[str, Any]]) -> None:
