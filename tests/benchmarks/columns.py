@@ -97,14 +97,14 @@ def peak_memory(path: Path) -> int:
     return 1024 * int(done.stdout)
 
 
-def seconds(work: Callable[[], object], repeat: int) -> float:
-    """The median time of the work."""
+def seconds(work: Callable[[], object]) -> float:
+    """The better time of two, as `reference_seconds` takes it."""
     times = []
-    for _ in range(repeat):
+    for _ in range(2):
         start = time.perf_counter()
         work()
         times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return min(times)
 
 
 def reference_seconds(program: str, root: str, kind: str) -> float:
@@ -134,11 +134,12 @@ def main() -> None:
                 theirs = float("nan")
                 if options.reference:
                     theirs = reference_seconds(options.reference, root, str(number))
-                times.append((seconds(partial(read, path), 1), theirs))
+                times.append((seconds(partial(read, path)), theirs))
             ours, reference = map(statistics.median, zip(*times, strict=True))
             table = read(path)
             columns = {name: table[name] for name in table}
-            build = seconds(partial(build_columns, SCHEMA, columns), options.repeat)
+            building = partial(build_columns, SCHEMA, columns)
+            build = statistics.median(seconds(building) for _ in range(options.repeat))
             del table, columns
             print(
                 f"| {kind} | {count} | {ours / count * 1e9:.1f} | {reference / count * 1e9:.1f} "
