@@ -11,6 +11,7 @@ Importing this package loads no NumPy and nothing of the command line.
 from expstore.check import CheckReport, Finding
 from expstore.errors import (
     DeletionError,
+    DurabilityError,
     ExperimentExistsError,
     ExperimentGoneError,
     ExperimentNotFoundError,
@@ -19,16 +20,20 @@ from expstore.errors import (
     GitHeadError,
     ImportSourceError,
     InvalidCommitIdError,
+    LiveWriterError,
     MetadataNotFoundError,
     MissingExtraError,
     NameTruncatedWarning,
+    NoSpaceError,
     OutputExistsError,
     RetentionPolicyError,
     ShortWriteError,
     StoreNotFoundError,
+    SyncError,
     TornTailError,
     UnknownMetricError,
     UnreadableFileError,
+    WriterClosedError,
 )
 from expstore.follow import Follower
 from expstore.mend import RepairReport, SalvageReport
@@ -51,6 +56,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CheckReport",
     "DeletionError",
+    "DurabilityError",
     "ExpStoreError",
     "ExperimentExistsError",
     "ExperimentGoneError",
@@ -64,6 +70,7 @@ __all__ = [
     "GitHeadError",
     "ImportSourceError",
     "InvalidCommitIdError",
+    "LiveWriterError",
     "Metadata",
     "MetadataNotFoundError",
     "Metric",
@@ -71,6 +78,7 @@ __all__ = [
     "MetricWriter",
     "MissingExtraError",
     "NameTruncatedWarning",
+    "NoSpaceError",
     "OutputExistsError",
     "PrunePlan",
     "PruneRow",
@@ -79,6 +87,7 @@ __all__ = [
     "SalvageReport",
     "ShortWriteError",
     "StoreNotFoundError",
+    "SyncError",
     "TailStatus",
     "TooManyTextsError",
     "TornTailError",
@@ -87,4 +96,5 @@ __all__ = [
     "UnreadableFileError",
     "UnsupportedSchema",
     "UnsupportedVersionError",
+    "WriterClosedError",
 ]

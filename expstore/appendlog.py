@@ -1,176 +1,377 @@
 """Appending whole records to a log that others append to at the same time.
 
 Guarantees: each append is one write at the end of the file (O_APPEND), so records of several
-processes never mix; before each, whatever was added since the last known record boundary is parsed,
+processes never mix. Before it, whatever was added since the last known record boundary is parsed,
 so nothing is appended behind a torn tail: the tear is first set aside into a file beside the log
-and cut, under a lease that excludes every other writer. A write that the file system takes only in
-part is cut off again and raised.
+and cut, under a lease that excludes every other program. Room is reserved before it is needed, so
+that a full disk is found out before a record is torn; where that is not possible, what a write
+left of a record is cut off again. After it, a look at the position tells whether someone else's
+tear came in between. An append that returns is readable; one that raises says what became of it.
 
 This module knows files; where a record ends, `formats` tells it.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
-import signal
+import resource
 import time
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from expstore import files
 from expstore.errors import (
-    ExperimentGoneError,
     ExperimentNotFoundError,
+    ExpStoreError,
+    NoSpaceError,
     ShortWriteError,
     TornTailError,
-    UnreadableFileError,
 )
-from formats.schema import Schema
+from expstore.kernel import Lease, LeaseRefused, reserve
+from expstore.setaside import set_aside
+from formats.walk import spans, whole_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from formats import RecordCodec
 
 _BLOCK = 1 << 22  # bytes read at a time while looking for the last boundary
 _PATIENCE = 0.05  # seconds that another writer gets to complete what looks torn
+_ANCHOR = 64  # bytes before the boundary by which a log is known again
+_PAGE = 4096  # file systems hand out space in blocks of this size, or of a multiple
+_AHEAD = 1 << 20  # bytes reserved at most beyond what is needed; see `_reserve`
+
+
+class Cut(NamedTuple):
+    """What a repair removed from the end of a log.
+
+    Attributes:
+        offset: where it stood, which now is the log's end.
+        size: bytes.
+        kept: the file that keeps them.
+    """
+
+    offset: int
+    size: int
+    kept: Path
+
+
+class _Bad(NamedTuple):
+    """Bytes that this log wrote, or wrote behind, and knows to be no whole records."""
+
+    start: int
+    end: int
+    foreign: bool  # some are another program's, and to be kept
 
 
 class AppendLog:
-    """A log open for appending.
+    """A log open for appending; not to be shared among threads.
 
     Args:
-        path: the log, in an existing directory; created where missing.
-        schema: the declaration of one record.
-        boundary: an offset known to end a record, so that less must be read; 0 always is one.
+        path: the log, in an existing directory.
+        codec: of one record.
+        directory: a descriptor of its directory, where the caller has one.
+        create: whether to create the log where it is missing.
 
     Attributes:
         boundary: the offset behind the last record known to be whole.
 
     Raises:
-        ExperimentNotFoundError: the directory is missing.
+        ExperimentNotFoundError: the directory is missing (or, without `create`, the log).
         UnreadableFileError: no regular file, or no permission.
     """
 
-    def __init__(self, path: Path, schema: Schema, boundary: int = 0) -> None:
+    _descriptor = -1
+
+    def __init__(
+        self, path: Path, codec: RecordCodec, directory: int = -1, *, create: bool = True
+    ) -> None:
         self.path = path
-        self.boundary = boundary
-        self._schema = schema
-        directory = files.open_experiment(path.parent)
+        self.boundary = 0
+        self._codec = codec
+        self._quick_path = os.fspath(path)
+        self._anchor = b""  # what stood before the boundary when it was found
+        self._reserved = 0  # the offset up to which the file system has set space aside
+        self._unproved = False  # opened by its path alone
+        self._bad: _Bad | None = None
+        self._open(directory, files.APPEND if create else files.MEND)
+
+    def _open(self, directory: int, flags: int) -> None:
+        own = directory < 0
+        if own:
+            directory = files.open_experiment(self.path.parent)
         try:
-            self._descriptor = files.open_regular(path, files.APPEND, directory)
+            self._descriptor = files.open_regular(self.path, flags, directory)
         except FileNotFoundError:
-            raise ExperimentNotFoundError(f"{path.parent}: no such experiment") from None
+            raise ExperimentNotFoundError(f"{self.path}: no such experiment or log") from None
         finally:
-            os.close(directory)
+            if own:
+                os.close(directory)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is not open now."""
+        return self._descriptor < 0
 
     def append(self, data: bytes) -> None:
         """Append whole records by one write.
 
         Raises:
-            TornTailError: the log ends in a tear that cannot be cut while others have it open.
-            ShortWriteError: the file system is full; nothing of `data` is left in the file.
-            ExperimentGoneError: the log was deleted.
+            NoSpaceError: there is no room; nothing is written.
+            ShortWriteError: only a part was taken; the text says whether it was cut off again.
+            TornTailError: the log ends in a tear that cannot be cut now, and nothing is written; or
+                someone else's tear came in just before the write, which the text says.
+            UnreadableFileError: the system refuses the write.
         """
-        end = os.lseek(self._descriptor, 0, os.SEEK_END)
-        if end != self.boundary:
-            end = self._reconcile(end)
-        if not os.access(self.path, os.F_OK):
-            raise ExperimentGoneError(f"{self.path.parent}: deleted while it was written to")
+        size = len(data)
         try:
+            # Not fstat: asking for a file's times makes its next write dearer than the write.
+            end = os.lseek(self._descriptor, 0, os.SEEK_END)
+            if end != self.boundary:
+                end = self._reconcile()
+            behind = end + size
+            if behind > self._reserved:
+                self._reserve(end, size)
             written = os.write(self._descriptor, data)
+            if written != size or os.lseek(self._descriptor, 0, os.SEEK_CUR) != behind:
+                behind = self._settle(data, end, written)
         except OSError as error:
-            raise files.unreadable(self.path, error) from error
-        if written != len(data):
-            self._cut_short_write(written, len(data))
-        self.boundary = end + written
+            if isinstance(error, ExpStoreError):
+                raise
+            raise files.unwritable(self.path, error) from error
+        self.boundary = behind
+        self._anchor = data if size <= _PAGE else data[-_ANCHOR:]
+
+    def append_once(self, data: bytes) -> None:
+        """Append and close; a closed log is opened again for it, in as few system calls as can be.
+
+        Raises:
+            As the constructor and `append`.
+        """
+        try:
+            if self._descriptor < 0:
+                # The path may lead elsewhere by now, through a link even. Only a log that ends
+                # where it was left is taken for the same; all else is opened with care.
+                self._unproved = False
+                if self.boundary:
+                    try:
+                        self._descriptor = os.open(self._quick_path, files.MEND)
+                        self._unproved = True
+                    except OSError:
+                        self._unproved = False  # `_open` says why
+                if not self._unproved:
+                    self._open(-1, files.APPEND)
+            self.append(data)
+        finally:
+            self.close()
+
+    def sync(self) -> None:
+        """Have all that was appended on disk before returning.
+
+        Raises:
+            OSError: as the system call does; what was written since the last call is in doubt.
+        """
+        os.fdatasync(self._descriptor)
+
+    def repair(
+        self, bad_tail: Callable[[int], int | None] | None = None, *, force: bool = False
+    ) -> Cut | None:
+        """Set aside and cut a bad tail.
+
+        Args:
+            bad_tail: looks through the descriptor, once nobody else has the log open, and gives the
+                offset from which its tail is bad, or None. Default: a torn record, and records of
+                nothing but zeros.
+            force: without a lease: what another program appends at this moment may be lost.
+
+        Returns:
+            What was cut, or None where there was nothing to cut.
+
+        Raises:
+            TornTailError: others have the log open.
+            UnreadableFileError: the cut bytes cannot be kept; nothing was cut.
+        """
+        return self._cut_tail(bad_tail, force=force, zeros=True)
 
     def close(self) -> None:
-        """Close the file; appending is over."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        """Close the file; appending is over, unless by `append_once`.
 
-    def _reconcile(self, end: int) -> int:
+        Raises:
+            UnreadableFileError: the file system says only now that a write failed.
+        """
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            try:
+                os.close(descriptor)
+            except OSError as error:
+                raise files.unwritable(self.path, error) from error
+
+    __del__ = close
+
+    def _reconcile(self) -> int:
         """Parse what others added; returns the end of the file, which then is a boundary."""
-        if end < self.boundary:
-            self.boundary = 0  # cut or replaced: nothing is known of it any more
-        patience = time.monotonic() + _PATIENCE
+        if self._unproved:
+            self.close()
+            self._open(-1, files.APPEND)
+            self._unproved = False
+        if self._bad:
+            self._cut_bad(self._bad)
+        anchor = self._anchor[-_ANCHOR:]
+        if os.pread(self._descriptor, len(anchor), self.boundary - len(anchor)) != anchor:
+            self.boundary, self._reserved = 0, 0  # cut or replaced: nothing of it is known any more
+        pause = _PATIENCE / 1000
+        torn_since = time.monotonic()
         while True:
-            self.boundary = self._last_boundary(self.boundary)
-            end = os.lseek(self._descriptor, 0, os.SEEK_END)
-            if self.boundary == end:
-                return end
-            if time.monotonic() > patience:
-                return self._cut_tear()
-            time.sleep(_PATIENCE / 20)
-
-    def _last_boundary(self, start: int) -> int:
-        """The offset behind the last whole record, by parsing from the boundary `start`."""
-        from formats.columns import record_starts
-
-        while True:
-            block = os.pread(self._descriptor, _BLOCK, start)
-            used = record_starts(self._schema, block)[1]
-            start += used
-            if used == 0 or len(block) < _BLOCK:
-                return start
-
-    def _cut_tear(self) -> int:
-        """Set the torn tail aside and cut it; returns the new end."""
-        with _Lease(self._descriptor, self.path):
-            # Only now is the file still: what looked torn may have been completed meanwhile.
-            self.boundary = self._last_boundary(self.boundary)
-            tear = os.pread(self._descriptor, _BLOCK, self.boundary)
-            if tear:
-                set_aside(self.path, self.boundary, tear)
-                os.ftruncate(self._descriptor, self.boundary)
+            reached, rest = self._last_boundary(self.boundary)
+            now = time.monotonic()
+            if reached > self.boundary:  # others go on: what looked torn was being written
+                torn_since, pause = now, _PATIENCE / 1000
+            self.boundary = reached
+            if not rest:
+                break
+            if now > torn_since + _PATIENCE:
+                self._cut_tail()
+                break
+            time.sleep(pause)
+            pause *= 2
+        known = min(_ANCHOR, self.boundary)
+        self._anchor = os.pread(self._descriptor, known, self.boundary - known)
         return self.boundary
 
-    def _cut_short_write(self, written: int, wanted: int) -> None:
-        end = os.lseek(self._descriptor, 0, os.SEEK_CUR)
-        with _Lease(self._descriptor, self.path):
-            if os.lseek(self._descriptor, 0, os.SEEK_END) == end:
-                os.ftruncate(self._descriptor, end - written)
-        raise ShortWriteError(
-            f"{self.path}: only {written} of {wanted} bytes could be written (file system full?); "
-            "they were cut off again"
-        )
+    def _last_boundary(self, start: int, stop: int | None = None) -> tuple[int, int]:
+        """Parse from the boundary `start` on, to the end or to `stop`.
 
+        Returns:
+            The offset behind the last whole record, and how many bytes of another one follow.
+        """
+        while True:
+            size = _BLOCK if stop is None else min(_BLOCK, stop - start)
+            block = os.pread(self._descriptor, size, start)
+            used = whole_size(self._codec, block)
+            start += used
+            if used == 0 or len(block) < _BLOCK:
+                return start, len(block) - used
 
-def set_aside(path: Path, offset: int, data: bytes) -> Path:
-    """Keep cut bytes in a file beside the log, named by where they stood."""
-    base = f"{path.name}.torn-{offset}"
-    for number in range(1000):
-        kept = path.with_name(base if not number else f"{base}.{number}")
+    def _reserve(self, end: int, size: int) -> None:
+        """See to it that `size` bytes at `end` have room, and more of it the larger the log is.
+
+        Up to an eighth of the log's size is reserved ahead, so little is wasted, and the cost is
+        spread over many appends. No other program can use it up but by appending to this log.
+        """
+        need = end + size
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        if limit != resource.RLIM_INFINITY and need > limit:
+            raise NoSpaceError(f"{self.path}: beyond the limit of {limit} bytes; nothing written")
+        ahead = -(-(need + min(end // 8, _AHEAD)) // _PAGE) * _PAGE
         try:
-            with open(kept, "xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        except FileExistsError:
-            continue
-        return kept
-    raise UnreadableFileError(f"{path}: a thousand torn tails are kept beside it already")
-
-
-class _Lease:
-    """A write lease on an open file: while it is held, nobody else has the file open.
-
-    The kernel refuses it while another descriptor is open anywhere, and holds up whoever opens the
-    file meanwhile (at most /proc/sys/fs/lease-break-time, 45 s by default) until it is given back.
-    """
-
-    def __init__(self, descriptor: int, path: Path) -> None:
-        self._descriptor = descriptor
-        self._path = path
-
-    def __enter__(self) -> None:
-        try:
-            # Someone who opens the file sends a signal to the holder: SIGIO, which kills, unless
-            # another is named. SIGURG is ignored by default.
-            fcntl.fcntl(self._descriptor, fcntl.F_SETSIG, signal.SIGURG)
-            fcntl.fcntl(self._descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            try:
+                done = reserve(self._descriptor, end, ahead - end)
+            except OSError as error:
+                if error.errno not in files.NO_SPACE:
+                    raise
+                ahead = need
+                done = reserve(self._descriptor, end, size)
         except OSError as error:
-            raise TornTailError(
-                f"{self._path}: ends inside a record, and cannot be mended while others have it "
-                "open; close them, or run `expstore repair --force`"
-            ) from error
+            raise files.unwritable(self.path, error) from error
+        if not done:
+            ahead = need + _AHEAD  # the file system reserves nothing: ask again some time
+        self._reserved = ahead if limit == resource.RLIM_INFINITY else min(ahead, limit)
 
-    def __exit__(self, *exc: object) -> None:
-        fcntl.fcntl(self._descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    def _settle(self, data: bytes, end: int, written: int) -> int:
+        """After a write that was short, or not at `end`; returns the offset behind the records."""
+        at = os.lseek(self._descriptor, 0, os.SEEK_CUR) - written
+        if at < end:  # the system contradicts itself; nothing can be concluded, so nothing is cut
+            raise ShortWriteError(f"{self.path}: {written} of {len(data)} bytes, but at byte {at}")
+        if written != len(data):
+            self._bad = _Bad(at, at + written, foreign=False)
+            said = f"{self.path}: only {written} of {len(data)} bytes could be written"
+            try:
+                self._cut_bad(self._bad)
+            except TornTailError as error:
+                raise ShortWriteError(
+                    f"{said}; until they can be cut off again: {error}"
+                ) from error
+            raise ShortWriteError(f"{said}; they were cut off again")
+        # Another program appended between the look at the end and the write. What it wrote is
+        # complete by now, since writes to one file exclude each other: a tear there is for good.
+        tear, _ = self._last_boundary(end, at)
+        if tear == at:
+            return at + written
+        self._bad = _Bad(tear, at + written, foreign=True)
+        self._cut_bad(self._bad)
+        self.boundary, self._anchor = tear, b""
+        self.append(data)
+        return self.boundary
+
+    def _cut_bad(self, bad: _Bad) -> None:
+        """Cut what is known to be no whole records; raises TornTailError where that cannot be."""
+        with _alone(self._descriptor, self.path) as check:
+            end = os.lseek(self._descriptor, 0, os.SEEK_END)
+            if end > bad.end:
+                raise TornTailError(
+                    f"{self.path}: a torn record at byte {bad.start} was appended to by another "
+                    "program; `expstore salvage` gets back what follows it"
+                )
+            if end == bad.end:
+                if bad.foreign:
+                    set_aside(self.path, bad.start, self._descriptor)
+                check()
+                os.ftruncate(self._descriptor, bad.start)
+                self._reserved = 0
+            self._bad = None
+
+    def _cut_tail(
+        self,
+        bad_tail: Callable[[int], int | None] | None = None,
+        *,
+        force: bool = False,
+        zeros: bool = False,
+    ) -> Cut | None:
+        with _alone(self._descriptor, self.path, force=force) as check:
+            # Only now is the file still: what looked torn may have been completed meanwhile.
+            self.boundary, _ = self._last_boundary(self.boundary)
+            end = os.lseek(self._descriptor, 0, os.SEEK_END)
+            if bad_tail is not None:
+                found = bad_tail(self._descriptor)
+                offset = end if found is None else found
+            else:
+                offset = self._before_zeros(self.boundary) if zeros else self.boundary
+            if offset == end:
+                return None
+            kept = set_aside(self.path, offset, self._descriptor)
+            check()
+            os.ftruncate(self._descriptor, offset)
+            self.boundary, self._reserved, self._anchor = offset, 0, b""
+        return Cut(offset, end - offset, kept)
+
+    def _before_zeros(self, boundary: int) -> int:
+        """The offset before the records of nothing but zeros that end at `boundary`."""
+        least = self._codec.schema.min_size  # of a record whose length prefixes are zero
+        if boundary < least or any(os.pread(self._descriptor, least, boundary - least)):
+            return boundary
+        offset, last = 0, 0
+        while offset < boundary:
+            block = os.pread(self._descriptor, min(_BLOCK, boundary - offset), offset)
+            for start, end in spans(self._codec, block):
+                if any(block[start:end]):
+                    last = offset + end
+            offset += end
+        return last
+
+
+@contextmanager
+def _alone(descriptor: int, path: Path, *, force: bool = False) -> Iterator[Callable[[], None]]:
+    """A time in which nobody else has the log open; gives what checks that it still lasts."""
+    if force:
+        yield lambda: None
+        return
+    try:
+        with Lease(descriptor, _PATIENCE) as lease:
+            yield lease.check
+    except LeaseRefused as error:
+        raise TornTailError(
+            f"{path}: ends inside a record, and cannot be mended: {error}; close what has it open, "
+            "or run `expstore repair --force`"
+        ) from error

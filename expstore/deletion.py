@@ -1,8 +1,12 @@
-"""Deleting experiments so that each is whole or gone.
+"""Deleting experiments so that each is whole or gone, and none that a writer uses.
 
-Guarantees: an experiment is first renamed, in one step, into a hidden directory of the same root,
-and only then deleted there, through directory descriptors and following no link. What an
-interruption leaves behind is swept by the next deletion.
+Guarantees: an experiment is locked against writers, looked at once more, renamed in one step into a
+hidden directory of the same root, and only then deleted there, through directory descriptors and
+following no link. What an interruption leaves behind is swept by the next deletion.
+
+Each deletion has a hidden directory of its own, locked while it works, so that others can tell a
+leftover from what is being deleted just now. Where the disk is too full for another directory, an
+experiment is hidden under a new name beside the others instead: then, least of all, must it stay.
 """
 
 from __future__ import annotations
@@ -10,74 +14,160 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 
-from expstore.errors import DeletionError
+from expstore import files, layout
+from expstore.errors import DeletionError, LiveWriterError
+from expstore.presence import exclusive, try_exclusive
 
-PRUNING = ".pruning"
+PRUNING = ".pruning-"
+_TRIES = 100
+_LIVE = "a writer has it open"
+
+Judge = Callable[[str, int], str]
+"""Why an experiment must not be deleted after all, or the empty text; given its id and a
+descriptor of its directory, with writers locked out."""
 
 
-def delete(root: int, commit_ids: Iterable[str]) -> list[str]:
-    """Delete experiments, and what an earlier deletion left.
+def delete(
+    root: int, commit_ids: Iterable[str], *, judge: Judge | None = None, force: bool = False
+) -> tuple[list[str], dict[str, str]]:
+    """Delete experiments, and what earlier deletions left.
 
     Args:
         root: a descriptor of the store's root.
         commit_ids: checked commit ids.
+        judge: has the last word on each.
+        force: also those that a writer has open.
 
     Returns:
-        The ids that are gone, as given; one that was not there counts as gone.
+        The ids that are gone, as given (one that was not there counts as gone), and those that are
+        still there, with the reason: a writer has it open, or what `judge` said.
 
     Raises:
-        DeletionError: some are still there, or parts of them in the hidden directory.
+        DeletionError: some are still there, or parts of them in the hidden directory, because the
+            file system refused; all others are deleted.
     """
     deleted: list[str] = []
+    spared: dict[str, str] = {}
     failures: dict[str, str] = {}
+    _sweep(root)
     commit_ids = list(commit_ids)
-    if not commit_ids and not _exists(root):
-        return deleted
+    if not commit_ids:
+        return deleted, spared
     try:
-        os.mkdir(PRUNING, 0o700, dir_fd=root)
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise DeletionError([], dict.fromkeys(commit_ids, str(error.strerror))) from error
-    pruning = os.open(PRUNING, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=root)
-    try:
-        _sweep(pruning)
-        for commit_id in commit_ids:
-            grave = secrets.token_hex(16)
-            try:
-                os.rename(commit_id, grave, src_dir_fd=root, dst_dir_fd=pruning)
-                deleted.append(commit_id)
-                shutil.rmtree(grave, dir_fd=pruning)
-            except FileNotFoundError:
-                if commit_id not in deleted:
+        with _graveyard(root) as (grave, is_own):
+            for commit_id in commit_ids:
+                try:
+                    with exclusive(root, commit_id, force=force) as directory:
+                        reason = judge(commit_id, directory) if judge else ""
+                        if reason:
+                            spared[commit_id] = reason
+                            continue
+                        hidden = commit_id if is_own else _hidden_name()
+                        os.rename(commit_id, hidden, src_dir_fd=root, dst_dir_fd=grave)
+                        deleted.append(commit_id)
+                        _remove(hidden, grave)
+                except LiveWriterError:
+                    spared[commit_id] = _LIVE
+                except FileNotFoundError:
                     deleted.append(commit_id)
-            except OSError as error:
-                failures[commit_id] = error.strerror or str(error)
-    finally:
-        os.close(pruning)
-    if not failures:
-        _remove_empty(root)
+                except OSError as error:
+                    failures[commit_id] = error.strerror or str(error)
+    except OSError as error:
+        rest = [commit_id for commit_id in commit_ids if commit_id not in {*deleted, *spared}]
+        failures |= dict.fromkeys(rest, error.strerror or str(error))
     if failures:
         raise DeletionError(deleted, failures)
-    return deleted
+    return deleted, spared
 
 
-def _exists(root: int) -> bool:
-    return os.access(PRUNING, os.F_OK, dir_fd=root, follow_symlinks=False)
-
-
-def _sweep(pruning: int) -> None:
-    with os.scandir(pruning) as entries:
-        names = [entry.name for entry in entries]
-    for name in names:
-        # Another process may be deleting it; what cannot be deleted now is tried again next time.
-        shutil.rmtree(name, ignore_errors=True, dir_fd=pruning)
-
-
-def _remove_empty(root: int) -> None:
+def in_use(root: int, commit_id: str, *, grace: float = 0, force: bool = False) -> str:
+    """Why an experiment should not be deleted now, or the empty text; see `delete` for the rest."""
     try:
-        os.rmdir(PRUNING, dir_fd=root)
+        with exclusive(root, commit_id, force=force) as directory:
+            return logged_to(directory, grace)
+    except LiveWriterError:
+        return _LIVE
     except OSError:
-        return  # another process is using it
+        return ""  # gone or unreadable: the deletion says so
+
+
+def logged_to(directory: int, grace: float) -> str:
+    """That the log changed in the last `grace` seconds, or the empty text.
+
+    Where there is no log yet, the metadata counts: a run that has just begun is in use too.
+    """
+    if not grace:
+        return ""
+    for name in (layout.METRICS, layout.METADATA):
+        try:
+            changed = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime
+        except FileNotFoundError:
+            continue
+        age = max(time.time() - changed, 0.0)
+        return f"logged to {age:.0f} seconds ago" if age < grace else ""
+    return ""
+
+
+def _remove(name: str, directory: int) -> None:
+    """Delete a tree. A writer of another program may still be adding files to it."""
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            # The log first: its writers look whether it still has a name.
+            with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                os.unlink(f"{name}/{layout.METRICS}", dir_fd=directory)
+            shutil.rmtree(name, dir_fd=directory)
+        except FileNotFoundError:
+            return
+        except OSError:
+            if not tries_left:
+                raise
+        else:
+            return
+
+
+def _hidden_name() -> str:
+    return PRUNING + secrets.token_hex(8)
+
+
+@contextmanager
+def _graveyard(root: int) -> Iterator[tuple[int, bool]]:
+    """A hidden directory of our own, locked, and True; or the root and False: the disk is full."""
+    while True:
+        name = _hidden_name()
+        try:
+            os.mkdir(name, 0o700, dir_fd=root)
+        except OSError as error:
+            if error.errno not in files.NO_SPACE:
+                raise
+            yield root, False
+            return
+        try:
+            descriptor = os.open(name, files.DIRECTORY | os.O_NOFOLLOW, dir_fd=root)
+        except FileNotFoundError:
+            continue  # swept before it was locked
+        try:
+            if try_exclusive(descriptor) and os.fstat(descriptor).st_nlink:
+                yield descriptor, True
+                with suppress(OSError):  # what could not be deleted stays for the next sweep
+                    os.rmdir(name, dir_fd=root)
+                return
+        finally:
+            os.close(descriptor)
+
+
+def _sweep(root: int) -> None:
+    """Delete what interrupted deletions left; what cannot be deleted now is tried next time."""
+    with os.scandir(root) as entries:
+        names = [entry.name for entry in entries if entry.name.startswith(PRUNING)]
+    for name in names:
+        with suppress(OSError):
+            descriptor = os.open(name, files.DIRECTORY | os.O_NOFOLLOW, dir_fd=root)
+            try:
+                if try_exclusive(descriptor):
+                    shutil.rmtree(name, dir_fd=root)
+            finally:
+                os.close(descriptor)

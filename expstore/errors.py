@@ -43,12 +43,47 @@ class UnknownMetricError(ExpStoreError, KeyError):
         return str(self.args[0]) if self.args else ""
 
 
+class LiveWriterError(ExpStoreError):
+    """The experiment has a writer, so it is not deleted; close the writer, or force it."""
+
+
 class TornTailError(ExpStoreError):
     """metrics.bin ends inside a record and cannot be mended now, since others have it open."""
 
 
-class ShortWriteError(ExpStoreError, OSError):
-    """The file system took only part of a record; the part was cut off again."""
+class NoSpaceError(ExpStoreError, OSError):
+    """The file system, a quota or a limit leaves no room; nothing was written."""
+
+
+class ShortWriteError(NoSpaceError):
+    """The file system took only part of a record; the text says what became of the part."""
+
+
+class DurabilityError(ExpStoreError, ValueError):
+    """A durability level that does not exist, or an interval that cannot be."""
+
+
+class SyncError(ExpStoreError, OSError):
+    """The system could not bring what was written to the disk: some records are in doubt.
+
+    The writer is of no use any more: the system may forget what it could not write, so that asking
+    again would only seem to succeed.
+
+    Attributes:
+        first, last: which of the records that this writer appended are in doubt, counted from 0.
+        start, end: byte offsets in the log between which they lie.
+    """
+
+    def __init__(self, message: str, first: int, last: int, start: int, end: int) -> None:
+        super().__init__(message)
+        self.first = first
+        self.last = last
+        self.start = start
+        self.end = end
+
+
+class WriterClosedError(ExpStoreError, ValueError):
+    """The writer was closed; open another."""
 
 
 class RetentionPolicyError(ExpStoreError, ValueError):

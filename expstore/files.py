@@ -8,16 +8,19 @@ system becomes a typed one that names the path. Nothing here knows what the byte
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from expstore.errors import (
     ExperimentNotFoundError,
     ExpStoreError,
+    NoSpaceError,
     StoreNotFoundError,
     UnreadableFileError,
 )
@@ -25,9 +28,15 @@ from expstore.errors import (
 # O_NONBLOCK: opening a FIFO must not wait for its other end.
 _SAFE = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 READ = os.O_RDONLY | _SAFE
-APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | _SAFE
+MEND = os.O_RDWR | os.O_APPEND | _SAFE
+APPEND = MEND | os.O_CREAT
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+# Seconds to wait for a file that someone mends under a lease, and between two tries; the kernel
+# ends the longest lease after 45.
+_LEASED, _PAUSE = 60.0, 0.001
+_TRIES = 100  # for a temporary file that another writer of the same file takes for a leftover
 _BLOCK = 1 << 20  # bytes: a block and what is parsed from it fit a core's cache
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 @contextmanager
@@ -39,7 +48,7 @@ def root_directory(root: Path) -> Iterator[int]:
         UnreadableFileError: it cannot be opened.
     """
     try:
-        descriptor = os.open(root, _DIRECTORY)
+        descriptor = os.open(root, DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):
         raise StoreNotFoundError(
             f"{root}: no store there; initialize() or `expstore init` creates one"
@@ -60,7 +69,7 @@ def open_experiment(path: Path) -> int:
         UnreadableFileError: it cannot be opened.
     """
     try:
-        return os.open(path, _DIRECTORY | os.O_NOFOLLOW)
+        return os.open(path, DIRECTORY | os.O_NOFOLLOW)
     except (FileNotFoundError, NotADirectoryError):
         raise ExperimentNotFoundError(f"{path}: no such experiment") from None
     except OSError as error:
@@ -72,19 +81,26 @@ def open_regular(path: Path, flags: int, directory: int) -> int:
 
     Args:
         path: the file's path; its last component is opened relative to `directory`.
-        flags: READ or APPEND.
+        flags: READ, APPEND, or MEND, which does not create it.
         directory: a descriptor of the file's directory.
 
     Raises:
         FileNotFoundError: no such file.
         UnreadableFileError: a link, a directory, a FIFO, a device, or no permission.
     """
-    try:
-        descriptor = os.open(path.name, flags, 0o644, dir_fd=directory)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise unreadable(path, error) from error
+    patience = time.monotonic() + _LEASED
+    while True:
+        try:
+            descriptor = os.open(path.name, flags, 0o644, dir_fd=directory)
+            break
+        except FileNotFoundError:
+            raise
+        except BlockingIOError as error:  # someone mends it under a lease
+            if time.monotonic() > patience:
+                raise unreadable(path, error) from error
+            time.sleep(_PAUSE)
+        except OSError as error:
+            raise unreadable(path, error) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise UnreadableFileError(f"{path}: not a regular file")
@@ -193,28 +209,76 @@ def unreadable(path: Path, error: OSError) -> ExpStoreError:
     return UnreadableFileError(f"{path}: {reason}")
 
 
+def unwritable(path: Path, error: OSError) -> ExpStoreError:
+    """The typed error for one of the operating system's, where something was to be written."""
+    if error.errno in NO_SPACE:
+        return NoSpaceError(f"{path}: {error.strerror}; nothing was written")
+    return unreadable(path, error)
+
+
 def write_atomically(path: Path, data: bytes, directory: int) -> None:
     """Replace a file's content: a reader sees the old or the new, never a mixture.
 
+    The new content is on disk before it takes the name. Temporary files that an interruption left
+    are removed.
+
     Raises:
+        NoSpaceError: there is no room; the old content is still there.
         UnreadableFileError: the file system refuses; the old content is still there.
     """
-    temporary = f".{path.name}.{secrets.token_hex(8)}"
+    prefix = f".{path.name}."
     try:
-        descriptor = os.open(
-            temporary,
-            os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC,
-            0o644,
-            dir_fd=directory,
-        )
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path.name, src_dir_fd=directory, dst_dir_fd=directory)
-        except BaseException:
-            os.unlink(temporary, dir_fd=directory)
-            raise
+        _remove_leftovers(prefix, directory)
+        for _ in range(_TRIES):
+            if _replace(f"{prefix}{secrets.token_hex(8)}", path.name, data, directory):
+                return
     except OSError as error:
-        raise unreadable(path, error) from error
+        raise unwritable(path, error) from error
+    raise UnreadableFileError(f"{path}: its temporary file is removed again and again")
+
+
+def _replace(temporary: str, name: str, data: bytes, directory: int) -> bool:
+    """Whether it was done; False where another writer took the temporary file for a leftover."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with os.fdopen(os.open(temporary, flags, 0o644, dir_fd=directory), "wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)  # a leftover is what nobody has locked
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+        except FileNotFoundError:
+            return False
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=directory)
+            raise
+    return True
+
+
+def _remove_leftovers(prefix: str, directory: int) -> None:
+    with os.scandir(directory) as entries:
+        names = [entry.name for entry in entries if entry.name.startswith(prefix)]
+    for name in names:
+        with suppress(FileNotFoundError):
+            descriptor = os.open(name, READ, dir_fd=directory)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(name, dir_fd=directory)
+            except BlockingIOError:
+                continue  # it is being written just now
+            finally:
+                os.close(descriptor)
+
+
+def sync_directory(path: Path) -> None:
+    """Have a directory's entries on disk before returning.
+
+    Raises:
+        OSError: as the system calls do.
+    """
+    descriptor = os.open(path, DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

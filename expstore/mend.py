@@ -7,24 +7,24 @@ makes a new experiment, which is there whole or not at all, and writes over noth
 
 from __future__ import annotations
 
-import mmap
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from expstore import files, layout
-from expstore.appendlog import AppendLog, _Lease, set_aside
+from expstore.appendlog import AppendLog
 from expstore.check import SALVAGING, SCHEMA, survey
-from expstore.errors import ExperimentExistsError, TornTailError
+from expstore.errors import ExperimentExistsError
+from expstore.writer import RECORD_CODEC
 from formats import CLEAN, TailStatus
 from formats.metrics import ROLES
 from formats.resync import Gap, Stretch, resync
 
 _CHUNK = 1 << 20  # bytes copied at a time
+_TAILS = frozenset({"torn", "zero"})  # kinds of tail that a cut mends
 _GAPS = 100_000  # gaps that a report lists; all are counted
 
 
@@ -107,35 +107,20 @@ def repair(path: Path, *, force: bool = False) -> RepairReport:
     """
     with files.open_log(path) as reader:
         status = survey(reader)[0]
-    if status.kind not in {"torn", "zero"}:
+    if status.kind not in _TAILS:
         return RepairReport(path, status)
-    log = AppendLog(path, SCHEMA)
+
+    def bad_tail(descriptor: int) -> int | None:
+        nonlocal status
+        status = survey(files.LogReader(descriptor))[0]
+        return status.offset if status.kind in _TAILS else None
+
+    log = AppendLog(path, RECORD_CODEC, create=False)
     try:
-        return _cut_tail(path, log._descriptor, force)
+        cut = log.repair(bad_tail, force=force)
     finally:
         log.close()
-
-
-def _cut_tail(path: Path, descriptor: int, force: bool) -> RepairReport:
-    with nullcontext() if force else _Lease(descriptor, path):
-        # Only now is the log still: what looked torn may have been completed meanwhile.
-        reader = files.LogReader(descriptor)
-        status = survey(reader)[0]
-        if status.kind not in {"torn", "zero"}:
-            return RepairReport(path, status)
-        offset = status.offset or 0
-        # Mapped, since zeros may be many gigabytes.
-        with (
-            mmap.mmap(descriptor, reader.size, access=mmap.ACCESS_READ) as mapped,
-            memoryview(mapped) as whole,
-            whole[offset:] as tail,
-        ):
-            kept = set_aside(path, offset, tail)  # type: ignore[arg-type]
-        if os.fstat(descriptor).st_size != reader.size:
-            kept.unlink()
-            raise TornTailError(f"{path}: was appended to meanwhile; nothing was cut")
-        os.ftruncate(descriptor, offset)
-        return RepairReport(path, status, kept)
+    return RepairReport(path, status, cut.kept if cut else None)
 
 
 def salvage(

@@ -8,7 +8,7 @@ an experiment whose metadata cannot be read is never pruned, nor one that is pro
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -62,6 +62,7 @@ def plan_prune(
     *,
     protect: Collection[str] = (),
     now: float | None = None,
+    spare: Callable[[str], str] = lambda commit_id: "",
 ) -> PrunePlan:
     """Decide for each experiment, in n log n.
 
@@ -71,6 +72,8 @@ def plan_prune(
         older_than_days: age in local calendar days beyond which none is kept; 0: no limit by age.
         protect: commit ids that are never pruned (they still count as kept by position).
         now: the time in seconds since 1970-01-01 UTC; default: the clock.
+        spare: asked for each experiment that would be pruned: why it must not be touched now, or
+            the empty text.
 
     Raises:
         RetentionPolicyError: neither limit is given, or one is negative or no whole number.
@@ -99,6 +102,8 @@ def plan_prune(
         action: Action = "prune" if reasons else "keep"
         if reasons and commit_id in protected:
             action, reasons = "keep", ["protected"]
+        elif reasons and (why := spare(commit_id)):
+            action, reasons = "skip", [why]
         rows.append(PruneRow(commit_id, metadata, action, ", ".join(reasons) or "within limits"))
     rows += [
         PruneRow(commit_id, None, "skip", f"metadata unreadable: {error}")
@@ -107,7 +112,7 @@ def plan_prune(
     return PrunePlan(tuple(rows))
 
 
-def check_limits(keep_count: int | None, older_than_days: int) -> None:
+def check_limits(keep_count: int | None, older_than_days: int, grace: float = 0) -> None:
     """Raise RetentionPolicyError where the limits cannot be meant."""
     for name, limit in (("keep_count", keep_count), ("older_than_days", older_than_days)):
         if limit is None and name == "keep_count":
@@ -116,6 +121,8 @@ def check_limits(keep_count: int | None, older_than_days: int) -> None:
             raise RetentionPolicyError(f"{name} must be a whole number, got {limit!r}")
         if limit < 0:
             raise RetentionPolicyError(f"{name} must not be negative, got {limit}")
+    if isinstance(grace, bool) or not isinstance(grace, int | float) or not grace >= 0:
+        raise RetentionPolicyError(f"grace must be seconds, at least 0, got {grace!r}")
     if keep_count is None and older_than_days == 0:
         raise RetentionPolicyError(
             "give keep_count, older_than_days or both; nothing says what to prune"

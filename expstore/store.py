@@ -7,16 +7,22 @@ one bad experiment never breaks a listing; the default prune is the reference fo
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expstore import check, files, layout, mend, retention
+from expstore.appendlog import AppendLog
 from expstore.check import META_CODEC, CheckReport, Finding
-from expstore.deletion import delete
+from expstore.deletion import Judge, delete, in_use, logged_to
+from expstore.durability import INTERVAL_RECORDS, INTERVAL_SECONDS, Durability, check_durability
 from expstore.errors import (
+    DeletionError,
+    ExperimentGoneError,
     ExperimentNotFoundError,
     ExpStoreError,
     MetadataNotFoundError,
@@ -28,7 +34,7 @@ from expstore.mend import RepairReport, SalvageReport
 from expstore.model import Metadata, MetricTable
 from expstore.origin import git_head, login_name
 from expstore.retention import PrunePlan
-from expstore.writer import RECORD_CODEC, MetricWriter
+from expstore.writer import RECORD_CODEC, MetricWriter, build_metric, build_step
 from formats import FormatError, TooManyTextsError, tail_status
 from formats.metrics import ROLES
 
@@ -52,8 +58,9 @@ class ExperimentStore:
     ) -> None:
         self.root = Path(root)
         self._clock = clock
-        # Where each log that was written to is known to end a record; saves parsing it again.
-        self._boundaries: dict[str, int] = {}
+        # Logs that were appended to, closed: each knows where it ended, which saves parsing it.
+        self._logs: dict[str, AppendLog] = {}
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"ExperimentStore({str(self.root)!r})"
@@ -109,7 +116,14 @@ class ExperimentStore:
         return self.experiment_path(commit_id)
 
     def start_experiment(
-        self, commit_id: str | None = None, job_name: str = "", user: str | None = None
+        self,
+        commit_id: str | None = None,
+        job_name: str = "",
+        user: str | None = None,
+        *,
+        durability: Durability = "process",
+        interval_records: int = INTERVAL_RECORDS,
+        interval_seconds: float = INTERVAL_SECONDS,
     ) -> MetricWriter:
         """Create an experiment, write its metadata with the current time, and open its writer.
 
@@ -117,10 +131,11 @@ class ExperimentStore:
             commit_id: default: the commit that git's HEAD names, in the working directory.
             job_name: what is run.
             user: who runs it; default: the login name.
+            durability, interval_records, interval_seconds: see `writer`.
 
         Raises:
             GitHeadError: no commit id given, and git tells none.
-            InvalidCommitIdError, FieldValueError: nothing was created.
+            InvalidCommitIdError, FieldValueError, DurabilityError: nothing was created.
         """
         metadata = Metadata(
             git_head() if commit_id is None else commit_id,
@@ -129,9 +144,27 @@ class ExperimentStore:
             login_name() if user is None else user,
         )
         _build_metadata(metadata)
-        self.create_experiment(metadata.commit_id)
-        self.write_metadata(metadata)
-        return self.writer(metadata.commit_id)
+        check_durability(durability, interval_records, interval_seconds)
+        writer = None
+        while writer is None:
+            self.create_experiment(metadata.commit_id)
+            # The writer comes first, since it keeps a prune away; what an earlier run of the same
+            # id left may still be pruned before.
+            with suppress(ExperimentGoneError):
+                writer = self.writer(
+                    metadata.commit_id,
+                    durability=durability,
+                    interval_records=interval_records,
+                    interval_seconds=interval_seconds,
+                )
+        try:
+            self.write_metadata(metadata)
+            if durability != "process":
+                files.sync_directory(writer.path)
+        except BaseException:
+            writer.close()
+            raise
+        return writer
 
     def write_metadata(self, metadata: Metadata) -> None:
         """Write meta.bin of an existing experiment: a reader sees the old content or the new.
@@ -139,7 +172,7 @@ class ExperimentStore:
         Raises:
             InvalidCommitIdError, FieldValueError: a value the format cannot hold; nothing written.
             ExperimentNotFoundError: no such experiment.
-            UnreadableFileError: the file system refuses.
+            NoSpaceError, UnreadableFileError: the file system refuses; the old content stays.
         """
         path = self.metadata_path(metadata.commit_id)
         data = _build_metadata(metadata)
@@ -198,30 +231,58 @@ class ExperimentStore:
     def log_metric(self, commit_id: str, name: str, value: float, step: int) -> None:
         """Append one metric with the current time.
 
+        A prune at the same moment does not wait for it; what is to be safe from that takes a
+        `writer`.
+
         Raises:
             InvalidCommitIdError, FieldValueError: nothing is written.
             ExperimentNotFoundError: no such experiment.
-            TornTailError, ShortWriteError: see `MetricWriter.log`.
+            NoSpaceError, ShortWriteError, TornTailError: see `AppendLog.append`.
         """
-        with self.writer(commit_id) as writer:
-            writer.log(name, value, step)
-        self._boundaries[commit_id] = writer.boundary
+        self._append(commit_id, build_metric(name, value, step, int(self._clock())))
 
     def log_metrics(self, commit_id: str, values: Mapping[str, float], step: int) -> None:
         """Append one step's metrics by one write; see `log_metric`."""
-        with self.writer(commit_id) as writer:
-            writer.log_many(values, step)
-        self._boundaries[commit_id] = writer.boundary
+        self._append(commit_id, build_step(values, step, int(self._clock())))
 
-    def writer(self, commit_id: str) -> MetricWriter:
+    def _append(self, commit_id: str, data: bytes) -> None:
+        with self._lock:
+            log = self._logs.get(commit_id) if commit_id.__class__ is str else None
+            if log is None:
+                log = AppendLog(self.metrics_path(commit_id), RECORD_CODEC)
+                self._logs[commit_id] = log
+            log.append_once(data)
+
+    def writer(
+        self,
+        commit_id: str,
+        *,
+        durability: Durability = "process",
+        interval_records: int = INTERVAL_RECORDS,
+        interval_seconds: float = INTERVAL_SECONDS,
+    ) -> MetricWriter:
         """A writer for many metrics of one existing experiment.
 
+        Args:
+            commit_id: the experiment.
+            durability: `process`: what a call logged survives the program's death; `power`: a
+                power cut too; `interval`: a power cut, but for the last records.
+            interval_records, interval_seconds: how many records, and how old ones, may be lost
+                with `interval`.
+
         Raises:
+            DurabilityError: no such durability, or an interval that cannot be.
             InvalidCommitIdError: not one plain path component.
             ExperimentNotFoundError: no such experiment.
+            SyncError: `interval` or `power`, and the log cannot be brought to the disk.
         """
-        path = self.experiment_path(commit_id)
-        return MetricWriter(path, boundary=self._boundaries.get(commit_id, 0), clock=self._clock)
+        return MetricWriter(
+            self.experiment_path(commit_id),
+            durability=durability,
+            interval_records=interval_records,
+            interval_seconds=interval_seconds,
+            clock=self._clock,
+        )
 
     def get_metrics(self, commit_id: str) -> MetricTable:
         """All whole metrics in file order; empty where there is no file.
@@ -282,9 +343,7 @@ class ExperimentStore:
             TornTailError: others have the log open, and `force` is not given; nothing was cut.
             UnreadableFileError: no regular file, or no permission.
         """
-        report = mend.repair(self.metrics_path(commit_id), force=force)
-        self._boundaries.pop(commit_id, None)
-        return report
+        return mend.repair(self.metrics_path(commit_id), force=force)
 
     def salvage(self, commit_id: str, target: str) -> SalvageReport:
         """Copy the whole records of a damaged log, and the metadata, into a new experiment.
@@ -376,6 +435,8 @@ class ExperimentStore:
         *,
         protect: Collection[str] = (),
         now: float | None = None,
+        grace: float = 0,
+        force: bool = False,
     ) -> PrunePlan:
         """What `prune_experiments` would do with these arguments, and why; nothing is touched.
 
@@ -384,19 +445,24 @@ class ExperimentStore:
             older_than_days: age in local calendar days beyond which none is kept; 0: no limit.
             protect: commit ids that are never pruned.
             now: the time to count from, in Unix seconds; default: the clock.
+            grace: skip what was logged to in the last so many seconds: for writers of other
+                programs, which hold no lock. Counted by the file system's clock.
+            force: prune also what a writer has open.
 
         Raises:
             RetentionPolicyError: neither limit is given, or one is negative.
             StoreNotFoundError: the root does not exist.
         """
-        retention.check_limits(keep_count, older_than_days)
-        return retention.plan_prune(
-            self.iter_metadata(),
-            keep_count,
-            older_than_days,
-            protect=protect,
-            now=self._clock() if now is None else now,
-        )
+        retention.check_limits(keep_count, older_than_days, grace)
+        with files.root_directory(self.root) as root:
+            return retention.plan_prune(
+                self.iter_metadata(),
+                keep_count,
+                older_than_days,
+                protect=protect,
+                now=self._clock() if now is None else now,
+                spare=lambda commit_id: in_use(root, commit_id, grace=grace, force=force),
+            )
 
     def prune_experiments(
         self,
@@ -405,33 +471,61 @@ class ExperimentStore:
         *,
         protect: Collection[str] = (),
         now: float | None = None,
+        grace: float = 0,
+        force: bool = False,
     ) -> list[str]:
         """Delete what `plan_prune` says.
+
+        Each experiment is judged once more while writers are locked out of it: what has got a
+        writer, other metadata, or (with `grace`) new metrics since the plan was made, stays.
 
         Returns:
             The commit ids deleted, newest first.
 
         Raises:
-            As `plan_prune`.
+            As `plan_prune`; DeletionError: some could not be deleted; all others are.
         """
-        plan = self.plan_prune(keep_count, older_than_days, protect=protect, now=now)
-        return self.delete_experiments(plan.pruned)
+        plan = self.plan_prune(
+            keep_count, older_than_days, protect=protect, now=now, grace=grace, force=force
+        )
+        planned = {row.commit_id: row.metadata for row in plan if row.action == "prune"}
 
-    def delete_experiments(self, commit_ids: Iterable[str]) -> list[str]:
+        def judge(commit_id: str, directory: int) -> str:
+            path = self.metadata_path(commit_id)
+            if _read_metadata(layout.METADATA, directory, path) != planned[commit_id]:
+                return "changed since it was judged"
+            return logged_to(directory, grace)
+
+        return self._delete(planned, judge=judge, force=force)[0]
+
+    def delete_experiments(self, commit_ids: Iterable[str], *, force: bool = False) -> list[str]:
         """Delete experiments; each is either whole or gone, whatever interrupts.
+
+        Args:
+            commit_ids: the experiments.
+            force: also those that a writer has open.
 
         Returns:
             The commit ids deleted, as given.
 
         Raises:
             InvalidCommitIdError: nothing is deleted.
-            DeletionError: some could not be deleted; all others are.
+            DeletionError: some could not be deleted, or have a writer; all others are.
         """
         commit_ids = [layout.check_commit_id(commit_id) for commit_id in commit_ids]
-        for commit_id in commit_ids:
-            self._boundaries.pop(commit_id, None)
+        deleted, spared = self._delete(commit_ids, force=force)
+        if spared:
+            raise DeletionError(deleted, spared)
+        return deleted
+
+    def _delete(
+        self, commit_ids: Iterable[str], *, judge: Judge | None = None, force: bool
+    ) -> tuple[list[str], dict[str, str]]:
         with files.root_directory(self.root) as root:
-            return delete(root, commit_ids)
+            deleted, spared = delete(root, commit_ids, judge=judge, force=force)
+        for commit_id in deleted:
+            self._logs.pop(commit_id, None)
+        return deleted, spared
 
     @staticmethod
     def _make_directory(path: Path) -> None:

@@ -1,37 +1,58 @@
 """MetricWriter: logging to one experiment.
 
 Guarantees: a step's metrics go out in one write, whole or not at all; a value that the format
-cannot hold is refused before anything is written; a writer may be shared among threads.
+cannot hold is refused before anything is written; a writer may be shared among threads. While a
+writer is open, no prune deletes its experiment unless forced to, and then the writer says so.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from expstore import layout
 from expstore.appendlog import AppendLog
-from expstore.errors import NameTruncatedWarning
+from expstore.durability import (
+    INTERVAL_RECORDS,
+    INTERVAL_SECONDS,
+    Durability,
+    Syncer,
+    check_durability,
+)
+from expstore.errors import NameTruncatedWarning, WriterClosedError
 from expstore.model import MetricTable
+from expstore.presence import Presence
 from formats import RECORD, FieldValueError, RecordCodec
 from formats.fields import fit
 
+if TYPE_CHECKING:
+    from formats.batch import BatchBuilder
+
 RECORD_CODEC = RecordCodec(RECORD)
 _NAME_LIMIT = int(RECORD_CODEC.schema["name"].range[1])
+# Seconds: within so few microseconds of the last look, the experiment is taken to be still there.
+# No program can have deleted it and logged again; a tight loop of appends is a third faster.
+_GLANCE = 2e-5
+_BUILDERS = 64  # sets of names per writer for which a builder is kept
 _ROWS = 1 << 20  # rows in one write of `append`; the system takes at most 2 GiB in one
 
 
 def build_metric(name: str, value: float, step: int, timestamp: int) -> bytes:
     """One record; a name beyond the limit is cut at a whole character, with a warning."""
-    # A character takes at most four bytes, so a short name needs no encoding to be known to fit.
-    if name.__class__ is str and len(name) * 4 > _NAME_LIMIT:
+    if name.__class__ is str and not _is_short(name):
         name = fit_name(name)
     return RECORD_CODEC.build(timestamp=timestamp, step=step, value=value, name=name)
+
+
+def _is_short(name: str) -> bool:
+    """Whether it is known to fit without encoding it: a character takes at most four bytes."""
+    return len(name) * 4 <= _NAME_LIMIT
 
 
 def fit_name(name: str) -> str:
@@ -86,44 +107,79 @@ def _columns(metrics: MetricTable | Mapping[str, Any], now: int) -> dict[str, An
     return columns
 
 
+def build_step(values: Mapping[str, float], step: int, timestamp: int) -> bytes:
+    """One step's records."""
+    return b"".join([build_metric(name, value, step, timestamp) for name, value in values.items()])
+
+
 class MetricWriter:
     """Appends metrics to one experiment; a context manager.
 
     Args:
         path: the experiment's directory.
-        boundary: see `AppendLog`.
+        durability: when what was logged is safe from a power cut; see `expstore.durability`.
+        interval_records, interval_seconds: for `interval`: sync when so many records wait, or one
+            has waited so long.
         clock: gives the time in seconds since 1970-01-01 UTC.
 
     Raises:
-        ExperimentNotFoundError: the directory is missing.
+        DurabilityError: no such durability, or an interval that cannot be.
+        ExperimentNotFoundError: the directory is missing; ExperimentGoneError: it is being deleted.
+        UnreadableFileError: the log is no regular file, or no permission.
+        SyncError: `interval` or `power`, and the new log cannot be brought to the disk.
     """
 
     def __init__(
-        self, path: Path, *, boundary: int = 0, clock: Callable[[], float] = time.time
+        self,
+        path: Path,
+        *,
+        durability: Durability = "process",
+        interval_records: int = INTERVAL_RECORDS,
+        interval_seconds: float = INTERVAL_SECONDS,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        check_durability(durability, interval_records, interval_seconds)
         self.path = path
+        self.durability = durability
         self._clock = clock
+        self._looked = -math.inf  # when the experiment was last seen to be there
+        self._names: tuple[str, ...] = ()  # of the last step that had no builder
+        self._builders: dict[tuple[str, ...], BatchBuilder] = {}
         self._lock = threading.Lock()
-        self._log = AppendLog(path / layout.METRICS, RECORD_CODEC.schema, boundary)
+        self._presence = Presence(path)
+        self._syncer: Syncer | None = None
+        try:
+            self._log = AppendLog(path / layout.METRICS, RECORD_CODEC, self._presence.directory)
+            if durability != "process":
+                power = durability == "power"
+                self._syncer = Syncer(
+                    self._log,
+                    self._lock,
+                    1 if power else interval_records,
+                    math.inf if power else interval_seconds,
+                )
+                self._syncer.created()
+        except BaseException:
+            self._presence.close()
+            raise
 
     @property
     def commit_id(self) -> str:
         """The experiment's id."""
         return self.path.name
 
-    @property
-    def boundary(self) -> int:
-        """The offset behind the last record known to be whole."""
-        return self._log.boundary
-
     def log(self, name: str, value: float, step: int) -> None:
         """Append one metric, stamped with the current time.
 
         Raises:
             FieldValueError: a value that the format cannot hold; nothing is written.
-            ExperimentGoneError, TornTailError, ShortWriteError: see `AppendLog.append`.
+            ExperimentGoneError: the experiment was deleted; nothing is written.
+            NoSpaceError, ShortWriteError, TornTailError: see `AppendLog.append`.
+            SyncError: a sync failed, now or earlier; the writer is of no use any more.
+            WriterClosedError: after `close`.
         """
-        self._append(build_metric(name, value, step, int(self._clock())))
+        now = self._clock()
+        self._append(build_metric(name, value, step, int(now)), 1, now)
 
     def log_many(self, values: Mapping[str, float], step: int) -> None:
         """Append one step's metrics by one write, all with the same time.
@@ -131,10 +187,25 @@ class MetricWriter:
         Raises:
             As `log`.
         """
-        timestamp = int(self._clock())
-        records = [build_metric(name, value, step, timestamp) for name, value in values.items()]
-        if records:
-            self._append(b"".join(records))
+        now = self._clock()
+        names = tuple(values)
+        build = self._builders.get(names)
+        if build is None:
+            data = build_step(values, step, int(now))
+            self._learn(names)
+        else:
+            data = build(values.values(), timestamp=int(now), step=step)
+        if data:
+            self._append(data, len(names), now)
+
+    def _learn(self, names: tuple[str, ...]) -> None:
+        """Make a builder for these names when they come a second time."""
+        if names != self._names:
+            self._names = names
+        elif names and all(name.__class__ is str and _is_short(name) for name in names):
+            if len(self._builders) >= _BUILDERS:
+                self._builders.clear()
+            self._builders[names] = RECORD_CODEC.batch([{"name": n} for n in names], "value")
 
     def append(self, metrics: MetricTable | Mapping[str, Any]) -> None:
         """Append many metrics as columns, with the timestamps that they carry.
@@ -159,20 +230,52 @@ class MetricWriter:
             )
             for start in range(0, len(columns["value"]), _ROWS)
         ]
-        for part in parts:
-            self._append(part)
+        for start, part in enumerate(parts):
+            records = min(_ROWS, len(columns["value"]) - start * _ROWS)
+            self._append(part, records, self._clock())
 
     def flush(self) -> None:
-        """Hand everything logged to the operating system; with one write a call, nothing waits."""
+        """Hand over everything logged: to the disk with `interval` and `power`.
+
+        With `process` nothing ever waits in this program, and this does nothing.
+
+        Raises:
+            SyncError: the sync failed, now or earlier.
+        """
+        with self._lock:
+            if self._syncer is not None:
+                self._syncer.sync()
 
     def close(self) -> None:
-        """Flush, and close the file. A second call does nothing."""
-        with self._lock:
-            self._log.close()
+        """Flush, and close the file. A second call does nothing.
 
-    def _append(self, data: bytes) -> None:
+        Raises:
+            SyncError: as `flush`; the file is closed all the same.
+        """
         with self._lock:
+            try:
+                if self._syncer is not None and not self._log.closed:
+                    self._syncer.sync()
+            finally:
+                if self._syncer is not None:
+                    self._syncer.stop()
+                self._log.close()
+                self._presence.close()
+                self._looked = -math.inf
+
+    def _append(self, data: bytes, records: int, now: float) -> None:
+        with self._lock:
+            if not 0 < now - self._looked < _GLANCE:
+                if self._log.closed:
+                    raise WriterClosedError(f"{self.path}: the writer is closed")
+                self._presence.check()
+                self._looked = now
+            if self._syncer is None:
+                self._log.append(data)
+                return
+            self._syncer.check()
             self._log.append(data)
+            self._syncer.appended(records, len(data))
 
     def __enter__(self) -> Self:
         return self

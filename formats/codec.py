@@ -22,8 +22,9 @@ from formats.fields import ENCODING, ERRORS
 from formats.schema import Field, Run, Schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from formats.batch import BatchBuilder
     from formats.columns import Columns
 
     Buffer = bytes | bytearray | memoryview
@@ -103,6 +104,12 @@ class RecordCodec:
         import numpy as np
 
         return np.dtype([(f.length_name if f.is_text else f.name, f.dtype) for f in self.schema])
+
+    def batch(self, texts: Sequence[Mapping[str, str]], varying: str) -> BatchBuilder:
+        """A function that builds many records at once; see `formats.batch.batch_builder`."""
+        from formats.batch import batch_builder
+
+        return batch_builder(self, texts, varying)
 
     def parse_columns(self, data: Buffer) -> Columns:
         """All whole values of a sequence, as NumPy columns.

@@ -1,0 +1,129 @@
+"""Who uses an experiment: writers share a lock on its directory, a deletion needs it alone.
+
+Guarantees: no lock file is left, and a lock ends with the process that holds it. A writer that has
+a `Presence` is seen by every deletion that begins later; one that asks while a deletion goes on
+gets ExperimentGoneError. The lock is advisory and the kernel's own (`flock` on the directory,
+which does not disturb leases on the log); programs that know nothing of it are not held up. Over
+NFS it is seen on the same client only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from expstore import files, layout
+from expstore.errors import ExperimentGoneError, LiveWriterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_PAUSE = 0.001  # seconds between two tries for a lock that is held for some microseconds
+
+
+class Presence:
+    """A writer's hold on an experiment.
+
+    Args:
+        path: the experiment's directory.
+
+    Attributes:
+        directory: its descriptor.
+
+    Raises:
+        ExperimentNotFoundError: there is no such directory (a link to one is none).
+        ExperimentGoneError: it is just being deleted.
+        UnreadableFileError: it cannot be opened.
+    """
+
+    directory = -1
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._process = os.getpid()
+        # One look-up that succeeds only while the directory has its content (a directory deleted
+        # has no `files/`), and its name, and the log: it leads in, out to the parent, and in again.
+        self._probe = f"{layout.FILES}/../../{path.name}/{layout.METRICS}"
+        self.directory = files.open_experiment(path)
+        try:
+            # A deletion holds the lock alone, but soon renames the directory away.
+            while not _try_lock(self.directory, fcntl.LOCK_SH):
+                self._check_path()
+                time.sleep(_PAUSE)
+            self._check_path()
+        except BaseException:
+            os.close(self.directory)
+            self.directory = -1
+            raise
+
+    def check(self) -> None:
+        """Raise ExperimentGoneError where the experiment was deleted or moved away."""
+        if not os.access(self._probe, os.F_OK, dir_fd=self.directory):
+            self._check_path()
+            if not os.access(layout.METRICS, os.F_OK, dir_fd=self.directory):
+                self._let_go()
+                raise ExperimentGoneError(f"{self.path}: the log was deleted while it was open")
+
+    def _check_path(self) -> None:
+        """The slow way, which misses nothing: whether the path still names this directory."""
+        try:
+            now = os.stat(self.path, follow_symlinks=False)
+            same = os.path.samestat(now, os.fstat(self.directory))
+        except OSError:
+            same = False
+        if not same:
+            self._let_go()
+            raise ExperimentGoneError(f"{self.path}: deleted, or moved, while it was written to")
+
+    def _let_go(self) -> None:
+        """Give the lock back, so that what is left of the experiment can be swept."""
+        fcntl.flock(self.directory, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Give the lock back, also on behalf of processes forked meanwhile."""
+        if self.directory >= 0:
+            if os.getpid() == self._process:
+                fcntl.flock(self.directory, fcntl.LOCK_UN)
+            os.close(self.directory)
+            self.directory = -1
+
+    __del__ = close
+
+
+@contextmanager
+def exclusive(root: int, commit_id: str, *, force: bool = False) -> Iterator[int]:
+    """A descriptor of an experiment's directory, locked against writers.
+
+    Args:
+        root: a descriptor of the store's root.
+        commit_id: a checked commit id.
+        force: go on without the lock where a writer holds it.
+
+    Raises:
+        LiveWriterError: a writer holds it.
+        OSError: there is no such directory, or it cannot be opened.
+    """
+    descriptor = os.open(commit_id, files.DIRECTORY | os.O_NOFOLLOW, dir_fd=root)
+    try:
+        if not _try_lock(descriptor, fcntl.LOCK_EX) and not force:
+            raise LiveWriterError(f"{commit_id}: a writer has it open")
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def try_exclusive(descriptor: int) -> bool:
+    """Lock a directory for as long as its descriptor is open, unless someone else has."""
+    return _try_lock(descriptor, fcntl.LOCK_EX)
+
+
+def _try_lock(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,65 @@
+"""Run the experiments, with the numbers that are promised (`--long`) or a few of each."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from tests.faults import full, kills, model, processes, prunes, repairs, syscalls
+from tests.faults.base import Figures, Skip
+
+Experiment = Callable[[Path], Figures]
+
+LONG: dict[str, Experiment] = {
+    "processes": partial(processes.run, processes=8, appends=100_000),
+    "kills": partial(kills.run, kills=5_000),
+    "syscalls": syscalls.run,
+    "full": partial(full.run, rounds=30),
+    "repairs": partial(repairs.run, appends=60_000),
+    "prunes": partial(prunes.run, trials=500),
+    "model": partial(model.run, steps=10_000),
+}
+
+QUICK: dict[str, Experiment] = {
+    "processes": partial(processes.run, processes=4, appends=2_000),
+    "kills": partial(kills.run, kills=60, until_torn=True),
+    "syscalls": partial(syscalls.run, every=6),
+    "full": partial(full.run, rounds=2),
+    "repairs": partial(repairs.run, appends=2_000),
+    "prunes": partial(prunes.run, trials=30),
+    "model": partial(model.run, steps=600),
+}
+
+
+def main() -> int:
+    """Run what the command line names; 0 where nothing failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(LONG)}")
+    parser.add_argument("--long", action="store_true", help="the numbers that are promised")
+    chosen = parser.parse_args()
+    unknown = set(chosen.names) - LONG.keys()
+    if unknown:
+        parser.error(f"no such experiment: {', '.join(sorted(unknown))}")
+    failed = 0
+    for name in chosen.names or LONG:
+        start = time.monotonic()
+        try:
+            with tempfile.TemporaryDirectory() as directory:
+                figures = (LONG if chosen.long else QUICK)[name](Path(directory))
+            said = ", ".join(f"{key}: {value}" for key, value in figures.items())
+        except Skip as reason:
+            said = f"skipped: {reason}"
+        except AssertionError as error:
+            failed += 1
+            said = f"FAILED: {error}"
+        print(f"{name} ({time.monotonic() - start:.0f} s): {said}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

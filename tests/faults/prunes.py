@@ -1,0 +1,77 @@
+"""A prune beside writers that start, log and end: what is acknowledged is kept, or wholly gone."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from functools import partial
+from pathlib import Path
+
+from expstore import ExperimentNotFoundError, ExperimentStore, Metadata
+from tests.faults.base import Counter, Figures, check_steps, fork, join, read_log
+
+_OPEN, _CLOSED, _GONE = 1, 2, 3
+_STEPS = 500  # enough that a prune often comes while they are logged
+
+
+def run(directory: Path, *, trials: int = 500, seed: int = 0) -> Figures:
+    """In each trial two prunes, and two writers of two experiments, all at once."""
+    store = ExperimentStore(directory)
+    store.initialize()
+    chance = random.Random(seed)
+    ids = ["a", "b"]
+    figures = {"trials": trials, "kept": 0, "deleted": 0, "writers told": 0}
+    for trial in range(trials):
+        states, counts = Counter(2), Counter(2)
+        for commit_id in ids:
+            store.create_experiment(commit_id)
+            store.write_metadata(Metadata(commit_id, trial))
+            (store.files_path(commit_id) / "artifact").write_bytes(b"x" * trial)
+
+        def write(
+            me: int, delay: float, states: Counter = states, counts: Counter = counts
+        ) -> None:
+            time.sleep(delay)
+            try:
+                with store.writer(ids[me]) as writer:
+                    states[me] = _OPEN
+                    for step in range(_STEPS):
+                        writer.log("loss", step / 7, step)
+                        counts[me] = step + 1
+                states[me] = _CLOSED
+            except ExperimentNotFoundError:
+                states[me] = _GONE
+
+        def prune(delay: float) -> None:
+            time.sleep(delay)
+            store.prune_experiments(0)
+
+        def wait() -> float:
+            return chance.random() * 0.006
+
+        children = [fork(partial(write, me, wait())) for me in (0, 1)]
+        children += [fork(partial(prune, wait())) for _ in (0, 1)]
+        join(*children)
+        assert {name for name in os.listdir(directory) if name not in ids} == set()
+        for me, commit_id in enumerate(ids):
+            gone = states[me] == _GONE
+            figures["writers told"] += gone
+            if not store.experiment_exists(commit_id):
+                # Pruned before the writer opened it, or after it had closed it; never between.
+                assert gone == (counts[me] == 0), f"{commit_id}: deleted under its writer"
+                assert gone or states[me] == _CLOSED
+                figures["deleted"] += 1
+                continue
+            assert states[me] == _CLOSED, f"{commit_id}: whole, but its writer was sent away"
+            records, rest = read_log(store.metrics_path(commit_id))
+            assert rest == 0
+            assert check_steps(records, "loss", counts[me]) == _STEPS
+            assert store.read_metadata(commit_id) == Metadata(commit_id, trial)
+            assert (store.files_path(commit_id) / "artifact").stat().st_size == trial
+            figures["kept"] += 1
+        store.prune_experiments(0)
+        assert os.listdir(directory) == [], f"trial {trial}: leftovers"
+    for outcome in ("kept", "deleted", "writers told"):
+        assert figures[outcome], f"never {outcome}: nothing was shown"
+    return {**figures, "lost": 0, "half-deleted": 0}

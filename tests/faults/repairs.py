@@ -1,0 +1,71 @@
+"""A repair beside live writers: it may cut a tear, and never a record that is being written."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from expstore import ExperimentStore, TornTailError
+from expstore.appendlog import AppendLog
+from expstore.writer import RECORD_CODEC
+from tests.faults.base import Counter, Figures, check_steps, fork, join, read_log, reference
+
+
+def run(directory: Path, *, appends: int = 60_000) -> Figures:
+    """Three writers, one of them the reference where it is there, and a repair without pause."""
+    store = ExperimentStore(directory)
+    store.create_experiment("run")
+    path = store.metrics_path("run")
+    path.write_bytes(b"torn")  # for the first who is alone with the log
+    store.log_metric("run", "first", 0.5, 0)
+    alone, cut, refused, stop = Counter(), Counter(), Counter(), Counter()
+
+    def repair() -> None:
+        while not stop[0]:
+            log = AppendLog(path, RECORD_CODEC)
+            try:
+                alone[0] = alone[0] + 1
+                if log.repair():
+                    cut[0] = cut[0] + 1
+            except TornTailError:
+                alone[0] = alone[0] - 1
+                refused[0] = refused[0] + 1
+            finally:
+                log.close()
+
+    def one_by_one() -> None:
+        for step in range(appends):
+            store.log_metric("run", "one by one" * 20, step / 7, step)
+
+    def sessions() -> None:
+        for start in range(0, appends, 100):  # opens and closes, so that the repair gets its turn
+            with store.writer("run") as writer:
+                for step in range(start, min(start + 100, appends)):
+                    writer.log("sessions" * 20, step / 7, step)
+
+    program = reference()
+    command = [program, "log-many", str(directory), "run", str(appends), "reference" * 20]
+    other = subprocess.Popen(command, stdout=subprocess.DEVNULL) if program else None
+    repairer = fork(repair)
+    join(fork(one_by_one), fork(sessions))
+    assert other is None or other.wait() == 0
+    stop[0] = 1
+    join(repairer)
+
+    records, rest = read_log(path)
+    names = ["one by one" * 20, "sessions" * 20] + (["reference" * 20] if program else [])
+    for name in names:
+        check_steps(records, name, appends)
+    assert rest == 0
+    assert len(records) == len(names) * appends + 1
+    assert cut[0] == 0, "no writer died, so nothing was to be cut"
+    kept = list(path.parent.glob("*.torn-*"))
+    assert [file.read_bytes() for file in kept] == [b"torn"]
+    assert refused[0], "no repair was refused, so none met a live writer"
+    assert alone[0], "every repair was refused, so none was between two appends"
+    return {
+        "records": len(records),
+        "repairs refused": refused[0],
+        "repairs alone with the log": alone[0],
+        "lost": 0,
+    }

@@ -1,0 +1,237 @@
+"""Each system call of each verb fails, or is the process's last: what is left is always allowed.
+
+A child makes ready and stops; strace takes hold of it and makes one call fail (or kills at it);
+the child does one verb and ends. What it left is then looked at, and the verb is done once more,
+without a fault, which must put everything right.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from expstore import ExperimentStore, ExpStoreError, Metadata
+from tests.faults.base import Figures, Skip, fork, read_log
+
+FAULTS = ("signal=KILL", "error=ENOSPC", "error=EIO", "error=EINTR")
+_SHORT = 7  # bytes that a short write takes
+_DONE, _REFUSED, _UNTYPED = 0, 3, 4
+# Calls that the interpreter makes for itself, at any time, or that have no effect.
+_NOISE = {
+    "futex",
+    "brk",
+    "mmap",
+    "munmap",
+    "mprotect",
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "exit_group",
+    "getrandom",
+    "madvise",
+    "gettid",
+    "clock_nanosleep",
+    "restart_syscall",
+    "read",
+    "select",
+}
+
+
+class Verb(NamedTuple):
+    """One verb under test.
+
+    Attributes:
+        prepare: makes the store that it starts from.
+        act: does it.
+        check: looks at what an interrupted `act` left; told whether it returned without an error.
+    """
+
+    prepare: Callable[[ExperimentStore], None]
+    act: Callable[[ExperimentStore], object]
+    check: Callable[[ExperimentStore, bool], None]
+
+
+_OLD, _NEW = (
+    Metadata("run", 1_600_000_000, "old", "me"),
+    Metadata("run", 1_700_000_000, "new", "me"),
+)
+
+
+def _prepare(store: ExperimentStore) -> None:
+    store.create_experiment("run")
+    store.write_metadata(_OLD)
+    (store.files_path("run") / "deep").mkdir()
+    (store.files_path("run") / "deep" / "artifact").write_bytes(b"x")
+    for step in range(3):
+        store.log_metric("run", "loss", step / 7, step)
+
+
+def _check_whole(store: ExperimentStore) -> None:
+    assert store.list_experiments() == ["run"]
+    assert store.read_metadata("run") == _OLD
+    assert (store.files_path("run") / "deep" / "artifact").read_bytes() == b"x"
+    assert len(read_log(store.metrics_path("run"))[0]) == 3
+
+
+def _check_create(store: ExperimentStore, done: bool) -> None:
+    assert not done or store.files_path("run").is_dir()
+    assert set(os.listdir(store.root)) <= {"run"}
+    store.create_experiment("run")
+    assert store.files_path("run").is_dir()
+
+
+def _check_metadata(store: ExperimentStore, done: bool) -> None:
+    found = store.read_metadata("run")
+    assert found in ([_NEW] if done else [_OLD, _NEW]), found
+    store.write_metadata(_NEW)
+    assert store.read_metadata("run") == _NEW
+    assert sorted(os.listdir(store.experiment_path("run"))) == ["files", "meta.bin", "metrics.bin"]
+
+
+def _check_append(store: ExperimentStore, done: bool) -> None:
+    before = [("loss", step, step / 7) for step in range(3)]
+    added = [(f"m{k}", 3, 0.5) for k in range(3)]
+    path = store.metrics_path("run")
+    records, rest = read_log(path)
+    assert records[:3] == before, "earlier records were lost"
+    assert rest == 0, "a tear without a torn write"
+    assert records[3:] in ([added] if done else [[], added]), records[3:]
+    store.log_metric("run", "after", 0.5, 4)
+    assert read_log(path) == ([*records, ("after", 4, 0.5)], 0)
+
+
+def _check_prune(store: ExperimentStore, _: bool) -> None:
+    if store.list_experiments():
+        _check_whole(store)  # what cannot be looked at is kept, and that is no error
+    store.prune_experiments(0)
+    assert os.listdir(store.root) == [], "an interrupted prune was not swept"
+
+
+def _with_writer(durability: str) -> Callable[[ExperimentStore], None]:
+    def act(store: ExperimentStore) -> None:
+        with store.writer("run", durability=durability) as writer:  # type: ignore[arg-type]
+            writer.log_many({f"m{k}": 0.5 for k in range(3)}, 3)
+
+    return act
+
+
+VERBS = {
+    "create": Verb(lambda store: None, lambda s: s.create_experiment("run"), _check_create),
+    "write_metadata": Verb(_prepare, lambda s: s.write_metadata(_NEW), _check_metadata),
+    "log_metrics": Verb(
+        _prepare, lambda s: s.log_metrics("run", {f"m{k}": 0.5 for k in range(3)}, 3), _check_append
+    ),
+    "writer": Verb(_prepare, _with_writer("process"), _check_append),
+    "power writer": Verb(_prepare, _with_writer("power"), _check_append),
+    "prune": Verb(_prepare, lambda s: s.prune_experiments(0), _check_prune),
+}
+
+
+def run(directory: Path, *, every: int = 1, seed: int = 0) -> Figures:
+    """Every `every`-th pair of call and fault, of all verbs.
+
+    Raises:
+        Skip: no strace, or it may not take hold of a process here.
+    """
+    if not shutil.which("strace"):
+        raise Skip("strace is not installed")
+    figures: Figures = {"calls": 0, "faults": 0, "killed": 0, "refused": 0, "went on": 0}
+    number = seed
+    for name, verb in VERBS.items():
+        store = ExperimentStore(directory / name.replace(" ", "-"))
+        calls = list(_calls(_trace(store, verb, "")[1]))
+        assert calls, "strace saw no call"
+        figures["calls"] += len(calls)
+        for call, count in calls:
+            for fault in FAULTS:
+                number += 1
+                if number % every:
+                    continue
+                inject = f"{call}:{fault}:when={count}"
+                code, log = _trace(store, verb, inject)
+                where = f"{name}, {inject}: exit {code}\n{log}"
+                assert code in (_DONE, _REFUSED, -signal.SIGKILL), where
+                figures["faults"] += 1
+                figures["killed"] += code < 0
+                figures["refused"] += code == _REFUSED
+                figures["went on"] += code == _DONE
+                try:
+                    # A fresh store: nothing is remembered across a crash.
+                    verb.check(ExperimentStore(store.root), code == _DONE)
+                except (AssertionError, ExpStoreError) as error:
+                    raise AssertionError(f"{error}\n{where}") from error
+        if verb.check is _check_append:
+            # strace can only pretend that a write was short; this one is, and then it says so.
+            code, log = _trace(store, verb, "", short=True)
+            assert code == _REFUSED, f"{name}, short write: exit {code}\n{log}"
+            verb.check(ExperimentStore(store.root), False)
+            figures["faults"] += 1
+            figures["refused"] += 1
+    figures["states not allowed"] = 0
+    return figures
+
+
+def _trace(
+    store: ExperimentStore, verb: Verb, inject: str, *, short: bool = False
+) -> tuple[int, str]:
+    """Do the verb in a fresh store, in a child under strace; its exit code and its calls."""
+    shutil.rmtree(store.root, ignore_errors=True)
+    store.initialize()
+    verb.prepare(store)
+    ready, go = os.pipe()
+    child = fork(lambda: _child(ExperimentStore(store.root), verb, ready, go, short))
+    log = store.root.with_suffix(".strace")
+    command = ["strace", "-f", "-q", "-y", "-p", str(child), "-o", str(log)]
+    command += ["-e", f"inject={inject}"] if inject else []
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as strace:
+        try:
+            while _tracer(child) == 0:
+                if strace.poll() is not None:
+                    assert strace.stderr is not None
+                    raise Skip(f"strace: {strace.stderr.read().decode().strip()}")
+                time.sleep(0.0005)
+        finally:
+            os.write(go, b"!")
+            os.close(go)
+            os.close(ready)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return code, log.read_text()
+
+
+def _child(store: ExperimentStore, verb: Verb, ready: int, go: int, short: bool) -> None:
+    os.close(go)
+    if short:
+        write = os.write
+        os.write = lambda descriptor, data: write(descriptor, data[:_SHORT])
+    os.read(ready, 1)
+    try:
+        verb.act(store)
+    except (ExpStoreError, OSError):  # closing a directory may fail, and is no verb
+        os._exit(_REFUSED)
+    except BaseException as error:
+        os.write(2, f"untyped: {error!r}\n".encode())
+        os._exit(_UNTYPED)
+    os._exit(_DONE)
+
+
+def _tracer(process: int) -> int:
+    status = Path(f"/proc/{process}/status").read_text()
+    found = re.search(r"TracerPid:\s+(\d+)", status)
+    assert found
+    return int(found[1])
+
+
+def _calls(log: str) -> Iterator[tuple[str, int]]:
+    """Each system call of the verb, with how many of its name came before it, and itself."""
+    seen: dict[str, int] = {}
+    for line in log.splitlines():
+        found = re.match(r"\d+\s+(\w+)\(", line)
+        if found and found[1] not in _NOISE:
+            seen[found[1]] = seen.get(found[1], 0) + 1
+            yield found[1], seen[found[1]]

@@ -1,0 +1,267 @@
+"""Pruning beside writers: what is in use is skipped, and says why."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import pytest
+
+from expstore import (
+    DeletionError,
+    ExperimentGoneError,
+    ExperimentStore,
+    Metadata,
+    RetentionPolicyError,
+    presence,
+)
+from expstore import store as store_module
+from tests.faults.base import Counter, fork, join
+
+NOW = 1_700_000_000
+
+
+@pytest.fixture
+def two(store: ExperimentStore) -> ExperimentStore:
+    """A store with the experiments `new` and `old`."""
+    for age, commit_id in enumerate(("new", "old")):
+        store.create_experiment(commit_id)
+        store.write_metadata(Metadata(commit_id, NOW - age))
+        store.log_metric(commit_id, "loss", 0.5, 1)
+    return store
+
+
+def test_experiment_with_a_writer_is_skipped_with_the_reason(two: ExperimentStore) -> None:
+    """In the plan and in the deletion, until the writer is closed; no lock file is left."""
+    other = ExperimentStore(two.root)
+    with other.writer("old") as writer:
+        rows = {row.commit_id: row for row in two.plan_prune(1)}
+        assert rows["old"].action == "skip"
+        assert rows["old"].reason == "a writer has it open"
+        assert rows["old"].metadata == Metadata("old", NOW - 1)
+        assert two.prune_experiments(1) == []
+        with pytest.raises(DeletionError, match="old: a writer has it open") as caught:
+            two.delete_experiments(["old", "new"])
+        assert caught.value.deleted == ["new"]
+        writer.log("loss", 0.5, 2)
+    assert sorted(os.listdir(two.experiment_path("old"))) == ["files", "meta.bin", "metrics.bin"]
+    assert two.prune_experiments(0) == ["old"]
+
+
+def test_kept_experiments_are_not_asked_for_writers(two: ExperimentStore) -> None:
+    """A writer changes nothing about what is kept anyway, or protected."""
+    with two.writer("new"), two.writer("old"):
+        plan = {row.commit_id: row.reason for row in two.plan_prune(1, protect=["old"])}
+    assert plan == {"new": "within limits", "old": "protected"}
+
+
+def test_forced_prune_deletes_what_is_in_use(two: ExperimentStore) -> None:
+    """The writer is told at its next append."""
+    with two.writer("old") as writer:
+        assert two.plan_prune(1, force=True).pruned == ["old"]
+        assert two.prune_experiments(1, force=True) == ["old"]
+        with pytest.raises(ExperimentGoneError):
+            writer.log("loss", 0.5, 2)
+    assert os.listdir(two.root) == ["new"]
+
+
+def test_what_a_forced_prune_left_under_a_live_writer_is_swept(
+    two: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer's lock does not protect leftovers."""
+    with two.writer("old") as writer, monkeypatch.context() as patch:
+
+        def killed(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr("shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            two.prune_experiments(1, force=True)
+        patch.undo()
+        assert len(os.listdir(two.root)) == 2
+        with pytest.raises(ExperimentGoneError):
+            writer.log("loss", 0.5, 2)
+        two.prune_experiments(1)
+    assert os.listdir(two.root) == ["new"]
+
+
+def test_grace_spares_what_was_logged_to_lately(two: ExperimentStore) -> None:
+    """For writers of other programs, which hold no lock; off unless asked for."""
+    path = two.metrics_path("old")
+    os.utime(path, (time.time() - 100, time.time() - 100))
+    assert two.plan_prune(1).pruned == ["old"]
+    assert two.plan_prune(1, grace=99).pruned == ["old"]
+    (row,) = [row for row in two.plan_prune(1, grace=200) if row.commit_id == "old"]
+    assert (row.action, row.reason) == ("skip", "logged to 100 seconds ago")
+    assert two.prune_experiments(1, grace=200) == []
+    assert two.prune_experiments(1, grace=99) == ["old"]
+
+
+def test_grace_counts_from_the_metadata_where_nothing_was_logged(two: ExperimentStore) -> None:
+    """A run that has just begun is in use too."""
+    two.metrics_path("old").unlink()
+    assert two.plan_prune(1, grace=60).pruned == []
+    os.utime(two.metadata_path("old"), (0, 0))
+    assert two.plan_prune(1, grace=60).pruned == ["old"]
+
+
+@pytest.mark.parametrize("grace", [-1, float("nan"), "60", True, None])
+def test_senseless_grace_is_refused(grace: Any, two: ExperimentStore) -> None:
+    """Before anything is looked at."""
+    with pytest.raises(RetentionPolicyError, match="grace"):
+        two.prune_experiments(0, grace=grace)
+
+
+def test_what_changed_since_the_plan_stays(
+    two: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made anew under the same id, or opened by a writer, after it was judged."""
+    delete = store_module.delete
+    writers = []
+
+    def later(*args: Any, **kwargs: Any) -> Any:
+        two.write_metadata(Metadata("old", NOW + 5))
+        writers.append(two.writer("new"))
+        return delete(*args, **kwargs)
+
+    monkeypatch.setattr(store_module, "delete", later)
+    assert two.plan_prune(0).pruned == ["new", "old"]
+    assert two.prune_experiments(0) == []
+    writers[0].close()
+    assert two.list_experiments() == ["new", "old"]
+
+
+def test_writer_that_starts_while_its_experiment_is_deleted_is_told(
+    two: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits while the lock is held alone, and finds the experiment gone, not half there."""
+    locked, tried = Counter(), Counter()
+
+    def start() -> None:
+        # It has opened the directory; the deletion comes before it asks for the lock.
+        take = presence._try_lock
+
+        def late(descriptor: int, kind: int) -> bool:
+            tried[0] = 1
+            while not locked[0]:
+                time.sleep(0.001)
+            return take(descriptor, kind)
+
+        presence._try_lock = late
+        with pytest.raises(ExperimentGoneError, match="old: deleted"):
+            two.writer("old")
+
+    child = fork(start)
+    while not tried[0]:
+        time.sleep(0.001)
+    rename = os.rename
+
+    def slowly(*args: Any, **kwargs: Any) -> None:
+        locked[0] = 1
+        time.sleep(0.02)
+        rename(*args, **kwargs)
+
+    monkeypatch.setattr(os, "rename", slowly)
+    assert two.prune_experiments(1) == ["old"]
+    join(child)
+    assert os.listdir(two.root) == ["new"]
+
+
+def test_planning_does_not_disturb_writers(two: ExperimentStore) -> None:
+    """Asking for the lock takes it for a moment; a writer that starts then waits that long."""
+    stop = Counter()
+
+    def plan() -> None:
+        while not stop[0]:
+            two.plan_prune(0)
+
+    child = fork(plan)
+    for step in range(200):
+        with two.writer("old") as writer:
+            writer.log("loss", 0.5, step)
+    stop[0] = 1
+    join(child)
+
+
+def test_start_experiment_is_safe_from_a_prune_from_its_metadata_on(
+    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in use before it can be judged."""
+    other = ExperimentStore(store.root)
+    write = ExperimentStore.write_metadata
+
+    def then_prune(self: ExperimentStore, metadata: Metadata) -> None:
+        write(self, metadata)
+        assert other.prune_experiments(0) == []
+
+    monkeypatch.setattr(ExperimentStore, "write_metadata", then_prune)
+    with store.start_experiment("abc") as writer:
+        writer.log("loss", 0.5, 1)
+    assert store.experiment_exists("abc")
+
+
+def test_start_experiment_over_one_that_is_being_pruned_makes_it_anew(
+    two: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old one of the same id goes; the new one is not taken for it."""
+    create = ExperimentStore.create_experiment
+    times = []
+
+    def then_prune(self: ExperimentStore, commit_id: str) -> Any:
+        path = create(self, commit_id)
+        times.append(commit_id)
+        if len(times) == 1:
+            monkeypatch.setattr(os, "open", opened(os.open))
+        return path
+
+    def opened(real: Any) -> Any:
+        def open_and_prune(path: Any, *args: Any, **kwargs: Any) -> int:
+            descriptor = int(real(path, *args, **kwargs))
+            if str(path).endswith("old"):
+                monkeypatch.setattr(os, "open", real)
+                assert ExperimentStore(two.root).prune_experiments(1) == ["old"]
+            return descriptor
+
+        return open_and_prune
+
+    monkeypatch.setattr(ExperimentStore, "create_experiment", then_prune)
+    with two.start_experiment("old", "again") as writer:
+        writer.log("loss", 0.5, 1)
+    assert times == ["old", "old"]
+    assert two.read_metadata("old").job_name == "again"
+    assert len(two.get_metrics("old")) == 1
+
+
+def test_closed_writer_leaves_no_lock_with_forked_processes(two: ExperimentStore) -> None:
+    """A worker that was forked while it was open inherits its descriptor, but nothing to hold."""
+    stop = Counter()
+
+    def idle() -> None:
+        while not stop[0]:
+            time.sleep(0.001)
+
+    writer = two.writer("old")
+    child = fork(idle)
+    writer.close()
+    assert two.prune_experiments(1) == ["old"]
+    stop[0] = 1
+    join(child)
+
+
+def test_forked_process_that_ends_leaves_the_lock_to_the_writer(two: ExperimentStore) -> None:
+    """Even where it closes its copy of the writer."""
+    with two.writer("old") as writer:
+        join(fork(writer.close))
+        assert two.prune_experiments(1) == []
+
+
+def test_lock_ends_with_its_process(two: ExperimentStore) -> None:
+    """However it ends."""
+
+    def die() -> None:
+        two.writer("old").log("loss", 0.5, 2)
+        os._exit(0)
+
+    join(fork(die))
+    assert two.prune_experiments(1) == ["old"]
