@@ -344,9 +344,7 @@ class ExperimentStore:
             TornTailError: others have the log open, and `force` is not given; nothing was cut.
             UnreadableFileError: no regular file, or no permission.
         """
-        report = mend.repair(self.metrics_path(commit_id), force=force)
-        self._logs.pop(commit_id, None)
-        return report
+        return mend.repair(self.metrics_path(commit_id), force=force)
 
     def salvage(self, commit_id: str, target: str) -> SalvageReport:
         """Copy the whole records of a damaged log, and the metadata, into a new experiment.

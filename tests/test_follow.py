@@ -225,7 +225,7 @@ class TestTail:
             assert [row["value"] for row in rows] == [n / 7 for n in range(30 - count, 30)]
             assert error == ""
         said, _ = self.start(*root, "-n", "1").communicate()
-        assert said.split() == ["2023-11-14", "22:13:49", "14", "4.14286", "acc"]
+        assert said.split()[-3:] == ["14", "4.14286", "acc"]
 
     def test_new_metrics_are_printed_until_interrupted(self, store: ExperimentStore) -> None:
         """Each comes at once, as one JSON object; Ctrl-C ends it without a word."""
