@@ -177,11 +177,13 @@ def test_planning_does_not_disturb_writers(two: ExperimentStore) -> None:
             two.plan_prune(0)
 
     child = fork(plan)
-    for step in range(200):
-        with two.writer("old") as writer:
-            writer.log("loss", 0.5, step)
-    stop[0] = 1
-    join(child)
+    try:
+        for step in range(200):
+            with two.writer("old") as writer:
+                writer.log("loss", 0.5, step)
+    finally:
+        stop[0] = 1
+        join(child)
 
 
 def test_start_experiment_is_safe_from_a_prune_from_its_metadata_on(
@@ -244,9 +246,10 @@ def test_closed_writer_leaves_no_lock_with_forked_processes(two: ExperimentStore
     writer = two.writer("old")
     child = fork(idle)
     writer.close()
-    assert two.prune_experiments(1) == ["old"]
+    pruned = two.prune_experiments(1)
     stop[0] = 1
     join(child)
+    assert pruned == ["old"]
 
 
 def test_forked_process_that_ends_leaves_the_lock_to_the_writer(two: ExperimentStore) -> None:
