@@ -269,7 +269,13 @@ class AppendLog:
         if tear == at:
             return at + written
         self._bad = _Bad(tear, at + written, foreign=True)
-        self._cut_bad(self._bad)
+        try:
+            self._cut_bad(self._bad)
+        except TornTailError as error:
+            raise TornTailError(
+                f"written behind a tear at byte {tear} that came in just before, so it cannot be "
+                f"read: {error}"
+            ) from error
         self.boundary, self._anchor = tear, b""
         self.append(data)
         return self.boundary
