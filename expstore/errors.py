@@ -43,6 +43,10 @@ class UnknownMetricError(ExpStoreError, KeyError):
         return str(self.args[0]) if self.args else ""
 
 
+class SelectionError(ExpStoreError, ValueError):
+    """Names, steps or a size of tables that cannot be meant."""
+
+
 class TornTailError(ExpStoreError):
     """metrics.bin ends inside a record and cannot be mended now, since others have it open."""
 

@@ -47,15 +47,18 @@ class TailStatus:
 CLEAN = TailStatus("clean")
 
 
-def tail_status(schema: Schema, columns: Columns, size: int) -> TailStatus:
+def tail_status(schema: Schema, columns: Columns, size: int, zeros_before: int = 0) -> TailStatus:
     """The state of the end of `size` bytes of which `columns` is what could be parsed.
 
     Args:
         schema: the declaration of one record.
-        columns: the whole records.
+        columns: the whole records, or the last of them.
         size: bytes of the data.
+        zeros_before: records of nothing but zeros that end right before `columns`.
     """
     zeros = _trailing_zero_records(schema, columns)
+    if zeros == len(columns):
+        zeros += zeros_before
     # An all-zero record has only empty texts, so it is of the least size.
     start = columns.end - zeros * schema.min_size
     if zeros:
