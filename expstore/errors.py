@@ -47,6 +47,10 @@ class LiveWriterError(ExpStoreError):
     """The experiment has a writer, so it is not deleted; close the writer, or force it."""
 
 
+class SelectionError(ExpStoreError, ValueError):
+    """Names, steps or a size of tables that cannot be meant."""
+
+
 class TornTailError(ExpStoreError):
     """metrics.bin ends inside a record and cannot be mended now, since others have it open."""
 

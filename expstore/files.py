@@ -13,7 +13,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -180,6 +180,23 @@ class LogReader:
             self.size = self._position  # where it was cut meanwhile
         self._position += count
         return count
+
+    def part(self, size: int) -> Callable[[memoryview], int]:
+        """A `readinto` that ends behind the next `size` bytes, or where the log ends."""
+        left = size
+
+        def readinto(buffer: memoryview) -> int:
+            nonlocal left
+            count = self.readinto(buffer[:left]) if left else 0
+            left -= count
+            return count
+
+        return readinto
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether `readinto` has come to the end."""
+        return self._position >= self.size
 
     def blocks(self, start: int = 0) -> Iterator[memoryview]:
         """The bytes from `start` on, in blocks that stay in cache; each is valid until the next."""

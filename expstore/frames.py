@@ -20,6 +20,7 @@ from expstore.codecs import RECORD_CODEC
 from expstore.errors import ExpStoreError
 from expstore.extras import require
 from expstore.model import Metadata, Metric, MetricTable
+from expstore.selection import select
 from expstore.texts import escape
 from formats import FormatError, TailStatus
 
@@ -77,33 +78,6 @@ def to_polars(table: MetricTable) -> pl.DataFrame:
         }
     )
     return frame
-
-
-def select(
-    table: MetricTable, names: Collection[str] | None = None, steps: range | None = None
-) -> MetricTable:
-    """The metrics of these names and steps only; a name that does not occur selects nothing."""
-    import numpy as np
-
-    if names is None and steps is None:
-        return table
-    which = np.ones(len(table), bool)
-    if names is not None:
-        wanted = set(names)
-        which &= np.array([name in wanted for name in table.names], bool)[table.name_codes]
-    if steps is not None:
-        ascending = steps if steps.step > 0 else steps[::-1]
-        counted = table.steps.astype(np.int64) - ascending.start
-        which &= (counted >= 0) & (counted < ascending.stop - ascending.start)
-        which &= counted % ascending.step == 0
-    return MetricTable(
-        table.names,
-        table.name_codes[which],
-        table.values[which],
-        table.steps[which],
-        table.timestamps[which],
-        table.status,
-    )
 
 
 @dataclass

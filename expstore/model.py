@@ -185,7 +185,7 @@ class MetricTable(Sequence[Metric]):
         if isinstance(key, str):
             return self._named(key)
         if isinstance(key, slice):
-            return self._select(key)
+            return self.take(key)
         return Metric(
             self._names[self._codes[key]],
             float(self.values[key]),
@@ -204,7 +204,7 @@ class MetricTable(Sequence[Metric]):
         wanted = np.zeros(len(self.names), np.bool_)
         for name in names:
             wanted[self._code(name)] = True
-        return self._select(wanted[self._codes])
+        return self.take(wanted[self._codes])
 
     def _code(self, name: str) -> int:
         if name not in self.names:
@@ -213,10 +213,20 @@ class MetricTable(Sequence[Metric]):
         return self._names.index(name)
 
     def _named(self, name: str) -> MetricTable:
-        return self._select(self._codes == self._code(name))
+        return self.take(self._codes == self._code(name))
 
-    def _select(self, which: slice | NDArray[np.bool_]) -> MetricTable:
-        return MetricTable(
+    def take(
+        self, which: slice | NDArray[np.bool_ | np.intp], *, keep_names: bool = False
+    ) -> MetricTable:
+        """Some of the metrics.
+
+        Args:
+            which: a slice, or for each metric whether to take it.
+            keep_names: `names` stays as it is, so that each code keeps its meaning.
+        """
+        if not isinstance(which, slice):
+            which = which.nonzero()[0]  # found once, and many times as fast to take by
+        table = MetricTable(
             self._names,
             self._codes[which],
             self.values[which],
@@ -224,6 +234,8 @@ class MetricTable(Sequence[Metric]):
             self.timestamps[which],
             self.status,
         )
+        table._compact = keep_names
+        return table
 
     def __iter__(self) -> Iterator[Metric]:
         # tuple.__new__ skips the NamedTuple's own __new__, which costs more than the fields.

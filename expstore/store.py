@@ -26,6 +26,7 @@ from expstore.errors import (
     ExperimentNotFoundError,
     ExpStoreError,
     MetadataNotFoundError,
+    SelectionError,
     UnreadableFileError,
 )
 from expstore.extras import require
@@ -34,6 +35,7 @@ from expstore.mend import RepairReport, SalvageReport
 from expstore.model import Metadata, MetricTable
 from expstore.origin import git_head, login_name
 from expstore.retention import PrunePlan
+from expstore.selection import CHUNK, Selection, iter_tables
 from expstore.writer import MetricWriter, build_metric, build_step
 from formats import FormatError, TooManyTextsError, tail_status
 from formats.metrics import ROLES
@@ -317,6 +319,35 @@ class ExperimentStore:
             return MetricTable.of_columns(
                 columns, tail_status(RECORD_CODEC.schema, columns, log.size, ROLES)
             )
+
+    def iter_metrics(
+        self,
+        commit_id: str,
+        names: Iterable[str] | None = None,
+        steps: range | None = None,
+        *,
+        chunk: int = CHUNK,
+    ) -> Iterator[MetricTable]:
+        """A log of any length, table by table in file order; together they are `get_metrics`.
+
+        Only one table is held at a time (24 bytes a metric), and the log's distinct names. A
+        table's `names` are all those met so far, so that a code means the same in every table. At
+        least one table comes, and only the last may be empty. The last one's `status` tells what
+        the end of the file is like; before that, it is not known, and all are clean.
+
+        Args:
+            commit_id: the experiment.
+            names: metrics of these names only; one that does not occur selects nothing.
+            steps: metrics of these steps only, such as `range(1000, 2000)`.
+            chunk: metrics in a table at most, before any are left out; 1 or more.
+
+        Raises:
+            InvalidCommitIdError, SelectionError: at once.
+            ExperimentNotFoundError, UnreadableFileError: when the first table is asked for.
+        """
+        if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
+            raise SelectionError(f"chunk must be a whole number above 0, got {chunk!r}")
+        return iter_tables(self.metrics_path(commit_id), Selection(names, steps), chunk)
 
     def check(self, commit_id: str) -> CheckReport:
         """What is wrong with an experiment's files, and where; nothing is written.

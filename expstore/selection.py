@@ -1,0 +1,114 @@
+"""Some of a log's metrics, chosen by name and step, and logs too long to be held whole.
+
+Guarantees: a selection keeps file order and changes no value; what cannot be meant is refused
+before a file is opened. `iter_tables` holds one table and the log's distinct names at a time,
+however long the log is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expstore import files
+from expstore.codecs import RECORD_CODEC
+from expstore.errors import SelectionError
+from expstore.model import MetricTable
+from formats import CLEAN
+from formats.metrics import ROLES
+from formats.tail import TailWatch
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+CHUNK = 1 << 18
+"""Metrics in a table of `iter_tables`: 6 MB of columns, which outweigh the cost of a call."""
+
+
+class Selection:
+    """Which metrics are wanted.
+
+    Args:
+        names: metrics of these names only; a name that does not occur selects nothing. None: all.
+        steps: metrics of these steps only, in either direction. None: all.
+
+    Raises:
+        SelectionError: names are one text or no texts, or steps are no range.
+    """
+
+    def __init__(self, names: Iterable[str] | None = None, steps: range | None = None) -> None:
+        if isinstance(names, str):
+            raise SelectionError(f"names must be several, such as [{names!r}], got one text")
+        if steps is not None and not isinstance(steps, range):
+            raise SelectionError(
+                f"steps must be a range, such as range(0, 1000), got {type(steps).__name__}"
+            )
+        self._names = None if names is None else frozenset(names)
+        for name in self._names or ():
+            if not isinstance(name, str):
+                raise SelectionError(f"a name must be str, got {type(name).__name__}")
+        self._steps = None if steps is None else _within_format(steps)
+
+    def rows(self, table: MetricTable) -> NDArray[np.bool_] | None:
+        """For each metric of a table whether it is wanted; None: all are."""
+        import numpy as np
+
+        which: NDArray[np.bool_] | None = None
+        if self._names is not None:
+            wanted = np.fromiter((name in self._names for name in table.names), bool)
+            which = wanted[table.name_codes]
+        if self._steps is not None:
+            steps = self._steps
+            if not steps:
+                return np.zeros(len(table), bool)
+            # A step before the first wraps around to a large number, so one comparison is enough.
+            counted = table.steps - np.uint32(steps[0])
+            chosen = counted <= steps[-1] - steps[0]
+            if steps.step > 1:
+                chosen &= counted % np.uint32(steps.step) == 0
+            which = chosen if which is None else which & chosen
+        return which
+
+
+def _within_format(steps: range) -> range:
+    """The same steps in ascending order, without those that no record can hold."""
+    least, greatest = map(int, RECORD_CODEC.schema["step"].range)
+    if steps.step < 0:
+        steps = steps[::-1]
+    first = steps.start
+    if first < least:
+        first = least + (first - least) % steps.step
+    # A distance beyond all steps selects the first alone.
+    return range(first, min(steps.stop, greatest + 1), min(steps.step, greatest))
+
+
+def select(
+    table: MetricTable, names: Iterable[str] | None = None, steps: range | None = None
+) -> MetricTable:
+    """The metrics of these names and steps only; see `Selection`."""
+    which = Selection(names, steps).rows(table)
+    return table if which is None else table.take(which)
+
+
+def iter_tables(path: Path, selection: Selection, chunk: int = CHUNK) -> Iterator[MetricTable]:
+    """A log in pieces; see `ExperimentStore.iter_metrics`."""
+    from formats.columns import ColumnParser
+
+    schema = RECORD_CODEC.schema
+    parser, watch = ColumnParser(schema), TailWatch(schema, ROLES)
+    size = chunk * schema.min_size  # bytes that hold no more records than a table may
+    with files.open_log(path) as log:
+        while True:
+            columns = parser.read(log.part(size), size)
+            watch.feed(columns, columns.end)
+            last = log.exhausted
+            table = MetricTable.of_columns(columns, watch.status(log.size) if last else CLEAN)
+            which = selection.rows(table)
+            if which is not None:
+                table = table.take(which, keep_names=True)
+            if last or len(table):
+                yield table
+            if last:
+                return
