@@ -118,7 +118,7 @@ def test_tear_that_came_in_between_is_an_error_while_others_are_there(
 ) -> None:
     """The record is not acknowledged; when the others have gone, all is mended."""
     before_write(lambda: add(path, TEAR))
-    with path.open("rb"), pytest.raises(TornTailError, match="behind a tear at byte 26.*others"):
+    with path.open("rb"), pytest.raises(TornTailError, match=r"behind a tear at byte 26.*others"):
         log.append(record("own"))
     log.append(record("next"))
     assert names(path) == ["first", "next"]
