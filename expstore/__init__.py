@@ -8,18 +8,24 @@
 Importing this package loads no NumPy and nothing of the command line.
 """
 
+from expstore.check import CheckReport, Finding
 from expstore.errors import (
     DeletionError,
     DurabilityError,
+    ExperimentExistsError,
     ExperimentGoneError,
     ExperimentNotFoundError,
+    ExportError,
     ExpStoreError,
     GitHeadError,
+    ImportSourceError,
     InvalidCommitIdError,
     LiveWriterError,
     MetadataNotFoundError,
+    MissingExtraError,
     NameTruncatedWarning,
     NoSpaceError,
+    OutputExistsError,
     RetentionPolicyError,
     ShortWriteError,
     StoreNotFoundError,
@@ -29,6 +35,8 @@ from expstore.errors import (
     UnreadableFileError,
     WriterClosedError,
 )
+from expstore.follow import Follower
+from expstore.mend import RepairReport, SalvageReport
 from expstore.model import Metadata, Metric, MetricTable
 from expstore.retention import PrunePlan, PruneRow
 from expstore.store import ExperimentStore
@@ -37,6 +45,7 @@ from formats import (
     FieldValueError,
     FormatError,
     TailStatus,
+    TooManyTextsError,
     TruncatedError,
     UnsupportedSchema,
     UnsupportedVersionError,
@@ -45,15 +54,21 @@ from formats import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "CheckReport",
     "DeletionError",
     "DurabilityError",
     "ExpStoreError",
+    "ExperimentExistsError",
     "ExperimentGoneError",
     "ExperimentNotFoundError",
     "ExperimentStore",
+    "ExportError",
     "FieldValueError",
+    "Finding",
+    "Follower",
     "FormatError",
     "GitHeadError",
+    "ImportSourceError",
     "InvalidCommitIdError",
     "LiveWriterError",
     "Metadata",
@@ -61,15 +76,20 @@ __all__ = [
     "Metric",
     "MetricTable",
     "MetricWriter",
+    "MissingExtraError",
     "NameTruncatedWarning",
     "NoSpaceError",
+    "OutputExistsError",
     "PrunePlan",
     "PruneRow",
+    "RepairReport",
     "RetentionPolicyError",
+    "SalvageReport",
     "ShortWriteError",
     "StoreNotFoundError",
     "SyncError",
     "TailStatus",
+    "TooManyTextsError",
     "TornTailError",
     "TruncatedError",
     "UnknownMetricError",

@@ -174,10 +174,15 @@ class AppendLog:
         """
         os.fdatasync(self._descriptor)
 
-    def repair(self, *, force: bool = False) -> Cut | None:
-        """Set aside and cut a torn tail, and records of nothing but zeros at the end.
+    def repair(
+        self, bad_tail: Callable[[int], int | None] | None = None, *, force: bool = False
+    ) -> Cut | None:
+        """Set aside and cut a bad tail.
 
         Args:
+            bad_tail: looks through the descriptor, once nobody else has the log open, and gives the
+                offset from which its tail is bad, or None. Default: a torn record, and records of
+                nothing but zeros.
             force: without a lease: what another program appends at this moment may be lost.
 
         Returns:
@@ -187,7 +192,7 @@ class AppendLog:
             TornTailError: others have the log open.
             UnreadableFileError: the cut bytes cannot be kept; nothing was cut.
         """
-        return self._cut_tail(force=force, zeros=True)
+        return self._cut_tail(bad_tail, force=force, zeros=True)
 
     def close(self) -> None:
         """Close the file; appending is over, unless by `append_once`.
@@ -297,12 +302,22 @@ class AppendLog:
                 self._room.end = 0
             self._bad = None
 
-    def _cut_tail(self, *, force: bool = False, zeros: bool = False) -> Cut | None:
+    def _cut_tail(
+        self,
+        bad_tail: Callable[[int], int | None] | None = None,
+        *,
+        force: bool = False,
+        zeros: bool = False,
+    ) -> Cut | None:
         with _alone(self._descriptor, self.path, force=force) as check:
             # Only now is the file still: what looked torn may have been completed meanwhile.
             self.boundary, _ = self._last_boundary(self.boundary)
             end = _lseek(self._descriptor, 0, _END)
-            offset = self._before_zeros(self.boundary) if zeros else self.boundary
+            if bad_tail is not None:
+                found = bad_tail(self._descriptor)
+                offset = end if found is None else found
+            else:
+                offset = self._before_zeros(self.boundary) if zeros else self.boundary
             if offset == end:
                 return None
             kept = set_aside(self.path, offset, self._descriptor)

@@ -109,5 +109,25 @@ class GitHeadError(ExpStoreError):
     """No commit id was given and git does not tell one."""
 
 
+class MissingExtraError(ExpStoreError, ImportError):
+    """An optional library is not installed; the text names the extra that brings it."""
+
+
+class ExportError(ExpStoreError, ValueError):
+    """An export that cannot be made as asked for; nothing was written."""
+
+
+class OutputExistsError(ExpStoreError, FileExistsError):
+    """The output of an export is there already, and may not be replaced."""
+
+
+class ImportSourceError(ExpStoreError, ValueError):
+    """Data to import that is not what it should be, or that the store's format cannot hold."""
+
+
+class ExperimentExistsError(ExpStoreError, FileExistsError):
+    """The experiment is there already, and neither an import nor a salvage changes one."""
+
+
 class NameTruncatedWarning(UserWarning):
     """A metric name was cut to the longest prefix of whole characters that the format holds."""

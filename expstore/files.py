@@ -146,12 +146,40 @@ class LogReader:
     """A log open for reading, as large as it was when it was opened.
 
     Attributes:
+        exists: whether there is a file; without one, the log is empty.
         size: bytes; what is appended later is not read.
+        identity: what tells this file from another of the same name, or None where there is none.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self.size = os.fstat(descriptor).st_size if descriptor >= 0 else 0
+        self.exists = descriptor >= 0
+        status = os.fstat(descriptor) if self.exists else None
+        self.size = status.st_size if status else 0
+        self.identity = (status.st_dev, status.st_ino) if status else None
+        self._position = 0
+
+    def read(self, offset: int, size: int) -> bytes:
+        """The bytes from `offset` on; fewer than `size` only at the end of the file."""
+        parts: list[bytes] = []
+        end = min(offset + size, self.size)
+        while offset < end and (part := os.pread(self._descriptor, end - offset, offset)):
+            parts.append(part)
+            offset += len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill a buffer with the bytes that come next; 0 at the end.
+
+        Raises:
+            OSError: the device fails.
+        """
+        wanted = min(len(buffer), self.size - self._position)
+        count = os.preadv(self._descriptor, [buffer[:wanted]], self._position) if wanted else 0
+        if count == 0:
+            self.size = self._position  # where it was cut meanwhile
+        self._position += count
+        return count
 
     def blocks(self, start: int = 0) -> Iterator[memoryview]:
         """The bytes from `start` on, in blocks that stay in cache; each is valid until the next."""

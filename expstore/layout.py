@@ -26,12 +26,7 @@ def check_commit_id(commit_id: str) -> str:
         InvalidCommitIdError: not a str, empty, hidden (`.`, `..` and names that start with a dot),
             with `/` or NUL, longer than 255 bytes, or not encodable as a file name.
     """
-    # A plain id is decided by one pass in C; only what is left is looked at in detail.
-    if commit_id.__class__ is str and commit_id.isalnum() and commit_id.isascii():
-        fault = "is too long" if len(commit_id) > COMMIT_ID_LIMIT else ""
-    else:
-        fault = _fault(commit_id)
-    if fault:
+    if fault := _fault(commit_id):
         shown = repr(commit_id)
         shown = shown if len(shown) <= 80 else shown[:77] + "..."
         raise InvalidCommitIdError(
@@ -44,6 +39,9 @@ def check_commit_id(commit_id: str) -> str:
 def _fault(commit_id: object) -> str:
     if not isinstance(commit_id, str):
         return f"is {type(commit_id).__name__}, not str"
+    # A listing asks this of every name: the usual hash is decided in C.
+    if commit_id.isalnum() and commit_id.isascii() and len(commit_id) <= COMMIT_ID_LIMIT:
+        return ""
     if not commit_id:
         return "is empty"
     if commit_id.startswith("."):

@@ -7,7 +7,7 @@ from -0.0.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -18,6 +18,9 @@ from formats import CLEAN, TailStatus
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from formats.columns import Columns
@@ -190,11 +193,27 @@ class MetricTable(Sequence[Metric]):
             int(self.timestamps[key]),
         )
 
-    def _named(self, name: str) -> MetricTable:
+    def select(self, names: Iterable[str]) -> MetricTable:
+        """The metrics of any of these names, in file order.
+
+        Raises:
+            UnknownMetricError: a name that the table does not have.
+        """
+        import numpy as np
+
+        wanted = np.zeros(len(self.names), np.bool_)
+        for name in names:
+            wanted[self._code(name)] = True
+        return self._select(wanted[self._codes])
+
+    def _code(self, name: str) -> int:
         if name not in self.names:
             known = ", ".join(self.names[:20]) or "none"
             raise UnknownMetricError(f"no metric {name!r}; the metrics are: {known}")
-        return self._select(self._codes == self._names.index(name))
+        return self._names.index(name)
+
+    def _named(self, name: str) -> MetricTable:
+        return self._select(self._codes == self._code(name))
 
     def _select(self, which: slice | NDArray[np.bool_]) -> MetricTable:
         return MetricTable(
@@ -238,3 +257,47 @@ class MetricTable(Sequence[Metric]):
     def __repr__(self) -> str:
         names = ", ".join(self.names[:5]) + (", ..." if len(self.names) > 5 else "")
         return f"<MetricTable: {len(self):,} metrics of {names or 'no name'}; {self.status}>"
+
+    def to_arrow(self) -> pa.Table:
+        """The metrics as a pyarrow Table, numbers shared and not copied.
+
+        Columns: `name` (dictionary of string), `value` (float64), `step` (uint32) and `timestamp`
+        (int64, seconds since 1970-01-01 UTC). A name that is no valid UTF-8 is escaped, see
+        `expstore.texts`.
+
+        Raises:
+            MissingExtraError: the extra `arrow` is not installed.
+        """
+        from expstore.frames import to_arrow
+
+        return to_arrow(self)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The metrics as a pandas DataFrame: the columns of `to_arrow`, `name` categorical.
+
+        Raises:
+            MissingExtraError: the extra `pandas` is not installed.
+        """
+        from expstore.frames import to_pandas
+
+        return to_pandas(self)
+
+    def to_polars(self) -> pl.DataFrame:
+        """The metrics as a polars DataFrame: the columns of `to_arrow`, `name` categorical.
+
+        Raises:
+            MissingExtraError: the extra `polars` is not installed.
+        """
+        from expstore.frames import to_polars
+
+        return to_polars(self)
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The Arrow PyCapsule protocol: DuckDB, pandas and pyarrow take a table as it is.
+
+        polars takes it too, but as the sequence of rows that it also is: `to_polars` is faster.
+
+        Raises:
+            MissingExtraError: the extra `arrow` is not installed.
+        """
+        return self.to_arrow().__arrow_c_stream__(requested_schema)

@@ -11,10 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from expstore import files, layout, retention
+from expstore import check, files, layout, mend, retention
 from expstore.appendlog import AppendLog
+from expstore.check import CheckReport, Finding
+from expstore.codecs import META_CODEC, RECORD_CODEC
 from expstore.deletion import Judge, delete, in_use, logged_to
 from expstore.durability import INTERVAL_RECORDS, INTERVAL_SECONDS, Durability, check_durability
 from expstore.errors import (
@@ -22,15 +26,23 @@ from expstore.errors import (
     ExperimentNotFoundError,
     ExpStoreError,
     MetadataNotFoundError,
+    UnreadableFileError,
 )
+from expstore.extras import require
+from expstore.follow import Follower
+from expstore.mend import RepairReport, SalvageReport
 from expstore.model import Metadata, MetricTable
 from expstore.origin import git_head, login_name
 from expstore.retention import PrunePlan
-from expstore.writer import RECORD_CODEC, MetricWriter, build_metric, build_step
-from formats import META, FormatError, RecordCodec, tail_status
+from expstore.writer import MetricWriter, build_metric, build_step
+from formats import FormatError, TooManyTextsError, tail_status
+from formats.metrics import ROLES
 
-META_CODEC = RecordCodec(META)
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 _META_LIMIT = META_CODEC.schema.max_size
+_NAMES_LIMIT = 1 << 20  # distinct names of one table: a few hundred MB of Python texts
 
 
 class ExperimentStore:
@@ -192,7 +204,7 @@ class ExperimentStore:
         path = self.metadata_path(commit_id)
         directory = files.open_experiment(path.parent)
         try:
-            metadata = _read_metadata(layout.METADATA, directory, path)
+            metadata = _read_metadata(layout.METADATA, directory, path.parent)
         finally:
             os.close(directory)
         if isinstance(metadata, Metadata):
@@ -223,8 +235,7 @@ class ExperimentStore:
         commit_ids = self.list_experiments()
         with files.root_directory(self.root) as root:
             for commit_id in commit_ids:
-                name = f"{commit_id}/{layout.METADATA}"
-                yield commit_id, _read_metadata(name, root, self.root / name)
+                yield commit_id, _read_metadata(f"{commit_id}/{layout.METADATA}", root, self.root)
 
     def log_metric(self, commit_id: str, name: str, value: float, step: int) -> None:
         """Append one metric with the current time.
@@ -285,23 +296,146 @@ class ExperimentStore:
     def get_metrics(self, commit_id: str) -> MetricTable:
         """All whole metrics in file order; empty where there is no file.
 
-        A torn tail is left out and told by the table's `status`.
+        A torn tail is left out and told by the table's `status`; so is, if the records are no
+        longer aligned, from where they cannot be believed.
 
         Raises:
             InvalidCommitIdError: not one plain path component.
+            TooManyTextsError: more than 1,048,576 distinct names, which no log of metrics has;
+                `follow` reads it in parts.
             UnreadableFileError: no regular file, or no permission.
         """
         from formats.columns import ColumnParser
 
         path = self.metrics_path(commit_id)
         with files.open_log(path) as log:
-            parser = ColumnParser(RECORD_CODEC.schema, capacity_bytes=log.size)
-            for block in log.blocks():
-                parser.feed(block)
-            columns = parser.finish()
+            parser = ColumnParser(RECORD_CODEC.schema, max_texts=_NAMES_LIMIT)
+            try:
+                columns = parser.read(log.readinto, log.size)
+            except TooManyTextsError as error:
+                raise error.at(source=str(path)) from None
             return MetricTable.of_columns(
-                columns, tail_status(RECORD_CODEC.schema, columns, log.size)
+                columns, tail_status(RECORD_CODEC.schema, columns, log.size, ROLES)
             )
+
+    def check(self, commit_id: str) -> CheckReport:
+        """What is wrong with an experiment's files, and where; nothing is written.
+
+        Raises:
+            InvalidCommitIdError: not one plain path component.
+            ExperimentNotFoundError: no such experiment.
+        """
+        return check.check_experiment(self.experiment_path(commit_id))
+
+    def check_all(self) -> Iterator[CheckReport]:
+        """A report on the root itself, then one on each experiment, by commit id.
+
+        Raises:
+            StoreNotFoundError: the root does not exist.
+        """
+        yield check.check_root(self.root)
+        for commit_id in self.list_experiments():
+            try:
+                yield self.check(commit_id)
+            except ExperimentNotFoundError:
+                continue  # deleted meanwhile
+            except UnreadableFileError as error:
+                finding = Finding("unreadable", self.experiment_path(commit_id), str(error))
+                yield CheckReport(commit_id, (finding,))
+
+    def repair(self, commit_id: str, force: bool = False) -> RepairReport:
+        """Cut a torn or zero tail off the experiment's log; see `expstore.mend.repair`.
+
+        Raises:
+            InvalidCommitIdError: not one plain path component.
+            ExperimentNotFoundError: no such experiment.
+            TornTailError: others have the log open, and `force` is not given; nothing was cut.
+            UnreadableFileError: no regular file, or no permission.
+        """
+        return mend.repair(self.metrics_path(commit_id), force=force)
+
+    def salvage(self, commit_id: str, target: str) -> SalvageReport:
+        """Copy the whole records of a damaged log, and the metadata, into a new experiment.
+
+        The artifacts in `files/` are not copied.
+
+        Raises:
+            InvalidCommitIdError: one of the two is not one plain path component.
+            ExperimentNotFoundError: no such experiment.
+            ExperimentExistsError: the target is there already; nothing was written.
+            UnreadableFileError: the source cannot be read, or the target not be written.
+        """
+        source, new = self.experiment_path(commit_id), self.experiment_path(target)
+        metadata, why = None, ""
+        try:
+            metadata = _build_metadata(replace(self.read_metadata(commit_id), commit_id=target))
+        except (FormatError, MetadataNotFoundError, UnreadableFileError) as error:
+            why = str(error)
+        return mend.salvage(source, new, metadata, why)
+
+    def follow(self, commit_id: str, offset: int = 0, *, interval: float = 0.5) -> Follower:
+        """An iterator over tables of metrics as they are written; see `expstore.follow.Follower`.
+
+        Args:
+            commit_id: the experiment.
+            offset: where to begin: 0, or an earlier follower's `offset`.
+            interval: seconds between two looks.
+
+        Raises:
+            InvalidCommitIdError: not one plain path component.
+            ExperimentNotFoundError: no such experiment.
+        """
+        return Follower(self.metrics_path(commit_id), offset, interval=interval)
+
+    def to_arrow(
+        self,
+        ids: Iterable[str] | None = None,
+        names: Collection[str] | None = None,
+        steps: range | None = None,
+        *,
+        metadata: bool = False,
+    ) -> pa.RecordBatchReader:
+        """Many experiments' metrics as one stream, read while it is consumed, one at a time.
+
+        Args:
+            ids: the experiments, in the order wanted; None: all, sorted.
+            names: metrics of these names only.
+            steps: metrics of these steps only.
+            metadata: add the columns `job_name`, `user` and `created` (seconds).
+
+        Returns:
+            Batches with the columns of `MetricTable.to_arrow` behind `commit_id`, a dictionary of
+            string. Each batch has its own dictionaries; `Table.unify_dictionaries` makes them one.
+
+        Raises:
+            MissingExtraError: the extra `arrow` is not installed.
+            InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: nothing was read.
+            ExpStoreError, FormatError: while the stream is read, for what is unreadable.
+        """
+        from expstore import frames
+
+        pa = require("pyarrow", "arrow")
+        ids = self.existing(ids)
+        source = frames.Source(self, ids, names, steps, metadata)
+        return pa.RecordBatchReader.from_batches(
+            frames.long_schema(metadata), frames.long_batches(source)
+        )
+
+    def existing(self, ids: Iterable[str] | None = None) -> list[str]:
+        """The commit ids, each once, where each is an experiment; None: all, sorted.
+
+        Raises:
+            InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError
+        """
+        if ids is None:
+            return self.list_experiments()
+        chosen = list(dict.fromkeys(ids))
+        for commit_id in chosen:
+            if not self.experiment_exists(commit_id):
+                raise ExperimentNotFoundError(
+                    f"{self.experiment_path(commit_id)}: no such experiment"
+                )
+        return chosen
 
     def plan_prune(
         self,
@@ -420,14 +554,16 @@ def _build_metadata(metadata: Metadata) -> bytes:
     )
 
 
-def _read_metadata(name: str, directory: int, path: Path) -> Metadata | FormatError | ExpStoreError:
+def _read_metadata(
+    name: str, directory: int, parent: Path
+) -> Metadata | FormatError | ExpStoreError:
+    """The metadata, or the error instead; `name` is relative to `directory`, which is `parent`."""
     try:
         values, _ = META_CODEC.parse(files.read_start(name, directory, _META_LIMIT))
     except FormatError as error:
-        return error.at(source=str(path))
+        return error.at(source=str(parent / name))
     except FileNotFoundError:
-        return MetadataNotFoundError(f"{path}: no metadata; write_metadata() writes it")
+        return MetadataNotFoundError(f"{parent / name}: no metadata; write_metadata() writes it")
     except OSError as error:
-        return files.unreadable(path, error)
-    del values["version"]
-    return Metadata(**values)
+        return files.unreadable(parent / name, error)
+    return Metadata(values["commit_id"], values["timestamp"], values["job_name"], values["user"])

@@ -1,42 +1,71 @@
 """The binary formats of an experiment store: bytes in, values out; no file is opened here.
 
 `META`, `RECORD` and `METRICS` are `construct` declarations and work as such. All else is derived
-from them: `RecordCodec` (fast scalar and columnar parse and build) and `to_ksy` (Kaitai Struct).
-The specification is README.md in this package.
+from them: `RecordCodec` (fast scalar and columnar parse and build), `to_ksy` (Kaitai Struct) and
+`annotate` (what each byte is). `FORMATS` lists them by name. The specification is README.md in this
+package.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from formats.codec import RecordCodec
 from formats.errors import (
     FieldValueError,
     FormatError,
+    TooManyTextsError,
     TruncatedError,
     UnsupportedSchema,
     UnsupportedVersionError,
 )
 from formats.fields import AbsentAtEnd, LengthPrefixedText, Text, Version
-from formats.ksy import to_ksy
 from formats.meta import META
 from formats.metrics import METRICS, RECORD
 from formats.schema import Schema
 from formats.tail import CLEAN, TailStatus, tail_status
 
+if TYPE_CHECKING:
+    from formats.catalog import FORMATS, Format
+    from formats.ksy import to_ksy
+    from formats.spans import Span, annotate
+
 __all__ = [
     "CLEAN",
+    "FORMATS",
     "META",
     "METRICS",
     "RECORD",
     "AbsentAtEnd",
     "FieldValueError",
+    "Format",
     "FormatError",
     "LengthPrefixedText",
     "RecordCodec",
     "Schema",
+    "Span",
     "TailStatus",
     "Text",
+    "TooManyTextsError",
     "TruncatedError",
     "UnsupportedSchema",
     "UnsupportedVersionError",
     "Version",
+    "annotate",
     "tail_status",
     "to_ksy",
 ]
+
+# What only tools need is loaded when it is asked for: logging should start at once.
+_ON_DEMAND = {
+    "FORMATS": "catalog",
+    "Format": "catalog",
+    "Span": "spans",
+    "annotate": "spans",
+    "to_ksy": "ksy",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"formats.{_ON_DEMAND[name]}"), name)

@@ -17,7 +17,7 @@ import operator
 import struct
 from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex
 
-from formats.errors import FieldValueError, FormatError, TruncatedError, UnsupportedVersionError
+from formats.errors import FieldValueError, FormatError
 from formats.fields import ENCODING, ERRORS
 from formats.schema import Field, Run, Schema
 
@@ -103,7 +103,7 @@ class RecordCodec:
         """
         import numpy as np
 
-        return np.dtype([(f"len_{f.name}" if f.is_text else f.name, f.dtype) for f in self.schema])
+        return np.dtype([(f.length_name if f.is_text else f.name, f.dtype) for f in self.schema])
 
     def batch(self, texts: Sequence[Mapping[str, str]], varying: str) -> BatchBuilder:
         """A function that builds many records at once; see `formats.batch.batch_builder`."""
@@ -145,32 +145,11 @@ class RecordCodec:
 
     def _explain_bytes(self, data: Buffer, offset: int) -> FormatError:
         """Why no value can be parsed at `offset`: the first field that fails."""
-        position = offset
-        for field in self.schema:
-            if field.absent is not None and position == len(data):
-                continue
-            try:
-                (number,) = struct.unpack_from(field.format, data, position)
-            except struct.error:
-                return TruncatedError(
-                    f"needs {field.width} bytes, {max(len(data) - position, 0)} are left",
-                    field=field.name,
-                    offset=position,
-                )
-            if field.constant is not None and number != field.constant:
-                kind = UnsupportedVersionError if field.is_version else FormatError
-                what = "unsupported version" if field.is_version else "expected constant"
-                reason = f"{what}: found {number}, supported is {field.constant}"
-                return kind(reason, field=field.name, offset=position)
-            position += field.width
-            if field.is_text:
-                if len(data) - position < number:
-                    return TruncatedError(
-                        f"needs {number} bytes, {len(data) - position} are left",
-                        field=field.name,
-                        offset=position,
-                    )
-                position += number
+        from formats.spans import annotate_value
+
+        for span in annotate_value(self.schema, data, offset):
+            if span.error is not None:
+                return span.error
         raise AssertionError(f"parsing failed for no field at byte {offset}")
 
 
@@ -250,7 +229,7 @@ def _parse_source(schema: Schema) -> Iterator[str]:
             yield from _parse_run(number, run, indent + "    ")
         else:
             yield from _parse_run(number, run, indent)
-    yield "    except _StructError:"
+    yield "    except (_StructError, IndexError):"
     yield "        raise _explain_bytes(data, offset) from None"
     yield "    if end > size:"
     yield "        raise _explain_bytes(data, offset)"
@@ -259,8 +238,12 @@ def _parse_source(schema: Schema) -> Iterator[str]:
 
 
 def _parse_run(number: int, run: Run, indent: str) -> Iterator[str]:
-    targets = ", ".join(f"v_{field.name}" for field in run.fields)
-    yield f"{indent}{targets}, = _unpack{number}(data, end)"
+    if run.format[1:] == "B":
+        # A byte alone, such as a text's length behind another text: indexing is faster.
+        yield f"{indent}v_{run.fields[0].name} = data[end]"
+    else:
+        targets = ", ".join(f"v_{field.name}" for field in run.fields)
+        yield f"{indent}{targets}, = _unpack{number}(data, end)"
     for field in run.fields:
         if field.constant is not None:
             yield f"{indent}if v_{field.name} != _constant_{field.name}:"

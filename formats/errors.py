@@ -82,5 +82,9 @@ class FieldValueError(FormatError, ValueError):
     """A value that its field cannot hold: out of range, too long, or of another kind."""
 
 
+class TooManyTextsError(FormatError, ValueError):
+    """More distinct texts in one column than the reader is willing to hold."""
+
+
 class UnsupportedSchema(FormatError, TypeError):
     """A declaration with a part that a derived codec or schema cannot express."""

@@ -63,6 +63,11 @@ class Field:
         return struct.calcsize(self.format)
 
     @property
+    def length_name(self) -> str:
+        """What a text's length prefix is called where it needs a name of its own."""
+        return f"len_{self.name}"
+
+    @property
     def is_float(self) -> bool:
         """An IEEE 754 number, or (False) an integer or a text."""
         return self.code in "efd"
@@ -122,9 +127,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Schema:
-    """A declaration as a list of fields."""
+    """A declaration as a list of fields.
+
+    Attributes:
+        fields: in the order of their bytes.
+        is_sequence: values stand one behind another to the end of the data (`GreedyRange`).
+    """
 
     fields: tuple[Field, ...]
+    is_sequence: bool = False
 
     @classmethod
     def of(cls, declaration: Any) -> Schema:
@@ -133,10 +144,10 @@ class Schema:
         Raises:
             UnsupportedSchema: not such a declaration, or a field that cannot be expressed.
         """
-        if isinstance(declaration, GreedyRange):
-            declaration = declaration.subcon
-        if isinstance(declaration, Renamed):
-            declaration = declaration.subcon
+        declaration = _unnamed(declaration)
+        is_sequence = isinstance(declaration, GreedyRange)
+        if is_sequence:
+            declaration = _unnamed(declaration.subcon)
         if not isinstance(declaration, Struct):
             raise UnsupportedSchema(f"{type(declaration).__name__} is not a Struct")
         fields = tuple(_field(subcon) for subcon in declaration.subcons)
@@ -145,9 +156,11 @@ class Schema:
         for position, field in enumerate(fields):
             if field.name in (earlier.name for earlier in fields[:position]):
                 raise UnsupportedSchema("declared twice", field=field.name)
+            if field.name in (text.length_name for text in fields if text.is_text):
+                raise UnsupportedSchema("named as the length of a text", field=field.name)
             if field.absent is None and position and fields[position - 1].absent is not None:
                 raise UnsupportedSchema("follows a field that may be absent", field=field.name)
-        return cls(fields)
+        return cls(fields, is_sequence)
 
     def __iter__(self) -> Iterator[Field]:
         return iter(self.fields)
@@ -191,6 +204,12 @@ class Schema:
         return sum(field.width for field in self.fields) + longest
 
 
+def _unnamed(declaration: Any) -> Any:
+    while isinstance(declaration, Renamed):
+        declaration = declaration.subcon
+    return declaration
+
+
 def _field(subcon: Any) -> Field:
     """One subcon of a Struct, unwrapped from the outside in."""
     name, doc, constant, absent, is_version = subcon.name, subcon.docs or "", None, None, False
@@ -201,6 +220,8 @@ def _field(subcon: Any) -> Field:
             constant, is_version = subcon.value, isinstance(subcon, Version)
         elif isinstance(subcon, AbsentAtEnd):
             absent = subcon.default
+            if absent is None:
+                raise UnsupportedSchema("a field that may be absent needs a default", field=name)
         subcon = subcon.subcon
     is_text = isinstance(subcon, LengthPrefixedText)
     number = subcon.length if is_text else subcon
@@ -211,4 +232,9 @@ def _field(subcon: Any) -> Field:
         raise UnsupportedSchema(f"struct format {format!r} is not portable", field=name)
     if is_text and (constant is not None or format[1] not in "BHIL"):
         raise UnsupportedSchema("a text needs an unsigned length of 1 to 4 bytes", field=name)
+    if constant is not None:
+        try:
+            struct.pack(format, constant)
+        except (struct.error, OverflowError):
+            raise UnsupportedSchema(f"constant {constant!r} does not fit", field=name) from None
     return Field(name, " ".join(doc.split()), format, is_text, constant, is_version, absent)

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expstore import Metric, MetricTable, UnknownMetricError
+from expstore.summary import sparkline, summarize
 
 metrics = st.builds(
     Metric,
@@ -113,3 +114,31 @@ def test_table_survives_pickle() -> None:
     """Tables go between processes."""
     table = table_of([Metric("loss", math.nan, 1, 2), Metric("acc", 1.0, 2, 3)])
     assert pickle.loads(pickle.dumps(table)) == table
+
+
+def test_summary_groups_by_name_and_leaves_non_finite_values_out_of_extremes() -> None:
+    """Last value as logged, extremes of the finite ones, a course with gaps."""
+    rows = [("a", 1.0), ("b", math.inf), ("a", math.nan), ("a", 3.0), ("b", math.nan)]
+    a, b = summarize(table_of([Metric(n, v, s, 0) for s, (n, v) in enumerate(rows)]))
+    assert (a.name, a.count, a.first_step, a.last_step) == ("a", 3, 0, 3)
+    assert (a.last, a.min, a.max) == (3.0, 1.0, 3.0)
+    assert a.sparkline(10) == "▁·█"
+    assert math.isnan(b.last)
+    assert math.isnan(b.min)
+    assert b.sparkline(10) == "··"
+    assert list(summarize(table_of([]))) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "width", "shown"),
+    [
+        ([0, 1, 2, 3, 4, 5, 6, 7], 8, "▁▂▃▄▅▆▇█"),
+        ([0, 0, 8, 8], 2, "▁█"),
+        ([5, 5], 9, "▅▅"),
+        ([-1.7e308, 1.7e308], 9, "▁█"),
+        ([], 9, ""),
+    ],
+)
+def test_sparkline_spans_least_to_greatest(values: list[float], width: int, shown: str) -> None:
+    """Downsampled to the width; nothing overflows."""
+    assert sparkline(np.array(values, np.float64), width) == shown

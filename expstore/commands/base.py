@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import importlib
 import json
-import math
 import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from expstore import ExperimentStore, ExpStoreError, FormatError
+from expstore import ExperimentStore, ExpStoreError, FormatError, __version__
+from expstore.texts import json_number
 
 DEFAULT_ROOT = "experiments"
+
+# Click's class, whether Typer depends on Click or carries it along.
+_UsageError: Any = typer.BadParameter.__base__
 
 app = typer.Typer(
     name="expstore",
@@ -35,15 +38,36 @@ Root = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 
+# Modules of expstore.commands; importing one adds its commands, in the order in which help lists.
 _THEMES = (
     "experiments",
+    "pruning",
     "schemas",
-)  # modules of expstore.commands; importing one adds its commands
+    "data",
+    "care",
+    "demonstration",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"expstore {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
-def _options(context: typer.Context, root: Root = None) -> None:
+def _options(
+    context: typer.Context,
+    root: Root = None,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
     """Experiments on a plain file system, in declared binary formats."""
+    del version
     context.obj = root
 
 
@@ -54,23 +78,42 @@ def open_store(context: typer.Context, root: Path | None) -> ExperimentStore:
 
 
 def run() -> None:
-    """Run the application, turning what is expected to go wrong into one line and exit code 1."""
+    """Run the application; what is expected to go wrong becomes one line on stderr.
+
+    Exit codes: 1 for an error, 2 for wrong usage, 130 where the user breaks off.
+    """
     for theme in _THEMES:
         importlib.import_module(f"expstore.commands.{theme}")
     try:
-        app()
+        code = app(prog_name="expstore", standalone_mode=False)
+        sys.stdout.flush()
+    except _UsageError as error:
+        message = error.format_message()
+        if "\n" in message or not message:  # no command given: the message is the whole help
+            error.show()
+            sys.exit(2)
+        command = error.ctx.command_path if error.ctx else "expstore"
+        fail(f"{message.rstrip('.')}; see `{command} --help`", 2)
+    except (typer.Abort, KeyboardInterrupt):
+        fail("broken off", 130)
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) has left; Python would complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except (ExpStoreError, FormatError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            # The reader of a pipe (head, less) has left; Python would complain at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
         fail(str(error))
+    sys.exit(code or 0)
 
 
-def fail(message: str, code: int = 1) -> None:
+def fail(message: str, code: int = 1) -> NoReturn:
     """End with one line on stderr."""
-    print(f"expstore: {plain(message)}", file=sys.stderr)
+    tell(message)
     sys.exit(code)
+
+
+def tell(message: str) -> None:
+    """One line on stderr, beside the result."""
+    print(f"expstore: {plain(message)}", file=sys.stderr)
 
 
 def plain(text: str) -> str:
@@ -87,9 +130,23 @@ def print_json(value: Any) -> None:
     print(json.dumps(_finite(value), ensure_ascii=True, indent=2))
 
 
+def print_json_line(value: Any) -> None:
+    """One JSON document on one line of stdout, at once, so that a stream can be followed."""
+    print(json.dumps(_finite(value), ensure_ascii=True), flush=True)
+
+
+def print_json_array(rows: Iterable[dict[str, Any]]) -> None:
+    """A JSON array on stdout, a row a line, written as the rows come."""
+    between = "[\n"
+    for row in rows:
+        print(between + json.dumps(_finite(row), ensure_ascii=True), end="")
+        between = ",\n"
+    print("[]" if between == "[\n" else "\n]")
+
+
 def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, float):
+        return json_number(value)
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, Iterable) and not isinstance(value, str):

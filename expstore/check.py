@@ -1,0 +1,256 @@
+"""Diagnosis: what is wrong with an experiment's files, class by class, with the place.
+
+Guarantees: nothing is written, no lock is taken, and no permission beyond reading is needed. One
+bad file never hides another. Memory does not grow with a log, whatever stands in it.
+
+Damage is what loses or falsifies data; a note is what a reader ignores but its owner may not know.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from expstore import files, layout
+from expstore.codecs import META_CODEC, RECORD_CODEC
+from expstore.deletion import PRUNING
+from expstore.errors import ExpStoreError
+from formats import (
+    FormatError,
+    TailStatus,
+    TruncatedError,
+    UnsupportedVersionError,
+)
+from formats.metrics import ROLES
+from formats.tail import TailWatch
+
+SALVAGING = ".salvage-"
+SET_ASIDE = f"{layout.METRICS}.torn-"
+_REPLACING = f".{layout.METADATA}."
+
+_SETTLING = 0.02  # seconds between two looks at a tail that a writer may be completing
+_LOOKS = 5
+_TEXTS = 1 << 16  # distinct texts that a look at a log remembers
+_FOREIGN = 100  # files named one by one; the rest is counted
+
+DAMAGE = {
+    "torn-tail": "the log ends inside a record; `repair` sets that part aside",
+    "zero-tail": "the log ends in zeros, as after a power loss; `repair` sets them aside",
+    "implausible": "records from here on are misaligned; `salvage` finds the whole ones",
+    "truncated": "the file ends inside a field; it must be written anew",
+    "unsupported-version": "the file is of another version, or no metadata at all",
+    "unreadable": "the file cannot be read as what it should be",
+}
+"""Classes of damage: what each means, and what helps."""
+
+NOTES = {
+    "no-metadata": "the experiment has no metadata; prune never deletes it",
+    "other-commit-id": "the metadata names another experiment than its directory",
+    "trailing-bytes": "bytes behind the last field are ignored",
+    "set-aside": "a part of a log that was cut off and kept",
+    "leftover": "an interrupted operation left it; it can be deleted",
+    "foreign": "not a file of the store",
+}
+"""Classes of what is worth knowing, and no damage."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing worth saying of one file.
+
+    Attributes:
+        kind: a key of DAMAGE or of NOTES.
+        path: the file.
+        detail: what was found there, in words.
+        offset: the byte from which it holds, where there is one.
+        record: the index, from 0, of the first record that is concerned.
+        size: bytes concerned.
+        field: the declared field, where one is to blame.
+    """
+
+    kind: str
+    path: Path
+    detail: str
+    offset: int | None = None
+    record: int | None = None
+    size: int | None = None
+    field: str | None = None
+
+    @property
+    def severity(self) -> Literal["damage", "note"]:
+        """`damage`: data is lost or false; `note`: nothing is."""
+        return "damage" if self.kind in DAMAGE else "note"
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What was found in one experiment, or in the store's root itself.
+
+    Attributes:
+        commit_id: the experiment, or None for the root.
+        findings: in the order of the file names.
+        records: whole records in its log.
+        size: bytes of its log.
+    """
+
+    commit_id: str | None
+    findings: tuple[Finding, ...]
+    records: int = 0
+    size: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is damaged; there may be notes."""
+        return all(finding.severity == "note" for finding in self.findings)
+
+
+def check_experiment(path: Path) -> CheckReport:
+    """Look at every file of an experiment.
+
+    Raises:
+        ExperimentNotFoundError: no such experiment.
+    """
+    directory = files.open_experiment(path)
+    try:
+        findings: list[Finding] = []
+        records = size = 0
+        # os.scandir takes a descriptor, and so follows no link that takes the directory's place.
+        with os.scandir(directory) as entries:
+            names = sorted(entry.name for entry in entries)
+        if layout.METADATA not in names:
+            findings.append(Finding("no-metadata", path / layout.METADATA, "there is none"))
+        foreign = 0
+        for name in names:
+            if name == layout.METADATA:
+                findings += _check_metadata(path / name, directory)
+            elif name == layout.METRICS:
+                tail, records, size = _check_log(path / name)
+                findings += tail
+            else:
+                other = list(_check_other(path / name, directory))
+                foreign += sum(finding.kind == "foreign" for finding in other)
+                findings += other if foreign <= _FOREIGN else []
+        if foreign > _FOREIGN:
+            more = f"and {foreign - _FOREIGN} more files"
+            findings.append(Finding("foreign", path, more))
+    finally:
+        os.close(directory)
+    return CheckReport(path.name, tuple(findings), records, size)
+
+
+def check_root(root: Path) -> CheckReport:
+    """Look at what stands in a store's root beside its experiments.
+
+    Raises:
+        StoreNotFoundError: the root does not exist.
+    """
+    findings = []
+    with files.root_directory(root) as descriptor, os.scandir(descriptor) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False) and layout.is_commit_id(entry.name):
+                continue
+            left = entry.name.startswith((PRUNING, SALVAGING))
+            kind = "leftover" if left else "foreign"
+            findings.append(Finding(kind, root / entry.name, _what(entry)))
+    return CheckReport(None, tuple(sorted(findings, key=lambda finding: finding.path)))
+
+
+def survey(log: files.LogReader, start: int = 0) -> tuple[TailStatus, int]:
+    """A log's status and its number of whole records, in bounded memory.
+
+    Args:
+        log: the open log.
+        start: an offset that ends a record; what is before it is not looked at, nor counted.
+    """
+    from formats.columns import ColumnParser
+
+    watch = TailWatch(RECORD_CODEC.schema, ROLES, start)
+    parser, origin, read = ColumnParser(RECORD_CODEC.schema), start, start
+    for block in log.blocks(start):
+        read += len(block)
+        columns = parser.feed(block)
+        watch.feed(columns, origin + columns.end)
+        # A parser remembers every text it met; a log of ever new ones gets a fresh parser.
+        if parser.texts_held > _TEXTS:
+            parser, origin = ColumnParser(RECORD_CODEC.schema), watch.end
+            parser.feed(log.read(origin, read - origin))
+    return watch.status(log.size), watch.records
+
+
+def _check_metadata(path: Path, directory: int) -> Iterator[Finding]:
+    try:
+        size = os.stat(path.name, dir_fd=directory, follow_symlinks=False).st_size
+        data = files.read_start(path.name, directory, META_CODEC.schema.max_size)
+        values, end = META_CODEC.parse(data)
+    except OSError as error:
+        yield Finding("unreadable", path, str(files.unreadable(path, error)))
+        return
+    except FormatError as error:
+        kind = (
+            "truncated"
+            if isinstance(error, TruncatedError)
+            else "unsupported-version"
+            if isinstance(error, UnsupportedVersionError)
+            else "unreadable"
+        )
+        detail = f"field {error.field}: {error.reason}"
+        yield Finding(kind, path, detail, error.offset, None, size, error.field)
+        return
+    if size > end:
+        yield Finding("trailing-bytes", path, f"{size - end} bytes", end, None, size - end)
+    named = values["commit_id"]
+    if named and named != path.parent.name:  # old writers left it empty
+        yield Finding("other-commit-id", path, f"it names {named!r}", field="commit_id")
+
+
+def _check_log(path: Path) -> tuple[list[Finding], int, int]:
+    try:
+        with files.open_log(path) as log:
+            status, records = survey(log)
+            size = log.size
+        # A writer in the middle of a write leaves a tear that is whole a moment later.
+        for _ in range(_LOOKS):
+            if status.kind != "torn":
+                break
+            time.sleep(_SETTLING)
+            with files.open_log(path) as log:
+                status, more = survey(log, status.offset or 0)
+                records, size = records + more, log.size
+    except ExpStoreError as error:
+        return [Finding("unreadable", path, str(error))], 0, 0
+    if status:
+        return [], records, size
+    kind = "implausible" if status.kind == "implausible" else f"{status.kind}-tail"
+    first = records - status.records
+    doubted = f", {status.records} records" if status.records else ""
+    detail = f"{status.size} bytes{doubted} to the end"
+    return [Finding(kind, path, detail, status.offset, first, status.size)], records, size
+
+
+def _check_other(path: Path, directory: int) -> Iterator[Finding]:
+    try:
+        status = os.stat(path.name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return  # deleted meanwhile
+    is_directory = stat.S_ISDIR(status.st_mode)
+    if path.name == layout.FILES:
+        if not is_directory:
+            yield Finding("unreadable", path, "is not a directory")
+    elif path.name.startswith(SET_ASIDE):
+        yield Finding("set-aside", path, f"{status.st_size} bytes", size=status.st_size)
+    elif path.name.startswith(_REPLACING):
+        yield Finding("leftover", path, "metadata that was not finished", size=status.st_size)
+    else:
+        what = "a directory" if is_directory else f"{status.st_size} bytes"
+        yield Finding("foreign", path, what, size=None if is_directory else status.st_size)
+
+
+def _what(entry: os.DirEntry[Any]) -> str:
+    if entry.is_symlink():
+        return "a symbolic link, which is not followed"
+    return "a directory" if entry.is_dir(follow_symlinks=False) else "not a directory"

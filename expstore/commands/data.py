@@ -1,0 +1,208 @@
+"""Data out and data in: `export` and `import`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Annotated, Any, TypeVar, cast
+
+import typer
+
+from expstore.commands.base import Json, Root, app, fail, open_store, plain, print_json
+
+Item = TypeVar("Item")
+
+
+class Target(StrEnum):
+    """What `export` writes."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+    TENSORBOARD = "tensorboard"
+
+
+class Source(StrEnum):
+    """What `import` reads."""
+
+    TENSORBOARD = "tensorboard"
+    CSV = "csv"
+    MLFLOW = "mlflow"
+
+
+@app.command("export")
+def export_command(
+    context: typer.Context,
+    to: Annotated[Target, typer.Option("--to", help="The format.")],
+    commit_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Default: all experiments.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="A file, or TensorBoard's directory; - or none: standard output."
+        ),
+    ] = None,
+    names: Annotated[
+        list[str] | None, typer.Option("--name", help="Only this metric; may be repeated.")
+    ] = None,
+    wide: Annotated[
+        bool,
+        typer.Option(
+            "--wide",
+            help="A row for each experiment and step, a column for each metric; of a metric logged "
+            "more than once at a step, the last value.",
+        ),
+    ] = False,
+    metadata: Annotated[
+        bool, typer.Option("--metadata", help="Add the columns job_name, user and created.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an output that exists.")] = False,
+    skip_damaged: Annotated[
+        bool, typer.Option("--skip-damaged", help="Exit 0 though some could not be read.")
+    ] = False,
+    root: Root = None,
+) -> None:
+    """Write experiments for other tools.
+
+    Columns: commit_id, name, value, step, timestamp (Unix seconds).
+
+    CSV and JSON lines go to standard output where no file is named.
+
+    An experiment that cannot be read is left out and told; the exit code is 1.
+
+    Text is not altered: a spreadsheet may take the name =1+1 for a formula.
+
+    Example: expstore export --to parquet -o metrics.parquet
+    """
+    to_file = to in (Target.CSV, Target.JSONL)
+    streamed = output is None or str(output) == "-"
+    if streamed and not to_file:
+        raise typer.BadParameter(f"{to.value} needs a path", param_hint="-o")
+    if to is Target.TENSORBOARD and (wide or metadata):
+        raise typer.BadParameter("TensorBoard has no such form", param_hint="--wide, --metadata")
+    from expstore.export import export_file
+    from expstore.tensorboard import export_tensorboard
+
+    store = open_store(context, root)
+    shows = not (streamed and sys.stdout.isatty())
+    options: dict[str, Any] = {
+        "names": names or None,
+        "force": force,
+        "progress": _progress("exporting") if shows else iter,
+    }
+    if to is Target.TENSORBOARD:
+        assert output is not None
+        report = export_tensorboard(store, commit_ids or None, output, **options)
+    else:
+        options |= {"to": to.value, "wide_form": wide, "metadata": metadata}
+        target = _standard_output() if output is None or streamed else output
+        report = export_file(store, commit_ids or None, target, **options)
+    for commit_id, tail in report.tails.items():
+        _tell(f"{commit_id}: {tail}; its whole records are exported")
+    for commit_id, error in report.failures.items():
+        _tell(f"{commit_id}: {error}")
+    if report.overflows:
+        _tell(f"{report.overflows:,} values are beyond TensorBoard's 32 bits and became infinite")
+    if not streamed:
+        done = report.experiments - len(report.failures)
+        _tell(f"{report.rows:,} rows of {done:,} experiments in {output}")
+    if report.failures and not skip_damaged:
+        fail(f"{len(report.failures)} of {report.experiments} experiments could not be read whole")
+
+
+@app.command("import")
+def import_command(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A directory, or a CSV file.")],
+    source: Annotated[Source, typer.Option("--from", help="What PATH holds.")],
+    to_id: Annotated[
+        str | None, typer.Option("--to-id", help="The commit id, where there is one run only.")
+    ] = None,
+    prefix: Annotated[
+        str, typer.Option("--prefix", help="Stands before each run's name in its commit id.")
+    ] = "",
+    user: Annotated[
+        str | None, typer.Option("--user", help="Who ran it, where PATH does not tell.")
+    ] = None,
+    as_json: Json = False,
+    root: Root = None,
+) -> None:
+    """Make new experiments of other tools' runs.
+
+    tensorboard: a log directory; each directory with event files is a run.
+
+    csv: the long form, as export writes it.
+
+    mlflow: a file store (mlruns), one experiment of it, or one run.
+
+    An id that exists is an error, and then nothing is imported.
+
+    Example: expstore import --from tensorboard runs/ --prefix tb-
+    """
+    if to_id is not None and prefix:
+        raise typer.BadParameter("use one of --to-id and --prefix", param_hint="--prefix")
+    from expstore.importers import import_experiments
+
+    imported = import_experiments(
+        open_store(context, root),
+        source.value,
+        path,
+        to_id=to_id,
+        prefix=prefix,
+        user=user,
+        progress=_progress("importing"),
+    )
+    if as_json:
+        print_json(
+            [
+                {"commit_id": row.commit_id, "metrics": row.metrics, "notes": row.notes}
+                for row in imported
+            ]
+        )
+        return
+    for row in imported:
+        print(f"{plain(row.commit_id)}  {row.metrics:,} metrics")
+        for note in row.notes:
+            _tell(f"{row.commit_id}: {note}")
+
+
+def _tell(message: str) -> None:
+    print(f"expstore: {plain(message)}", file=sys.stderr)
+
+
+def _progress(what: str) -> Any:
+    """A progress bar on standard error, where that is a terminal."""
+
+    def track(items: Iterable[Item]) -> Iterable[Item]:
+        from rich.console import Console
+        from rich.progress import track
+
+        console = Console(stderr=True)
+        return track(items, what, console=console, transient=True, disable=not console.is_terminal)
+
+    return track
+
+
+class _Terminal:
+    """Standard output that is a terminal: text from files reaches it only through `plain`."""
+
+    closed = False
+
+    def write(self, data: bytes) -> int:
+        for line in bytes(data).decode().splitlines(keepends=True):
+            sys.stdout.write(plain(line.rstrip("\n")) + "\n" * line.endswith("\n"))
+        return len(data)
+
+    def writelines(self, lines: Iterable[bytes]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+
+def _standard_output() -> IO[bytes]:
+    return cast("IO[bytes]", _Terminal()) if sys.stdout.isatty() else sys.stdout.buffer

@@ -1,0 +1,80 @@
+"""`demo`: trains three small models, and shows what can be done with what they logged."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from expstore.commands.base import Root, app, open_store, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@app.command()
+def demo(
+    context: typer.Context,
+    directory: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="The store. Default: as for --root.")
+    ] = None,
+    root: Root = None,
+) -> None:
+    """Train three small models (NumPy only, a few seconds), log them, and look at them.
+
+    Nothing that exists is overwritten, and nothing is deleted.
+
+    Example: expstore demo
+    """
+    # The matrices are small: threads of a linear algebra library would only wait for each other,
+    # for minutes where other programs are busy. Read when NumPy is first imported.
+    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+
+    from expstore import demo as demonstration
+    from expstore.commands import render
+    from expstore.summary import summarize
+
+    store = open_store(context, directory or root)
+    store.initialize()
+    settings = demonstration.free_settings(store)
+    for setting in settings:
+        with _progress(f"training {setting.commit_id}", demonstration.STEPS) as on_step:
+            demonstration.train(store, setting, on_step)
+    console, now = render.console(), time.time()
+    where = f" --root {plain(str(store.root))}"
+
+    _say(f"$ expstore{where} ls")
+    console.print(render.experiments(store.iter_metadata(), now))
+    for setting in settings:
+        _say(f"$ expstore{where} show {setting.commit_id}")
+        console.print(render.metrics(summarize(store.get_metrics(setting.commit_id))))
+    _say(f"$ expstore{where} prune --keep 2 --dry-run")
+    console.print(render.plan(store.plan_prune(keep_count=2, now=now), now))
+    _say(f"All of it is in {store.root}; what each model learnt to write, in files/sample.txt.")
+
+
+def _say(line: str) -> None:
+    print("\n" + plain(line))
+
+
+@contextmanager
+def _progress(label: str, total: int) -> Iterator[Callable[[], None]]:
+    """A bar on a terminal's stderr; a line elsewhere."""
+    if not sys.stderr.isatty():
+        print(label, file=sys.stderr)
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(label, total=total)
+        yield lambda: progress.advance(task)

@@ -1,0 +1,109 @@
+"""Tables for a terminal: of experiments, of metrics, of a prune's plan.
+
+Guarantees: all text from files passes through `plain`; on a pipe a table has no colour and is as
+wide as its content, so that nothing is cut away from `grep`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from expstore import Metadata, PrunePlan
+from expstore.commands.base import plain
+from expstore.commands.times import absolute, relative
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from expstore.summary import MetricSummary
+
+_PIPE_WIDTH = 10_000
+_COLOURS = {"prune": "red", "skip": "yellow", "keep": "green"}
+
+
+def console() -> Console:
+    """Where tables go: stdout."""
+    from rich.console import Console
+
+    piped = not sys.stdout.isatty()
+    return Console(highlight=False, markup=False, emoji=False, width=_PIPE_WIDTH if piped else None)
+
+
+def _table(*columns: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    for column in columns:
+        number = column.startswith(">")
+        table.add_column(column.lstrip(">"), justify="right" if number else "left", no_wrap=number)
+    return table
+
+
+def experiments(rows: Iterable[tuple[str, Metadata | Exception]], now: float) -> Table:
+    """Experiments with when, what and who; an unreadable one with its error."""
+    from rich.text import Text
+
+    table = _table("experiment", "created", "job", "user")
+    for commit_id, metadata in rows:
+        if isinstance(metadata, Metadata):
+            table.add_row(
+                plain(commit_id),
+                relative(metadata.timestamp, now),
+                plain(metadata.job_name),
+                plain(metadata.user),
+            )
+        else:
+            table.add_row(plain(commit_id), "?", Text(plain(str(metadata)), style="yellow"), "?")
+    return table
+
+
+def plan(plan: PrunePlan, now: float) -> Table:
+    """What a prune would do, and why."""
+    from rich.text import Text
+
+    table = _table("action", "experiment", "created", "job", "user", "reason")
+    for row in plan:
+        known = row.metadata
+        table.add_row(
+            Text(row.action, style=_COLOURS[row.action]),
+            plain(row.commit_id),
+            relative(known.timestamp, now) if known else "?",
+            plain(known.job_name) if known else "?",
+            plain(known.user) if known else "?",
+            plain(row.reason),
+        )
+    return table
+
+
+def metrics(rows: Iterable[MetricSummary]) -> Table:
+    """Each metric's points, values and course."""
+    table = _table("metric", ">points", ">steps", ">last", ">min", ">max", "course")
+    for row in rows:
+        table.add_row(
+            plain(row.name),
+            f"{row.count:,}",
+            f"{row.first_step:,} to {row.last_step:,}",
+            number(row.last),
+            number(row.min),
+            number(row.max),
+            row.sparkline(24),
+        )
+    return table
+
+
+def metadata(metadata: Metadata) -> list[tuple[str, str]]:
+    """Metadata as labelled lines."""
+    return [
+        ("created", absolute(metadata.timestamp)),
+        ("job", plain(metadata.job_name)),
+        ("user", plain(metadata.user)),
+    ]
+
+
+def number(value: float) -> str:
+    """A value in six digits."""
+    return f"{value:.6g}"

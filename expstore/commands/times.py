@@ -1,0 +1,78 @@
+"""Times as people say them: `3 hours ago`, `30d`, `2026-01-31`.
+
+Guarantees: a timestamp that no calendar reaches is shown as its number; what cannot be read as a
+time is a usage error that says what can.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, timedelta
+
+import typer
+
+from expstore import Metadata
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+_AGES = (
+    ("year", 365 * 86_400),
+    ("month", 30 * 86_400),
+    ("week", 7 * 86_400),
+    ("day", 86_400),
+    ("hour", 3600),
+    ("minute", 60),
+    ("second", 1),
+)
+
+
+def relative(timestamp: int, now: float) -> str:
+    """How long ago, in the largest unit that fits twice or exactly once: `3 hours ago`."""
+    seconds = int(now) - timestamp
+    if seconds == 0:
+        return "now"
+    for unit, size in _AGES:
+        count = abs(seconds) // size
+        if count:
+            said = f"{count:,} {unit}{'s' if count > 1 else ''}"
+            return f"{said} ago" if seconds > 0 else f"in {said}"
+    raise AssertionError("a second is the smallest unit")
+
+
+def absolute(timestamp: int) -> str:
+    """The local time with its offset from UTC, or the number where no calendar has it."""
+    try:
+        created = Metadata("", timestamp).created.astimezone()
+    except (OverflowError, ValueError, OSError):
+        return str(timestamp)
+    return created.isoformat(sep=" ")
+
+
+def parse_since(text: str, now: float) -> float:
+    """The Unix time that `36h`, `30d`, `2w`, `2026-01-31` or `2026-01-31T12:00` means.
+
+    Raises:
+        typer.BadParameter: it is none of these.
+    """
+    if match := re.fullmatch(r"(\d{1,9})([smhdw])", text.strip()):
+        return now - int(match[1]) * _UNITS[match[2]]
+    try:
+        return datetime.fromisoformat(text.strip()).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise typer.BadParameter(f"{text!r} is no time; say 36h, 30d, 2w or 2026-01-31") from None
+
+
+def parse_days(text: str, now: float) -> int:
+    """The whole calendar days that `30`, `30d`, `2w`, or a local date long past, means.
+
+    Raises:
+        typer.BadParameter: it is none of these, or the date is not past.
+    """
+    if match := re.fullmatch(r"(\d{1,9})([dw]?)", text.strip()):
+        return int(match[1]) * (7 if match[2] == "w" else 1)
+    try:
+        age = date.fromtimestamp(now) - date.fromisoformat(text.strip())
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no age; say 30, 30d, 2w or 2026-01-31") from None
+    if age <= timedelta(0):
+        raise typer.BadParameter(f"{text} is not past")
+    return age.days

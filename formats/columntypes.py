@@ -1,0 +1,69 @@
+"""What columns are: arrays of numbers, and texts as codes into their distinct values.
+
+Guarantees: a column's length is the number of records; values are decoded once, when asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from formats.errors import FieldValueError
+
+
+class TextColumn:
+    """A text of every record: `values[codes[i]]`.
+
+    Attributes:
+        codes: for each record the position of its text in `values`.
+        values: the distinct texts in order of first appearance.
+    """
+
+    def __init__(
+        self, codes: NDArray[np.int32], values: tuple[str, ...] | Callable[[], tuple[str, ...]]
+    ) -> None:
+        self.codes, self._values = codes, values
+
+    @cached_property
+    def values(self) -> tuple[str, ...]:  # noqa: D102  described above
+        # Late, because a stream of many distinct texts would decode all of them at every feed.
+        return self._values() if callable(self._values) else self._values
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, part: slice) -> TextColumn:
+        return TextColumn(self.codes[part], self._values)
+
+    def tolist(self) -> list[str]:
+        """Every record's text."""
+        return [self.values[code] for code in self.codes.tolist()]
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Columns by field name; iterates over names, while `len` is the number of records.
+
+    Attributes:
+        end: offset behind the last whole record, counted from the first byte parsed.
+        error: the wrong constant that ended the records there, or None.
+    """
+
+    columns: dict[str, Any]
+    count: int
+    end: int
+    error: FieldValueError | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        return self.columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return self.count

@@ -1,0 +1,44 @@
+# Derived from a declaration by formats.to_ksy: change that, not this.
+meta:
+  id: metrics
+  title: Experiment metrics
+  ks-version: 0.9
+  endian: be
+doc: |
+  The data points of one experiment, in the order in which they were logged: the file
+  metrics.bin. There is no header, no count and no checksum.
+
+  A file may end inside a record (a torn tail), which is no corruption: readers drop that
+  record. A generated parser reads the whole sequence or fails with its end-of-stream
+  error; to get the records before a torn tail, parse values of the type `record` one by
+  one until then.
+
+  Texts are UTF-8 by convention, and any bytes are allowed. On others, generated parsers
+  do what their language does: Python raises UnicodeDecodeError, JavaScript puts U+FFFD.
+
+  In JavaScript, integers beyond 2^53 lose their lowest bits.
+doc-ref: README.md in the package formats, section metrics
+seq:
+  - id: records
+    type: record
+    repeat: eos
+types:
+  record:
+    seq:
+      - id: timestamp
+        type: s8
+        doc: time of logging in seconds since 1970-01-01 UTC
+      - id: step
+        type: u4
+        doc: training step, counted by the caller
+      - id: value
+        type: f8
+        doc: measured value, any IEEE 754 double; NaN keeps its payload
+      - id: len_name
+        type: u1
+        doc: bytes of name
+      - id: name
+        type: str
+        size: len_name
+        encoding: UTF-8
+        doc: metric name, such as loss or val/accuracy

@@ -1,0 +1,152 @@
+"""Damaged logs with known truth, for salvage; the long form is `python -m tests.damage`.
+
+It makes a thousand logs (or as many as its first argument says), salvages each, and prints one line
+for every log of which less than 99.9% of the intact records came back, or more than one record that
+was never written, and the sums. Exit code 1 if there was such a log.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from formats import RECORD, RecordCodec
+from formats.metrics import ROLES
+from formats.resync import Stretch, resync
+from formats.schema import Schema
+
+SCHEMA = Schema.of(RECORD)
+CODEC = RecordCodec(RECORD)
+
+NAMES = {
+    "one": ["loss"],
+    "five": ["loss", "acc", "val/loss", "val/acc", "lr"],
+    "1 byte": ["a", "b", "c"],
+    "long": [letter * size for letter, size in zip("abcde", (64, 109, 255, 200, 120), strict=True)],
+    "many": [f"layer{number}/w" for number in range(500)],
+    "not ASCII": [f"größe/{number}" for number in range(20)],
+}
+
+
+@dataclass
+class Log:
+    """A damaged log.
+
+    Attributes:
+        data: its bytes.
+        written: every record that was whole once.
+        intact: those whose bytes are all there.
+    """
+
+    data: bytes
+    written: list[bytes]
+    intact: list[bytes] = field(default_factory=list)
+
+
+def records(rng: random.Random, count: int, names: list[str], in_turn: bool) -> list[bytes]:
+    """Records as a training run writes them, of values that are hard to tell from records."""
+    timestamp, built = 1_700_000_000, []
+    for number in range(count):
+        timestamp += rng.random() < 0.1
+        step = number // len(names)
+        value = rng.choice((0.0, 0.5, rng.random(), rng.gauss(0, 1), float(step), math.nan))
+        name = names[number % len(names)] if in_turn else rng.choice(names)
+        built.append(CODEC.build(timestamp=timestamp, step=step, value=value, name=name))
+    return built
+
+
+def damaged(
+    rng: random.Random, written: list[bytes], tears: int, deletions: int, zeroed: int
+) -> Log:
+    """The log of these records with as many torn, as many cuts, and as many sectors of zeros."""
+    torn = set(rng.sample(range(len(written) - 1), tears))
+    data = bytearray()
+    spans: list[tuple[int, int, bytes]] = []
+    for number, record in enumerate(written):
+        if number in torn:
+            data += record[: rng.randrange(1, len(record))]
+        else:
+            spans.append((len(data), len(data) + len(record), record))
+            data += record
+    for _ in range(zeroed):
+        start = rng.randrange(max(len(data) // 512, 1)) * 512
+        size = min(rng.choice((512, 4096)), len(data) - start)
+        data[start : start + size] = bytes(size)
+    cuts: list[tuple[int, int]] = []
+    for start in sorted((rng.randrange(len(data)) for _ in range(deletions)), reverse=True):
+        end = min(start + rng.randrange(1, 5000), len(data))
+        if all(end <= earlier for earlier, _ in cuts):
+            cuts.append((start, end))
+    intact = [
+        record
+        for start, end, record in spans
+        if data[start:end] == record and all(end <= a or start >= b for a, b in cuts)
+    ]
+    for start, end in cuts:
+        del data[start:end]
+    return Log(bytes(data), written, intact)
+
+
+def salvaged(data: bytes) -> Iterator[bytes]:
+    """The records that salvage finds, one by one; every byte must be accounted for."""
+    position = 0
+    for piece in resync(SCHEMA, ROLES, lambda at, count: data[at : at + count], len(data)):
+        assert piece.offset == position
+        position += piece.size
+        if isinstance(piece, Stretch):
+            start = piece.offset
+            for _ in range(piece.records):
+                end = CODEC.parse(data, start)[1]
+                yield data[start:end]
+                start = end
+            assert start == position
+    assert position == len(data)
+
+
+def judge(log: Log) -> tuple[int, int]:
+    """How many intact records were lost, and how many were found that were never written."""
+    wanted = Counter(log.intact)
+    others = Counter(log.written) - wanted
+    false = 0
+    for record in salvaged(log.data):
+        for known in (wanted, others):
+            if known[record]:
+                known[record] -= 1
+                break
+        else:
+            false += 1
+    return wanted.total(), false
+
+
+def corpus(count: int, size: int) -> Iterator[tuple[str, Log]]:
+    """Logs of `size` records of every kind of name, with every kind of damage."""
+    damages = ((1, 0, 0), (20, 0, 0), (200, 0, 0), (0, 3, 0), (0, 0, 5), (40, 2, 3))
+    for number in range(count):
+        tears, deletions, zeroed = damages[number % len(damages)]
+        kind = list(NAMES)[number // len(damages) % len(NAMES)]
+        in_turn = bool(number // (len(damages) * len(NAMES)) % 2)
+        rng = random.Random(f"salvage {number}")
+        written = records(rng, size, NAMES[kind], in_turn)
+        log = damaged(rng, written, min(tears, size // 20), deletions, zeroed)
+        yield f"{number}: {kind}, {tears} torn, {deletions} cut, {zeroed} zeroed", log
+
+
+def main(count: int = 1000, size: int = 20_000) -> int:
+    """Salvage the corpus and print what fell short."""
+    intact = lost = false = short = 0
+    for title, log in corpus(count, size):
+        missing, wrong = judge(log)
+        intact, lost, false = intact + len(log.intact), lost + missing, false + wrong
+        if missing > len(log.intact) / 1000 or wrong > 1:
+            short += 1
+            print(f"{title}: lost {missing} of {len(log.intact)}, {wrong} false", flush=True)
+    print(f"{count} logs: {intact - lost} of {intact} intact records, {false} false, {short} short")
+    return int(short > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:])))

@@ -1,0 +1,19 @@
+// Compiles Kaitai schemas for every language: reads {name: schema as JSON} on stdin, writes {language: {file: source}}.
+const compiler = require("kaitai-struct-compiler");
+
+async function main() {
+  const schemas = JSON.parse(require("fs").readFileSync(0, "utf8"));
+  const compiled = {};
+  for (const language of compiler.languages) {
+    compiled[language] = {};
+    for (const schema of Object.values(schemas)) {
+      Object.assign(compiled[language], await compiler.compile(language, schema, null, false));
+    }
+  }
+  process.stdout.write(JSON.stringify(compiled));
+}
+
+main().catch((error) => {
+  console.error(String(error));
+  process.exit(1);
+});

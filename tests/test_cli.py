@@ -1,0 +1,338 @@
+"""The command line: each command, its JSON, its errors, and what it does off and on a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from expstore import ExperimentStore, Metadata
+
+ROOT = Path(__file__).parent.parent
+HOSTILE = "<b>[red]\x1b[31m\x07\u202e\udcff" + "n" * 200
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def strict_json(text: str) -> Any:
+    """JSON as the standard has it: no NaN, no Infinity."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs `expstore` in a process of its own, in an empty directory, off any terminal."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EXPSTORE_ROOT", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("TZ", "UTC")
+
+    def run(*arguments: str, code: int = 0, **options: Any) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "expstore.cli", *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            **options,
+        )
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        if code in (1, 2):
+            assert len(done.stderr.splitlines()) == 1, done.stderr
+            assert done.stderr.startswith("expstore: ")
+        return done
+
+    return run
+
+
+@pytest.fixture
+def filled(run: Run, tmp_path: Path) -> ExperimentStore:
+    """Three experiments of different age in ./experiments, and a damaged fourth."""
+    store = ExperimentStore(tmp_path / "experiments")
+    now = int(time.time())
+    for commit_id, age, job, user in (
+        ("aaa111", 90, "train", "alice"),
+        ("aab222", 5 * 86_400, "eval", "bob"),
+        ("ccc333", 50 * 86_400, "train-long", "alice"),
+    ):
+        store.create_experiment(commit_id)
+        store.write_metadata(Metadata(commit_id, now - age, job, user))
+        store.log_metrics(commit_id, {"loss": 0.5, "accuracy": 0.25}, 1)
+        store.log_metrics(commit_id, {"loss": 0.25, "accuracy": 0.75}, 2)
+    store.create_experiment("ddd444")
+    store.metadata_path("ddd444").write_bytes(b"\x02")
+    return store
+
+
+def test_init_makes_the_store(run: Run, tmp_path: Path) -> None:
+    """By default ./experiments; twice is no error."""
+    assert "experiments" in run("init").stdout
+    run("init")
+    assert (tmp_path / "experiments").is_dir()
+    assert strict_json(run("ls", "--json").stdout) == []
+    assert "expstore demo" in run("ls").stderr
+
+
+@pytest.mark.parametrize("place", ["before", "after", "environment"])
+def test_root_is_taken_from_option_or_environment(
+    place: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--root before or after the command, and EXPSTORE_ROOT, which the option beats."""
+    monkeypatch.setenv("EXPSTORE_ROOT", "here" if place == "environment" else "elsewhere")
+    options = ["--root", "here"]
+    run(*{"before": [*options, "init"], "after": ["init", *options]}.get(place, ["init"]))
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
+def test_ls_lists_newest_first_and_the_unreadable_last(run: Run, filled: ExperimentStore) -> None:
+    """The table has a row each; JSON has the reference's keys, or the error."""
+    lines = run("ls").stdout.splitlines()
+    assert [line.split()[0] for line in lines[2:]] == ["aaa111", "aab222", "ccc333", "ddd444"]
+    assert "1 minute ago" in lines[2]
+    assert "unsupported version" in lines[5]
+    rows = strict_json(run("ls", "--json").stdout)
+    assert list(rows[0]) == ["commit_id", "timestamp", "job_name", "user"]
+    assert rows[0]["commit_id"] == "aaa111"
+    assert list(rows[3]) == ["commit_id", "error"]
+
+
+@pytest.mark.parametrize(
+    ("options", "listed"),
+    [
+        (["--sort", "id", "--reverse"], ["ddd444", "ccc333", "aab222", "aaa111"]),
+        (["--sort", "job"], ["aab222", "aaa111", "ccc333", "ddd444"]),
+        (["--sort", "user"], ["aaa111", "ccc333", "aab222", "ddd444"]),
+        (["--user", "alice"], ["aaa111", "ccc333"]),
+        (["--job", "train"], ["aaa111", "ccc333"]),
+        (["--since", "30d"], ["aaa111", "aab222"]),
+        (["--since", "1h"], ["aaa111"]),
+        (["--since", "2001-02-03"], ["aaa111", "aab222", "ccc333"]),
+        (["--limit", "1"], ["aaa111"]),
+    ],
+)
+def test_ls_selects_and_sorts(
+    options: list[str], listed: list[str], run: Run, filled: ExperimentStore
+) -> None:
+    """Each option, alone."""
+    rows = strict_json(run("ls", "--json", *options).stdout)
+    assert [row["commit_id"] for row in rows] == listed
+
+
+def test_show_tells_metadata_and_metrics(run: Run, filled: ExperimentStore) -> None:
+    """Last, least and greatest value, the course, and the state of the file."""
+    shown = run("show", "aaa111").stdout
+    for part in ("aaa111", "train", "alice", "4 points", "clean", "loss", "0.25", "0.5", "█▁"):
+        assert part in shown
+    described = strict_json(run("show", "aaa111", "--json").stdout)
+    assert described["job_name"] == "train"
+    assert described["tail"] == {"kind": "clean", "offset": None, "size": 0}
+    assert described["metrics"][1] == {
+        "name": "accuracy",
+        "count": 2,
+        "first_step": 1,
+        "last_step": 2,
+        "last": 0.75,
+        "min": 0.25,
+        "max": 0.75,
+    }
+    assert "unsupported version" in run("show", "ddd444").stdout
+
+
+def test_log_appends_one_metric(run: Run, filled: ExperimentStore) -> None:
+    """Negative values, NaN and infinities are values; the step must be given."""
+    for value in ("-0.5", "nan", "inf", "-inf", "1e-3"):
+        run("log", "aaa111", "x", value, "--step", "7")
+    values = [
+        row["value"]
+        for row in strict_json(run("metrics", "aaa111", "--name", "x", "--json").stdout)
+    ]
+    assert values == [-0.5, "NaN", "Infinity", "-Infinity", 0.001]
+    assert "--step" in run("log", "aaa111", "x", "1", code=2).stderr
+    assert "VALUE" in run("log", "aaa111", "x", "one", "--step", "1", code=2).stderr
+    assert "field step" in run("log", "aaa111", "x", "1", "--step", "-1", code=1).stderr
+    assert "no experiment zzz" in run("log", "zzz", "x", "1", "--step", "1", code=1).stderr
+
+
+def test_metrics_prints_points_in_order(run: Run, filled: ExperimentStore) -> None:
+    """All, some names, the last few; as a table and as JSON with the reference's keys."""
+    rows = strict_json(run("metrics", "aaa111", "--json").stdout)
+    assert [list(row) for row in rows] == [["name", "value", "step", "timestamp"]] * 4
+    assert [row["name"] for row in rows] == ["loss", "accuracy"] * 2
+    lines = run("metrics", "aaa111", "--name", "loss", "--last", "1").stdout.splitlines()
+    assert [line.split()[:3] for line in lines] == [
+        ["step", "metric", "value"],
+        ["2", "loss", "0.25"],
+    ]
+    assert "the metrics are: loss" in run("metrics", "aaa111", "--name", "los", code=1).stderr
+
+
+def test_torn_tail_is_told_beside_the_result(run: Run, filled: ExperimentStore) -> None:
+    """stdout stays JSON; stderr tells the offset."""
+    with filled.metrics_path("aaa111").open("ab") as file:
+        file.write(bytes(9) + b"torn")
+    done = run("metrics", "aaa111", "--json")
+    assert len(strict_json(done.stdout)) == 4
+    assert "torn tail of 13 bytes at byte" in done.stderr
+    assert "torn tail" in run("show", "aaa111").stdout
+
+
+def test_id_may_be_a_unique_prefix(run: Run, filled: ExperimentStore) -> None:
+    """As in git; ambiguity is an error that lists the candidates, an exact id is itself."""
+    assert strict_json(run("show", "aaa", "--json").stdout)["commit_id"] == "aaa111"
+    assert "begins 2 experiments: aaa111, aab222" in run("show", "aa", code=1).stderr
+    filled.create_experiment("aa")
+    assert strict_json(run("show", "aa", "--json").stdout)["commit_id"] == "aa"
+    assert "commit id" in run("show", "../aaa111", code=1).stderr
+
+
+def test_prune_shows_its_plan_and_deletes_only_with_yes(run: Run, filled: ExperimentStore) -> None:
+    """Off a terminal, a forgotten --yes deletes nothing."""
+    before = filled.list_experiments()
+    dry = run("prune", "--keep", "1", "--older-than", "30", "--dry-run").stdout
+    assert "beyond the newest 1, older than 30 days" in dry
+    assert "metadata unreadable" in dry
+    refused = run("prune", "--keep", "1", code=1)
+    assert "--yes" in refused.stderr
+    assert filled.list_experiments() == before
+    done = strict_json(run("prune", "--older-than", "30d", "--yes", "--json").stdout)
+    assert done["pruned"] == ["ccc333"]
+    assert [row["action"] for row in done["plan"]] == ["keep", "keep", "prune", "skip"]
+    assert "2 pruned" in run("prune", "--keep", "0", "--yes").stdout
+    assert filled.list_experiments() == ["ddd444"]
+    run("prune", "--keep", "0")  # nothing to delete needs no yes
+
+
+@pytest.mark.parametrize(("limit", "pruned"), [("1w", 1), ("3", 2), ("2001-02-03", 0)])
+def test_prune_takes_ages_as_people_say_them(
+    limit: str, pruned: int, run: Run, filled: ExperimentStore
+) -> None:
+    """Days, weeks, dates."""
+    plan = strict_json(run("prune", "--older-than", limit, "--dry-run", "--json").stdout)["plan"]
+    assert sum(row["action"] == "prune" for row in plan) == pruned
+
+
+def test_prune_protects(run: Run, filled: ExperimentStore) -> None:
+    """A protected experiment stays, by prefix too."""
+    done = run("prune", "--keep", "0", "--protect", "ccc", "--yes", "--json")
+    assert strict_json(done.stdout)["pruned"] == ["aaa111", "aab222"]
+    assert filled.experiment_exists("ccc333")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["prune"],
+        ["prune", "--keep", "-1"],
+        ["prune", "--older-than", "soon"],
+        ["prune", "--older-than", "9999-01-01"],
+        ["ls", "--since", "soon"],
+        ["nonsense"],
+        ["show"],
+        ["ls", "--nonsense"],
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(arguments: list[str], run: Run) -> None:
+    """The line names the command whose help to read."""
+    assert "--help" in run(*arguments, code=2).stderr
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_prune_asks_on_a_terminal(answer: str, run: Run, filled: ExperimentStore) -> None:
+    """The plan, then the question; only yes deletes."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "expstore.cli", "prune", "--keep", "1"],
+        stdin=follower,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.write(leader, f"{answer}\n".encode())
+    out, err = process.communicate(timeout=30)
+    os.close(leader)
+    os.close(follower)
+    assert "Delete 2?" in err
+    assert out.index("beyond the newest 1") >= 0
+    assert process.returncode == (0 if answer == "y" else 1)
+    assert len(filled.list_experiments()) == (2 if answer == "y" else 4)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["ls"], ["show", "evil"], ["metrics", "evil"], ["prune", "--keep", "0", "--dry-run"]],
+)
+def test_text_from_files_cannot_act_on_a_terminal(
+    arguments: list[str], run: Run, tmp_path: Path
+) -> None:
+    """Control characters, bidi overrides and broken UTF-8 are shown, markup is text."""
+    store = ExperimentStore(tmp_path / "experiments")
+    job = HOSTILE[:200]
+    store.create_experiment("evil")
+    store.write_metadata(Metadata("evil", 2**63 - 1, job, job))
+    store.log_metric("evil", HOSTILE, float("nan"), 2**32 - 1)
+    shown = run(*arguments).stdout
+    assert not set(shown) & set("\x1b\x07\u202e\udcff")
+    assert "<b>[red]\\x1b[31m\\x07\\u202e\\udcff" in shown
+    if arguments[0] != "prune":
+        strict_json(run(*arguments, "--json").stdout)
+
+
+def test_output_to_a_closed_pipe_ends_quietly(run: Run, filled: ExperimentStore) -> None:
+    """`| head` is no error worth a word."""
+    with filled.writer("aaa111") as writer:
+        count = 50_000
+        writer.append({"name": "x", "value": [0.5] * count, "step": list(range(count))})
+    command = f"{sys.executable} -m expstore.cli metrics aaa111 | head -2"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_version(run: Run) -> None:
+    """The version of the package."""
+    from expstore import __version__
+
+    assert run("--version").stdout == f"expstore {__version__}\n"
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich"])
+def test_without_its_extra_one_line_says_how_to_get_it(missing: str) -> None:
+    """The library alone is enough for the hint."""
+    code = f"import sys; sys.modules[{missing!r}] = None; import expstore.cli; expstore.cli.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "expstore: the command line needs the extra `cli`: pip install 'expstore[cli]'\n"
+    )
+
+
+def test_ids_complete_in_the_shell(run: Run, filled: ExperimentStore) -> None:
+    """The shell's completion offers the ids that begin with what was typed."""
+    words = {
+        "_EXPSTORE_COMPLETE": "complete_bash",
+        "COMP_WORDS": "expstore show a",
+        "COMP_CWORD": "2",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "expstore.cli"],
+        env=os.environ | words,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["aaa111", "aab222"]

@@ -1,0 +1,80 @@
+"""README.md: its examples run as they stand, in their order, library and command line in turn."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parent.parent / "README.md"
+BLOCK = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def run_console(block: str, cwd: Path) -> None:
+    """Run each `$ expstore ...` line; each must succeed and, off a terminal, say no word amiss."""
+    for line in block.splitlines():
+        command, *arguments = shlex.split(line.removeprefix("$ "))
+        assert line.startswith("$ ")
+        assert command == "expstore", line
+        done = subprocess.run(
+            [sys.executable, "-m", "expstore.cli", *arguments],
+            cwd=cwd,
+            env=os.environ | {"PYTHONPATH": str(README.parent)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+
+
+def test_examples_run_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole of "Use it", in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EXPSTORE_ROOT", raising=False)
+    blocks = BLOCK.findall(README.read_text())
+    assert {kind for kind, _ in blocks} == {"python", "console"}
+    names: dict[str, object] = {}
+    for kind, block in blocks:
+        if kind == "python":
+            exec(compile(block, "README.md", "exec"), names)
+        else:
+            run_console(block, tmp_path)
+
+
+def test_comments_tell_what_the_examples_give(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An expression with a comment that looks like its value has that value."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    checked = 0
+    for kind, block in BLOCK.findall(README.read_text()):
+        if kind == "console":
+            if "expstore log" in block:
+                run_console(block, tmp_path)
+            continue
+        for statement in re.split(r"\n(?=\S)", block.strip()):
+            code, _, comment = statement.partition("  #")
+            comment = comment.strip()
+            if re.match(r"\[|Metric\(|\d", comment):
+                shown = repr(eval(code, names))
+                pattern = ".*".join(map(re.escape, comment.split("...")))
+                assert re.fullmatch(pattern, shown), statement
+                checked += 1
+            else:
+                exec(code, names)
+    assert checked >= 3
+
+
+@pytest.mark.parametrize("marker", ["demo", "tests"])
+def test_two_commands_are_there_and_are_one_line(marker: str) -> None:
+    """Setting up takes one line each; the test command is the one that CI runs."""
+    found = re.findall(rf"<!-- {marker} -->\n```sh\n(.*)\n```\n", README.read_text())
+    assert len(found) == 1
+    assert found[0].startswith("python3 -m venv .venv && ")
