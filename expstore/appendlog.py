@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _lseek, _END, _HERE = os.lseek, os.SEEK_END, os.SEEK_CUR
 _BLOCK = 1 << 22  # bytes read at a time while looking for the last boundary
 _PATIENCE = 0.05  # seconds that another writer gets to complete what looks torn
+_LEASE_PATIENCE = 0.2  # seconds that others get to close the log; a killed process needs some
 _ANCHOR = 64  # bytes before the boundary by which a log is known again
 _SMALL = 4096  # bytes of an append that may stay in memory until the next
 
@@ -348,7 +349,7 @@ def _alone(descriptor: int, path: Path, *, force: bool = False) -> Iterator[Call
         yield lambda: None
         return
     try:
-        with Lease(descriptor, _PATIENCE) as lease:
+        with Lease(descriptor, _LEASE_PATIENCE) as lease:
             yield lease.check
     except LeaseRefused as error:
         raise TornTailError(

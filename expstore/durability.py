@@ -94,9 +94,7 @@ class Syncer:
             self.sync()
         elif self._timer is None:
             self._timer = threading.Timer(self._seconds, self._time_is_up)
-            self._timer.daemon = (
-                True  # a program that ends closes its writers, or loses nothing new
-            )
+            self._timer.daemon = True  # a program that ends without closing is not held up
             self._timer.start()
 
     def sync(self) -> None:

@@ -154,7 +154,7 @@ def test_log_of_a_killed_process_can_be_mended_as_soon_as_it_is_gone(
     """Whoever has it open gets a moment to close it."""
     add(path, TEAR)
     with path.open("rb") as other:
-        timer = threading.Timer(appendlog._PATIENCE * 1.4, other.close)
+        timer = threading.Timer(appendlog._PATIENCE + 0.05, other.close)
         timer.start()
         log.append(record("own"))
         timer.join()

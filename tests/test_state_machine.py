@@ -59,7 +59,7 @@ class StoreMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.root = Path(tempfile.mkdtemp())
-        self.patience = mock.patch.object(appendlog, "_PATIENCE", 0.0005)
+        self.patience = mock.patch.multiple(appendlog, _PATIENCE=0.0005, _LEASE_PATIENCE=0.0005)
         self.patience.start()
         self.now = 1_700_000_000
         self.stores = [ExperimentStore(self.root, clock=self.clock) for _ in range(2)]

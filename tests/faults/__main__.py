@@ -28,7 +28,7 @@ LONG: dict[str, Experiment] = {
 QUICK: dict[str, Experiment] = {
     "processes": partial(processes.run, processes=4, appends=2_000),
     "kills": partial(kills.run, kills=60, until_torn=True),
-    "syscalls": partial(syscalls.run, every=6),
+    "syscalls": partial(syscalls.run, every=7),
     "full": partial(full.run, rounds=2),
     "repairs": partial(repairs.run, appends=2_000),
     "prunes": partial(prunes.run, trials=30),

@@ -6,7 +6,8 @@ import contextlib
 import resource
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from expstore import ExperimentStore, NoSpaceError, TornTailError, room
@@ -60,32 +61,43 @@ def limit(directory: Path) -> Iterator[Path]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-PLACES = {"tmpfs of 64 KiB": tmpfs, "ext4 on a loop device": ext4, "RLIMIT_FSIZE": limit}
+Place = Callable[[Path], contextlib.AbstractContextManager[Path]]
+PLACES: dict[str, Place] = {
+    "tmpfs of 64 KiB": tmpfs,
+    "ext4 on a loop device": ext4,
+    "RLIMIT_FSIZE": limit,
+}
 
 
 def run(directory: Path, *, rounds: int = 20) -> Figures:
     """In each place, in each of `rounds`: fill it, be refused, make room, and go on.
 
     Raises:
-        Skip: nothing can be mounted here.
+        Skip: not everything can be made here; what can be was.
     """
     figures: Figures = {}
+    skipped = {}
     for place, make in PLACES.items():
         for reserving in (True, False):
             key = place + ("" if reserving else ", nothing reserved")
             where = directory / key.replace(" ", "-").replace(",", "")
             where.mkdir()
-
-            def work(make=make, where=where, reserving=reserving) -> None:  # type: ignore[no-untyped-def]
-                with make(where) as mounted:
-                    _fill(mounted, rounds, reserving)
-
-            if place != "RLIMIT_FSIZE":
+            try:
                 with make(where):
-                    pass  # a skip must be told by this process
-            join(fork(work))
+                    pass  # this process must be the one to hear of a skip
+            except Skip as reason:
+                skipped[place] = str(reason)
+                continue
+            join(fork(partial(_fill_in, make, where, rounds, reserving)))
             figures[key] = f"{rounds} rounds, 0 misaligned"
+    if skipped:
+        raise Skip(f"{skipped} (but {figures})")
     return figures
+
+
+def _fill_in(make: Place, where: Path, rounds: int, reserving: bool) -> None:
+    with make(where) as mounted:
+        _fill(mounted, rounds, reserving)
 
 
 def _fill(mounted: Path, rounds: int, reserving: bool) -> None:

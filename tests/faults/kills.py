@@ -7,12 +7,12 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
 
-from expstore import ExperimentStore
+from expstore import ExperimentStore, TornTailError
 from tests.faults.base import Counter, Figures, fork, join, read_log
 
 # Long records, and many in one write: only where a write crosses a page can a kill tear it.
@@ -59,11 +59,12 @@ def _write(store: ExperimentStore, commit_id: str, me: int, width: int, state: C
     """Log steps until told to stop, and say after each that it was acknowledged."""
     try:
         with _logging(store, commit_id, width) as log:
-            for step in count():
-                log({f"{me}{_LONG}{k}": step / 7 for k in range(width)}, step)
-                state[me] = step + 1
-                if state[_STOP]:
-                    return
+            step = 0
+            while not (step and state[_STOP]):
+                with suppress(TornTailError):  # the killed one has not let go of the log yet
+                    log({f"{me}{_LONG}{k}": step / 7 for k in range(width)}, step)
+                    step += 1
+                    state[me] = step
     finally:
         state[_STOPPED] = 1
 

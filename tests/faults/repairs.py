@@ -61,8 +61,7 @@ def run(directory: Path, *, appends: int = 60_000) -> Figures:
     assert cut[0] == 0, "no writer died, so nothing was to be cut"
     kept = list(path.parent.glob("*.torn-*"))
     assert [file.read_bytes() for file in kept] == [b"torn"]
-    assert refused[0], "no repair was refused, so none met a live writer"
-    assert alone[0], "every repair was refused, so none was between two appends"
+    assert alone[0] > 2, "no repair came between two appends, so nothing was shown"
     return {
         "records": len(records),
         "repairs refused": refused[0],

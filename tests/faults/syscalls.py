@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from expstore import ExperimentStore, ExpStoreError, Metadata
-from tests.faults.base import Figures, Skip, fork, read_log
+from tests.faults.base import Counter, Figures, Skip, fork, read_log
 
 FAULTS = ("signal=KILL", "error=ENOSPC", "error=EIO", "error=EINTR")
 _SHORT = 7  # bytes that a short write takes
@@ -184,8 +184,11 @@ def _trace(
     shutil.rmtree(store.root, ignore_errors=True)
     store.initialize()
     verb.prepare(store)
-    ready, go = os.pipe()
-    child = fork(lambda: _child(ExperimentStore(store.root), verb, ready, go, short))
+    wait, go = os.pipe()
+    ready = Counter()
+    child = fork(lambda: _child(ExperimentStore(store.root), verb, wait, go, ready, short))
+    while not ready[0]:
+        time.sleep(0.0005)
     log = store.root.with_suffix(".strace")
     command = ["strace", "-f", "-q", "-y", "-p", str(child), "-o", str(log)]
     command += ["-e", f"inject={inject}"] if inject else []
@@ -199,17 +202,20 @@ def _trace(
         finally:
             os.write(go, b"!")
             os.close(go)
-            os.close(ready)
+            os.close(wait)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     return code, log.read_text()
 
 
-def _child(store: ExperimentStore, verb: Verb, ready: int, go: int, short: bool) -> None:
+def _child(
+    store: ExperimentStore, verb: Verb, wait: int, go: int, ready: Counter, short: bool
+) -> None:
     os.close(go)
     if short:
         write = os.write
         os.write = lambda descriptor, data: write(descriptor, data[:_SHORT])
-    os.read(ready, 1)
+    ready[0] = 1  # from here on there is no call but this one before the verb's
+    os.read(wait, 1)
     try:
         verb.act(store)
     except (ExpStoreError, OSError):  # closing a directory may fail, and is no verb
