@@ -17,23 +17,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 from expstore import files, layout
+from expstore.codecs import META_CODEC, RECORD_CODEC
 from expstore.deletion import PRUNING
 from expstore.errors import ExpStoreError
 from formats import (
-    META,
-    RECORD,
     FormatError,
-    RecordCodec,
     TailStatus,
     TruncatedError,
     UnsupportedVersionError,
 )
 from formats.metrics import ROLES
-from formats.schema import Schema
 from formats.tail import TailWatch
 
-META_CODEC = RecordCodec(META)
-SCHEMA = Schema.of(RECORD)
 SALVAGING = ".salvage-"
 SET_ASIDE = f"{layout.METRICS}.torn-"
 _REPLACING = f".{layout.METADATA}."
@@ -174,15 +169,15 @@ def survey(log: files.LogReader, start: int = 0) -> tuple[TailStatus, int]:
     """
     from formats.columns import ColumnParser
 
-    watch = TailWatch(SCHEMA, ROLES, start)
-    parser, origin, read = ColumnParser(SCHEMA), start, start
+    watch = TailWatch(RECORD_CODEC.schema, ROLES, start)
+    parser, origin, read = ColumnParser(RECORD_CODEC.schema), start, start
     for block in log.blocks(start):
         read += len(block)
         columns = parser.feed(block)
         watch.feed(columns, origin + columns.end)
         # A parser remembers every text it met; a log of ever new ones gets a fresh parser.
         if parser.texts_held > _TEXTS:
-            parser, origin = ColumnParser(SCHEMA), watch.end
+            parser, origin = ColumnParser(RECORD_CODEC.schema), watch.end
             parser.feed(log.read(origin, read - origin))
     return watch.status(log.size), watch.records
 

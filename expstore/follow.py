@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from expstore import files
-from expstore.check import SCHEMA
+from expstore.codecs import RECORD_CODEC
 from expstore.errors import ExperimentGoneError, ExperimentNotFoundError
 from expstore.model import MetricTable
 from formats.metrics import ROLES
@@ -74,8 +74,8 @@ class Follower:
         from formats.columns import parse_columns
 
         data = self._read()
-        columns = parse_columns(SCHEMA, data)
-        watch = TailWatch(SCHEMA, ROLES, self.offset)
+        columns = parse_columns(RECORD_CODEC.schema, data)
+        watch = TailWatch(RECORD_CODEC.schema, ROLES, self.offset)
         watch.feed(columns, self.offset + columns.end)
         status = watch.status(self.offset + len(data))
         if self.is_behind and status.kind != "implausible":

@@ -16,11 +16,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from expstore.codecs import RECORD_CODEC
 from expstore.errors import ExpStoreError
 from expstore.extras import require
 from expstore.model import Metadata, Metric, MetricTable
 from expstore.texts import escape
-from expstore.writer import RECORD_CODEC
 from formats import FormatError, TailStatus
 
 if TYPE_CHECKING:

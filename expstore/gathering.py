@@ -9,9 +9,9 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass
 
+from expstore.codecs import RECORD_CODEC
 from expstore.errors import ImportSourceError
 from expstore.model import MetricTable
-from expstore.writer import RECORD_CODEC
 from formats import FormatError
 
 

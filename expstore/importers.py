@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from expstore import layout, mlflow, tensorboard
+from expstore.codecs import META_CODEC
 from expstore.errors import ExperimentExistsError, ImportSourceError
 from expstore.extras import require
 from expstore.gathering import Run, check_name, check_range
 from expstore.model import Metadata, MetricTable
-from expstore.store import META_CODEC, ExperimentStore
+from expstore.store import ExperimentStore
 from expstore.texts import unescape
 
 if TYPE_CHECKING:

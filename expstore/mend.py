@@ -11,20 +11,20 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from expstore import files, layout
 from expstore.appendlog import AppendLog
-from expstore.check import SALVAGING, SCHEMA, survey
+from expstore.check import SALVAGING, survey
+from expstore.codecs import RECORD_CODEC
 from expstore.errors import ExperimentExistsError
-from expstore.writer import RECORD_CODEC
 from formats import CLEAN, TailStatus
 from formats.metrics import ROLES
 from formats.resync import Gap, Stretch, resync
 
 _CHUNK = 1 << 20  # bytes copied at a time
-_TAILS = frozenset({"torn", "zero"})  # kinds of tail that a cut mends
 _GAPS = 100_000  # gaps that a report lists; all are counted
 
 
@@ -105,22 +105,26 @@ def repair(path: Path, *, force: bool = False) -> RepairReport:
         TornTailError: others have the log open; nothing was cut.
         ExperimentNotFoundError, UnreadableFileError: the log cannot be opened.
     """
-    with files.open_log(path) as reader:
-        status = survey(reader)[0]
-    if status.kind not in _TAILS:
+    status = _status(path)
+    if _bad_from(status) is None:
         return RepairReport(path, status)
+    with closing(AppendLog(path, RECORD_CODEC, create=False)) as log:
+        # Zeros begin at a page, so mostly inside a record; the survey knows where that one starts.
+        cut = log.repair(
+            lambda descriptor: _bad_from(survey(files.LogReader(descriptor))[0]), force=force
+        )
+    # Nothing to cut any more: what looked torn was being written.
+    return RepairReport(path, status, cut.kept) if cut else RepairReport(path, _status(path))
 
-    def bad_tail(descriptor: int) -> int | None:
-        nonlocal status
-        status = survey(files.LogReader(descriptor))[0]
-        return status.offset if status.kind in _TAILS else None
 
-    log = AppendLog(path, RECORD_CODEC, create=False)
-    try:
-        cut = log.repair(bad_tail, force=force)
-    finally:
-        log.close()
-    return RepairReport(path, status, cut.kept if cut else None)
+def _bad_from(status: TailStatus) -> int | None:
+    """Where a tail starts that a cut mends."""
+    return status.offset if status.kind in {"torn", "zero"} else None
+
+
+def _status(path: Path) -> TailStatus:
+    with files.open_log(path) as reader:
+        return survey(reader)[0]
 
 
 def salvage(
@@ -190,7 +194,7 @@ def _salvage_log(
 def _pieces(log: files.LogReader, status: TailStatus, records: int) -> Iterator[Stretch | Gap]:
     """What to copy and what to leave: by plausibility only where the log is misaligned."""
     if status.kind == "implausible":
-        yield from resync(SCHEMA, ROLES, log.read, log.size)
+        yield from resync(RECORD_CODEC.schema, ROLES, log.read, log.size)
         return
     end = log.size if status == CLEAN else status.offset or 0
     if end:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from expstore import check, files, layout, mend, retention
 from expstore.appendlog import AppendLog
-from expstore.check import META_CODEC, CheckReport, Finding
+from expstore.check import CheckReport, Finding
+from expstore.codecs import META_CODEC, RECORD_CODEC
 from expstore.deletion import Judge, delete, in_use, logged_to
 from expstore.durability import INTERVAL_RECORDS, INTERVAL_SECONDS, Durability, check_durability
 from expstore.errors import (
@@ -34,7 +35,7 @@ from expstore.mend import RepairReport, SalvageReport
 from expstore.model import Metadata, MetricTable
 from expstore.origin import git_head, login_name
 from expstore.retention import PrunePlan
-from expstore.writer import RECORD_CODEC, MetricWriter, build_metric, build_step
+from expstore.writer import MetricWriter, build_metric, build_step
 from formats import FormatError, TooManyTextsError, tail_status
 from formats.metrics import ROLES
 
@@ -343,7 +344,9 @@ class ExperimentStore:
             TornTailError: others have the log open, and `force` is not given; nothing was cut.
             UnreadableFileError: no regular file, or no permission.
         """
-        return mend.repair(self.metrics_path(commit_id), force=force)
+        report = mend.repair(self.metrics_path(commit_id), force=force)
+        self._logs.pop(commit_id, None)
+        return report
 
     def salvage(self, commit_id: str, target: str) -> SalvageReport:
         """Copy the whole records of a damaged log, and the metadata, into a new experiment.

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from expstore import layout
 from expstore.appendlog import AppendLog
+from expstore.codecs import RECORD_CODEC
 from expstore.durability import (
     INTERVAL_RECORDS,
     INTERVAL_SECONDS,
@@ -28,13 +29,12 @@ from expstore.durability import (
 from expstore.errors import NameTruncatedWarning, WriterClosedError
 from expstore.model import MetricTable
 from expstore.presence import Presence
-from formats import RECORD, FieldValueError, RecordCodec
+from formats import FieldValueError
 from formats.fields import fit
 
 if TYPE_CHECKING:
     from formats.batch import BatchBuilder
 
-RECORD_CODEC = RecordCodec(RECORD)
 _NAME_LIMIT = int(RECORD_CODEC.schema["name"].range[1])
 # Seconds: within so few microseconds of the last look, the experiment is taken to be still there.
 # No program can have deleted it and logged again; a tight loop of appends is a third faster.

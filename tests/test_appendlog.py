@@ -23,7 +23,8 @@ from expstore import (
     kernel,
 )
 from expstore.appendlog import AppendLog, Cut
-from expstore.writer import RECORD_CODEC, build_metric
+from expstore.codecs import RECORD_CODEC
+from expstore.writer import build_metric
 from tests.faults.base import fork, join, read_log
 
 TEAR = b"\x01" * 18

@@ -244,7 +244,7 @@ class TestBoundedMemory:
             file.write(whole)
         program = (
             "from formats.metrics import ROLES\n"
-            "from expstore.check import SCHEMA\n"
+            "from expstore.codecs import RECORD_CODEC\n"
             "from expstore import files\n"
             "with files.open_log(store.metrics_path('a')) as log:\n"
             "    print([(p.offset, p.size) for p in resync(SCHEMA, ROLES, log.read, log.size)])"

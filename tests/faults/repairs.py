@@ -7,7 +7,7 @@ from pathlib import Path
 
 from expstore import ExperimentStore, TornTailError
 from expstore.appendlog import AppendLog
-from expstore.writer import RECORD_CODEC
+from expstore.codecs import RECORD_CODEC
 from tests.faults.base import Counter, Figures, check_steps, fork, join, read_log, reference
 
 
