@@ -14,7 +14,6 @@ This module knows files; where a record ends, `formats` tells it.
 from __future__ import annotations
 
 import os
-import resource
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,11 +23,11 @@ from expstore import files
 from expstore.errors import (
     ExperimentNotFoundError,
     ExpStoreError,
-    NoSpaceError,
     ShortWriteError,
     TornTailError,
 )
-from expstore.kernel import Lease, LeaseRefused, reserve
+from expstore.lease import Lease, LeaseRefused
+from expstore.room import Room
 from expstore.setaside import set_aside
 from formats.walk import spans, whole_size
 
@@ -37,11 +36,11 @@ if TYPE_CHECKING:
 
     from formats import RecordCodec
 
+_lseek, _END, _HERE = os.lseek, os.SEEK_END, os.SEEK_CUR
 _BLOCK = 1 << 22  # bytes read at a time while looking for the last boundary
 _PATIENCE = 0.05  # seconds that another writer gets to complete what looks torn
 _ANCHOR = 64  # bytes before the boundary by which a log is known again
-_PAGE = 4096  # file systems hand out space in blocks of this size, or of a multiple
-_AHEAD = 1 << 20  # bytes reserved at most beyond what is needed; see `_reserve`
+_SMALL = 4096  # bytes of an append that may stay in memory until the next
 
 
 class Cut(NamedTuple):
@@ -91,9 +90,9 @@ class AppendLog:
         self.path = path
         self.boundary = 0
         self._codec = codec
-        self._quick_path = os.fspath(path)
+        self._quick_path = os.fsencode(path)
         self._anchor = b""  # what stood before the boundary when it was found
-        self._reserved = 0  # the offset up to which the file system has set space aside
+        self._room = Room(path)
         self._unproved = False  # opened by its path alone
         self._bad: _Bad | None = None
         self._open(directory, files.APPEND if create else files.MEND)
@@ -128,21 +127,21 @@ class AppendLog:
         size = len(data)
         try:
             # Not fstat: asking for a file's times makes its next write dearer than the write.
-            end = os.lseek(self._descriptor, 0, os.SEEK_END)
+            end = _lseek(self._descriptor, 0, _END)
             if end != self.boundary:
                 end = self._reconcile()
             behind = end + size
-            if behind > self._reserved:
-                self._reserve(end, size)
+            if behind > self._room.end:
+                self._room.reserve(self._descriptor, end, size)
             written = os.write(self._descriptor, data)
-            if written != size or os.lseek(self._descriptor, 0, os.SEEK_CUR) != behind:
+            if written != size or _lseek(self._descriptor, 0, _HERE) != behind:
                 behind = self._settle(data, end, written)
         except OSError as error:
             if isinstance(error, ExpStoreError):
                 raise
             raise files.unwritable(self.path, error) from error
         self.boundary = behind
-        self._anchor = data if size <= _PAGE else data[-_ANCHOR:]
+        self._anchor = data if size <= _SMALL else data[-_ANCHOR:]
 
     def append_once(self, data: bytes) -> None:
         """Append and close; a closed log is opened again for it, in as few system calls as can be.
@@ -220,7 +219,7 @@ class AppendLog:
             self._cut_bad(self._bad)
         anchor = self._anchor[-_ANCHOR:]
         if os.pread(self._descriptor, len(anchor), self.boundary - len(anchor)) != anchor:
-            self.boundary, self._reserved = 0, 0  # cut or replaced: nothing of it is known any more
+            self.boundary, self._room.end = 0, 0  # cut or replaced: nothing of it is known any more
         pause = _PATIENCE / 1000
         torn_since = time.monotonic()
         while True:
@@ -254,34 +253,9 @@ class AppendLog:
             if used == 0 or len(block) < _BLOCK:
                 return start, len(block) - used
 
-    def _reserve(self, end: int, size: int) -> None:
-        """See to it that `size` bytes at `end` have room, and more of it the larger the log is.
-
-        Up to an eighth of the log's size is reserved ahead, so little is wasted, and the cost is
-        spread over many appends. No other program can use it up but by appending to this log.
-        """
-        need = end + size
-        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
-        if limit != resource.RLIM_INFINITY and need > limit:
-            raise NoSpaceError(f"{self.path}: beyond the limit of {limit} bytes; nothing written")
-        ahead = -(-(need + min(end // 8, _AHEAD)) // _PAGE) * _PAGE
-        try:
-            try:
-                done = reserve(self._descriptor, end, ahead - end)
-            except OSError as error:
-                if error.errno not in files.NO_SPACE:
-                    raise
-                ahead = need
-                done = reserve(self._descriptor, end, size)
-        except OSError as error:
-            raise files.unwritable(self.path, error) from error
-        if not done:
-            ahead = need + _AHEAD  # the file system reserves nothing: ask again some time
-        self._reserved = ahead if limit == resource.RLIM_INFINITY else min(ahead, limit)
-
     def _settle(self, data: bytes, end: int, written: int) -> int:
         """After a write that was short, or not at `end`; returns the offset behind the records."""
-        at = os.lseek(self._descriptor, 0, os.SEEK_CUR) - written
+        at = _lseek(self._descriptor, 0, _HERE) - written
         if at < end:  # the system contradicts itself; nothing can be concluded, so nothing is cut
             raise ShortWriteError(f"{self.path}: {written} of {len(data)} bytes, but at byte {at}")
         if written != len(data):
@@ -300,7 +274,13 @@ class AppendLog:
         if tear == at:
             return at + written
         self._bad = _Bad(tear, at + written, foreign=True)
-        self._cut_bad(self._bad)
+        try:
+            self._cut_bad(self._bad)
+        except TornTailError as error:
+            raise TornTailError(
+                f"written behind a tear at byte {tear} that came in just before, so it cannot be "
+                f"read: {error}"
+            ) from error
         self.boundary, self._anchor = tear, b""
         self.append(data)
         return self.boundary
@@ -308,7 +288,7 @@ class AppendLog:
     def _cut_bad(self, bad: _Bad) -> None:
         """Cut what is known to be no whole records; raises TornTailError where that cannot be."""
         with _alone(self._descriptor, self.path) as check:
-            end = os.lseek(self._descriptor, 0, os.SEEK_END)
+            end = _lseek(self._descriptor, 0, _END)
             if end > bad.end:
                 raise TornTailError(
                     f"{self.path}: a torn record at byte {bad.start} was appended to by another "
@@ -319,7 +299,7 @@ class AppendLog:
                     set_aside(self.path, bad.start, self._descriptor)
                 check()
                 os.ftruncate(self._descriptor, bad.start)
-                self._reserved = 0
+                self._room.end = 0
             self._bad = None
 
     def _cut_tail(
@@ -332,7 +312,7 @@ class AppendLog:
         with _alone(self._descriptor, self.path, force=force) as check:
             # Only now is the file still: what looked torn may have been completed meanwhile.
             self.boundary, _ = self._last_boundary(self.boundary)
-            end = os.lseek(self._descriptor, 0, os.SEEK_END)
+            end = _lseek(self._descriptor, 0, _END)
             if bad_tail is not None:
                 found = bad_tail(self._descriptor)
                 offset = end if found is None else found
@@ -343,7 +323,7 @@ class AppendLog:
             kept = set_aside(self.path, offset, self._descriptor)
             check()
             os.ftruncate(self._descriptor, offset)
-            self.boundary, self._reserved, self._anchor = offset, 0, b""
+            self.boundary, self._room.end, self._anchor = offset, 0, b""
         return Cut(offset, end - offset, kept)
 
     def _before_zeros(self, boundary: int) -> int:

@@ -32,6 +32,7 @@ MEND = os.O_RDWR | os.O_APPEND | _SAFE
 APPEND = MEND | os.O_CREAT
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL})
 # Seconds to wait for a file that someone mends under a lease, and between two tries; the kernel
 # ends the longest lease after 45.
 _LEASED, _PAUSE = 60.0, 0.001
@@ -74,6 +75,25 @@ def open_experiment(path: Path) -> int:
         raise ExperimentNotFoundError(f"{path}: no such experiment") from None
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+def make_inside(path: Path, name: str) -> None:
+    """Create a directory inside an experiment's; nothing happens where it exists.
+
+    Raises:
+        ExperimentNotFoundError: there is no such experiment (a link to one is none).
+        UnreadableFileError: it cannot be created, or something else has its name.
+    """
+    directory = open_experiment(path)
+    try:
+        os.mkdir(name, 0o755, dir_fd=directory)
+    except FileExistsError as error:
+        if not (path / name).is_dir():
+            raise unreadable(path / name, error) from error
+    except OSError as error:
+        raise unwritable(path / name, error) from error
+    finally:
+        os.close(directory)
 
 
 def open_regular(path: Path, flags: int, directory: int) -> int:
@@ -242,7 +262,7 @@ def _replace(temporary: str, name: str, data: bytes, directory: int) -> bool:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     with os.fdopen(os.open(temporary, flags, 0o644, dir_fd=directory), "wb") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)  # a leftover is what nobody has locked
+            try_lock(file.fileno(), fcntl.LOCK_EX)  # a leftover is what nobody has locked
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -263,12 +283,31 @@ def _remove_leftovers(prefix: str, directory: int) -> None:
         with suppress(FileNotFoundError):
             descriptor = os.open(name, READ, dir_fd=directory)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.unlink(name, dir_fd=directory)
-            except BlockingIOError:
-                continue  # it is being written just now
+                if try_lock(descriptor, fcntl.LOCK_EX):  # else it is being written just now
+                    os.unlink(name, dir_fd=directory)
             finally:
                 os.close(descriptor)
+
+
+def try_lock(descriptor: int, operation: int) -> bool | None:
+    """Lock an open file or directory (`flock`) without waiting, for as long as it is open.
+
+    Args:
+        descriptor: what to lock.
+        operation: LOCK_SH or LOCK_EX.
+
+    Returns:
+        Whether it could be had; None where the file system has no such locks.
+    """
+    try:
+        fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return None
+        raise
+    return True
 
 
 def sync_directory(path: Path) -> None:

@@ -11,7 +11,6 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from formats.metrics import ROLES
 from formats.resync import Gap, Stretch, resync
 
 _CHUNK = 1 << 20  # bytes copied at a time
+_TAILS = frozenset({"torn", "zero"})  # kinds of tail that a cut mends
 _GAPS = 100_000  # gaps that a report lists; all are counted
 
 
@@ -105,26 +105,22 @@ def repair(path: Path, *, force: bool = False) -> RepairReport:
         TornTailError: others have the log open; nothing was cut.
         ExperimentNotFoundError, UnreadableFileError: the log cannot be opened.
     """
-    status = _status(path)
-    if _bad_from(status) is None:
-        return RepairReport(path, status)
-    with closing(AppendLog(path, RECORD_CODEC, create=False)) as log:
-        # Zeros begin at a page, so mostly inside a record; the survey knows where that one starts.
-        cut = log.repair(
-            lambda descriptor: _bad_from(survey(files.LogReader(descriptor))[0]), force=force
-        )
-    # Nothing to cut any more: what looked torn was being written.
-    return RepairReport(path, status, cut.kept) if cut else RepairReport(path, _status(path))
-
-
-def _bad_from(status: TailStatus) -> int | None:
-    """Where a tail starts that a cut mends."""
-    return status.offset if status.kind in {"torn", "zero"} else None
-
-
-def _status(path: Path) -> TailStatus:
     with files.open_log(path) as reader:
-        return survey(reader)[0]
+        status = survey(reader)[0]
+    if status.kind not in _TAILS:
+        return RepairReport(path, status)
+
+    def bad_tail(descriptor: int) -> int | None:
+        nonlocal status
+        status = survey(files.LogReader(descriptor))[0]
+        return status.offset if status.kind in _TAILS else None
+
+    log = AppendLog(path, RECORD_CODEC, create=False)
+    try:
+        cut = log.repair(bad_tail, force=force)
+    finally:
+        log.close()
+    return RepairReport(path, status, cut.kept if cut else None)
 
 
 def salvage(

@@ -4,7 +4,15 @@ Guarantees: no lock file is left, and a lock ends with the process that holds it
 a `Presence` is seen by every deletion that begins later; one that asks while a deletion goes on
 gets ExperimentGoneError. The lock is advisory and the kernel's own (`flock` on the directory,
 which does not disturb leases on the log); programs that know nothing of it are not held up. Over
-NFS it is seen on the same client only.
+NFS it is seen on the same client only, and where the file system has no locks, nowhere.
+
+Why nothing slips through between writers and a deletion: the deletion takes the lock alone, renames
+the directory away, and keeps the lock until all is deleted. A writer opens the directory, takes
+its lock, and only then looks whether the path still leads to what it has locked. If the writer's
+lock comes first, the deletion is refused; if the deletion's comes first, the writer gets the lock
+after the rename or never, and sees that the path leads nowhere, or elsewhere. The kernel cannot
+rename "this very directory", only what has its name: who renames experiments by hand in that
+moment, without the lock, may have another one deleted.
 """
 
 from __future__ import annotations
@@ -51,7 +59,7 @@ class Presence:
         self.directory = files.open_experiment(path)
         try:
             # A deletion holds the lock alone, but soon renames the directory away.
-            while not _try_lock(self.directory, fcntl.LOCK_SH):
+            while files.try_lock(self.directory, fcntl.LOCK_SH) is False:
                 self._check_path()
                 time.sleep(_PAUSE)
             self._check_path()
@@ -80,14 +88,14 @@ class Presence:
             raise ExperimentGoneError(f"{self.path}: deleted, or moved, while it was written to")
 
     def _let_go(self) -> None:
-        """Give the lock back, so that what is left of the experiment can be swept."""
-        fcntl.flock(self.directory, fcntl.LOCK_UN)
+        """Give the lock back; where the experiment is gone, what is left of it can be swept."""
+        files.try_lock(self.directory, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Give the lock back, also on behalf of processes forked meanwhile."""
         if self.directory >= 0:
             if os.getpid() == self._process:
-                fcntl.flock(self.directory, fcntl.LOCK_UN)
+                self._let_go()
             os.close(self.directory)
             self.directory = -1
 
@@ -109,7 +117,7 @@ def exclusive(root: int, commit_id: str, *, force: bool = False) -> Iterator[int
     """
     descriptor = os.open(commit_id, files.DIRECTORY | os.O_NOFOLLOW, dir_fd=root)
     try:
-        if not _try_lock(descriptor, fcntl.LOCK_EX) and not force:
+        if not try_exclusive(descriptor) and not force:
             raise LiveWriterError(f"{commit_id}: a writer has it open")
         yield descriptor
     finally:
@@ -118,12 +126,4 @@ def exclusive(root: int, commit_id: str, *, force: bool = False) -> Iterator[int
 
 def try_exclusive(descriptor: int) -> bool:
     """Lock a directory for as long as its descriptor is open, unless someone else has."""
-    return _try_lock(descriptor, fcntl.LOCK_EX)
-
-
-def _try_lock(descriptor: int, kind: int) -> bool:
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    return files.try_lock(descriptor, fcntl.LOCK_EX) is not False

@@ -23,7 +23,6 @@ from expstore.deletion import Judge, delete, in_use, logged_to
 from expstore.durability import INTERVAL_RECORDS, INTERVAL_SECONDS, Durability, check_durability
 from expstore.errors import (
     DeletionError,
-    ExperimentGoneError,
     ExperimentNotFoundError,
     ExpStoreError,
     MetadataNotFoundError,
@@ -111,10 +110,19 @@ class ExperimentStore:
 
         Raises:
             InvalidCommitIdError: not one plain path component.
+            ExperimentNotFoundError: a link has its name.
             UnreadableFileError: it cannot be created.
         """
-        self._make_directory(self.files_path(commit_id))
-        return self.experiment_path(commit_id)
+        path = self.experiment_path(commit_id)
+        while True:
+            self._make_directory(path)
+            try:
+                files.make_inside(path, layout.FILES)
+            except ExperimentNotFoundError:
+                if os.path.lexists(path):
+                    raise  # a link, which is no experiment
+                continue  # it was there, and was pruned just now
+            return path
 
     def start_experiment(
         self,
@@ -151,7 +159,7 @@ class ExperimentStore:
             self.create_experiment(metadata.commit_id)
             # The writer comes first, since it keeps a prune away; what an earlier run of the same
             # id left may still be pruned before.
-            with suppress(ExperimentGoneError):
+            with suppress(ExperimentNotFoundError):
                 writer = self.writer(
                     metadata.commit_id,
                     durability=durability,
@@ -344,9 +352,7 @@ class ExperimentStore:
             TornTailError: others have the log open, and `force` is not given; nothing was cut.
             UnreadableFileError: no regular file, or no permission.
         """
-        report = mend.repair(self.metrics_path(commit_id), force=force)
-        self._logs.pop(commit_id, None)
-        return report
+        return mend.repair(self.metrics_path(commit_id), force=force)
 
     def salvage(self, commit_id: str, target: str) -> SalvageReport:
         """Copy the whole records of a damaged log, and the metadata, into a new experiment.

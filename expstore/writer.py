@@ -266,16 +266,20 @@ class MetricWriter:
     def _append(self, data: bytes, records: int, now: float) -> None:
         with self._lock:
             if not 0 < now - self._looked < _GLANCE:
-                if self._log.closed:
-                    raise WriterClosedError(f"{self.path}: the writer is closed")
-                self._presence.check()
-                self._looked = now
+                self._look(now)
             if self._syncer is None:
                 self._log.append(data)
                 return
             self._syncer.check()
             self._log.append(data)
             self._syncer.appended(records, len(data))
+
+    def _look(self, now: float) -> None:
+        """See whether there still is something to append to."""
+        if self._log.closed:
+            raise WriterClosedError(f"{self.path}: the writer is closed")
+        self._presence.check()
+        self._looked = now
 
     def __enter__(self) -> Self:
         return self

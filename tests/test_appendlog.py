@@ -20,7 +20,8 @@ from expstore import (
     TornTailError,
     UnreadableFileError,
     appendlog,
-    kernel,
+    lease,
+    room,
 )
 from expstore.appendlog import AppendLog, Cut
 from expstore.codecs import RECORD_CODEC
@@ -118,7 +119,7 @@ def test_tear_that_came_in_between_is_an_error_while_others_are_there(
 ) -> None:
     """The record is not acknowledged; when the others have gone, all is mended."""
     before_write(lambda: add(path, TEAR))
-    with path.open("rb"), pytest.raises(TornTailError, match="others have it open"):
+    with path.open("rb"), pytest.raises(TornTailError, match="behind a tear at byte 26.*others"):
         log.append(record("own"))
     log.append(record("next"))
     assert names(path) == ["first", "next"]
@@ -200,14 +201,14 @@ def test_lease_that_cannot_be_had_is_explained(
     code: int, reason: str, log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a file of another user, and on file systems without leases, nothing is cut."""
-    real = kernel.fcntl.fcntl
+    real = lease.fcntl.fcntl
 
     def refuse(descriptor: int, command: int, argument: int = 0) -> int:
-        if command == kernel.fcntl.F_SETLEASE:
+        if command == lease.fcntl.F_SETLEASE:
             raise OSError(code, os.strerror(code))
         return real(descriptor, command, argument)
 
-    monkeypatch.setattr(kernel.fcntl, "fcntl", refuse)
+    monkeypatch.setattr(lease.fcntl, "fcntl", refuse)
     add(path, TEAR)
     with pytest.raises(TornTailError, match=f"{reason}.*repair --force"):
         log.append(record("own"))
@@ -220,7 +221,7 @@ def test_lease_that_lasted_too_long_cuts_nothing(
     log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kernel may have let others in by then."""
-    monkeypatch.setattr(kernel, "_TRUSTED", -1.0)
+    monkeypatch.setattr(lease, "_TRUSTED", -1.0)
     add(path, TEAR)
     with pytest.raises(TornTailError, match="took too long"):
         log.append(record("own"))
@@ -292,8 +293,8 @@ def test_full_disk_is_told_before_anything_is_written(
             raise OSError(errno.ENOSPC, "No space left on device")
         return True
 
-    monkeypatch.setattr(appendlog, "reserve", full)
-    log._reserved = 0
+    monkeypatch.setattr(room, "_reserve", full)
+    log._room.end = 0
     log.append(record("own"))
     with pytest.raises(NoSpaceError, match="No space left on device; nothing was written"):
         log.append(record("next"))
@@ -318,7 +319,7 @@ def test_file_system_without_reserving_will_do(
     answer: int, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is a help, and no condition."""
-    monkeypatch.setattr(kernel, "_fallocate", lambda: lambda *_: answer)
+    monkeypatch.setattr(room, "_fallocate", lambda: lambda *_: answer)
     log = AppendLog(path, RECORD_CODEC)
     log.append(record("own"))
     log.close()
@@ -368,6 +369,24 @@ def test_path_that_became_something_else_is_refused_or_made_anew(kind: str, tmp_
         with pytest.raises((UnreadableFileError, ExperimentNotFoundError)):
             store.log_metric("abc", "loss", 0.5, 1)
     assert target.read_bytes() == record("a file of someone else")
+
+
+def test_log_that_was_never_appended_to_is_opened_with_care(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty file behind a link ends where an empty log does, and is another all the same."""
+    store = ExperimentStore(tmp_path / "root")
+    path = store.create_experiment("abc")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda *_: os.read(-1, 1))
+        with pytest.raises(UnreadableFileError, match="Bad file descriptor"):
+            store.log_metric("abc", "loss", 0.5, 1)
+    outside = tmp_path / "outside"
+    path.rename(outside)
+    path.symlink_to(outside)
+    with pytest.raises(ExperimentNotFoundError):
+        store.log_metric("abc", "loss", 0.5, 1)
+    assert (outside / "metrics.bin").read_bytes() == b""
 
 
 def test_large_addition_is_parsed_too(log: AppendLog, path: Path) -> None:

@@ -15,10 +15,12 @@ import pytest
 
 from expstore import (
     DeletionError,
+    ExperimentNotFoundError,
     ExperimentStore,
     InvalidCommitIdError,
     Metadata,
     NoSpaceError,
+    UnreadableFileError,
     deletion,
     files,
 )
@@ -160,7 +162,7 @@ def test_metadata_whose_temporary_file_is_taken_away_is_written_all_the_same(
     real, taken = fcntl.flock, []
 
     def take(file: Any, operation: int) -> None:
-        if operation == fcntl.LOCK_EX and not taken:
+        if operation == fcntl.LOCK_EX | fcntl.LOCK_NB and not taken:
             (leftover,) = full.experiment_path("a").glob(".meta.bin.*")
             leftover.unlink()
             taken.append(leftover)
@@ -216,3 +218,25 @@ def test_metadata_without_room_keeps_the_old(
             full.write_metadata(Metadata("a", NOW, "new"))
     assert full.read_metadata("a").job_name == ""
     assert sorted(os.listdir(full.experiment_path("a"))) == ["files", "meta.bin", "metrics.bin"]
+
+
+@pytest.mark.parametrize("kind", ["link", "file", "files is a file"])
+def test_experiment_is_created_only_in_a_directory_of_its_own(
+    kind: str, store: ExperimentStore, tmp_path: Path
+) -> None:
+    """Nothing is created behind a link, or where something else has the name."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    path = store.experiment_path("abc")
+    if kind == "link":
+        path.symlink_to(outside)
+    elif kind == "file":
+        path.touch()
+    else:
+        path.mkdir()
+        store.files_path("abc").touch()
+    with pytest.raises((ExperimentNotFoundError, UnreadableFileError), match="abc"):
+        store.create_experiment("abc")
+    with pytest.raises((ExperimentNotFoundError, UnreadableFileError), match="abc"):
+        store.start_experiment("abc")
+    assert os.listdir(outside) == []

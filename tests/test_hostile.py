@@ -247,7 +247,8 @@ class TestBoundedMemory:
             "from expstore.codecs import RECORD_CODEC\n"
             "from expstore import files\n"
             "with files.open_log(store.metrics_path('a')) as log:\n"
-            "    print([(p.offset, p.size) for p in resync(SCHEMA, ROLES, log.read, log.size)])"
+            "    pieces = resync(RECORD_CODEC.schema, ROLES, log.read, log.size)\n"
+            "    print([(piece.offset, piece.size) for piece in pieces])"
         )
         size = len(whole)
         said = run_limited(store, 96 << 20, program)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import time
 from typing import Any
@@ -14,7 +16,7 @@ from expstore import (
     ExperimentStore,
     Metadata,
     RetentionPolicyError,
-    presence,
+    files,
 )
 from expstore import store as store_module
 from tests.faults.base import Counter, fork, join
@@ -140,15 +142,15 @@ def test_writer_that_starts_while_its_experiment_is_deleted_is_told(
 
     def start() -> None:
         # It has opened the directory; the deletion comes before it asks for the lock.
-        take = presence._try_lock
+        take = files.try_lock
 
-        def late(descriptor: int, kind: int) -> bool:
+        def late(descriptor: int, kind: int) -> bool | None:
             tried[0] = 1
             while not locked[0]:
                 time.sleep(0.001)
             return take(descriptor, kind)
 
-        presence._try_lock = late
+        files.try_lock = late
         with pytest.raises(ExperimentGoneError, match="old: deleted"):
             two.writer("old")
 
@@ -177,11 +179,13 @@ def test_planning_does_not_disturb_writers(two: ExperimentStore) -> None:
             two.plan_prune(0)
 
     child = fork(plan)
-    for step in range(200):
-        with two.writer("old") as writer:
-            writer.log("loss", 0.5, step)
-    stop[0] = 1
-    join(child)
+    try:
+        for step in range(200):
+            with two.writer("old") as writer:
+                writer.log("loss", 0.5, step)
+    finally:
+        stop[0] = 1
+        join(child)
 
 
 def test_start_experiment_is_safe_from_a_prune_from_its_metadata_on(
@@ -244,9 +248,10 @@ def test_closed_writer_leaves_no_lock_with_forked_processes(two: ExperimentStore
     writer = two.writer("old")
     child = fork(idle)
     writer.close()
-    assert two.prune_experiments(1) == ["old"]
+    pruned = two.prune_experiments(1)
     stop[0] = 1
     join(child)
+    assert pruned == ["old"]
 
 
 def test_forked_process_that_ends_leaves_the_lock_to_the_writer(two: ExperimentStore) -> None:
@@ -265,3 +270,22 @@ def test_lock_ends_with_its_process(two: ExperimentStore) -> None:
 
     join(fork(die))
     assert two.prune_experiments(1) == ["old"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+def test_file_system_without_locks_will_do(
+    code: int, two: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All works, but that writers are not seen: that is what `grace` is for."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with two.writer("old") as writer:
+        writer.log("loss", 0.5, 2)
+        two.write_metadata(Metadata("old", NOW - 1))
+        assert two.plan_prune(1, grace=1000).pruned == []
+        assert two.prune_experiments(1) == ["old"]
+        with pytest.raises(ExperimentGoneError):
+            writer.log("loss", 0.5, 3)

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from expstore import ExperimentStore, NoSpaceError, TornTailError, appendlog
+from expstore import ExperimentStore, NoSpaceError, TornTailError, room
 from tests.faults.base import Figures, Skip, check_steps, fork, join, read_log
 
 _TMPFS, _EXT4 = 64 << 10, 2 << 20  # bytes
@@ -90,7 +90,7 @@ def run(directory: Path, *, rounds: int = 20) -> Figures:
 
 def _fill(mounted: Path, rounds: int, reserving: bool) -> None:
     if not reserving:  # as on a file system that has no fallocate, and blind to the limit too
-        appendlog.AppendLog._reserve = lambda self, end, size: None  # type: ignore[method-assign]
+        room.Room.reserve = lambda *_: None  # type: ignore[method-assign]
     store = ExperimentStore(mounted)
     limited, unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     for number in range(rounds):

@@ -6,13 +6,22 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 from expstore import ExperimentStore
-from tests.faults.base import Counter, Figures, check_steps, fork, join, read_log
+from tests.faults.base import Counter, Figures, fork, join, read_log
 
-_LONG = "n" * 200  # long records, which cross a page often: only there can a kill tear one
+# Long records, and many in one write: only where a write crosses a page can a kill tear it.
+_LONG = "n" * 200
+_FEW, _MANY = 12, 300
+_STOP, _STOPPED = (
+    2,
+    3,
+)  # where writers are told to stop, and tell that one has; 0 and 1: their steps
 
 
 def run(directory: Path, *, kills: int = 5_000, seed: int = 0, until_torn: bool = False) -> Figures:
@@ -22,56 +31,79 @@ def run(directory: Path, *, kills: int = 5_000, seed: int = 0, until_torn: bool 
     """
     store = ExperimentStore(directory)
     chance = random.Random(seed)
-    figures = {"kills": 0, "tears": 0, "acknowledged": 0, "unreadable": 0, "false": 0}
+    figures = {"kills": 0, "tears": 0, "acknowledged": 0, "lost": 0, "false": 0}
     for trial in count():
         if trial >= kills and (figures["tears"] or not until_torn or trial >= 50 * kills):
             break
+        width = _MANY if trial // 2 % 2 else _FEW
         commit_id = f"run{trial}"
         store.create_experiment(commit_id)
-        acknowledged = Counter(2)
-        stop = Counter(2)  # that the writers should stop; that one has stopped
-
-        def write(
-            me: int, commit_id: str = commit_id, acks: Counter = acknowledged, stop: Counter = stop
-        ) -> None:
-            try:
-                with store.writer(commit_id) as log:
-                    for step in count():
-                        log.log_many({f"{me}{_LONG}{k}": step / 7 for k in range(12)}, step)
-                        acks[me] = step + 1
-                        if stop[0]:
-                            return
-            finally:
-                stop[1] = 1
-
-        victim = fork(lambda: write(0))
-        survivor = fork(lambda: write(1)) if trial % 2 else 0
-        while not acknowledged[0]:
-            time.sleep(0.0001)
-        time.sleep(chance.random() * 0.002)
-        os.kill(victim, signal.SIGKILL)
-        os.waitpid(victim, 0)
-        if survivor:
-            reached = acknowledged[1]
-            while acknowledged[1] < reached + 2 and not stop[1]:  # it goes on past the tear
-                time.sleep(0.0001)
-            stop[0] = 1
-            join(survivor)
+        state = Counter(4)
+        writers = [
+            partial(_write, store, commit_id, me, width, state) for me in range(1 + trial % 2)
+        ]
+        _kill_one(writers, state, chance.random() * 0.002)
         path = store.metrics_path(commit_id)
         torn = read_log(path)[1] > 0
-        with store.writer(commit_id) as log:
-            log.log("after", 0.5, 0)
-        records, rest = read_log(path)
-        assert rest == 0, f"trial {trial}: {rest} bytes are left over"
-        assert records.pop() == ("after", 0, 0.5), f"trial {trial}: the log is misaligned"
-        known = {f"{me}{_LONG}{k}" for me in (0, 1) for k in range(12)}
-        false = [r for r in records if r[0] not in known or r[2] != r[1] / 7]
-        assert not false, f"trial {trial}: {len(false)} false records, such as {false[0]}"
-        for name in known:
-            check_steps(records, name, acknowledged[int(name[0])])
+        store.log_metric(commit_id, "after", 0.5, 0)
+        _check(path, width, state)
         figures["kills"] += 1
         figures["tears"] += torn or any(path.parent.glob("*.torn-*"))
-        figures["acknowledged"] += 12 * (acknowledged[0] + acknowledged[1])
+        figures["acknowledged"] += width * (state[0] + state[1])
         store.delete_experiments([commit_id])
     assert figures["tears"], "no kill tore a record, so nothing was shown"
     return figures
+
+
+def _write(store: ExperimentStore, commit_id: str, me: int, width: int, state: Counter) -> None:
+    """Log steps until told to stop, and say after each that it was acknowledged."""
+    try:
+        with _logging(store, commit_id, width) as log:
+            for step in count():
+                log({f"{me}{_LONG}{k}": step / 7 for k in range(width)}, step)
+                state[me] = step + 1
+                if state[_STOP]:
+                    return
+    finally:
+        state[_STOPPED] = 1
+
+
+@contextmanager
+def _logging(
+    store: ExperimentStore, commit_id: str, width: int
+) -> Iterator[Callable[[dict[str, float], int], None]]:
+    """With few metrics a step, a writer; with many, a call of the store for each step."""
+    if width == _FEW:
+        with store.writer(commit_id) as writer:
+            yield writer.log_many
+    else:
+        yield partial(store.log_metrics, commit_id)
+
+
+def _kill_one(writers: list[partial[None]], state: Counter, delay: float) -> None:
+    """Start them, kill the first after a while, and have the other go on past the tear."""
+    victim, *survivors = [fork(writer) for writer in writers]
+    while not state[0]:
+        time.sleep(0.0001)
+    time.sleep(delay)
+    os.kill(victim, signal.SIGKILL)
+    os.waitpid(victim, 0)
+    reached = state[1]
+    while survivors and state[1] < reached + 2 and not state[_STOPPED]:
+        time.sleep(0.0001)
+    state[_STOP] = 1
+    join(*survivors)
+
+
+def _check(path: Path, width: int, state: Counter) -> None:
+    records, rest = read_log(path)
+    assert rest == 0, f"{path}: {rest} bytes are left over"
+    assert records.pop() == ("after", 0, 0.5), f"{path}: misaligned"
+    steps: dict[str, list[int]] = {f"{me}{_LONG}{k}": [] for me in (0, 1) for k in range(width)}
+    for name, step, value in records:
+        assert name in steps, f"{path}: a false record of {name!r}"
+        assert value == step / 7, f"{path}: a false value"
+        steps[name].append(step)
+    for name, found in steps.items():
+        assert found == list(range(len(found))), f"{path}: lost or out of order"
+        assert len(found) >= state[int(name[0])], f"{path}: acknowledged, but lost"

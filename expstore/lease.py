@@ -1,25 +1,18 @@
-"""What the operating system offers beyond plain files: leases, and space reserved ahead.
+"""Being alone with a file: the kernel's leases.
 
 Guarantees: a lease that is held excludes every other program, whether it knows of leases or not;
-where the system or the file system has no such thing, asking for a lease is an error that says so,
-and reserving space does nothing.
+where the system or the file system has none, asking for one is an error that says so.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import os
 import signal
 import sys
 import time
-from functools import cache
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-_KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE: the file's size stays, so no reader sees what is reserved
 # Seconds: the kernel takes a lease away 45 s after someone else asks (or as an administrator has
 # set it), so what is done under one must be over well before.
 _TRUSTED = 5.0
@@ -84,35 +77,3 @@ class Lease:
 
     def __exit__(self, *exc: object) -> None:
         fcntl.fcntl(self._descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-
-
-@cache
-def _fallocate() -> Callable[[int, int, int, int], int] | None:
-    """The system's own fallocate; Python's posix_fallocate would change the file's size."""
-    if not sys.platform.startswith("linux"):
-        return None
-    import ctypes
-
-    function = getattr(ctypes.CDLL(None, use_errno=True), "fallocate64", None)
-    if function is None:
-        return None
-    function.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
-    return lambda *arguments: ctypes.get_errno() if function(*arguments) else 0
-
-
-def reserve(descriptor: int, offset: int, size: int) -> bool:
-    """Have the file system set space aside, beyond the file's end too; its size stays.
-
-    Returns:
-        Whether it did; False where it cannot.
-
-    Raises:
-        OSError: there is no room (ENOSPC, EDQUOT, EFBIG), or the disk fails.
-    """
-    fallocate = _fallocate()
-    code = errno.ENOSYS if fallocate is None else fallocate(descriptor, _KEEP_SIZE, offset, size)
-    if code in (errno.ENOSYS, errno.EOPNOTSUPP, errno.EINTR):
-        return False
-    if code:
-        raise OSError(code, os.strerror(code))
-    return True
