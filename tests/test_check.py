@@ -284,6 +284,18 @@ def test_repair_cuts_the_tail_and_keeps_it(commit_id: str, vectors_copy: Experim
     assert "nothing to repair" in str(again)
 
 
+def test_repair_cuts_the_record_in_which_zeros_begin(store: ExperimentStore) -> None:
+    """Half a record and a page of zeros go together; nothing false is left in the log."""
+    path = store.create_experiment("a") / "metrics.bin"
+    whole, half = log(10), log(1)[:14]
+    path.write_bytes(whole + half + bytes(4096))
+    report = store.repair("a")
+    assert path.read_bytes() == whole
+    assert report.kept is not None
+    assert report.kept.read_bytes() == half + bytes(4096)
+    assert store.check("a").ok
+
+
 def test_repair_leaves_a_misaligned_log_and_says_what_helps(vectors_copy: ExperimentStore) -> None:
     """Behind the damage lie whole records; cutting would lose them."""
     path = vectors_copy.metrics_path("torn-then-appended")
