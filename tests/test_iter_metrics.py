@@ -24,10 +24,11 @@ from expstore import (
 )
 from formats import CLEAN, RECORD
 
+NOW = 1_700_000_000  # a time that a log may well hold
 CHUNKS = (1, 2, 3, 7, 1000)
 
 
-def record(name: str = "loss", step: int = 1, value: float = 0.5, timestamp: int = 5) -> bytes:
+def record(name: str = "loss", step: int = 1, value: float = 0.5, timestamp: int = NOW) -> bytes:
     """The bytes of one record, by construct."""
     return RECORD.build({"timestamp": timestamp, "step": step, "value": value, "name": name})
 
@@ -130,7 +131,7 @@ def test_names_and_steps_select_what_they_say(
     log = [(n, s) for s in (*range(100), 2**32 - 1) for n in ("loss", "acc", "val")]
     store.metrics_path("run").write_bytes(b"".join(record(name, step) for name, step in log))
     expected = [
-        Metric(name, 0.5, step, 5)
+        Metric(name, 0.5, step, NOW)
         for name, step in log
         if (wanted is None or name in wanted) and (steps is None or step in steps)
     ]
