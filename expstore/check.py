@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from typing import Any, Literal
 from expstore import files, layout
 from expstore.codecs import META_CODEC, RECORD_CODEC
 from expstore.deletion import PRUNING
-from expstore.errors import ExpStoreError
+from expstore.errors import ExperimentNotFoundError, ExpStoreError, UnreadableFileError
 from formats import (
     FormatError,
     TailStatus,
@@ -107,6 +107,19 @@ class CheckReport:
     def ok(self) -> bool:
         """Whether nothing is damaged; there may be notes."""
         return all(finding.severity == "note" for finding in self.findings)
+
+
+def check_store(root: Path, commit_ids: Iterable[str]) -> Iterator[CheckReport]:
+    """A report on the root itself, then one on each experiment."""
+    yield check_root(root)
+    for commit_id in commit_ids:
+        path = root / commit_id
+        try:
+            yield check_experiment(path)
+        except ExperimentNotFoundError:
+            continue  # deleted meanwhile
+        except UnreadableFileError as error:
+            yield CheckReport(commit_id, (Finding("unreadable", path, str(error)),))
 
 
 def check_experiment(path: Path) -> CheckReport:

@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expstore import check, files, layout, mend, retention
+from expstore import metadata as meta
 from expstore.appendlog import AppendLog
-from expstore.check import CheckReport, Finding
-from expstore.codecs import META_CODEC, RECORD_CODEC
+from expstore.check import CheckReport
+from expstore.codecs import RECORD_CODEC
 from expstore.deletion import Judge, delete, in_use, logged_to
 from expstore.durability import INTERVAL_RECORDS, INTERVAL_SECONDS, Durability, check_durability
 from expstore.errors import (
     DeletionError,
     ExperimentNotFoundError,
-    ExpStoreError,
     MetadataNotFoundError,
     SelectionError,
     UnreadableFileError,
@@ -43,7 +43,6 @@ from formats.metrics import ROLES
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_META_LIMIT = META_CODEC.schema.max_size
 _NAMES_LIMIT = 1 << 20  # distinct names of one table: a few hundred MB of Python texts
 
 
@@ -154,7 +153,7 @@ class ExperimentStore:
             job_name,
             login_name() if user is None else user,
         )
-        _build_metadata(metadata)
+        meta.build(metadata)
         check_durability(durability, interval_records, interval_seconds)
         writer = None
         while writer is None:
@@ -185,13 +184,8 @@ class ExperimentStore:
             ExperimentNotFoundError: no such experiment.
             NoSpaceError, UnreadableFileError: the file system refuses; the old content stays.
         """
-        path = self.metadata_path(metadata.commit_id)
-        data = _build_metadata(metadata)
-        directory = files.open_experiment(path.parent)
-        try:
-            files.write_atomically(path, data, directory)
-        finally:
-            os.close(directory)
+        data = meta.build(metadata)
+        meta.write(self.metadata_path(metadata.commit_id), data)
 
     def read_metadata(self, commit_id: str) -> Metadata:
         """The metadata in meta.bin.
@@ -203,15 +197,7 @@ class ExperimentStore:
             TruncatedError, UnsupportedVersionError: the file is cut, or not of this format.
             UnreadableFileError: no regular file, or no permission.
         """
-        path = self.metadata_path(commit_id)
-        directory = files.open_experiment(path.parent)
-        try:
-            metadata = _read_metadata(layout.METADATA, directory, path.parent)
-        finally:
-            os.close(directory)
-        if isinstance(metadata, Metadata):
-            return metadata
-        raise metadata
+        return meta.read(self.metadata_path(commit_id))
 
     def list_experiments(self) -> list[str]:
         """The commit ids of all experiments, sorted.
@@ -228,16 +214,13 @@ class ExperimentStore:
                 if entry.is_dir(follow_symlinks=False) and layout.is_commit_id(entry.name)
             )
 
-    def iter_metadata(self) -> Iterator[tuple[str, Metadata | FormatError | ExpStoreError]]:
+    def iter_metadata(self) -> Iterator[tuple[str, meta.Outcome]]:
         """Each experiment's id with its metadata, or with the error that reading it gave; sorted.
 
         Raises:
             StoreNotFoundError: the root does not exist.
         """
-        commit_ids = self.list_experiments()
-        with files.root_directory(self.root) as root:
-            for commit_id in commit_ids:
-                yield commit_id, _read_metadata(f"{commit_id}/{layout.METADATA}", root, self.root)
+        return meta.read_all(self.root, self.list_experiments())
 
     def log_metric(self, commit_id: str, name: str, value: float, step: int) -> None:
         """Append one metric with the current time.
@@ -364,15 +347,7 @@ class ExperimentStore:
         Raises:
             StoreNotFoundError: the root does not exist.
         """
-        yield check.check_root(self.root)
-        for commit_id in self.list_experiments():
-            try:
-                yield self.check(commit_id)
-            except ExperimentNotFoundError:
-                continue  # deleted meanwhile
-            except UnreadableFileError as error:
-                finding = Finding("unreadable", self.experiment_path(commit_id), str(error))
-                yield CheckReport(commit_id, (finding,))
+        return check.check_store(self.root, self.list_experiments())
 
     def repair(self, commit_id: str, force: bool = False) -> RepairReport:
         """Cut a torn or zero tail off the experiment's log; see `expstore.mend.repair`.
@@ -399,7 +374,7 @@ class ExperimentStore:
         source, new = self.experiment_path(commit_id), self.experiment_path(target)
         metadata, why = None, ""
         try:
-            metadata = _build_metadata(replace(self.read_metadata(commit_id), commit_id=target))
+            metadata = meta.build(replace(self.read_metadata(commit_id), commit_id=target))
         except (FormatError, MetadataNotFoundError, UnreadableFileError) as error:
             why = str(error)
         return mend.salvage(source, new, metadata, why)
@@ -514,25 +489,41 @@ class ExperimentStore:
         grace: float = 0,
         force: bool = False,
     ) -> list[str]:
-        """Delete what `plan_prune` says.
-
-        Each experiment is judged once more while writers are locked out of it: what has got a
-        writer, other metadata, or (with `grace`) new metrics since the plan was made, stays.
+        """Delete what `plan_prune` says; see `prune`.
 
         Returns:
             The commit ids deleted, newest first.
 
         Raises:
-            As `plan_prune`; DeletionError: some could not be deleted; all others are.
+            As `plan_prune` and `prune`.
         """
         plan = self.plan_prune(
             keep_count, older_than_days, protect=protect, now=now, grace=grace, force=force
         )
+        return self.prune(plan, grace=grace, force=force)
+
+    def prune(self, plan: PrunePlan, *, grace: float = 0, force: bool = False) -> list[str]:
+        """Delete what a plan says.
+
+        Each experiment is judged once more while writers are locked out of it: what has got a
+        writer, other metadata, or (with `grace`) new metrics since the plan was made, stays.
+
+        Args:
+            plan: what `plan_prune` gave, perhaps after someone looked at it.
+            grace, force: as given to `plan_prune`.
+
+        Returns:
+            The commit ids deleted, newest first.
+
+        Raises:
+            StoreNotFoundError: the root does not exist.
+            DeletionError: some could not be deleted; all others are.
+        """
         planned = {row.commit_id: row.metadata for row in plan if row.action == "prune"}
 
         def judge(commit_id: str, directory: int) -> str:
-            path = self.metadata_path(commit_id)
-            if _read_metadata(layout.METADATA, directory, path) != planned[commit_id]:
+            parent = self.experiment_path(commit_id)
+            if meta.read_at(layout.METADATA, directory, parent) != planned[commit_id]:
                 return "changed since it was judged"
             return logged_to(directory, grace)
 
@@ -573,28 +564,3 @@ class ExperimentStore:
             os.makedirs(path, mode=0o755, exist_ok=True)
         except OSError as error:
             raise files.unreadable(path, error) from error
-
-
-def _build_metadata(metadata: Metadata) -> bytes:
-    layout.check_commit_id(metadata.commit_id)
-    return META_CODEC.build(
-        timestamp=metadata.timestamp,
-        commit_id=metadata.commit_id,
-        job_name=metadata.job_name,
-        user=metadata.user,
-    )
-
-
-def _read_metadata(
-    name: str, directory: int, parent: Path
-) -> Metadata | FormatError | ExpStoreError:
-    """The metadata, or the error instead; `name` is relative to `directory`, which is `parent`."""
-    try:
-        values, _ = META_CODEC.parse(files.read_start(name, directory, _META_LIMIT))
-    except FormatError as error:
-        return error.at(source=str(parent / name))
-    except FileNotFoundError:
-        return MetadataNotFoundError(f"{parent / name}: no metadata; write_metadata() writes it")
-    except OSError as error:
-        return files.unreadable(parent / name, error)
-    return Metadata(values["commit_id"], values["timestamp"], values["job_name"], values["user"])

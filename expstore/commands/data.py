@@ -11,6 +11,7 @@ from typing import IO, Annotated, Any, TypeVar, cast
 import typer
 
 from expstore.commands.base import Json, Root, app, fail, open_store, plain, print_json
+from expstore.commands.ids import complete, resolve
 
 Item = TypeVar("Item")
 
@@ -37,7 +38,10 @@ def export_command(
     context: typer.Context,
     to: Annotated[Target, typer.Option("--to", help="The format.")],
     commit_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Default: all experiments.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[ID]...", help="Default: all experiments.", autocompletion=complete
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -87,6 +91,7 @@ def export_command(
     from expstore.tensorboard import export_tensorboard
 
     store = open_store(context, root)
+    chosen = [resolve(store, typed) for typed in commit_ids or ()] or None
     shows = not (streamed and sys.stdout.isatty())
     options: dict[str, Any] = {
         "names": names or None,
@@ -95,11 +100,11 @@ def export_command(
     }
     if to is Target.TENSORBOARD:
         assert output is not None
-        report = export_tensorboard(store, commit_ids or None, output, **options)
+        report = export_tensorboard(store, chosen, output, **options)
     else:
         options |= {"to": to.value, "wide_form": wide, "metadata": metadata}
         target = _standard_output() if output is None or streamed else output
-        report = export_file(store, commit_ids or None, target, **options)
+        report = export_file(store, chosen, target, **options)
     for commit_id, tail in report.tails.items():
         _tell(f"{commit_id}: {tail}; its whole records are exported")
     for commit_id, error in report.failures.items():

@@ -33,6 +33,17 @@ def prune(
         list[str] | None,
         typer.Option(metavar="ID", help="Never prune this; repeatable.", autocompletion=complete),
     ] = None,
+    grace: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Skip what was logged to so lately, for writers that hold no lock.",
+        ),
+    ] = 0,
+    force: Annotated[
+        bool, typer.Option("--force", help="Prune also what a writer has open.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
     root: Root = None,
@@ -50,14 +61,13 @@ def prune(
         raise typer.BadParameter("give --keep, --older-than or both")
     store = open_store(context, root)
     kept = [resolve(store, commit_id) for commit_id in protect or ()]
-    plan = store.plan_prune(keep, days, protect=kept, now=now)
+    plan = store.plan_prune(keep, days, protect=kept, now=now, grace=grace, force=force)
     if not as_json:
         _show(plan, now)
     pruned = []
     if plan.pruned and not dry_run:
         _confirm(len(plan.pruned), yes)
-        # The ids of the plan that was shown, not a new judgement.
-        pruned = store.delete_experiments(plan.pruned)
+        pruned = store.prune(plan, grace=grace, force=force)  # what was shown, no new plan
     if as_json:
         print_json({"pruned": pruned, "plan": [_describe(row) for row in plan]})
     elif not dry_run:

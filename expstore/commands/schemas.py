@@ -16,6 +16,7 @@ import typer
 
 from expstore import UnreadableFileError, layout
 from expstore.commands.base import Json, Root, app, open_store, plain, print_json
+from expstore.commands.ids import complete, resolve
 from formats import FORMATS, Format
 
 if TYPE_CHECKING:
@@ -76,7 +77,12 @@ def _print_markdown(text: str) -> None:
 @app.command()
 def hexdump(
     context: typer.Context,
-    target: Annotated[str, typer.Argument(metavar="ID|FILE", help="An experiment, or a file.")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID|FILE", help="An experiment, or a file.", autocompletion=complete
+        ),
+    ],
     metadata: Annotated[
         bool, typer.Option("--metadata", help="The experiment's meta.bin; a FILE is read as one.")
     ] = False,
@@ -116,7 +122,8 @@ def _find(
     store = open_store(context, root)
     file = Path(target)
     if layout.is_commit_id(target) and (store.experiment_exists(target) or not file.exists()):
-        path = store.metadata_path(target) if metadata else store.metrics_path(target)
+        commit_id = resolve(store, target)
+        path = store.metadata_path(commit_id) if metadata else store.metrics_path(commit_id)
     elif file.is_file():
         path = file.resolve()
     else:
