@@ -97,7 +97,7 @@ FULL = [
     "unit",
     "other: median (min, spread)",
     "other",
-    "expstore",
+    "expstore: the same",
     "target",
     "measured",
     "",
@@ -122,8 +122,9 @@ SHORT = ["work", "reference", "expstore", "ratio", "target"]
 def text(report: dict[str, Any], results: list[Result]) -> Iterator[str]:
     """Everything, for a terminal."""
     yield from _facts(report["machine"])
-    yield ""
-    yield from table(FULL, map(full_line, results))
+    if results:
+        yield ""
+        yield from table(FULL, map(full_line, results))
     yield from _equality(report)
     yield from _peers(report, markdown=False)
     yield from (f"left out: {note}" for note in report["notes"])
@@ -132,7 +133,8 @@ def text(report: dict[str, Any], results: list[Result]) -> Iterator[str]:
 def markdown(report: dict[str, Any], results: list[Result]) -> Iterator[str]:
     """The short form, for the README."""
     facts = report["machine"]
-    yield from table(SHORT, map(short_line, results), markdown=True)
+    if results:
+        yield from table(SHORT, map(short_line, results), markdown=True)
     yield from _peers(report, markdown=True)
     yield ""
     yield (
