@@ -10,7 +10,6 @@ from expstore.appendlog import AppendLog
 from expstore.codecs import RECORD_CODEC
 from tests.faults.base import Counter, Figures, check_steps, fork, join, read_log, reference
 
-
 _TRIES = 6
 
 

@@ -1,0 +1,174 @@
+"""What was measured, as a text for a terminal, as Markdown for the README, or as JSON."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from tests.benchmarks.harness import Bench, Result, spread
+
+
+def machine(bench: Bench) -> dict[str, Any]:
+    """What the figures were measured on."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)),
+        "load": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "kernel": f"{platform.system()} {platform.release()}",
+        "file_system": _file_system(bench.work),
+        "date": datetime.now(UTC).date().isoformat(),
+        "mode": "quick: sizes too small to judge by" if bench.quick else "full",
+        "command": f"python -m tests.benchmarks {' '.join(sys.argv[1:])}".strip(),
+    }
+
+
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
+    return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def _file_system(path: Path) -> str:
+    """The type of the file system that holds a directory: of all mounts above it, the nearest."""
+    mounts = Path("/proc/mounts")
+    if not mounts.exists():
+        return "unknown"
+    kinds = {fields[1]: fields[2] for fields in map(str.split, mounts.read_text().splitlines())}
+    path = path.resolve()
+    return next(kinds[str(p)] for p in (path, *path.parents) if str(p) in kinds)
+
+
+def table(header: list[str], lines: Iterable[list[str]], markdown: bool = False) -> Iterator[str]:
+    """A table of text, its first column to the left and the others to the right."""
+    lines = [header, *lines]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    for number, line in enumerate(lines):
+        first, *rest = zip(line, widths, strict=True)
+        cells = [first[0].ljust(first[1]), *(text.rjust(width) for text, width in rest)]
+        yield ("| " + " | ".join(cells) + " |") if markdown else "  ".join(cells).rstrip()
+        if number == 0:
+            marks = [
+                ":" + "-" * (widths[0] - 1),
+                *("-" * (width - 1) + ":" for width in widths[1:]),
+            ]
+            yield (
+                ("| " + " | ".join(marks) + " |")
+                if markdown
+                else "  ".join("-" * width for width in widths)
+            )
+
+
+def number(value: float) -> str:
+    """Three digits, as far as they are needed."""
+    if math.isnan(value):
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def full_line(result: Result) -> list[str]:
+    """A row with least values and spread."""
+    row, other = result.row, result.other
+    return [
+        row.name,
+        row.unit,
+        f"{number(median(other))} ({number(min(other))}, {spread(other)})" if other else "-",
+        row.other_name if other else "-",
+        f"{number(median(result.ours))} ({number(min(result.ours))}, {spread(result.ours)})",
+        row.target.text,
+        f"{number(result.figure)} {row.target.unit.split(' (')[0]}",
+        "met" if result.met else "MISSED",
+    ]
+
+
+FULL = [
+    "work",
+    "unit",
+    "other: median (min, spread)",
+    "other",
+    "expstore: the same",
+    "target",
+    "measured",
+    "",
+]
+
+
+def short_line(result: Result) -> list[str]:
+    """A row as the README has it; figures without their spread."""
+    row, other = result.row, result.other
+    return [
+        row.name,
+        f"{number(median(other))} {row.unit}" if other else "",
+        f"{number(median(result.ours))} {row.unit}",
+        f"{number(result.figure)}{result.row.target.unit}" if row.target.unit == "x" else "",
+        row.target.text,
+    ]
+
+
+SHORT = ["work", "reference", "expstore", "ratio", "target"]
+
+
+def text(report: dict[str, Any], results: list[Result]) -> Iterator[str]:
+    """Everything, for a terminal."""
+    yield from _facts(report["machine"])
+    if results:
+        yield ""
+        yield from table(FULL, map(full_line, results))
+    yield from _equality(report)
+    yield from _peers(report, markdown=False)
+    yield from (f"left out: {note}" for note in report["notes"])
+
+
+def markdown(report: dict[str, Any], results: list[Result]) -> Iterator[str]:
+    """The short form, for the README."""
+    facts = report["machine"]
+    if results:
+        yield from table(SHORT, map(short_line, results), markdown=True)
+    yield from _peers(report, markdown=True)
+    yield ""
+    yield (
+        f"Medians, measured on {facts['date']} with `{facts['command']}` ({facts['mode']}): "
+        f"{facts['cpu']}, {facts['cores']} cores, Python {facts['python']}, NumPy "
+        f"{facts['numpy']}, {facts['kernel']}, {facts['file_system']}."
+    )
+    yield from (f"Left out: {note}." for note in report["notes"])
+
+
+def _facts(facts: dict[str, Any]) -> Iterator[str]:
+    width = max(map(len, facts))
+    yield from (f"{name.replace('_', ' '):<{width}}  {fact}" for name, fact in facts.items())
+
+
+def _equality(report: dict[str, Any]) -> Iterator[str]:
+    if report["equality"]:
+        yield ""
+        yield "get_metrics equals construct's GreedyRange(RECORD), values bit by bit:"
+    for line in report["equality"]:
+        share = "all" if line["compared"] == line["records"] else f"the first {line['compared']:,}"
+        verdict = "equal" if line["equal"] else "DIFFERENT"
+        yield f"  {line['corpus']}: {verdict} ({share} of {line['records']:,} records)"
+
+
+def _peers(report: dict[str, Any], *, markdown: bool) -> Iterator[str]:
+    if not report["peers"]:
+        return
+    measures = list(next(iter(report["peers"].values())))
+    lines = [
+        [title, *(number(median(s[m])) if s[m] else "-" for m in measures)]
+        for title, s in report["peers"].items()
+    ]
+    yield ""
+    yield from table([f"{report['peer_unit']}, 5 names a step", *measures], lines, markdown)
+    if not markdown:
+        yield ""

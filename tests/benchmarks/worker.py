@@ -1,0 +1,167 @@
+"""One timed piece of work in a process of its own: `python -m tests.benchmarks.worker TASK ARG...`.
+
+Prints JSON: `seconds`, and `peak`, the bytes that the work added to the process's peak memory (None
+where the system does not tell). Imports and first calls come before the clock starts: the reference
+is a compiled program, and what starting costs has rows of its own.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import re
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from expstore import ExperimentStore
+from tests.benchmarks.corpora import FIVE, Corpus
+from tests.benchmarks.harness import UNAVAILABLE, Unavailable
+
+WARM = "warm"
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def timed(work: Callable[[], Any]) -> dict[str, Any]:
+    """Seconds and peak memory of one call."""
+    gc.collect()
+    before = _memory("VmRSS")
+    if before is not None:
+        _CLEAR.write_text("5")  # the peak counts from here on
+    start = time.perf_counter()
+    result = work()
+    seconds = time.perf_counter() - start
+    peak = _memory("VmHWM")
+    del result
+    return {"seconds": seconds, "peak": None if peak is None or before is None else peak - before}
+
+
+def _memory(what: str) -> int | None:
+    if not _STATUS.exists():
+        return None
+    found = re.search(rf"{what}:\s*(\d+) kB", _STATUS.read_text())
+    return int(found[1]) * 1024 if found else None
+
+
+def _warm(root: str) -> ExperimentStore:
+    """The store, after a first reading, appending and logging of a few records."""
+    store = ExperimentStore(root)
+    scratch = f"{WARM}-{secrets.token_hex(8)}"
+    store.create_experiment(scratch)
+    try:
+        store.log_metric(scratch, "loss", 1.0, 0)
+        with store.writer(scratch) as writer:
+            writer.log_many(dict.fromkeys(FIVE, 1.0), 1)
+            writer.append(Corpus("", FIVE, 2000).columns(0, 2000))
+        list(store.get_metrics(scratch))
+        list(store.iter_metrics(scratch))
+    finally:
+        store.delete_experiments([scratch])
+    return store
+
+
+def read(root: str, commit_id: str) -> dict[str, Any]:
+    """A whole log as a table."""
+    store = _warm(root)
+    return timed(lambda: store.get_metrics(commit_id))
+
+
+def objects(root: str, commit_id: str) -> dict[str, Any]:
+    """A whole log as a list of Metric objects."""
+    store = _warm(root)
+    return timed(lambda: list(store.get_metrics(commit_id)))
+
+
+def iterate(root: str, commit_id: str) -> dict[str, Any]:
+    """A whole log, table by table."""
+    store = _warm(root)
+    return timed(lambda: sum(map(len, store.iter_metrics(commit_id))))
+
+
+def log(root: str, count: str) -> dict[str, Any]:
+    """Single metrics, each by one call of the store."""
+    store, values = _warm(root), [index / 7 for index in range(int(count))]
+    log_metric = store.log_metric
+
+    def work(commit_id: str) -> None:
+        for step, value in enumerate(values):
+            log_metric(commit_id, "loss", value, step)
+
+    return _writing(store, work)
+
+
+def log_many(root: str, steps: str) -> dict[str, Any]:
+    """Five metrics a step, one write a step."""
+    store, values = _warm(root), [index / 7 for index in range(int(steps))]
+
+    def work(commit_id: str) -> None:
+        with store.writer(commit_id) as writer:
+            for step, value in enumerate(values):
+                writer.log_many(dict.fromkeys(FIVE, value), step)
+
+    return _writing(store, work)
+
+
+def append(root: str, count: str) -> dict[str, Any]:
+    """Many metrics as columns."""
+    store, columns = _warm(root), Corpus("", FIVE, int(count)).columns(0, int(count))
+
+    def work(commit_id: str) -> None:
+        with store.writer(commit_id) as writer:
+            writer.append(columns)
+
+    return _writing(store, work)
+
+
+def _writing(store: ExperimentStore, work: Callable[[str], None]) -> dict[str, Any]:
+    """Time the work on a new experiment, and delete it."""
+    scratch = f"scratch-{secrets.token_hex(8)}"
+    store.create_experiment(scratch)
+    try:
+        return timed(lambda: work(scratch))
+    finally:
+        store.delete_experiments([scratch])
+
+
+def scan(root: str) -> dict[str, Any]:
+    """All experiments with their metadata."""
+    store = ExperimentStore(root)
+    return timed(lambda: list(store.iter_metadata()))
+
+
+def plan(root: str, keep_count: str, older_than_days: str) -> dict[str, Any]:
+    """A prune's plan."""
+    store = ExperimentStore(root)
+    return timed(lambda: store.plan_prune(int(keep_count), int(older_than_days)))
+
+
+def peer(*args: str) -> dict[str, Any]:
+    """One measure of a peer, see `comparison.run`."""
+    from tests.benchmarks.comparison import run
+
+    return run(*args)
+
+
+TASKS: tuple[Callable[..., dict[str, Any]], ...] = (
+    *(read, objects, iterate),
+    *(log, log_many, append),
+    *(scan, plan, peer),
+)
+
+
+def main() -> None:
+    """Run the task that the command line names."""
+    tasks = {task.__name__: task for task in TASKS}
+    try:
+        said = tasks[sys.argv[1]](*sys.argv[2:])
+    except (Unavailable, ModuleNotFoundError) as reason:
+        print(reason, file=sys.stderr)
+        sys.exit(UNAVAILABLE)
+    print(json.dumps(said))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""The benchmarks: figures are never asserted, but what they are taken from is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.corpora import FIVE, Corpora, Corpus
+from tests.benchmarks.harness import (
+    Bench,
+    Result,
+    Row,
+    Target,
+    Unavailable,
+    above,
+    at_most,
+    faster,
+    measure,
+    within,
+)
+
+CORPORA = [
+    Corpus("in turn", FIVE, 2_000),
+    Corpus("further names", FIVE, 2_012, 100, ("val/acc", "val/f1", "epoch")),
+    Corpus("at random", FIVE, 2_000, random=True),
+]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """Small sizes, and no reference program."""
+    return Bench(tmp_path, None, quick=True)
+
+
+@pytest.mark.parametrize("corpus", CORPORA, ids=lambda corpus: corpus.title)
+def test_corpus_is_what_it_says(bench: Bench, corpus: Corpus) -> None:
+    """Number, names, steps and bytes of a log that is timed."""
+    corpora = Corpora(bench)
+    commit_id = corpora.log(corpus)
+    table = corpora.store.get_metrics(commit_id)
+    size = corpora.store.metrics_path(commit_id).stat().st_size
+    assert len(table) == corpus.count
+    assert set(table.names) == {*FIVE, *corpus.extra}
+    assert size == pytest.approx(corpus.record_bytes * corpus.count, rel=0.01)
+    if not corpus.random:
+        counts = Counter((metric.step, metric.name) for metric in table)
+        assert set(counts.values()) == {1}
+        further = {step for step, name in counts if name in corpus.extra}
+        assert further == ({99, 199, 299, 399} if corpus.extra else set())
+    assert corpora.store.list_experiments() == [commit_id]
+
+
+def test_equality_with_construct_is_seen_and_so_is_a_difference(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each record counts: one that is read wrongly anywhere makes the corpus differ."""
+    monkeypatch.setattr("tests.benchmarks.corpora._PIECE", 1000)
+    corpora, corpus = Corpora(bench), CORPORA[0]
+    assert corpora.verify(corpus, 10**6) == (2_000, True)
+    compared, equal = corpora.verify(corpus, 50)
+    assert (50 <= compared < 100, equal) == (True, True)
+    right = corpora.store.get_metrics(corpus.key)
+    with corpora.store.metrics_path(corpus.key).open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"x")
+    monkeypatch.setattr(corpora.store, "get_metrics", lambda _: right)
+    assert corpora.verify(corpus, 10**6) == (2_000, False)
+
+
+def test_store_of_experiments_has_readable_metadata(bench: Bench) -> None:
+    """As many as asked for, of different ages, that a listing reads without an error."""
+    corpora = Corpora(bench)
+    root = corpora.experiments(50)
+    assert corpora.experiments(50) == root
+    said = bench.ours("plan", root, 50, 0)
+    assert said["seconds"] > 0
+    listed = dict(type(corpora.store)(root).iter_metadata())
+    assert len({metadata.timestamp for metadata in listed.values()}) == 50  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("target", "good", "bad"),
+    [
+        (faster(5), (1.0, 5.0), (1.0, 4.9)),
+        (at_most(1.2), (1.2, 1.0), (1.3, 1.0)),
+        (within(300, "MB"), (300.0, 0.0), (301.0, 0.0)),
+        (above(60, "ms", "bare"), (80.0, 20.0), (80.1, 20.0)),
+    ],
+)
+def test_target_judges_medians(
+    target: Target, good: tuple[float, float], bad: tuple[float, float]
+) -> None:
+    """Met at its limit, and missed beyond; one wild sample changes nothing."""
+    for (ours, other), met in ((good, True), (bad, False)):
+        samples, others = iter([ours, 1e9, ours]), iter([other, 1e-9, other])
+        row = Row("work", "ns", target, samples.__next__, others.__next__)
+        assert measure(row, 3).met is met
+
+
+def test_contenders_take_turns() -> None:
+    """A B A B, the other first."""
+    taken: list[str] = []
+
+    def sample(name: str) -> float:
+        taken.append(name)
+        return 1.0
+
+    result = measure(Row("", "", faster(1), lambda: sample("B"), lambda: sample("A")), 3)
+    assert "".join(taken) == "ABABAB"
+    assert isinstance(result, Result)
+
+
+def test_without_the_reference_its_rows_are_left_out_with_a_note(bench: Bench) -> None:
+    """The command still ends well, and says why a row is missing."""
+    with pytest.raises(Unavailable, match="--reference"):
+        bench.theirs("time-list", bench.work)
+    only = ("--only", "import expstore", "--only", "one call")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks", "--quick", "--json", *only],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[1],
+        env={"PATH": "/usr/bin:/bin"},
+    )
+    said = json.loads(done.stdout)
+    assert [row["name"] for row in said["rows"]] == ["import expstore, beyond bare Python"]
+    assert len(said["rows"][0]["ours"]) == 5
+    assert [note.split(":")[0] for note in said["notes"]] == ["log_metric, one call"]
