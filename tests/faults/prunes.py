@@ -55,7 +55,9 @@ def run(directory: Path, *, trials: int = 500, seed: int = 0) -> Figures:
         def wait() -> float:
             return chance.random() * 0.006
 
-        children = [fork(partial(write, me, wait())) for me in (0, 1)]
+        # By turns the writers come at once, so that prunes find them, or as late as the prunes.
+        late = trial % 2
+        children = [fork(partial(write, me, late * wait())) for me in (0, 1)]
         children += [fork(partial(prune, wait())) for _ in (0, 1)]
         join(*children)
         assert {name for name in os.listdir(directory) if name not in ids} == set()
