@@ -107,11 +107,12 @@ FULL = [
 def short_line(result: Result) -> list[str]:
     """A row as the README has it; figures without their spread."""
     row, other = result.row, result.other
+    source = "" if row.other_name == "reference" else f" ({row.other_name})"
     return [
         row.name,
-        f"{number(median(other))} {row.unit}" if other else "",
+        f"{number(median(other))} {row.unit}{source}" if other else "",
         f"{number(median(result.ours))} {row.unit}",
-        f"{number(result.figure)}{result.row.target.unit}" if row.target.unit == "x" else "",
+        f"{number(result.figure)}{row.target.unit}" if row.target.unit == "x" else "",
         row.target.text,
     ]
 

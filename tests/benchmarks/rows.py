@@ -101,15 +101,17 @@ def _reading(bench: Bench, corpora: Corpora) -> Iterator[Row]:
         _ours(bench, corpora, million, "objects", False),
         _theirs(bench, corpora, million, False),
     )
-    long = _long(bench)
+    # A table of a million is what get_metrics is best at; where it holds the long log whole,
+    # it waits for memory.
+    long, whole = _long(bench), f"get_metrics, {million.count:,}"
     for pin in (False, True):
         yield Row(
             f"iter_metrics: {long.title}" + ", one core" * pin,
             NS,
-            at_most(1.1, "get_metrics's time"),
+            at_most(1.1, "get_metrics's time a record"),
             _ours(bench, corpora, long, "iterate", pin),
-            _ours(bench, corpora, long, "read", pin),
-            "get_metrics",
+            _ours(bench, corpora, million, "read", pin),
+            whole,
         )
 
 
