@@ -31,6 +31,7 @@ from expstore.errors import (
 )
 from expstore.model import Metadata, Metric, MetricTable
 from expstore.retention import PrunePlan, PruneRow
+from expstore.run import Run, start
 from expstore.store import ExperimentStore
 from expstore.writer import MetricWriter
 from formats import (
@@ -68,6 +69,7 @@ __all__ = [
     "PrunePlan",
     "PruneRow",
     "RetentionPolicyError",
+    "Run",
     "ShortWriteError",
     "StoreNotFoundError",
     "TailStatus",
@@ -77,4 +79,5 @@ __all__ = [
     "UnreadableFileError",
     "UnsupportedSchema",
     "UnsupportedVersionError",
+    "start",
 ]

@@ -91,7 +91,7 @@ class ImportSourceError(ExpStoreError, ValueError):
 
 
 class ExperimentExistsError(ExpStoreError, FileExistsError):
-    """The experiment is there already, and an import never changes one."""
+    """The experiment is there already; neither an import nor a start changes one."""
 
 
 class NameTruncatedWarning(UserWarning):

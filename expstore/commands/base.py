@@ -18,9 +18,8 @@ from typing import Annotated, Any
 import typer
 
 from expstore import ExperimentStore, ExpStoreError, FormatError
-from expstore.texts import json_number
-
-DEFAULT_ROOT = "experiments"
+from expstore.layout import default_root
+from expstore.texts import json_number, plain
 
 app = typer.Typer(
     name="expstore",
@@ -39,7 +38,11 @@ _THEMES = (
     "experiments",
     "schemas",
     "data",
+    "look",
 )  # modules of expstore.commands; importing one adds its commands
+
+
+__all__ = ["Json", "Root", "app", "fail", "open_store", "plain", "print_json", "run"]
 
 
 @app.callback()
@@ -50,8 +53,7 @@ def _options(context: typer.Context, root: Root = None) -> None:
 
 def open_store(context: typer.Context, root: Path | None) -> ExperimentStore:
     """The store that the options, the environment or the default name."""
-    chosen = root or context.obj or os.environ.get("EXPSTORE_ROOT") or DEFAULT_ROOT
-    return ExperimentStore(chosen)
+    return ExperimentStore(root or context.obj or default_root())
 
 
 def run() -> None:
@@ -72,15 +74,6 @@ def fail(message: str, code: int = 1) -> None:
     """End with one line on stderr."""
     print(f"expstore: {plain(message)}", file=sys.stderr)
     sys.exit(code)
-
-
-def plain(text: str) -> str:
-    """The text with control characters, lone surrogates and bidi overrides shown as escapes."""
-    return "".join(c if c.isprintable() else _escape(c) for c in text)
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def print_json(value: Any) -> None:
