@@ -18,6 +18,7 @@ from pathlib import Path
 from expstore.errors import (
     ExperimentNotFoundError,
     ExpStoreError,
+    OutputExistsError,
     StoreNotFoundError,
     UnreadableFileError,
 )
@@ -212,3 +213,23 @@ def write_atomically(path: Path, data: bytes, directory: int) -> None:
             raise
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+def write_output(path: Path, data: bytes) -> None:
+    """Write a file that a user named, replacing a regular file whole or not at all.
+
+    Raises:
+        OutputExistsError: something is there that is no regular file.
+        UnreadableFileError: the file system refuses.
+    """
+    if path.exists() and not path.is_file():
+        raise OutputExistsError(f"{path}: is no regular file, and is not replaced")
+    path = path.resolve()
+    try:
+        directory = os.open(path.parent, _DIRECTORY)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    try:
+        write_atomically(path, data, directory)
+    finally:
+        os.close(directory)

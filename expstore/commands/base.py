@@ -13,13 +13,15 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from expstore import ExperimentStore, ExpStoreError, FormatError
 from expstore.layout import default_root
 from expstore.texts import json_number, plain
+
+Item = TypeVar("Item")
 
 app = typer.Typer(
     name="expstore",
@@ -42,7 +44,7 @@ _THEMES = (
 )  # modules of expstore.commands; importing one adds its commands
 
 
-__all__ = ["Json", "Root", "app", "fail", "open_store", "plain", "print_json", "run"]
+__all__ = ["Json", "Root", "app", "fail", "open_store", "plain", "print_json", "progress", "run"]
 
 
 @app.callback()
@@ -89,3 +91,16 @@ def _finite(value: Any) -> Any:
     if isinstance(value, Iterable) and not isinstance(value, str):
         return [_finite(item) for item in value]
     return value
+
+
+def progress(what: str) -> Any:
+    """A progress bar on standard error, where that is a terminal."""
+
+    def track(items: Iterable[Item]) -> Iterable[Item]:
+        from rich.console import Console
+        from rich.progress import track
+
+        console = Console(stderr=True)
+        return track(items, what, console=console, transient=True, disable=not console.is_terminal)
+
+    return track
