@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -46,7 +47,7 @@ DASHES = ((), (6, 3), (1.5, 2.5), (6, 2.5, 1.5, 2.5))
 
 SUFFIXES = (".png", ".svg", ".pdf")
 _POINTS = 4000  # of a drawn curve: two for each pixel of a wide picture
-_LABEL = 60  # characters of a name in a legend
+_LABEL = 44  # characters of a name in a legend
 _MARKS = "+xo*~."  # tell experiments apart where there is no colour
 _MARGIN = 14  # columns of a text picture for the frame and the axis labels on its right
 
@@ -121,8 +122,13 @@ def save(
     # A user's own style must not bring TeX to the names; in SVG they stay text to be searched.
     settings = {"text.usetex": False, "svg.fonttype": "none", "svg.hashsalt": "expstore"}
     buffer = io.BytesIO()
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **settings, "backend": "agg"}):
+    with (
+        warnings.catch_warnings(),
+        matplotlib.rc_context({**matplotlib.rcParamsDefault, **settings, "backend": "agg"}),
+    ):
         figure = _figure(drawn, log=log, smoothing=smoothing)
+        # A character that no font has becomes a box; the name in the legend still tells.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         metadata = {"Date": None} if suffix == ".svg" else None  # the same picture, the same file
         figure.savefig(buffer, format=suffix[1:], metadata=metadata)
     write_output(path, buffer.getvalue())
@@ -162,13 +168,14 @@ def _figure(drawn: Sequence[Curve], *, log: bool, smoothing: float) -> Figure:
         if smoothing:
             axes.plot(*raw, color=colour, linewidth=0.8, alpha=0.25, zorder=1.5)
         shown = _thinned(curve.series, smooth(curve.series.values, smoothing))
-        single = len(curve.series.steps) == 1
+        lone = _lone(shown.values)
         axes.plot(
             *shown,
             color=colour,
             linewidth=1.6,
             linestyle=(0, dashes),
-            marker="o" if single else None,
+            marker="o" if lone else None,
+            markevery=lone or None,
             markersize=4,
         )
     _furnish(axes, log)
@@ -251,6 +258,14 @@ def _legend(
 def _thinned(series: Series, values: NDArray[np.float64]) -> Series:
     kept = thin(Series(series.steps, values), _POINTS).kept
     return Series(series.steps[kept], values[kept])
+
+
+def _lone(values: NDArray[np.float64]) -> list[int]:
+    """Where a point has gaps on both sides, so that a line would not show it."""
+    import numpy as np
+
+    there = np.isfinite(np.concatenate([[np.nan], values, [np.nan]]))
+    return [int(i) for i in np.flatnonzero(there[1:-1] & ~there[:-2] & ~there[2:])]
 
 
 def _short(name: str, limit: int = _LABEL) -> str:

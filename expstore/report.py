@@ -84,7 +84,7 @@ def collect(
     runs, curves = [], []
     for number, commit_id in enumerate(progress(ids)):
         (experiment,) = load(store, [commit_id])
-        runs.append(_run(experiment))
+        runs.append(_run(experiment, store.root))
         share = _POINTS // len(ids) // max(len(experiment.curves), 1)
         limit = min(max(share, _LEAST), _MOST)
         for name, series in experiment.curves.items():
@@ -100,7 +100,7 @@ def collect(
     }
 
 
-def _run(experiment: Loaded) -> dict[str, Any]:
+def _run(experiment: Loaded, root: Path) -> dict[str, Any]:
     metadata = experiment.metadata
     return {
         "id": plain(experiment.commit_id),
@@ -109,7 +109,8 @@ def _run(experiment: Loaded) -> dict[str, Any]:
         "created": metadata.timestamp if metadata else None,
         "points": sum(len(series.steps) for series in experiment.curves.values()),
         "tail": "" if experiment.status else plain(str(experiment.status)),
-        "problems": [plain(problem) for problem in experiment.problems],
+        # A report is passed on: where the store lies on this machine is nobody's business.
+        "problems": [plain(problem.replace(f"{root}/", "")) for problem in experiment.problems],
     }
 
 

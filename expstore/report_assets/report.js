@@ -237,7 +237,11 @@
     }
     const style = getComputedStyle(root);
     const ink = style.getPropertyValue("--muted"), grid = { stroke: style.getPropertyValue("--grid"), width: 1 };
-    const axis = { stroke: ink, grid, ticks: { ...grid, size: 4 }, font: "11px system-ui, sans-serif" };
+    const axis = {
+      stroke: ink, grid, ticks: { ...grid, size: 4 }, gap: 4, font: "11px system-ui, sans-serif",
+      incrs: (chart, index, low, high) => [Math.max(high - low, 5)], // any: `splits` decides
+      filter: (chart, ticks) => ticks,
+    };
     const extent = extentOf(card);
     card.chart = new uPlot({
       mode: 2, ...size(card), legend: { show: false }, padding: [10, 12, 0, 0],
@@ -246,8 +250,16 @@
         y: { distr: state.log ? 3 : 1, range: () => heights(card, state.zoom || extent) },
       },
       axes: [
-        { ...axis, size: 30, gap: 4, space: 60, values: (chart, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? compact(tick) : "")) },
-        { ...axis, size: 58, gap: 4, space: 34, values: (chart, ticks) => ticks.map((tick) => (tick === null ? "" : tickLabel(tick))) },
+        {
+          ...axis, size: 30,
+          splits: (chart, index, low, high) => ticksOf(low, high, (chart.width - 60) / 55, false, 1),
+          values: (chart, ticks) => labels(ticks),
+        },
+        {
+          ...axis, size: (chart, texts) => 14 + 6.6 * Math.max(4, ...(texts || []).map((text) => text.length)),
+          splits: (chart, index, low, high) => ticksOf(low, high, (chart.height - 40) / 30, state.log),
+          values: (chart, ticks) => labels(ticks),
+        },
       ],
       series: [{}, ...card.lines.map(seriesOf)],
       cursor: {
@@ -286,9 +298,25 @@
     return {
       facets: [{ scale: "x", auto: true, sorted: 1 }, { scale: "y", auto: true }],
       stroke, width: !line.main ? 1 : state.smooth || line.values.length < 400 ? 1.75 : 1.25, dash: line.main ? dashes(run).map((d) => d * 1.75) : [],
-      paths: uPlot.paths.linear(),
+      paths: (chart) => ({ stroke: pathOf(chart, line), fill: null, clip: null, flags: 1 }),
       points: { show: lone.length > 0, filter: () => lone, size: 5, stroke, fill: stroke },
     };
+  }
+
+  // A gap lifts the pen.
+  function pathOf(chart, { steps, values }) {
+    const path = new Path2D();
+    let down = false;
+    for (let i = 0; i < values.length; i++) {
+      if (values[i] === null) {
+        down = false;
+        continue;
+      }
+      const x = chart.valToPos(steps[i], "x", true), y = chart.valToPos(values[i], "y", true);
+      if (down) path.lineTo(x, y); else path.moveTo(x, y);
+      down = true;
+    }
+    return path;
   }
 
   function describe(card, shown) {
@@ -329,16 +357,43 @@
     return [low - air, high + air].map((end) => Math.min(Math.max(end, -Number.MAX_VALUE / 4), Number.MAX_VALUE / 4));
   }
 
-  const compactly = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 2 });
-  const compact = (tick) => (Math.abs(tick) < 1e5 ? grouped.format(tick) : compactly.format(tick)).replace("-", "−");
-  const tickLabel = (tick) => {
-    const length = Math.abs(tick);
-    if (length !== 0 && (length >= 1e6 || length < 1e-3)) {
-      return tick.toExponential().replace(/(\.\d{1,4})\d*e/, "$1e").replace("e+", "e").replaceAll("-", "−");
+  // About `room` round numbers between two ends.
+  function ticksOf(low, high, room, log, least = 0) {
+    const count = Math.max(room, 2);
+    const decades = Math.log10(high / low);
+    if (log && decades > 1) {
+      const every = Math.max(1, Math.round(decades / count));
+      const parts = decades * 3 <= count * 1.5 ? [1, 2, 5] : [1];
+      const ticks = [];
+      for (let power = Math.floor(Math.log10(low) / every) * every; power <= Math.log10(high); power += every) {
+        for (const part of parts) ticks.push(Number(`${part}e${power}`));
+      }
+      return ticks.filter((tick) => tick >= low && tick <= high);
     }
-    return grouped.format(Number(tick.toPrecision(7))).replace("-", "−") === "0" && tick !== 0
-      ? format(tick) : new Intl.NumberFormat("en", { maximumFractionDigits: 7 }).format(Number(tick.toPrecision(7))).replace("-", "−");
-  };
+    const rough = (high / count - low / count) || Number.MIN_VALUE;
+    const power = Math.floor(Math.log10(rough));
+    const part = [1, 2, 5, 10].find((one) => Number(`${one}e${power}`) >= rough) || 10;
+    const step = Math.max(Number(`${part}e${power}`), least);
+    const ticks = [];
+    for (let at = Math.ceil(low / step); at <= Math.floor(high / step); at++) {
+      ticks.push(Number((at * step).toPrecision(15)));
+    }
+    return ticks.length || !log ? ticks : [Math.sqrt(low) * Math.sqrt(high)];
+  }
+
+  // Labels that tell the ticks apart, in the shortest common form.
+  function labels(ticks) {
+    const most = Math.max(...ticks.map(Math.abs));
+    const step = Math.min(...ticks.slice(1).map((tick, index) => tick - ticks[index]), most);
+    const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+    let form;
+    if (!(most > 0)) form = String;
+    else if (step < most / 1e4 || (most < 1e6 && decimals < 5)) {
+      const plain = new Intl.NumberFormat("en", { maximumFractionDigits: Math.min(decimals, 20) });
+      form = (tick) => plain.format(tick);
+    } else form = (tick) => (tick === 0 ? "0" : String(Number(tick.toPrecision(6)).toExponential()).replace("e+", "e"));
+    return ticks.map((tick) => form(tick).replaceAll("-", "−"));
+  }
 
   // Reading out ----------------------------------------------------------------------------------
 
@@ -372,11 +427,13 @@
     if (rows.length > listed.length) {
       card.tip.append(make("div", { class: "step", text: `and ${rows.length - listed.length} more` }));
     }
+    // Below the chart, or above where there is no room: never over the curves.
     const box = card.plot.getBoundingClientRect(), over = chart.over.getBoundingClientRect();
-    const x = over.left - box.left + left, width = card.tip.offsetWidth;
-    const fits = x + 14 + width <= box.width;
-    card.tip.style.left = `${fits ? x + 14 : Math.max(x - 14 - width, 0)}px`;
-    card.tip.style.top = `${Math.max(Math.min(top - 10, box.height - card.tip.offsetHeight), -40)}px`;
+    const { offsetWidth: width, offsetHeight: height } = card.tip;
+    const x = Math.min(over.left + left - width / 2, innerWidth - width - 8);
+    const below = over.bottom + 6 + height <= innerHeight;
+    card.tip.style.left = `${Math.max(x, 8) - box.left}px`;
+    card.tip.style.top = `${(below ? over.bottom + 6 : Math.max(over.top - 6 - height, 4)) - box.top}px`;
     card.near = near;
   }
 
@@ -548,7 +605,7 @@
       ...listed.map((metric) => ({ key: `last ${metric}`, text: data.metrics[metric] || "(no name)", of: last(metric), number: true, cell: (run) => format(last(metric)(run)) })),
     ];
     const troubled = (run) => [...data.runs[run].problems, data.runs[run].tail].filter(Boolean).join("; ");
-    if (data.runs.some((_, run) => troubled(run))) heads.push({ key: "state", text: "State", of: troubled, cell: troubled, flag: true });
+    if (data.runs.some((_, run) => troubled(run))) heads.splice(5, 0, { key: "state", text: "State", of: troubled, cell: troubled, flag: true });
     const head = heads.find((one) => one.key === state.sort.key) || heads[0];
     const rows = data.runs.map((_, run) => run).sort((a, b) => compareRows(head.of(a), head.of(b)) || a - b);
 
