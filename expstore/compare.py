@@ -64,10 +64,11 @@ def load(store: ExperimentStore, ids: Iterable[str] | None = None) -> Iterator[L
         InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: at the call, before
             anything is read. What is unreadable in an experiment is told in its `problems`.
     """
-    return (_load(store, commit_id) for commit_id in store.existing(ids))
+    return (load_one(store, commit_id) for commit_id in store.existing(ids))
 
 
-def _load(store: ExperimentStore, commit_id: str) -> Loaded:
+def load_one(store: ExperimentStore, commit_id: str) -> Loaded:
+    """One experiment; even that it is gone meanwhile is told in its `problems`."""
     metadata, curves, status, problems = None, {}, CLEAN, []
     try:
         metadata = store.read_metadata(commit_id)
@@ -109,7 +110,7 @@ def compare(
     summaries: list[Summary] = []
     known: set[str] = set()
     for commit_id in progress(store.existing(ids)):
-        loaded = _load(store, commit_id)
+        loaded = load_one(store, commit_id)
         known |= loaded.curves.keys()
         metrics = {name: extremes(series) for name, series in loaded.curves.items()}
         summaries.append(

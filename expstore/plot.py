@@ -128,7 +128,7 @@ def save(
     ):
         figure = _figure(drawn, log=log, smoothing=smoothing)
         # A character that no font has becomes a box; the name in the legend still tells.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         metadata = {"Date": None} if suffix == ".svg" else None  # the same picture, the same file
         figure.savefig(buffer, format=suffix[1:], metadata=metadata)
     write_output(path, buffer.getvalue())

@@ -6,7 +6,7 @@ in the JSON that carries it, and shown through `textContent`. An experiment that
 in the report, with its problem.
 
 Curves are thinned (see `series.thin`) so that the file stays near 10 MB: about 400,000 points in
-all, 60 to 4,000 a curve. Last, min and max values are those of all points. Smoothing in the report
+all, 60 to 4,000 a curve; it grows beyond that with more than about 6,000 curves. Last, min and max values are those of all points. Smoothing in the report
 weighs each drawn point by the points it stands for, with their mean.
 
 The charts are uPlot's (MIT, no dependencies, 51 kB), unaltered in `report_assets/uplot`.
@@ -25,7 +25,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expstore.compare import Loaded, load
+from expstore.compare import Loaded, load_one
 from expstore.files import write_output
 from expstore.plot import DASHES, ON_DARK, ON_LIGHT
 from expstore.series import Extremes, Series, extremes, thin
@@ -79,11 +79,11 @@ def collect(
     ids: list[str],
     progress: Callable[[list[str]], Iterable[str]] = iter,
 ) -> dict[str, Any]:
-    """What a report shows, as values of JSON; see `load` for what is raised."""
+    """What a report shows of experiments, as values of JSON."""
     metrics: dict[str, int] = {}
     runs, curves = [], []
     for number, commit_id in enumerate(progress(ids)):
-        (experiment,) = load(store, [commit_id])
+        experiment = load_one(store, commit_id)
         runs.append(_run(experiment, store.root))
         share = _POINTS // len(ids) // max(len(experiment.curves), 1)
         limit = min(max(share, _LEAST), _MOST)

@@ -123,7 +123,7 @@ def test_what_cannot_be_drawn_is_refused(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning", "ignore:.*deprecated")
 @pytest.mark.parametrize("log_scale", [False, True])
 @pytest.mark.parametrize(
     "values",

@@ -195,7 +195,7 @@ def plot_command(
 
     Example: expstore plot 3f2a9c1d --name loss --smooth 0.9 -o loss.png
     """
-    from expstore.plot import curves, save, text
+    from expstore.plot import IN_TERMINAL, curves, save, text
 
     store = open_store(context, root)
     if not names:
@@ -216,6 +216,9 @@ def plot_command(
     height = min(max(lines - 10, 8), 20) if sys.stdout.isatty() else 15
     size = {"width": min(width, 120), "height": height}
     print(text(found, log=log, smoothing=smooth, colour=colour, **size))
+    shown = len({curve.commit_id for curve in found})
+    if shown > len(IN_TERMINAL):
+        _tell(f"{shown} experiments share {len(IN_TERMINAL)} colours; -o and report tell all apart")
 
 
 def _only_name(ids: Iterable[str], store: ExperimentStore) -> str:
