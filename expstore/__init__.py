@@ -26,6 +26,7 @@ from expstore.errors import (
     NameTruncatedWarning,
     NoSpaceError,
     OutputExistsError,
+    PlotError,
     RetentionPolicyError,
     SelectionError,
     ShortWriteError,
@@ -40,6 +41,7 @@ from expstore.follow import Follower
 from expstore.mend import RepairReport, SalvageReport
 from expstore.model import Metadata, Metric, MetricTable
 from expstore.retention import PrunePlan, PruneRow
+from expstore.run import Run, start
 from expstore.store import ExperimentStore
 from expstore.writer import MetricWriter
 from formats import (
@@ -81,10 +83,12 @@ __all__ = [
     "NameTruncatedWarning",
     "NoSpaceError",
     "OutputExistsError",
+    "PlotError",
     "PrunePlan",
     "PruneRow",
     "RepairReport",
     "RetentionPolicyError",
+    "Run",
     "SalvageReport",
     "SelectionError",
     "ShortWriteError",
@@ -99,4 +103,5 @@ __all__ = [
     "UnsupportedSchema",
     "UnsupportedVersionError",
     "WriterClosedError",
+    "start",
 ]

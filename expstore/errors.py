@@ -125,12 +125,16 @@ class OutputExistsError(ExpStoreError, FileExistsError):
     """The output of an export is there already, and may not be replaced."""
 
 
+class PlotError(ExpStoreError, ValueError):
+    """Curves that cannot be drawn as asked for: none, none above zero, or no such kind of file."""
+
+
 class ImportSourceError(ExpStoreError, ValueError):
     """Data to import that is not what it should be, or that the store's format cannot hold."""
 
 
 class ExperimentExistsError(ExpStoreError, FileExistsError):
-    """The experiment is there already, and neither an import nor a salvage changes one."""
+    """The experiment is there already; neither an import, a salvage nor a start changes one."""
 
 
 class NameTruncatedWarning(UserWarning):

@@ -21,6 +21,7 @@ from expstore.errors import (
     ExperimentNotFoundError,
     ExpStoreError,
     NoSpaceError,
+    OutputExistsError,
     StoreNotFoundError,
     UnreadableFileError,
 )
@@ -338,3 +339,23 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_output(path: Path, data: bytes) -> None:
+    """Write a file that a user named, replacing a regular file whole or not at all.
+
+    Raises:
+        OutputExistsError: something is there that is no regular file.
+        UnreadableFileError: the file system refuses.
+    """
+    if path.exists() and not path.is_file():
+        raise OutputExistsError(f"{path}: is no regular file, and is not replaced")
+    path = path.resolve()
+    try:
+        directory = os.open(path.parent, DIRECTORY)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    try:
+        write_atomically(path, data, directory)
+    finally:
+        os.close(directory)

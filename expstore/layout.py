@@ -19,6 +19,11 @@ COMMIT_ID_LIMIT = 255
 """Bytes: the longest name that Linux file systems store (NAME_MAX)."""
 
 
+def default_root() -> Path:
+    """The store where none is named: $EXPSTORE_ROOT, else ./experiments."""
+    return Path(os.environ.get("EXPSTORE_ROOT") or "experiments")
+
+
 def check_commit_id(commit_id: str) -> str:
     """The id itself, where it may name an experiment.
 

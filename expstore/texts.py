@@ -1,6 +1,7 @@
-r"""Names and numbers as other tools can take them.
+r"""Names and numbers as other tools can take them, and as people can safely look at them.
 
-Guarantees: `escape` gives valid Unicode for any name that a file may hold, no two names give the
+Guarantees: what `plain` gives changes nothing on a terminal or a page but the place it stands in.
+`escape` gives valid Unicode for any name that a file may hold, no two names give the
 same text, and `unescape` gives the name back. A name of valid UTF-8 stays as it is, unless it holds
 what looks like an escape itself.
 
@@ -44,6 +45,15 @@ def unescape(text: str) -> str:
         return chr(0xDC00 + code) if code >= 0x80 else chr(code)
 
     return _ESCAPE.sub(byte, text)
+
+
+def plain(text: str) -> str:
+    """The text to look at: control characters, lone surrogates and bidi overrides as escapes."""
+    return "".join(c if c.isprintable() else _shown(c) for c in text)
+
+
+def _shown(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def json_number(value: float) -> float | str:

@@ -141,12 +141,11 @@ def test_show_tells_metadata_and_metrics(run: Run, filled: ExperimentStore) -> N
     assert described["tail"] == {"kind": "clean", "offset": None, "size": 0}
     assert described["metrics"][1] == {
         "name": "accuracy",
-        "count": 2,
-        "first_step": 1,
-        "last_step": 2,
         "last": 0.75,
         "min": 0.25,
         "max": 0.75,
+        "last_step": 2,
+        "points": 2,
     }
     assert "unsupported version" in run("show", "ddd444").stdout
 

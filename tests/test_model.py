@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expstore import Metric, MetricTable, UnknownMetricError
-from expstore.summary import sparkline, summarize
+from expstore.sparkline import sparkline
 
 metrics = st.builds(
     Metric,
@@ -116,19 +116,6 @@ def test_table_survives_pickle() -> None:
     assert pickle.loads(pickle.dumps(table)) == table
 
 
-def test_summary_groups_by_name_and_leaves_non_finite_values_out_of_extremes() -> None:
-    """Last value as logged, extremes of the finite ones, a course with gaps."""
-    rows = [("a", 1.0), ("b", math.inf), ("a", math.nan), ("a", 3.0), ("b", math.nan)]
-    a, b = summarize(table_of([Metric(n, v, s, 0) for s, (n, v) in enumerate(rows)]))
-    assert (a.name, a.count, a.first_step, a.last_step) == ("a", 3, 0, 3)
-    assert (a.last, a.min, a.max) == (3.0, 1.0, 3.0)
-    assert a.sparkline(10) == "▁·█"
-    assert math.isnan(b.last)
-    assert math.isnan(b.min)
-    assert b.sparkline(10) == "··"
-    assert list(summarize(table_of([]))) == []
-
-
 @pytest.mark.parametrize(
     ("values", "width", "shown"),
     [
@@ -137,6 +124,8 @@ def test_summary_groups_by_name_and_leaves_non_finite_values_out_of_extremes() -
         ([5, 5], 9, "▅▅"),
         ([-1.7e308, 1.7e308], 9, "▁█"),
         ([], 9, ""),
+        ([1, math.nan, 3], 9, "▁·█"),
+        ([math.inf, math.nan], 9, "··"),
     ],
 )
 def test_sparkline_spans_least_to_greatest(values: list[float], width: int, shown: str) -> None:

@@ -13,14 +13,15 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
 from expstore import ExperimentStore, ExpStoreError, FormatError, __version__
-from expstore.texts import json_number
+from expstore.layout import default_root
+from expstore.texts import json_number, plain
 
-DEFAULT_ROOT = "experiments"
+Item = TypeVar("Item")
 
 # Click's class, whether Typer depends on Click or carries it along.
 _UsageError: Any = typer.BadParameter.__base__
@@ -45,6 +46,7 @@ _THEMES = (
     "schemas",
     "data",
     "care",
+    "look",
     "demonstration",
 )
 
@@ -53,6 +55,22 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         print(f"expstore {__version__}")
         raise typer.Exit
+
+
+__all__ = [
+    "Json",
+    "Root",
+    "app",
+    "fail",
+    "open_store",
+    "plain",
+    "print_json",
+    "print_json_array",
+    "print_json_line",
+    "progress",
+    "run",
+    "tell",
+]
 
 
 @app.callback()
@@ -73,8 +91,7 @@ def _options(
 
 def open_store(context: typer.Context, root: Path | None) -> ExperimentStore:
     """The store that the options, the environment or the default name."""
-    chosen = root or context.obj or os.environ.get("EXPSTORE_ROOT") or DEFAULT_ROOT
-    return ExperimentStore(chosen)
+    return ExperimentStore(root or context.obj or default_root())
 
 
 def run() -> None:
@@ -116,15 +133,6 @@ def tell(message: str) -> None:
     print(f"expstore: {plain(message)}", file=sys.stderr)
 
 
-def plain(text: str) -> str:
-    """The text with control characters, lone surrogates and bidi overrides shown as escapes."""
-    return "".join(c if c.isprintable() else _escape(c) for c in text)
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
-
-
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
     print(json.dumps(_finite(value), ensure_ascii=True, indent=2))
@@ -152,3 +160,16 @@ def _finite(value: Any) -> Any:
     if isinstance(value, Iterable) and not isinstance(value, str):
         return [_finite(item) for item in value]
     return value
+
+
+def progress(what: str) -> Any:
+    """A progress bar on standard error, where that is a terminal."""
+
+    def track(items: Iterable[Item]) -> Iterable[Item]:
+        from rich.console import Console
+        from rich.progress import track
+
+        console = Console(stderr=True)
+        return track(items, what, console=console, transient=True, disable=not console.is_terminal)
+
+    return track

@@ -6,14 +6,21 @@ import sys
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Annotated, Any, TypeVar, cast
+from typing import IO, Annotated, Any, cast
 
 import typer
 
-from expstore.commands.base import Json, Root, app, fail, open_store, plain, print_json
+from expstore.commands.base import (
+    Json,
+    Root,
+    app,
+    fail,
+    open_store,
+    plain,
+    print_json,
+    progress,
+)
 from expstore.commands.ids import complete, resolve
-
-Item = TypeVar("Item")
 
 
 class Target(StrEnum):
@@ -96,7 +103,7 @@ def export_command(
     options: dict[str, Any] = {
         "names": names or None,
         "force": force,
-        "progress": _progress("exporting") if shows else iter,
+        "progress": progress("exporting") if shows else iter,
     }
     if to is Target.TENSORBOARD:
         assert output is not None
@@ -158,7 +165,7 @@ def import_command(
         to_id=to_id,
         prefix=prefix,
         user=user,
-        progress=_progress("importing"),
+        progress=progress("importing"),
     )
     if as_json:
         print_json(
@@ -176,19 +183,6 @@ def import_command(
 
 def _tell(message: str) -> None:
     print(f"expstore: {plain(message)}", file=sys.stderr)
-
-
-def _progress(what: str) -> Any:
-    """A progress bar on standard error, where that is a terminal."""
-
-    def track(items: Iterable[Item]) -> Iterable[Item]:
-        from rich.console import Console
-        from rich.progress import track
-
-        console = Console(stderr=True)
-        return track(items, what, console=console, transient=True, disable=not console.is_terminal)
-
-    return track
 
 
 class _Terminal:

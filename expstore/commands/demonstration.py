@@ -39,7 +39,6 @@ def demo(
 
     from expstore import demo as demonstration
     from expstore.commands import render
-    from expstore.summary import summarize
 
     store = open_store(context, directory or root)
     store.initialize()
@@ -54,7 +53,7 @@ def demo(
     console.print(render.experiments(store.iter_metadata(), now))
     for setting in settings:
         _say(f"$ expstore{where} show {setting.commit_id}")
-        console.print(render.metrics(summarize(store.get_metrics(setting.commit_id))))
+        console.print(render.metrics(store.get_metrics(setting.commit_id)))
     _say(f"$ expstore{where} prune --keep 2 --dry-run")
     console.print(render.plan(store.plan_prune(keep_count=2, now=now), now))
     _say(f"All of it is in {store.root}; what each model learnt to write, in files/sample.txt.")

@@ -122,8 +122,6 @@ def show(context: typer.Context, commit_id: Id, root: Root = None, as_json: Json
 
     Example: expstore show 3f2a
     """
-    from expstore.summary import summarize
-
     store = open_store(context, root)
     commit_id = resolve(store, commit_id)
     metadata: Metadata | Exception
@@ -135,21 +133,7 @@ def show(context: typer.Context, commit_id: Id, root: Root = None, as_json: Json
     if as_json:
         print_json(
             describe(commit_id, metadata)
-            | {
-                "metrics": [
-                    {
-                        "name": row.name,
-                        "count": row.count,
-                        "first_step": row.first_step,
-                        "last_step": row.last_step,
-                        "last": row.last,
-                        "min": row.min,
-                        "max": row.max,
-                    }
-                    for row in summarize(table)
-                ],
-                "tail": _describe_tail(table),
-            }
+            | {"metrics": _describe_metrics(table), "tail": _describe_tail(table)}
         )
         return
     _show(commit_id, metadata, table)
@@ -159,7 +143,6 @@ def _show(commit_id: str, metadata: Metadata | Exception, table: MetricTable) ->
     from rich.text import Text
 
     from expstore.commands import render
-    from expstore.summary import summarize
 
     console = render.console()
     console.print(Text(plain(commit_id), style="bold"))
@@ -174,7 +157,13 @@ def _show(commit_id: str, metadata: Metadata | Exception, table: MetricTable) ->
         console.print(Text.assemble((f"  {label:<10}", "dim"), text))
     if len(table):
         console.print()
-        console.print(render.metrics(summarize(table)))
+        console.print(render.metrics(table))
+
+
+def _describe_metrics(table: MetricTable) -> list[dict[str, Any]]:
+    from expstore.series import extremes, split
+
+    return [{"name": name} | extremes(series)._asdict() for name, series in split(table).items()]
 
 
 def _describe_tail(table: MetricTable) -> dict[str, Any]:

@@ -10,15 +10,13 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from expstore import Metadata, PrunePlan
+from expstore import Metadata, MetricTable, PrunePlan
 from expstore.commands.base import plain
 from expstore.commands.times import absolute, relative
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
-
-    from expstore.summary import MetricSummary
 
 _PIPE_WIDTH = 10_000
 _COLOURS = {"prune": "red", "skip": "yellow", "keep": "green"}
@@ -79,18 +77,22 @@ def plan(plan: PrunePlan, now: float) -> Table:
     return table
 
 
-def metrics(rows: Iterable[MetricSummary]) -> Table:
+def metrics(points: MetricTable) -> Table:
     """Each metric's points, values and course."""
+    from expstore.series import extremes, split
+    from expstore.sparkline import sparkline
+
     table = _table("metric", ">points", ">steps", ">last", ">min", ">max", "course")
-    for row in rows:
+    for name, series in split(points).items():
+        row = extremes(series)
         table.add_row(
-            plain(row.name),
-            f"{row.count:,}",
-            f"{row.first_step:,} to {row.last_step:,}",
+            plain(name),
+            f"{row.points:,}",
+            f"{int(series.steps[0]):,} to {row.last_step:,}",
             number(row.last),
             number(row.min),
             number(row.max),
-            row.sparkline(24),
+            sparkline(series.values, 24),
         )
     return table
 

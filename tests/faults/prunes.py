@@ -13,6 +13,7 @@ from tests.faults.base import Counter, Figures, check_steps, fork, join, read_lo
 
 _OPEN, _CLOSED, _GONE = 1, 2, 3
 _STEPS = 500  # enough that a prune often comes while they are logged
+_STAY = 0.03  # seconds: longer than prunes take to come
 _PATIENCE = 30  # times as many trials at most, until each outcome was seen
 
 
@@ -34,9 +35,14 @@ def run(directory: Path, *, trials: int = 500, seed: int = 0) -> Figures:
             store.write_metadata(Metadata(commit_id, trial))
             (store.files_path(commit_id) / "artifact").write_bytes(b"x" * trial)
 
+        # By turns the writers come at once and stay, so that prunes find them, or come as late as
+        # the prunes and go.
+        late = trial % 2
+
         def write(
             me: int, delay: float, states: Counter = states, counts: Counter = counts
         ) -> None:
+            stay = 0 if delay else _STAY
             time.sleep(delay)
             try:
                 with store.writer(ids[me]) as writer:
@@ -44,6 +50,7 @@ def run(directory: Path, *, trials: int = 500, seed: int = 0) -> Figures:
                     for step in range(_STEPS):
                         writer.log("loss", step / 7, step)
                         counts[me] = step + 1
+                    time.sleep(stay)
                 states[me] = _CLOSED
             except ExperimentNotFoundError:
                 states[me] = _GONE
@@ -52,13 +59,9 @@ def run(directory: Path, *, trials: int = 500, seed: int = 0) -> Figures:
             time.sleep(delay)
             store.prune_experiments(0)
 
-        def wait() -> float:
-            return chance.random() * 0.006
-
-        # By turns the writers come at once, so that prunes find them, or as late as the prunes.
-        late = trial % 2
-        children = [fork(partial(write, me, late * wait())) for me in (0, 1)]
-        children += [fork(partial(prune, wait())) for _ in (0, 1)]
+        waits = [chance.random() * 0.006 for _ in range(4)]
+        children = [fork(partial(write, me, late * waits[me])) for me in (0, 1)]
+        children += [fork(partial(prune, wait)) for wait in waits[2:]]
         join(*children)
         assert {name for name in os.listdir(directory) if name not in ids} == set()
         for me, commit_id in enumerate(ids):

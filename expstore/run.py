@@ -1,0 +1,138 @@
+"""Logging as it is written in a training script.
+
+    with expstore.start(job_name="train") as run:
+        for step, batch in enumerate(batches):
+            run.log({"loss": train(batch)}, step=step)
+        (run.files / "notes.txt").write_text("...")
+
+Guarantees: each call of `log` is in the file when it returns, so a run that dies by an exception
+keeps all that it logged, and the exception goes on; what an experiment already is, is never
+overwritten.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self, SupportsFloat, cast
+
+from expstore import layout
+from expstore.errors import ExperimentExistsError, MetadataNotFoundError
+from expstore.files import unreadable
+from expstore.origin import git_head
+from expstore.store import ExperimentStore
+from expstore.writer import MetricWriter
+
+
+class Run:
+    """One experiment being logged to; `start` makes it. A context manager.
+
+    Attributes:
+        store: the store that it belongs to.
+        path: the experiment's directory.
+        files: the directory for artifacts of any kind.
+    """
+
+    def __init__(self, store: ExperimentStore, writer: MetricWriter) -> None:
+        self.store = store
+        self.path: Path = writer.path
+        self.files: Path = store.files_path(writer.commit_id)
+        self._writer = writer
+
+    @property
+    def commit_id(self) -> str:
+        """The experiment's id."""
+        return self._writer.commit_id
+
+    def log(self, metrics: Mapping[str, SupportsFloat], step: int) -> None:
+        """Log one step's metrics by one write: `log({"loss": 0.1}, step=3)`.
+
+        Args:
+            metrics: values by name; a value is a number, or what holds exactly one: a scalar, an
+                array or a tensor of one element.
+            step: the training step.
+
+        Raises:
+            FieldValueError: a value that the format cannot hold; nothing is written.
+            ExperimentGoneError, TornTailError, ShortWriteError: see `MetricWriter.log_many`.
+        """
+        self._writer.log_many(cast("Mapping[str, float]", metrics), step)
+
+    def close(self) -> None:
+        """End logging. A second call does nothing."""
+        self._writer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Run {self.commit_id} in {self.store.root}>"
+
+
+def start(
+    root: str | os.PathLike[str] | None = None,
+    commit_id: str | None = None,
+    job_name: str = "",
+    user: str | None = None,
+    *,
+    resume: bool = False,
+) -> Run:
+    """Start an experiment and log to it.
+
+    Args:
+        root: the store, created where missing; default: $EXPSTORE_ROOT, else ./experiments.
+        commit_id: default: the commit that git's HEAD names, in the working directory.
+        job_name: what is run.
+        user: who runs it; default: the login name.
+        resume: go on where the experiment exists: its metadata stays as it is, `job_name` and
+            `user` count only where it has none, and what is logged stands behind what was.
+
+    Raises:
+        ExperimentExistsError: the experiment exists, and `resume` was not asked for. Of several
+            processes that start one experiment at a time, one succeeds.
+        GitHeadError: no commit id given, and git tells none.
+        InvalidCommitIdError, FieldValueError: nothing was created.
+        TruncatedError, UnsupportedVersionError, UnreadableFileError: on resuming, metadata that
+            cannot be read; it is not overwritten.
+    """
+    store = ExperimentStore(layout.default_root() if root is None else root)
+    commit_id = git_head() if commit_id is None else commit_id
+    path = store.experiment_path(commit_id)
+    store.initialize()
+    try:
+        path.mkdir()
+    except FileExistsError:
+        if not resume:
+            raise ExperimentExistsError(
+                f"{path}: already started; resume=True goes on with it, another commit_id starts "
+                "another"
+            ) from None
+        if _has_metadata(store, commit_id):
+            return Run(store, store.writer(commit_id))
+    except OSError as error:
+        raise unreadable(path, error) from error
+    try:
+        return Run(store, store.start_experiment(commit_id, job_name, user))
+    except BaseException:
+        with suppress(OSError):
+            path.rmdir()  # refused before anything was put into it; else it is not empty
+        raise
+
+
+def _has_metadata(store: ExperimentStore, commit_id: str) -> bool:
+    try:
+        store.read_metadata(commit_id)
+    except MetadataNotFoundError:
+        return False  # someone prepared the directory, or died before the metadata was written
+    return True

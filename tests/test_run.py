@@ -1,0 +1,221 @@
+"""Logging as it is written in a training script: `expstore.start`."""
+
+from __future__ import annotations
+
+import getpass
+import multiprocessing
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import expstore
+from expstore import (
+    ExperimentExistsError,
+    ExperimentStore,
+    FieldValueError,
+    GitHeadError,
+    InvalidCommitIdError,
+    UnsupportedVersionError,
+)
+
+
+@pytest.fixture
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory outside any repository, with no root named."""
+    monkeypatch.delenv("EXPSTORE_ROOT", raising=False)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    for name in ("GIT_DIR", "GIT_WORK_TREE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def repository(outside: Path) -> str:
+    """The commit that HEAD names in the working directory."""
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    subprocess.run(["git", "init", "-q"], check=True)
+    subprocess.run(["git", *who, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, check=True, text=True)
+    return done.stdout.strip()
+
+
+def test_a_run_takes_commit_user_and_root_from_where_it_is(repository: str, outside: Path) -> None:
+    """With no argument at all: git's HEAD, the login name, ./experiments made on the way."""
+    with expstore.start() as run:
+        run.log({"loss": 0.5, "accuracy": 0.75}, step=3)
+    assert run.commit_id == repository
+    assert run.path.resolve() == outside / "experiments" / repository
+    assert run.files.is_dir()
+    store = ExperimentStore(outside / "experiments")
+    assert store.read_metadata(repository).user == getpass.getuser()
+    assert [m[:3] for m in store.get_metrics(repository)] == [
+        ("loss", 0.5, 3),
+        ("accuracy", 0.75, 3),
+    ]
+
+
+def test_the_environment_names_the_root(outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """EXPSTORE_ROOT stands before ./experiments; an argument stands before both."""
+    monkeypatch.setenv("EXPSTORE_ROOT", str(outside / "env"))
+    assert expstore.start(commit_id="a").path == outside / "env" / "a"
+    assert expstore.start(outside / "arg", "a").path == outside / "arg" / "a"
+    assert not (outside / "experiments").exists()
+
+
+def test_outside_a_repository_the_error_says_what_to_do(outside: Path) -> None:
+    """No commit id and no git: a typed error, and nothing is created."""
+    with pytest.raises(GitHeadError, match="give a commit_id, or work inside a git repository"):
+        expstore.start()
+    assert not list(outside.iterdir())
+
+
+def test_a_run_that_dies_keeps_what_it_logged(tmp_path: Path) -> None:
+    """The exception goes through, and each logged step is in the file."""
+
+    def train() -> None:
+        with expstore.start(tmp_path, "a", job_name="train") as run:
+            for step in range(5):
+                run.log({"loss": 1 / (3 - step)}, step=step)
+
+    with pytest.raises(ZeroDivisionError):
+        train()
+    table = ExperimentStore(tmp_path).get_metrics("a")
+    assert table.steps.tolist() == [0, 1, 2]
+    assert table.status
+
+
+def test_a_killed_process_keeps_what_it_logged(tmp_path: Path) -> None:
+    """Each call is in the file when it returns: nothing waits in the process."""
+    script = (
+        "import expstore, os, sys\n"
+        "run = expstore.start(sys.argv[1], 'a')\n"
+        "for step in range(50): run.log({'loss': 1.0}, step=step)\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    assert done.returncode == -9
+    assert len(ExperimentStore(tmp_path).get_metrics("a")) == 50
+
+
+def test_starting_again_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    """An experiment that exists keeps its metadata and its metrics."""
+    with expstore.start(tmp_path, "a", "first", "alice") as run:
+        run.log({"loss": 1.0}, step=0)
+    before = {path: path.read_bytes() for path in run.path.glob("*.bin")}
+    with pytest.raises(ExperimentExistsError, match="resume=True"):
+        expstore.start(tmp_path, "a", "second", "bob")
+    assert {path: path.read_bytes() for path in run.path.glob("*.bin")} == before
+
+
+def test_resuming_appends_and_keeps_the_metadata(tmp_path: Path) -> None:
+    """With resume=True the run goes on; who started it, and when, stays."""
+    with expstore.start(tmp_path, "a", "first", "alice", resume=True) as run:
+        run.log({"loss": 1.0}, step=0)
+    store = ExperimentStore(tmp_path)
+    before = store.read_metadata("a")
+    with expstore.start(tmp_path, "a", "second", "bob", resume=True) as run:
+        run.log({"loss": 0.5}, step=1)
+    assert store.read_metadata("a") == before
+    assert store.get_metrics("a").values.tolist() == [1.0, 0.5]
+
+
+def test_resuming_what_has_no_metadata_writes_it(store: ExperimentStore) -> None:
+    """A directory that was only prepared is taken over."""
+    store.create_experiment("a")
+    expstore.start(store.root, "a", "job", "alice", resume=True).close()
+    metadata = store.read_metadata("a")
+    assert (metadata.job_name, metadata.user) == ("job", "alice")
+
+
+def test_resuming_never_overwrites_metadata_it_cannot_read(store: ExperimentStore) -> None:
+    """Foreign metadata is an error, and stays."""
+    store.create_experiment("a")
+    store.metadata_path("a").write_bytes(b"\x02 not of this format")
+    with pytest.raises(UnsupportedVersionError):
+        expstore.start(store.root, "a", resume=True)
+    assert store.metadata_path("a").read_bytes() == b"\x02 not of this format"
+
+
+@pytest.mark.parametrize(
+    ("commit_id", "job", "error"),
+    [
+        ("../a", "", InvalidCommitIdError),
+        ("", "", InvalidCommitIdError),
+        ("a", "x" * 256, FieldValueError),
+    ],
+)
+def test_a_refused_start_leaves_no_experiment(
+    tmp_path: Path, commit_id: str, job: str, error: type[Exception]
+) -> None:
+    """An id or a text that the format cannot hold: nothing of the experiment is left."""
+    with pytest.raises(error):
+        expstore.start(tmp_path / "root", commit_id, job)
+    assert not list(tmp_path.glob("root/*"))
+    assert not (tmp_path / "a").exists()
+
+
+def _try_to_start(root: Path, barrier: object, won: object) -> None:
+    barrier.wait()  # type: ignore[attr-defined]
+    try:
+        expstore.start(root, "a").close()
+    except ExperimentExistsError:
+        return
+    won.release()  # type: ignore[attr-defined]
+
+
+def test_of_several_processes_that_start_one_experiment_one_succeeds(tmp_path: Path) -> None:
+    """The workers of one training job may all try: exactly one owns the experiment."""
+    context = multiprocessing.get_context("fork")
+    barrier, won = context.Barrier(4), context.Semaphore(0)
+    workers = [
+        context.Process(target=_try_to_start, args=(tmp_path, barrier, won)) for _ in range(4)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(30)
+    assert [worker.exitcode for worker in workers] == [0] * 4
+    assert won.get_value() == 1
+
+
+def test_scalars_of_any_library_are_numbers(tmp_path: Path) -> None:
+    """NumPy scalars, arrays of one element and whatever has __float__ are logged as they are."""
+
+    class Tensor:
+        def __float__(self) -> float:
+            return 0.25
+
+    with expstore.start(tmp_path, "a") as run:
+        run.log({"x": np.float32(0.5), "y": np.array([2.0]), "z": Tensor()}, step=np.int64(1))
+    assert ExperimentStore(tmp_path).get_metrics("a").values.tolist() == [0.5, 2.0, 0.25]
+
+
+@pytest.mark.parametrize("value", [True, "1", None, np.array([1.0, 2.0])])
+def test_what_is_no_number_is_refused_whole(tmp_path: Path, value: object) -> None:
+    """One bad value of a step, and nothing of the step is written."""
+    with expstore.start(tmp_path, "a") as run, pytest.raises(FieldValueError):
+        run.log({"good": 1.0, "bad": value}, step=0)  # type: ignore[dict-item]
+    assert len(ExperimentStore(tmp_path).get_metrics("a")) == 0
+
+
+def test_artifacts_stand_beside_the_metrics(tmp_path: Path) -> None:
+    """`run.files` is the directory that the store knows."""
+    with expstore.start(tmp_path, "a") as run:
+        (run.files / "notes.txt").write_text("kept")
+    assert (ExperimentStore(tmp_path).files_path("a") / "notes.txt").read_text() == "kept"
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    """`expstore.start` is there without NumPy, Typer, or an extra."""
+    script = (
+        "import sys, expstore; expstore.start; expstore.Run\n"
+        "print(*{'numpy', 'typer', 'rich', 'matplotlib', 'uniplot'} & sys.modules.keys())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""
