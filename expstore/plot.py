@@ -1,4 +1,4 @@
-"""Curves as a picture, in a file (matplotlib) or in the terminal (uniplot).
+"""Curves as a picture in a file, by matplotlib; `textplot` draws the same as text.
 
 Guarantees: a name is shown as it is: control characters as escapes, and neither mathtext nor markup
 is read in it. A value that is not finite, or not above zero on a logarithmic axis, is a gap in its
@@ -8,7 +8,6 @@ curve. The colours differ for every common kind of colour blindness and stand ou
 from __future__ import annotations
 
 import io
-import itertools
 import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
@@ -39,17 +38,12 @@ ON_DARK = (
     *("#3f8cff", "#ff8a3d", "#5fe0a5", "#d3befd"),
     *("#a35e16", "#bf8ab9", "#8059bb", "#218373"),
 )
-IN_TERMINAL = ON_LIGHT[:6]
-"""These stand out from white and from black alike."""
-
 DASHES = ((), (6, 3), (1.5, 2.5), (6, 2.5, 1.5, 2.5))
 """Line styles, as lengths drawn and left out in units of the line's width."""
 
 SUFFIXES = (".png", ".svg", ".pdf")
 _POINTS = 4000  # of a drawn curve: two for each pixel of a wide picture
 _LABEL = 44  # characters of a name in a legend
-_MARKS = "+xo*~."  # tell experiments apart where there is no colour
-_MARGIN = 14  # columns of a text picture for the frame and the axis labels on its right
 
 
 Style = tuple[str, tuple[float, ...]]
@@ -117,7 +111,7 @@ def save(
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise PlotError(f"{path}: ends in none of {', '.join(SUFFIXES)}")
-    drawn = _drawable(found, log, smoothing)
+    drawn = drawable(found, log, smoothing)
     matplotlib = require("matplotlib", "plot")
     # A user's own style must not bring TeX to the names; in SVG they stay text to be searched.
     settings = {"text.usetex": False, "svg.fonttype": "none", "svg.hashsalt": "expstore"}
@@ -134,7 +128,7 @@ def save(
     write_output(path, buffer.getvalue())
 
 
-def _drawable(found: Sequence[Curve], log: bool, smoothing: float) -> list[Curve]:
+def drawable(found: Sequence[Curve], log: bool, smoothing: float) -> list[Curve]:
     """The curves with gaps where there is nothing to draw, less those that are nothing else."""
     import numpy as np
 
@@ -164,10 +158,10 @@ def _figure(drawn: Sequence[Curve], *, log: bool, smoothing: float) -> Figure:
     styles = _styles(ids, names)
     for curve in drawn:
         colour, dashes = styles(curve.commit_id, curve.name)
-        raw = _thinned(curve.series, curve.series.values)
+        raw = thinned(curve.series, curve.series.values)
         if smoothing:
             axes.plot(*raw, color=colour, linewidth=0.8, alpha=0.25, zorder=1.5)
-        shown = _thinned(curve.series, smooth(curve.series.values, smoothing))
+        shown = thinned(curve.series, smooth(curve.series.values, smoothing))
         lone = _lone(shown.values)
         axes.plot(
             *shown,
@@ -179,7 +173,7 @@ def _figure(drawn: Sequence[Curve], *, log: bool, smoothing: float) -> Figure:
             markersize=4,
         )
     _furnish(axes, log)
-    label = _short(names[0]) if len(names) == 1 else "value"
+    label = short(names[0]) if len(names) == 1 else "value"
     axes.set_ylabel(label, parse_math=False)
     if smoothing:
         axes.set_title(f"smoothed by {smoothing:g}", loc="right", fontsize=9, color="#5b6470")
@@ -252,10 +246,11 @@ def _legend(
     )
     for text, (_, label) in zip(legend.get_texts(), entries, strict=True):
         text.set_parse_math(False)
-        text.set_text(_short(label))
+        text.set_text(short(label))
 
 
-def _thinned(series: Series, values: NDArray[np.float64]) -> Series:
+def thinned(series: Series, values: NDArray[np.float64]) -> Series:
+    """Points enough for any picture; `values` stand at the steps of `series`."""
     kept = thin(Series(series.steps, values), _POINTS).kept
     return Series(series.steps[kept], values[kept])
 
@@ -268,80 +263,9 @@ def _lone(values: NDArray[np.float64]) -> list[int]:
     return [int(i) for i in np.flatnonzero(there[1:-1] & ~there[:-2] & ~there[2:])]
 
 
-def _short(name: str, limit: int = _LABEL) -> str:
+def short(name: str, limit: int = _LABEL) -> str:
     """A name fit for one line of a legend: escaped, its middle left out where it is long."""
     name = plain(name)
     if len(name) <= limit:
         return name
     return f"{name[: limit // 2]}…{name[-(limit - limit // 2 - 1) :]}"
-
-
-def text(
-    found: Sequence[Curve],
-    *,
-    log: bool = False,
-    smoothing: float = 0.0,
-    width: int = 80,
-    height: int = 15,
-    colour: bool = False,
-) -> str:
-    """Draw curves as text: a picture for each name, experiments over each other.
-
-    Args:
-        found: what to draw.
-        log, smoothing: see `save`.
-        width: columns of the whole.
-        height: lines of each picture, without its frame.
-        colour: tell experiments apart by colour; else by character.
-
-    Raises:
-        MissingExtraError: the extra `plot` is not installed.
-        PlotError: nothing can be drawn.
-    """
-    drawn = _drawable(found, log, smoothing)
-    require("uniplot", "plot")
-    ids = list(dict.fromkeys(curve.commit_id for curve in drawn))
-    names = dict.fromkeys(curve.name for curve in drawn)
-    pictures = []
-    for name in names:
-        own = [curve for curve in drawn if curve.name == name]
-        pictures.append(_picture(own, ids, log, smoothing, width, height, colour))
-    return "\n\n".join(pictures)
-
-
-def _picture(
-    own: Sequence[Curve],
-    ids: Sequence[str],
-    log: bool,
-    smoothing: float,
-    width: int,
-    height: int,
-    colour: bool,
-) -> str:
-    import numpy as np
-    from uniplot import plot_to_string
-
-    values = [smooth(curve.series.values, smoothing) for curve in own]
-    shown = [_thinned(curve.series, v) for curve, v in zip(own, values, strict=True)]
-    places = [ids.index(curve.commit_id) for curve in own]
-    alone = len(own) == 1
-    plot_width = max(width - _MARGIN, 10)
-    marks = list(itertools.islice(itertools.cycle(_MARKS), len(ids)))
-    with np.errstate(all="ignore"):
-        picture = plot_to_string(
-            xs=[s.steps.astype(float) for s in shown],
-            ys=[s.values for s in shown],
-            lines=[len(s.steps) > 1 for s in shown],
-            width=plot_width,
-            height=height,
-            title=_short(own[0].name, plot_width),
-            y_as_log=log,
-            x_gridlines=[],
-            y_gridlines=[],
-            character_set="braille" if colour or alone else "ascii",
-            force_ascii_characters=[marks[place] for place in places],
-            color=[IN_TERMINAL[place % len(IN_TERMINAL)] for place in places] if colour else False,
-            legend_labels=[_short(curve.commit_id, plot_width - 4) for curve in own],
-            legend_placement="vertical" if len(own) > 3 else "auto",
-        )
-    return str(picture).rstrip("\n")

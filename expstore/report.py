@@ -6,9 +6,8 @@ in the JSON that carries it, and shown through `textContent`. An experiment that
 in the report, with its problem.
 
 Curves are thinned (see `series.thin`) so that the file stays near 10 MB: about 400,000 points in
-all, 60 to 4,000 a curve; it grows beyond that with more than about 6,000 curves. Last, min and max
-values are those of all points. Smoothing in the report weighs each drawn point by the points it
-stands for, with their mean.
+all, 60 to 4,000 a curve; beyond some 6,000 curves it grows. Last, min and max values are those of
+all points. Smoothing weighs each drawn point by the points it stands for, with their mean.
 
 The charts are uPlot's (MIT, no dependencies, 51 kB), unaltered in `report_assets/uplot`.
 """

@@ -13,8 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 from expstore import ExperimentStore, MissingExtraError, PlotError, UnknownMetricError
-from expstore.plot import IN_TERMINAL, ON_DARK, ON_LIGHT, Curve, curves, save, text
+from expstore.plot import ON_DARK, ON_LIGHT, Curve, curves, save
 from expstore.series import Series
+from expstore.textplot import COLOURS, text
 from tests.test_compare import log, run
 
 HOSTILE = "_$\\frac{1}{x}$ <b>&amp; \x1b[31m\u202eevil"
@@ -234,7 +235,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize(
     ("colours", "grounds"),
-    [(ON_LIGHT, ["#ffffff"]), (ON_DARK, ["#15181e"]), (IN_TERMINAL, ["#ffffff", "#000000"])],
+    [(ON_LIGHT, ["#ffffff"]), (ON_DARK, ["#15181e"]), (COLOURS, ["#ffffff", "#000000"])],
 )
 def test_colours_differ_for_every_eye(colours: tuple[str, ...], grounds: list[str]) -> None:
     """At least 0.08 apart in OKLab under each kind of colour blindness, 3:1 from the ground."""

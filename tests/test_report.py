@@ -376,12 +376,15 @@ def test_search_log_scale_smoothing_and_theme(
     browser.enter("#query", "LOSS va")
     assert browser.run(count) == 1
     assert browser.run("return document.getElementById('shown').textContent") == "1 of 3 metrics"
+    assert browser.run("return document.querySelectorAll('.group:not([hidden])').length") == 0
     browser.click("#log")
     nothing = "return document.querySelector('.card:not([hidden]) .plot').textContent"
     assert browser.run(nothing) == "No value above zero"
     browser.click("#log")
     assert browser.run(nothing) == ""
     browser.enter("#query", "")
+    assert browser.run(count) == 3
+    assert browser.run("return document.querySelectorAll('.group:not([hidden]) .card').length") == 3
     before = browser.run("return document.querySelectorAll('canvas')[1].toDataURL()")
     browser.enter("#smooth", "0.9")
     assert browser.run("return document.querySelectorAll('canvas')[1].toDataURL()") != before

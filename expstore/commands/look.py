@@ -195,7 +195,8 @@ def plot_command(
 
     Example: expstore plot 3f2a9c1d --name loss --smooth 0.9 -o loss.png
     """
-    from expstore.plot import IN_TERMINAL, curves, save, text
+    from expstore.plot import curves, save
+    from expstore.textplot import COLOURS, text
 
     store = open_store(context, root)
     if not names:
@@ -217,8 +218,8 @@ def plot_command(
     size = {"width": min(width, 120), "height": height}
     print(text(found, log=log, smoothing=smooth, colour=colour, **size))
     shown = len({curve.commit_id for curve in found})
-    if shown > len(IN_TERMINAL):
-        _tell(f"{shown} experiments share {len(IN_TERMINAL)} colours; -o and report tell all apart")
+    if shown > len(COLOURS):
+        _tell(f"{shown} experiments share {len(COLOURS)} colours; -o and report tell all apart")
 
 
 def _only_name(ids: Iterable[str], store: ExperimentStore) -> str:

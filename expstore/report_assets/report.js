@@ -547,25 +547,29 @@
     const group = groups.get(key), card = buildCard(metric);
     group.cards.push(card);
     group.grid.append(card.figure);
+    group.count.textContent = String(group.cards.length);
   }
 
+  const results = make("div", { class: "grid" });
+  byId("curves").append(results);
+  const fold = byId("fold");
   const matches = (metric) => state.query.every((word) => lower[metric].includes(word));
 
   function search() {
     state.query = byId("query").value.toLowerCase().split(/\s+/).filter(Boolean);
+    const searching = state.query.length > 0;
     let found = 0;
-    for (const { box, count, cards: own } of groups.values()) {
-      let shown = 0;
-      for (const card of own) {
-        card.figure.hidden = !matches(card.metric);
-        shown += !card.figure.hidden;
-      }
-      found += shown;
-      box.hidden = !shown;
-      count.textContent = shown === own.length ? String(shown) : `${shown} of ${own.length}`;
-      if (state.query.length && shown && found <= UNFOLDED) box.open = true;
+    for (const { box, grid, cards: own } of groups.values()) {
+      const shown = own.filter((card) => matches(card.metric));
+      own.forEach((card) => (card.figure.hidden = true));
+      shown.forEach((card) => (card.figure.hidden = false));
+      // What is found stands together: groups of one would waste the page.
+      (searching ? results : grid).append(...(searching ? shown : own).map((card) => card.figure));
+      box.hidden = searching;
+      found += shown.length;
     }
-    byId("shown").textContent = state.query.length
+    fold.hidden = searching || groups.size < 2;
+    byId("shown").textContent = searching
       ? `${grouped.format(found)} of ${plural(data.metrics.length, "metric")}` : plural(data.metrics.length, "metric");
     const nothing = !data.runs.length ? "No experiment is in this report."
       : !data.metrics.length ? "Nothing has been logged yet." : found ? "" : "No metric has such a name.";
@@ -574,10 +578,8 @@
     fillTable();
   }
 
-  const fold = byId("fold");
-  const anyOpen = () => [...groups.values()].some(({ box }) => box.open && !box.hidden);
+  const anyOpen = () => [...groups.values()].some(({ box }) => box.open);
   const nameFold = () => (fold.textContent = anyOpen() ? "Fold all" : "Unfold all");
-  fold.hidden = groups.size < 2;
   fold.addEventListener("click", () => {
     const open = !anyOpen();
     groups.forEach(({ box }) => (box.open = open));
@@ -693,7 +695,7 @@
     printing = true;
     paint("light");
     fillTable();
-    for (const { box, cards: own } of groups.values()) if (box.open) own.forEach((card) => card.figure.hidden || draw(card));
+    for (const { box, cards: own } of groups.values()) if (box.open || box.hidden) own.forEach((card) => card.figure.hidden || draw(card));
   });
   addEventListener("afterprint", () => {
     printing = false;

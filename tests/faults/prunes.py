@@ -65,8 +65,7 @@ def run(directory: Path, *, trials: int = 500, seed: int = 0) -> Figures:
         join(*children)
         assert {name for name in os.listdir(directory) if name not in ids} == set()
         for me, commit_id in enumerate(ids):
-            gone = states[me] == _GONE
-            figures["writers told"] += gone
+            figures["writers told"] += (gone := states[me] == _GONE)
             if not store.experiment_exists(commit_id):
                 # Pruned before the writer opened it, or after it had closed it; never between.
                 assert gone == (counts[me] == 0), f"{commit_id}: deleted under its writer"
