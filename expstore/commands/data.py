@@ -19,8 +19,9 @@ from expstore.commands.base import (
     plain,
     print_json,
     progress,
+    tell,
 )
-from expstore.commands.ids import complete, resolve
+from expstore.commands.ids import Ids, resolve_all
 
 
 class Target(StrEnum):
@@ -44,12 +45,7 @@ class Source(StrEnum):
 def export_command(
     context: typer.Context,
     to: Annotated[Target, typer.Option("--to", help="The format.")],
-    commit_ids: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[ID]...", help="Default: all experiments.", autocompletion=complete
-        ),
-    ] = None,
+    commit_ids: Ids = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -98,7 +94,7 @@ def export_command(
     from expstore.tensorboard import export_tensorboard
 
     store = open_store(context, root)
-    chosen = [resolve(store, typed) for typed in commit_ids or ()] or None
+    chosen = resolve_all(store, commit_ids)
     shows = not (streamed and sys.stdout.isatty())
     options: dict[str, Any] = {
         "names": names or None,
@@ -113,14 +109,14 @@ def export_command(
         target = _standard_output() if output is None or streamed else output
         report = export_file(store, chosen, target, **options)
     for commit_id, tail in report.tails.items():
-        _tell(f"{commit_id}: {tail}; its whole records are exported")
+        tell(f"{commit_id}: {tail}; its whole records are exported")
     for commit_id, error in report.failures.items():
-        _tell(f"{commit_id}: {error}")
+        tell(f"{commit_id}: {error}")
     if report.overflows:
-        _tell(f"{report.overflows:,} values are beyond TensorBoard's 32 bits and became infinite")
+        tell(f"{report.overflows:,} values are beyond TensorBoard's 32 bits and became infinite")
     if not streamed:
         done = report.experiments - len(report.failures)
-        _tell(f"{report.rows:,} rows of {done:,} experiments in {output}")
+        tell(f"{report.rows:,} rows of {done:,} experiments in {output}")
     if report.failures and not skip_damaged:
         fail(f"{len(report.failures)} of {report.experiments} experiments could not be read whole")
 
@@ -178,11 +174,7 @@ def import_command(
     for row in imported:
         print(f"{plain(row.commit_id)}  {row.metrics:,} metrics")
         for note in row.notes:
-            _tell(f"{row.commit_id}: {note}")
-
-
-def _tell(message: str) -> None:
-    print(f"expstore: {plain(message)}", file=sys.stderr)
+            tell(f"{row.commit_id}: {note}")
 
 
 class _Terminal:

@@ -33,6 +33,24 @@ Id = Annotated[
     ),
 ]
 
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[ID]...",
+        help="Commit ids, or the beginnings of some. Default: all experiments.",
+        autocompletion=complete,
+    ),
+]
+
+
+def resolve_all(store: ExperimentStore, typed: list[str] | None) -> list[str] | None:
+    """Each as `resolve`; None where none was typed, which means all.
+
+    Raises:
+        As `resolve`.
+    """
+    return [resolve(store, one) for one in typed] if typed else None
+
 
 def resolve(store: ExperimentStore, typed: str) -> str:
     """The one experiment's id that `typed` is, or begins.

@@ -20,7 +20,9 @@ from expstore.commands.base import (
     plain,
     print_json,
     progress,
+    tell,
 )
+from expstore.commands.ids import Ids, resolve_all
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,9 +30,6 @@ if TYPE_CHECKING:
     from expstore.compare import Summary
     from expstore.store import ExperimentStore
 
-Ids = Annotated[
-    list[str] | None, typer.Argument(metavar="[ID]...", help="Default: all experiments.")
-]
 _COLUMNS = ("last", "min", "max", "last_step", "points")
 
 
@@ -64,9 +63,10 @@ def compare_command(
         raise typer.BadParameter("use one of --json and --csv", param_hint="--csv")
     from expstore.compare import compare
 
+    store = open_store(context, root)
     summaries = compare(
-        open_store(context, root),
-        commit_ids or None,
+        store,
+        resolve_all(store, commit_ids),
         names or None,
         sort=sort,
         reverse=reverse,
@@ -159,9 +159,9 @@ def _tell_problems(summaries: Iterable[Summary]) -> None:
     unreadable = 0
     for summary in summaries:
         for problem in summary.problems:
-            _tell(f"{summary.commit_id}: {problem}")
+            tell(f"{summary.commit_id}: {problem}")
         if not summary.status:
-            _tell(f"{summary.commit_id}: {summary.status}; its whole records are shown")
+            tell(f"{summary.commit_id}: {summary.status}; its whole records are shown")
         unreadable += bool(summary.problems)
     if unreadable:
         fail(f"{unreadable} experiments could not be read whole")
@@ -199,16 +199,17 @@ def plot_command(
     from expstore.textplot import COLOURS, text
 
     store = open_store(context, root)
+    chosen = resolve_all(store, commit_ids)
     if not names:
-        names = [_only_name(store.existing(commit_ids or None), store)]
-    found = curves(store, commit_ids or None, names)
-    for commit_id in commit_ids or ():
+        names = [_only_name(store.existing(chosen), store)]
+    found = curves(store, chosen, names)
+    for commit_id in chosen or ():
         missing = [n for n in names if not any(c[:2] == (commit_id, n) for c in found)]
         if missing:
-            _tell(f"{commit_id}: has no {', '.join(map(repr, missing))}, or cannot be read")
+            tell(f"{commit_id}: has no {', '.join(map(repr, missing))}, or cannot be read")
     if output is not None:
         save(found, output, log=log, smoothing=smooth)
-        _tell(f"{len(found)} curves in {output}")
+        tell(f"{len(found)} curves in {output}")
         return
     width, lines = shutil.get_terminal_size()
     from rich.console import Console
@@ -219,7 +220,7 @@ def plot_command(
     print(text(found, log=log, smoothing=smooth, colour=colour, **size))
     shown = len({curve.commit_id for curve in found})
     if shown > len(COLOURS):
-        _tell(f"{shown} experiments share {len(COLOURS)} colours; -o and report tell all apart")
+        tell(f"{shown} experiments share {len(COLOURS)} colours; -o and report tell all apart")
 
 
 def _only_name(ids: Iterable[str], store: ExperimentStore) -> str:
@@ -251,16 +252,13 @@ def report_command(
     """
     from expstore.report import write_report
 
+    store = open_store(context, root)
     count = write_report(
-        open_store(context, root),
+        store,
         output,
-        commit_ids or None,
+        resolve_all(store, commit_ids),
         title=title,
         progress=progress("reading"),
     )
     megabytes = output.stat().st_size / 1e6
-    _tell(f"{count} experiments in {output} ({megabytes:.1f} MB)")
-
-
-def _tell(message: str) -> None:
-    print(f"expstore: {plain(message)}", file=sys.stderr)
+    tell(f"{count} experiments in {output} ({megabytes:.1f} MB)")
