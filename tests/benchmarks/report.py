@@ -30,7 +30,10 @@ def machine(bench: Bench) -> dict[str, Any]:
         "file_system": _file_system(bench.work),
         "date": datetime.now(UTC).date().isoformat(),
         "mode": "quick: sizes too small to judge by" if bench.quick else "full",
-        "command": f"python -m tests.benchmarks {' '.join(sys.argv[1:])}".strip(),
+        # Where programs and directories lie is nobody else's concern.
+        "command": " ".join(
+            ("python -m tests.benchmarks", *(Path(word).name for word in sys.argv[1:]))
+        ),
     }
 
 
@@ -137,6 +140,7 @@ def markdown(report: dict[str, Any], results: list[Result]) -> Iterator[str]:
     if results:
         yield from table(SHORT, map(short_line, results), markdown=True)
     yield from _peers(report, markdown=True)
+    yield from _equality(report)
     yield ""
     yield (
         f"Medians, measured on {facts['date']} with `{facts['command']}` ({facts['mode']}): "
@@ -154,11 +158,12 @@ def _facts(facts: dict[str, Any]) -> Iterator[str]:
 def _equality(report: dict[str, Any]) -> Iterator[str]:
     if report["equality"]:
         yield ""
-        yield "get_metrics equals construct's GreedyRange(RECORD), values bit by bit:"
+        yield "What get_metrics reads, held to construct's GreedyRange(RECORD), values bit by bit:"
+        yield ""
     for line in report["equality"]:
         share = "all" if line["compared"] == line["records"] else f"the first {line['compared']:,}"
         verdict = "equal" if line["equal"] else "DIFFERENT"
-        yield f"  {line['corpus']}: {verdict} ({share} of {line['records']:,} records)"
+        yield f"- {line['corpus']}: {verdict} ({share} of {line['records']:,} records)"
 
 
 def _peers(report: dict[str, Any], *, markdown: bool) -> Iterator[str]:

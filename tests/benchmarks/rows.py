@@ -248,7 +248,7 @@ def _starting(bench: Bench) -> Iterator[Row]:
         seconds = time.perf_counter() - start
         if done.returncode:
             said = (done.stderr.strip() or "failed").splitlines()[-1]
-            raise Unavailable(f"{' '.join(command[1:])}: {said}")
+            raise Unavailable(f"{command[2]} ends with: {said}")
         return seconds * 1e3
 
     python = partial(process, sys.executable, "-c")
