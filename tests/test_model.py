@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import pickle
 import struct
@@ -131,3 +132,19 @@ def test_table_survives_pickle() -> None:
 def test_sparkline_spans_least_to_greatest(values: list[float], width: int, shown: str) -> None:
     """Downsampled to the width; nothing overflows."""
     assert sparkline(np.array(values, np.float64), width) == shown
+
+
+@pytest.mark.parametrize("collecting", [True, False])
+def test_iterating_leaves_the_collector_as_it_was(collecting: bool) -> None:
+    """Making many metrics at once rests the garbage collector, and only meanwhile."""
+    was = gc.isenabled()
+    (gc.enable if collecting else gc.disable)()
+    try:
+        rows = [Metric("loss", 0.5, step, 0) for step in range(5000)]
+        table = table_of(rows)
+        assert list(table) == rows
+        first = next(iter(table))
+        assert first == rows[0]
+        assert gc.isenabled() is collecting
+    finally:
+        (gc.enable if was else gc.disable)()
