@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Self, SupportsFloat, cast
 
 from expstore import layout
+from expstore.durability import Durability
 from expstore.errors import ExperimentExistsError, MetadataNotFoundError
 from expstore.files import unreadable
 from expstore.origin import git_head
@@ -87,6 +88,7 @@ def start(
     user: str | None = None,
     *,
     resume: bool = False,
+    durability: Durability = "process",
 ) -> Run:
     """Start an experiment and log to it.
 
@@ -97,12 +99,13 @@ def start(
         user: who runs it; default: the login name.
         resume: go on where the experiment exists: its metadata stays as it is, `job_name` and
             `user` count only where it has none, and what is logged stands behind what was.
+        durability: see `ExperimentStore.writer`.
 
     Raises:
         ExperimentExistsError: the experiment exists, and `resume` was not asked for. Of several
             processes that start one experiment at a time, one succeeds.
         GitHeadError: no commit id given, and git tells none.
-        InvalidCommitIdError, FieldValueError: nothing was created.
+        InvalidCommitIdError, FieldValueError, DurabilityError: nothing was created.
         TruncatedError, UnsupportedVersionError, UnreadableFileError: on resuming, metadata that
             cannot be read; it is not overwritten.
     """
@@ -119,11 +122,11 @@ def start(
                 "another"
             ) from None
         if _has_metadata(store, commit_id):
-            return Run(store, store.writer(commit_id))
+            return Run(store, store.writer(commit_id, durability=durability))
     except OSError as error:
         raise unreadable(path, error) from error
     try:
-        return Run(store, store.start_experiment(commit_id, job_name, user))
+        return Run(store, store.start_experiment(commit_id, job_name, user, durability=durability))
     except BaseException:
         with suppress(OSError):
             path.rmdir()  # refused before anything was put into it; else it is not empty

@@ -13,6 +13,7 @@ import pytest
 
 import expstore
 from expstore import (
+    DurabilityError,
     ExperimentExistsError,
     ExperimentStore,
     FieldValueError,
@@ -219,3 +220,17 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == ""
+
+
+def test_durability_is_the_writers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run syncs as it was asked to, new or resumed; what is no level is refused first."""
+    synced: list[int] = []
+    monkeypatch.setattr("os.fdatasync", synced.append)
+    for step in (1, 2):
+        with expstore.start(tmp_path, "abc", user="me", resume=True, durability="power") as run:
+            before = len(synced)
+            run.log({"loss": 0.5}, step=step)
+            assert len(synced) == before + 1
+    with pytest.raises(DurabilityError):
+        expstore.start(tmp_path, "other", durability="forever")  # type: ignore[arg-type]
+    assert not (tmp_path / "other").exists()
