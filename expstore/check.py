@@ -8,18 +8,16 @@ Damage is what loses or falsifies data; a note is what a reader ignores but its 
 
 from __future__ import annotations
 
-import os
-import stat
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from expstore import files, layout
 from expstore.codecs import META_CODEC, RECORD_CODEC
 from expstore.deletion import PRUNING
 from expstore.errors import ExperimentNotFoundError, ExpStoreError, UnreadableFileError
+from expstore.reading import Directory, Entry, Location, LogReader, open_directory, open_root
 from formats import (
     FormatError,
     TailStatus,
@@ -36,6 +34,12 @@ _REPLACING = f".{layout.METADATA}."
 _SETTLING = 0.02  # seconds between two looks at a tail that a writer may be completing
 _LOOKS = 5
 _TEXTS = 1 << 16  # distinct texts that a look at a log remembers
+_WHAT = {
+    "directory": "a directory",
+    "file": "not a directory",
+    "link": "a symbolic link, which is not followed",
+    "other": "no regular file",
+}
 _FOREIGN = 100  # files named one by one; the rest is counted
 
 DAMAGE = {
@@ -74,7 +78,7 @@ class Finding:
     """
 
     kind: str
-    path: Path
+    path: Location
     detail: str
     offset: int | None = None
     record: int | None = None
@@ -109,7 +113,7 @@ class CheckReport:
         return all(finding.severity == "note" for finding in self.findings)
 
 
-def check_store(root: Path, commit_ids: Iterable[str]) -> Iterator[CheckReport]:
+def check_store(root: Location, commit_ids: Iterable[str]) -> Iterator[CheckReport]:
     """A report on the root itself, then one on each experiment."""
     yield check_root(root)
     for commit_id in commit_ids:
@@ -122,58 +126,53 @@ def check_store(root: Path, commit_ids: Iterable[str]) -> Iterator[CheckReport]:
             yield CheckReport(commit_id, (Finding("unreadable", path, str(error)),))
 
 
-def check_experiment(path: Path) -> CheckReport:
+def check_experiment(path: Location) -> CheckReport:
     """Look at every file of an experiment.
 
     Raises:
         ExperimentNotFoundError: no such experiment.
     """
-    directory = files.open_experiment(path)
-    try:
+    with open_directory(path) as directory:
         findings: list[Finding] = []
         records = size = 0
-        # os.scandir takes a descriptor, and so follows no link that takes the directory's place.
-        with os.scandir(directory) as entries:
-            names = sorted(entry.name for entry in entries)
-        if layout.METADATA not in names:
+        entries = sorted(directory.entries())
+        if not any(entry.name == layout.METADATA for entry in entries):
             findings.append(Finding("no-metadata", path / layout.METADATA, "there is none"))
         foreign = 0
-        for name in names:
-            if name == layout.METADATA:
-                findings += _check_metadata(path / name, directory)
-            elif name == layout.METRICS:
-                tail, records, size = _check_log(path / name)
+        for entry in entries:
+            if entry.name == layout.METADATA:
+                findings += _check_metadata(directory)
+            elif entry.name == layout.METRICS:
+                tail, records, size = _check_log(directory)
                 findings += tail
             else:
-                other = list(_check_other(path / name, directory))
+                other = list(_check_other(directory, entry))
                 foreign += sum(finding.kind == "foreign" for finding in other)
                 findings += other if foreign <= _FOREIGN else []
         if foreign > _FOREIGN:
             more = f"and {foreign - _FOREIGN} more files"
             findings.append(Finding("foreign", path, more))
-    finally:
-        os.close(directory)
     return CheckReport(path.name, tuple(findings), records, size)
 
 
-def check_root(root: Path) -> CheckReport:
+def check_root(root: Location) -> CheckReport:
     """Look at what stands in a store's root beside its experiments.
 
     Raises:
         StoreNotFoundError: the root does not exist.
     """
     findings = []
-    with files.root_directory(root) as descriptor, os.scandir(descriptor) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False) and layout.is_commit_id(entry.name):
+    with open_root(root) as directory:
+        for entry in sorted(directory.entries()):
+            if entry.kind == "directory" and layout.is_commit_id(entry.name):
                 continue
             left = entry.name.startswith((PRUNING, SALVAGING))
             kind = "leftover" if left else "foreign"
-            findings.append(Finding(kind, root / entry.name, _what(entry)))
-    return CheckReport(None, tuple(sorted(findings, key=lambda finding: finding.path)))
+            findings.append(Finding(kind, root / entry.name, _WHAT[entry.kind]))
+    return CheckReport(None, tuple(findings))
 
 
-def survey(log: files.LogReader, start: int = 0) -> tuple[TailStatus, int]:
+def survey(log: LogReader, start: int = 0) -> tuple[TailStatus, int]:
     """A log's status and its number of whole records, in bounded memory.
 
     Args:
@@ -195,10 +194,11 @@ def survey(log: files.LogReader, start: int = 0) -> tuple[TailStatus, int]:
     return watch.status(log.size), watch.records
 
 
-def _check_metadata(path: Path, directory: int) -> Iterator[Finding]:
+def _check_metadata(directory: Directory, name: str = layout.METADATA) -> Iterator[Finding]:
+    path = directory.path / name
     try:
-        size = os.stat(path.name, dir_fd=directory, follow_symlinks=False).st_size
-        data = files.read_start(path.name, directory, META_CODEC.schema.max_size)
+        data = directory.read_start(name, META_CODEC.schema.max_size)
+        size = next(directory.sizes([name])) or len(data)
         values, end = META_CODEC.parse(data)
     except OSError as error:
         yield Finding("unreadable", path, str(files.unreadable(path, error)))
@@ -221,9 +221,10 @@ def _check_metadata(path: Path, directory: int) -> Iterator[Finding]:
         yield Finding("other-commit-id", path, f"it names {named!r}", field="commit_id")
 
 
-def _check_log(path: Path) -> tuple[list[Finding], int, int]:
+def _check_log(directory: Directory, name: str = layout.METRICS) -> tuple[list[Finding], int, int]:
+    path = directory.path / name
     try:
-        with files.open_log(path) as log:
+        with directory.open_log(name) as log:
             status, records = survey(log)
             size = log.size
         # A writer in the middle of a write leaves a tear that is whole a moment later.
@@ -231,7 +232,7 @@ def _check_log(path: Path) -> tuple[list[Finding], int, int]:
             if status.kind != "torn":
                 break
             time.sleep(_SETTLING)
-            with files.open_log(path) as log:
+            with directory.open_log(name) as log:
                 status, more = survey(log, status.offset or 0)
                 records, size = records + more, log.size
     except ExpStoreError as error:
@@ -245,25 +246,18 @@ def _check_log(path: Path) -> tuple[list[Finding], int, int]:
     return [Finding(kind, path, detail, status.offset, first, status.size)], records, size
 
 
-def _check_other(path: Path, directory: int) -> Iterator[Finding]:
-    try:
-        status = os.stat(path.name, dir_fd=directory, follow_symlinks=False)
-    except FileNotFoundError:
+def _check_other(directory: Directory, entry: Entry) -> Iterator[Finding]:
+    path = directory.path / entry.name
+    size = next(directory.sizes([entry.name])) if entry.kind == "file" else None
+    if entry.kind == "file" and size is None:
         return  # deleted meanwhile
-    is_directory = stat.S_ISDIR(status.st_mode)
-    if path.name == layout.FILES:
-        if not is_directory:
+    what = _WHAT[entry.kind] if size is None else f"{size} bytes"
+    if entry.name == layout.FILES:
+        if entry.kind != "directory":
             yield Finding("unreadable", path, "is not a directory")
-    elif path.name.startswith(SET_ASIDE):
-        yield Finding("set-aside", path, f"{status.st_size} bytes", size=status.st_size)
-    elif path.name.startswith(_REPLACING):
-        yield Finding("leftover", path, "metadata that was not finished", size=status.st_size)
+    elif entry.name.startswith(SET_ASIDE):
+        yield Finding("set-aside", path, what, size=size)
+    elif entry.name.startswith(_REPLACING):
+        yield Finding("leftover", path, "metadata that was not finished", size=size)
     else:
-        what = "a directory" if is_directory else f"{status.st_size} bytes"
-        yield Finding("foreign", path, what, size=None if is_directory else status.st_size)
-
-
-def _what(entry: os.DirEntry[Any]) -> str:
-    if entry.is_symlink():
-        return "a symbolic link, which is not followed"
-    return "a directory" if entry.is_dir(follow_symlinks=False) else "not a directory"
+        yield Finding("foreign", path, what, size=size)

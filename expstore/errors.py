@@ -6,6 +6,8 @@ that `except LookupError` and the like work; its text names the file or the id, 
 
 from __future__ import annotations
 
+import io
+
 
 class ExpStoreError(Exception):
     """Base of all that an experiment store refuses."""
@@ -33,6 +35,10 @@ class MetadataNotFoundError(ExpStoreError, LookupError):
 
 class UnreadableFileError(ExpStoreError, OSError):
     """A file that cannot be read or is no regular file: a link, a FIFO, a directory, no rights."""
+
+
+class ReadOnlyStoreError(ExpStoreError, io.UnsupportedOperation):
+    """The store lies at a URL, where it can be read only."""
 
 
 class UnknownMetricError(ExpStoreError, KeyError):

@@ -1,8 +1,9 @@
-"""Opening and reading the files of a store.
+"""Opening and replacing the files of a store on a file system.
 
 Guarantees: a file is opened beneath its experiment's directory, following no symbolic link below
-the root; what is no regular file is refused without waiting on it; each error of the operating
-system becomes a typed one that names the path. Nothing here knows what the bytes mean.
+the root; what is no regular file is refused without waiting on it; a file is replaced whole or not
+at all; each error of the operating system becomes a typed one that names the path. Nothing here
+knows what the bytes mean; `reading` reads them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -38,7 +39,6 @@ _NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVA
 # ends the longest lease after 45.
 _LEASED, _PAUSE = 60.0, 0.001
 _TRIES = 100  # for a temporary file that another writer of the same file takes for a leftover
-_BLOCK = 1 << 20  # bytes: a block and what is parsed from it fit a core's cache
 
 
 @contextmanager
@@ -128,113 +128,7 @@ def open_regular(path: Path, flags: int, directory: int) -> int:
     return descriptor
 
 
-def read_start(name: str, directory: int, limit: int) -> bytes:
-    """The first `limit` bytes of a file, in three system calls.
-
-    pread refuses what has no position (FIFOs, sockets, terminals), so no fstat is needed.
-
-    Raises:
-        OSError: as the system calls do.
-    """
-    descriptor = os.open(name, READ, dir_fd=directory)
-    try:
-        return os.pread(descriptor, limit, 0)
-    finally:
-        os.close(descriptor)
-
-
-class LogReader:
-    """A log open for reading, as large as it was when it was opened.
-
-    Attributes:
-        exists: whether there is a file; without one, the log is empty.
-        size: bytes; what is appended later is not read.
-        identity: what tells this file from another of the same name, or None where there is none.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self.exists = descriptor >= 0
-        status = os.fstat(descriptor) if self.exists else None
-        self.size = status.st_size if status else 0
-        self.identity = (status.st_dev, status.st_ino) if status else None
-        self._position = 0
-
-    def read(self, offset: int, size: int) -> bytes:
-        """The bytes from `offset` on; fewer than `size` only at the end of the file."""
-        parts: list[bytes] = []
-        end = min(offset + size, self.size)
-        while offset < end and (part := os.pread(self._descriptor, end - offset, offset)):
-            parts.append(part)
-            offset += len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def readinto(self, buffer: memoryview) -> int:
-        """Fill a buffer with the bytes that come next; 0 at the end.
-
-        Raises:
-            OSError: the device fails.
-        """
-        wanted = min(len(buffer), self.size - self._position)
-        count = os.preadv(self._descriptor, [buffer[:wanted]], self._position) if wanted else 0
-        if count == 0:
-            self.size = self._position  # where it was cut meanwhile
-        self._position += count
-        return count
-
-    def part(self, size: int) -> Callable[[memoryview], int]:
-        """A `readinto` that ends behind the next `size` bytes, or where the log ends."""
-        left = size
-
-        def readinto(buffer: memoryview) -> int:
-            nonlocal left
-            count = self.readinto(buffer[:left]) if left else 0
-            left -= count
-            return count
-
-        return readinto
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether `readinto` has come to the end."""
-        return self._position >= self.size
-
-    def blocks(self, start: int = 0) -> Iterator[memoryview]:
-        """The bytes from `start` on, in blocks that stay in cache; each is valid until the next."""
-        buffer = memoryview(bytearray(max(min(_BLOCK, self.size - start), 0)))
-        while start < self.size:
-            wanted = min(len(buffer), self.size - start)
-            count = os.preadv(self._descriptor, [buffer[:wanted]], start)
-            if count == 0:  # cut meanwhile
-                self.size = start
-                return
-            start += count
-            yield buffer[:count]
-
-
-@contextmanager
-def open_log(path: Path) -> Iterator[LogReader]:
-    """A log's reader; a log that is not there yet is empty.
-
-    Raises:
-        ExperimentNotFoundError: its directory is missing.
-        UnreadableFileError: no regular file, or no permission.
-    """
-    directory = open_experiment(path.parent)
-    try:
-        descriptor = open_regular(path, READ, directory)
-    except FileNotFoundError:
-        descriptor = -1
-    finally:
-        os.close(directory)
-    try:
-        yield LogReader(descriptor)
-    finally:
-        if descriptor >= 0:
-            os.close(descriptor)
-
-
-def unreadable(path: Path, error: OSError) -> ExpStoreError:
+def unreadable(path: object, error: OSError) -> ExpStoreError:
     """The typed error for one of the operating system's."""
     reasons = {
         errno.ELOOP: "is a symbolic link, which a store does not follow",

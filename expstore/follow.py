@@ -8,15 +8,13 @@ far behind the follower is.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
-from expstore import files
 from expstore.codecs import RECORD_CODEC
 from expstore.errors import ExperimentGoneError, ExperimentNotFoundError
 from expstore.model import MetricTable
+from expstore.reading import Location, open_directory, open_log
 from formats.metrics import ROLES
 from formats.tail import CLEAN, TailWatch
 
@@ -45,7 +43,7 @@ class Follower:
 
     def __init__(
         self,
-        path: Path,
+        path: Location,
         offset: int = 0,
         *,
         interval: float = 0.5,
@@ -60,7 +58,8 @@ class Follower:
         self.is_behind = False
         self._sleep = sleep
         self._identity: tuple[int, int] | None = None
-        os.close(files.open_experiment(path.parent))
+        with open_directory(path.parent):
+            pass
 
     def poll(self) -> MetricTable:
         """What was added since the last look, at most 4 MiB of it; empty where there is nothing.
@@ -91,7 +90,7 @@ class Follower:
     def _read(self) -> bytes:
         """The bytes from `offset` on."""
         try:
-            with files.open_log(self.path) as log:
+            with open_log(self.path) as log:
                 if self._identity not in {None, log.identity}:
                     raise ExperimentGoneError(f"{self.path}: deleted while it was followed")
                 self._identity = log.identity

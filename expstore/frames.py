@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from expstore.store import ExperimentStore
+    from expstore.reader import StoreReader
 
 _Result = TypeVar("_Result")
 
@@ -98,7 +98,7 @@ class Source:
         rows: metrics given so far.
     """
 
-    store: ExperimentStore
+    store: StoreReader
     ids: Iterable[str]
     names: Collection[str] | None = None
     steps: range | None = None

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from expstore import files, layout
+from expstore import layout
 from expstore.errors import MetadataNotFoundError
-from expstore.files import LogReader
+from expstore.reading import Location, LogReader, open_log
 from formats import FORMATS, Format, Span, annotate
 from formats.schema import Schema
 
@@ -24,12 +23,12 @@ METADATA_FORMAT = FORMATS["meta"]
 METRICS_FORMAT = FORMATS["metrics"]
 
 
-def format_of(path: Path) -> Format:
+def format_of(path: Location) -> Format:
     """The format of a store's file, by its name; what is not meta.bin is taken for a log."""
     return METADATA_FORMAT if path.name == layout.METADATA else METRICS_FORMAT
 
 
-def iter_spans(path: Path, format: Format, records: slice = slice(None)) -> Iterator[Span]:
+def iter_spans(path: Location, format: Format, records: slice = slice(None)) -> Iterator[Span]:
     """The spans of a file, in order.
 
     Args:
@@ -44,7 +43,7 @@ def iter_spans(path: Path, format: Format, records: slice = slice(None)) -> Iter
         UnreadableFileError: no regular file, or no permission.
         MetadataNotFoundError: a single value's file is missing; a missing log is an empty one.
     """
-    with files.open_log(path) as log:
+    with open_log(path) as log:
         if format.schema.is_sequence:
             yield from _iter_records(log, format.schema, records)
         elif log.exists:

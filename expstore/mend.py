@@ -19,6 +19,7 @@ from expstore.appendlog import AppendLog
 from expstore.check import SALVAGING, survey
 from expstore.codecs import RECORD_CODEC
 from expstore.errors import ExperimentExistsError
+from expstore.reading import LogReader, open_log
 from formats import CLEAN, TailStatus
 from formats.metrics import ROLES
 from formats.resync import Gap, Stretch, resync
@@ -105,14 +106,14 @@ def repair(path: Path, *, force: bool = False) -> RepairReport:
         TornTailError: others have the log open; nothing was cut.
         ExperimentNotFoundError, UnreadableFileError: the log cannot be opened.
     """
-    with files.open_log(path) as reader:
+    with open_log(path) as reader:
         status = survey(reader)[0]
     if status.kind not in _TAILS:
         return RepairReport(path, status)
 
     def bad_tail(descriptor: int) -> int | None:
         nonlocal status
-        status = survey(files.LogReader(descriptor))[0]
+        status = survey(LogReader.of(descriptor))[0]
         return status.offset if status.kind in _TAILS else None
 
     log = AppendLog(path, RECORD_CODEC, create=False)
@@ -141,7 +142,7 @@ def salvage(
     if os.path.lexists(target):
         raise ExperimentExistsError(f"{target}: is there already, and nothing is written over it")
     building = target.with_name(SALVAGING + secrets.token_hex(8))
-    with files.open_log(source / layout.METRICS) as log:
+    with open_log(source / layout.METRICS) as log:
         try:
             os.makedirs(building / layout.FILES)
             report = _salvage_log(log, source, target, building, metadata_error)
@@ -163,7 +164,7 @@ def salvage(
 
 
 def _salvage_log(
-    log: files.LogReader, source: Path, target: Path, building: Path, metadata_error: str
+    log: LogReader, source: Path, target: Path, building: Path, metadata_error: str
 ) -> SalvageReport:
     status, records = survey(log)
     gaps: list[Gap] = []
@@ -187,7 +188,7 @@ def _salvage_log(
     )
 
 
-def _pieces(log: files.LogReader, status: TailStatus, records: int) -> Iterator[Stretch | Gap]:
+def _pieces(log: LogReader, status: TailStatus, records: int) -> Iterator[Stretch | Gap]:
     """What to copy and what to leave: by plausibility only where the log is misaligned."""
     if status.kind == "implausible":
         yield from resync(RECORD_CODEC.schema, ROLES, log.read, log.size)

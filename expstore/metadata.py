@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from functools import reduce
+from operator import truediv
 from pathlib import Path
 
 from expstore import files, layout
 from expstore.codecs import META_CODEC
 from expstore.errors import ExpStoreError, MetadataNotFoundError
 from expstore.model import Metadata
+from expstore.reading import Directory, Location, open_directory, open_root
 from formats import FormatError
 
 Outcome = Metadata | FormatError | ExpStoreError
@@ -51,41 +54,53 @@ def write(path: Path, data: bytes) -> None:
         os.close(directory)
 
 
-def read(path: Path) -> Metadata:
+def read(path: Location) -> Metadata:
     """The metadata of one experiment.
 
     Raises:
         ExperimentNotFoundError, MetadataNotFoundError, UnreadableFileError, FormatError
     """
-    directory = files.open_experiment(path.parent)
-    try:
-        outcome = read_at(path.name, directory, path.parent)
-    finally:
-        os.close(directory)
+    with open_directory(path.parent) as directory:
+        outcome = read_in(directory, path.name)
     if isinstance(outcome, Metadata):
         return outcome
     raise outcome
 
 
-def read_at(name: str, directory: int, parent: Path) -> Outcome:
-    """The metadata in the file `name` below `directory`, a descriptor of `parent`."""
+def read_in(directory: Directory, name: str = layout.METADATA) -> Outcome:
+    """The metadata in an experiment's directory."""
     try:
-        values, _ = META_CODEC.parse(files.read_start(name, directory, _LIMIT))
-    except FormatError as error:
-        return error.at(source=str(parent / name))
-    except FileNotFoundError:
-        return MetadataNotFoundError(f"{parent / name}: no metadata; write_metadata() writes it")
+        data = directory.read_start(name, _LIMIT)
     except OSError as error:
-        return files.unreadable(parent / name, error)
-    return Metadata(values["commit_id"], values["timestamp"], values["job_name"], values["user"])
+        return _outcome(error, directory.path, name)
+    return _outcome(data, directory.path, name)
 
 
-def read_all(root: Path, commit_ids: Iterable[str]) -> Iterator[tuple[str, Outcome]]:
+def read_all(root: Location, commit_ids: Iterable[str]) -> Iterator[tuple[str, Outcome]]:
     """Each experiment's id with the outcome of reading its metadata.
 
     Raises:
         StoreNotFoundError: the root does not exist.
     """
-    with files.root_directory(root) as directory:
-        for commit_id in commit_ids:
-            yield commit_id, read_at(f"{commit_id}/{layout.METADATA}", directory, root)
+    commit_ids = list(commit_ids)
+    names = (f"{commit_id}/{layout.METADATA}" for commit_id in commit_ids)
+    with open_root(root) as directory:
+        for commit_id, data in zip(commit_ids, directory.read_starts(names, _LIMIT), strict=True):
+            yield commit_id, _outcome(data, root, commit_id, layout.METADATA)
+
+
+def _outcome(data: bytes | OSError, path: Location, *names: str) -> Outcome:
+    """What a file's bytes hold, or what is wrong with the file `names` below `path`."""
+    if data.__class__ is bytes:
+        try:
+            values, _ = META_CODEC.parse(data)
+        except FormatError as error:
+            return error.at(source=str(reduce(truediv, names, path)))
+        return Metadata(
+            values["commit_id"], values["timestamp"], values["job_name"], values["user"]
+        )
+    if isinstance(data, FileNotFoundError):
+        file = reduce(truediv, names, path)
+        return MetadataNotFoundError(f"{file}: no metadata; write_metadata() writes it")
+    assert isinstance(data, OSError)
+    return files.unreadable(reduce(truediv, names, path), data)

@@ -8,13 +8,12 @@ however long the log is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expstore import files
 from expstore.codecs import RECORD_CODEC
 from expstore.errors import SelectionError
 from expstore.model import MetricTable
+from expstore.reading import Location, open_log
 from formats import CLEAN
 from formats.metrics import ROLES
 from formats.tail import TailWatch
@@ -92,14 +91,14 @@ def select(
     return table if which is None else table.take(which)
 
 
-def iter_tables(path: Path, selection: Selection, chunk: int = CHUNK) -> Iterator[MetricTable]:
+def iter_tables(path: Location, selection: Selection, chunk: int = CHUNK) -> Iterator[MetricTable]:
     """A log in pieces; see `ExperimentStore.iter_metrics`."""
     from formats.columns import ColumnParser
 
     schema = RECORD_CODEC.schema
     parser, watch = ColumnParser(schema), TailWatch(schema, ROLES)
     size = chunk * schema.min_size  # bytes that hold no more records than a table may
-    with files.open_log(path) as log:
+    with open_log(path) as log:
         while True:
             columns = parser.read(log.part(size), size)
             watch.feed(columns, columns.end)

@@ -1,7 +1,7 @@
-"""ExperimentStore: each verb of the store over one root directory.
+"""ExperimentStore: the verbs that write, beside those of `reader` that read.
 
-Guarantees: constructing a store opens nothing; every id and value is checked before any file call;
-one bad experiment never breaks a listing; the default prune is the reference format's own.
+Guarantees: every id and value is checked before any file call; at a URL nothing is written; the
+default prune is the reference format's own.
 """
 
 from __future__ import annotations
@@ -9,16 +9,15 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from expstore import check, files, layout, mend, retention
+from expstore import files, layout, mend, retention
 from expstore import metadata as meta
 from expstore.appendlog import AppendLog
-from expstore.check import CheckReport
 from expstore.codecs import RECORD_CODEC
 from expstore.deletion import Judge, delete, in_use, logged_to
 from expstore.durability import INTERVAL_RECORDS, INTERVAL_SECONDS, Durability, check_durability
@@ -26,45 +25,46 @@ from expstore.errors import (
     DeletionError,
     ExperimentNotFoundError,
     MetadataNotFoundError,
-    SelectionError,
     UnreadableFileError,
 )
-from expstore.extras import require
-from expstore.follow import Follower
 from expstore.mend import RepairReport, SalvageReport
-from expstore.model import Metadata, MetricTable
+from expstore.model import Metadata
 from expstore.origin import git_head, login_name
+from expstore.reader import StoreReader
+from expstore.reading import LocalDirectory
 from expstore.retention import PrunePlan
-from expstore.selection import CHUNK, Selection, iter_tables
 from expstore.writer import MetricWriter, build_metric, build_step
-from formats import FormatError, TooManyTextsError, tail_status
-from formats.metrics import ROLES
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-_NAMES_LIMIT = 1 << 20  # distinct names of one table: a few hundred MB of Python texts
+from formats import FormatError
 
 
-class ExperimentStore:
+class ExperimentStore(StoreReader):
     """Experiments under one root, as `<commit_id>/{files/, meta.bin, metrics.bin}`.
 
+    At a URL it can be read only: what would write raises ReadOnlyStoreError, before anything else.
+
     Args:
-        root: the directory; it need not exist yet.
+        root: the directory, which need not exist yet, or a URL such as `s3://bucket/experiments`
+            (extra `remote`).
         clock: gives the time in seconds since 1970-01-01 UTC.
+        storage_options: of a URL, what its file system takes, such as credentials; see fsspec.
+
+    Raises:
+        MissingExtraError: a URL, and what reads it is not installed.
+        StoreNotFoundError: no such kind of URL.
     """
 
     def __init__(
-        self, root: str | os.PathLike[str], *, clock: Callable[[], float] = time.time
+        self,
+        root: str | os.PathLike[str],
+        *,
+        clock: Callable[[], float] = time.time,
+        storage_options: Mapping[str, Any] | None = None,
     ) -> None:
-        self.root = Path(root)
+        super().__init__(root, storage_options=storage_options)
         self._clock = clock
         # Logs that were appended to, closed: each knows where it ended, which saves parsing it.
         self._logs: dict[str, AppendLog] = {}
         self._lock = threading.Lock()
-
-    def __repr__(self) -> str:
-        return f"ExperimentStore({str(self.root)!r})"
 
     def initialize(self) -> None:
         """Create the root directory, with parents; nothing happens where it exists.
@@ -73,35 +73,6 @@ class ExperimentStore:
             UnreadableFileError: it cannot be created.
         """
         self._make_directory(self.root)
-
-    def experiment_path(self, commit_id: str) -> Path:
-        """The experiment's directory, whether it exists or not.
-
-        Raises:
-            InvalidCommitIdError: not one plain path component.
-        """
-        return layout.experiment_path(self.root, commit_id)
-
-    def files_path(self, commit_id: str) -> Path:
-        """The directory of the experiment's artifacts; see `experiment_path`."""
-        return layout.files_path(self.root, commit_id)
-
-    def metadata_path(self, commit_id: str) -> Path:
-        """The experiment's meta.bin; see `experiment_path`."""
-        return layout.metadata_path(self.root, commit_id)
-
-    def metrics_path(self, commit_id: str) -> Path:
-        """The experiment's metrics.bin; see `experiment_path`."""
-        return layout.metrics_path(self.root, commit_id)
-
-    def experiment_exists(self, commit_id: str) -> bool:
-        """Whether the experiment has a directory.
-
-        Raises:
-            InvalidCommitIdError: not one plain path component.
-        """
-        path = self.experiment_path(commit_id)
-        return path.is_dir() and not path.is_symlink()
 
     def create_experiment(self, commit_id: str) -> Path:
         """Create the experiment's directory with `files/`; nothing happens where it exists.
@@ -187,41 +158,6 @@ class ExperimentStore:
         data = meta.build(metadata)
         meta.write(self.metadata_path(metadata.commit_id), data)
 
-    def read_metadata(self, commit_id: str) -> Metadata:
-        """The metadata in meta.bin.
-
-        Raises:
-            InvalidCommitIdError: not one plain path component.
-            ExperimentNotFoundError: no such experiment.
-            MetadataNotFoundError: the experiment has no meta.bin.
-            TruncatedError, UnsupportedVersionError: the file is cut, or not of this format.
-            UnreadableFileError: no regular file, or no permission.
-        """
-        return meta.read(self.metadata_path(commit_id))
-
-    def list_experiments(self) -> list[str]:
-        """The commit ids of all experiments, sorted.
-
-        A file, a link, and a directory whose name is no commit id are none.
-
-        Raises:
-            StoreNotFoundError: the root does not exist.
-        """
-        with files.root_directory(self.root) as root, os.scandir(root) as entries:
-            return sorted(
-                entry.name
-                for entry in entries
-                if entry.is_dir(follow_symlinks=False) and layout.is_commit_id(entry.name)
-            )
-
-    def iter_metadata(self) -> Iterator[tuple[str, meta.Outcome]]:
-        """Each experiment's id with its metadata, or with the error that reading it gave; sorted.
-
-        Raises:
-            StoreNotFoundError: the root does not exist.
-        """
-        return meta.read_all(self.root, self.list_experiments())
-
     def log_metric(self, commit_id: str, name: str, value: float, step: int) -> None:
         """Append one metric with the current time.
 
@@ -278,77 +214,6 @@ class ExperimentStore:
             clock=self._clock,
         )
 
-    def get_metrics(self, commit_id: str) -> MetricTable:
-        """All whole metrics in file order; empty where there is no file.
-
-        A torn tail is left out and told by the table's `status`; so is, if the records are no
-        longer aligned, from where they cannot be believed.
-
-        Raises:
-            InvalidCommitIdError: not one plain path component.
-            TooManyTextsError: more than 1,048,576 distinct names, which no log of metrics has;
-                `follow` reads it in parts.
-            UnreadableFileError: no regular file, or no permission.
-        """
-        from formats.columns import ColumnParser
-
-        path = self.metrics_path(commit_id)
-        with files.open_log(path) as log:
-            parser = ColumnParser(RECORD_CODEC.schema, max_texts=_NAMES_LIMIT)
-            try:
-                columns = parser.read(log.readinto, log.size)
-            except TooManyTextsError as error:
-                raise error.at(source=str(path)) from None
-            return MetricTable.of_columns(
-                columns, tail_status(RECORD_CODEC.schema, columns, log.size, ROLES)
-            )
-
-    def iter_metrics(
-        self,
-        commit_id: str,
-        names: Iterable[str] | None = None,
-        steps: range | None = None,
-        *,
-        chunk: int = CHUNK,
-    ) -> Iterator[MetricTable]:
-        """A log of any length, table by table in file order; together they are `get_metrics`.
-
-        Only one table is held at a time (24 bytes a metric), and the log's distinct names. A
-        table's `names` are all those met so far, so that a code means the same in every table. At
-        least one table comes, and only the last may be empty. The last one's `status` tells what
-        the end of the file is like; before that, it is not known, and all are clean.
-
-        Args:
-            commit_id: the experiment.
-            names: metrics of these names only; one that does not occur selects nothing.
-            steps: metrics of these steps only, such as `range(1000, 2000)`.
-            chunk: metrics in a table at most, before any are left out; 1 or more.
-
-        Raises:
-            InvalidCommitIdError, SelectionError: at once.
-            ExperimentNotFoundError, UnreadableFileError: when the first table is asked for.
-        """
-        if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
-            raise SelectionError(f"chunk must be a whole number above 0, got {chunk!r}")
-        return iter_tables(self.metrics_path(commit_id), Selection(names, steps), chunk)
-
-    def check(self, commit_id: str) -> CheckReport:
-        """What is wrong with an experiment's files, and where; nothing is written.
-
-        Raises:
-            InvalidCommitIdError: not one plain path component.
-            ExperimentNotFoundError: no such experiment.
-        """
-        return check.check_experiment(self.experiment_path(commit_id))
-
-    def check_all(self) -> Iterator[CheckReport]:
-        """A report on the root itself, then one on each experiment, by commit id.
-
-        Raises:
-            StoreNotFoundError: the root does not exist.
-        """
-        return check.check_store(self.root, self.list_experiments())
-
     def repair(self, commit_id: str, force: bool = False) -> RepairReport:
         """Cut a torn or zero tail off the experiment's log; see `expstore.mend.repair`.
 
@@ -378,70 +243,6 @@ class ExperimentStore:
         except (FormatError, MetadataNotFoundError, UnreadableFileError) as error:
             why = str(error)
         return mend.salvage(source, new, metadata, why)
-
-    def follow(self, commit_id: str, offset: int = 0, *, interval: float = 0.5) -> Follower:
-        """An iterator over tables of metrics as they are written; see `expstore.follow.Follower`.
-
-        Args:
-            commit_id: the experiment.
-            offset: where to begin: 0, or an earlier follower's `offset`.
-            interval: seconds between two looks.
-
-        Raises:
-            InvalidCommitIdError: not one plain path component.
-            ExperimentNotFoundError: no such experiment.
-        """
-        return Follower(self.metrics_path(commit_id), offset, interval=interval)
-
-    def to_arrow(
-        self,
-        ids: Iterable[str] | None = None,
-        names: Collection[str] | None = None,
-        steps: range | None = None,
-        *,
-        metadata: bool = False,
-    ) -> pa.RecordBatchReader:
-        """Many experiments' metrics as one stream, read while it is consumed, one at a time.
-
-        Args:
-            ids: the experiments, in the order wanted; None: all, sorted.
-            names: metrics of these names only.
-            steps: metrics of these steps only.
-            metadata: add the columns `job_name`, `user` and `created` (seconds).
-
-        Returns:
-            Batches with the columns of `MetricTable.to_arrow` behind `commit_id`, a dictionary of
-            string. Each batch has its own dictionaries; `Table.unify_dictionaries` makes them one.
-
-        Raises:
-            MissingExtraError: the extra `arrow` is not installed.
-            InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: nothing was read.
-            ExpStoreError, FormatError: while the stream is read, for what is unreadable.
-        """
-        from expstore import frames
-
-        pa = require("pyarrow", "arrow")
-        ids = self.existing(ids)
-        source = frames.Source(self, ids, names, steps, metadata)
-        return pa.RecordBatchReader.from_batches(
-            frames.long_schema(metadata), frames.long_batches(source)
-        )
-
-    def existing(self, ids: Iterable[str] | None = None) -> list[str]:
-        """The commit ids, each once, where each is an experiment; None: all, sorted.
-
-        Raises:
-            InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError
-        """
-        if ids is None:
-            return self.list_experiments()
-        chosen = list(dict.fromkeys(ids))
-        for commit_id in chosen:
-            if not self.experiment_exists(commit_id):
-                raise ExperimentNotFoundError(
-                    f"{self.experiment_path(commit_id)}: no such experiment"
-                )
-        return chosen
 
     def plan_prune(
         self,
@@ -523,7 +324,7 @@ class ExperimentStore:
 
         def judge(commit_id: str, directory: int) -> str:
             parent = self.experiment_path(commit_id)
-            if meta.read_at(layout.METADATA, directory, parent) != planned[commit_id]:
+            if meta.read_in(LocalDirectory(parent, directory)) != planned[commit_id]:
                 return "changed since it was judged"
             return logged_to(directory, grace)
 

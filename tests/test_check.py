@@ -238,7 +238,7 @@ def test_log_of_ever_new_names_is_looked_at_part_by_part(
 ) -> None:
     """Forgetting names on the way changes nothing of what is found."""
     monkeypatch.setattr("expstore.check._TEXTS", 10)
-    monkeypatch.setattr("expstore.files._BLOCK", 500)
+    monkeypatch.setattr("expstore.reading._BLOCK", 500)
     names = tuple(f"name{number}" for number in range(400))
     whole = log(400, names=names)
     path = store.create_experiment("a") / "metrics.bin"

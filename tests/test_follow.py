@@ -102,13 +102,13 @@ def test_only_new_bytes_are_read(store: ExperimentStore, monkeypatch: pytest.Mon
     follower.poll()
     append(path, log(1))
     read: list[tuple[int, int]] = []
-    pread = os.pread
+    preadv = os.preadv
 
-    def noted(descriptor: int, count: int, offset: int) -> bytes:
-        read.append((offset, count))
-        return pread(descriptor, count, offset)
+    def noted(descriptor: int, buffers: list[memoryview], offset: int) -> int:
+        read.append((offset, sum(map(len, buffers))))
+        return preadv(descriptor, buffers, offset)
 
-    monkeypatch.setattr("expstore.files.os.pread", noted)
+    monkeypatch.setattr("expstore.reading.os.preadv", noted)
     start = follower.offset
     assert len(follower.poll()) == 1
     assert read == [(start, 25)]

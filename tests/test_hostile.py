@@ -142,7 +142,7 @@ def test_metadata_is_never_read_past_its_limit(
         read.append(offset + len(data))
         return data
 
-    monkeypatch.setattr("expstore.files.os.pread", noted)
+    monkeypatch.setattr("expstore.reading.os.pread", noted)
     assert store.read_metadata("a") == Metadata("a", 1, "j", "u")
     (finding,) = store.check("a").findings
     assert (finding.kind, finding.offset, finding.size) == (
@@ -160,9 +160,9 @@ def test_millions_of_names_are_a_typed_error(
     """Beyond the limit a table is refused; the log can still be read in parts, and checked."""
     names = tuple(f"name{number}" for number in range(300))
     (store.create_experiment("a") / "metrics.bin").write_bytes(log(300, names=names))
-    monkeypatch.setattr("expstore.store._NAMES_LIMIT", 300)
+    monkeypatch.setattr("expstore.reader._NAMES_LIMIT", 300)
     assert len(store.get_metrics("a").names) == 300
-    monkeypatch.setattr("expstore.store._NAMES_LIMIT", 299)
+    monkeypatch.setattr("expstore.reader._NAMES_LIMIT", 299)
     with pytest.raises(TooManyTextsError, match=r"metrics\.bin: more than 299 distinct"):
         store.get_metrics("a")
     assert len(store.follow("a").poll()) == 300
@@ -245,8 +245,8 @@ class TestBoundedMemory:
         program = (
             "from formats.metrics import ROLES\n"
             "from expstore.codecs import RECORD_CODEC\n"
-            "from expstore import files\n"
-            "with files.open_log(store.metrics_path('a')) as log:\n"
+            "from expstore.reading import open_log\n"
+            "with open_log(store.metrics_path('a')) as log:\n"
             "    pieces = resync(RECORD_CODEC.schema, ROLES, log.read, log.size)\n"
             "    print([(piece.offset, piece.size) for piece in pieces])"
         )

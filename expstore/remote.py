@@ -1,0 +1,246 @@
+"""A store at a URL, read through fsspec: object stores, web servers, and whatever else it reaches.
+
+Guarantees: nothing is ever written; a listing is asked for anew each time, so that what others add
+is seen; a file is read in large blocks ahead, and many small ones at the same time. Whatever a file
+system's library raises becomes a typed error that names the URL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+from urllib.parse import quote, unquote
+
+from expstore.errors import (
+    ExperimentNotFoundError,
+    MissingExtraError,
+    StoreNotFoundError,
+    UnreadableFileError,
+)
+from expstore.extras import require
+from expstore.reading import Entry, LogReader
+
+_AHEAD = 8 << 20  # bytes asked for at a time: enough to outweigh a request's latency
+_BATCH = 512  # small files asked for together; fsspec bounds how many are under way at a time
+_THREADS = 32  # sizes asked for at the same time
+
+
+class RemotePath:
+    """A file or directory at a URL: what reading a store needs of a pathlib.Path.
+
+    Attributes:
+        name: the last component.
+        place: as the file system names it.
+        parent: the directory it was reached from; a root's is itself.
+    """
+
+    def __init__(
+        self, file_system: Any, path: str, url: str, parent: RemotePath | None = None
+    ) -> None:
+        self._file_system = file_system
+        self.place = path
+        self._url = url
+        self.parent = self if parent is None else parent
+        self.name = url.rpartition("/")[2]
+
+    @classmethod
+    def of(cls, url: str, options: Mapping[str, Any] | None = None) -> RemotePath:
+        """The root at a URL; no connection is made.
+
+        Args:
+            url: as fsspec understands it.
+            options: for the file system, such as credentials.
+
+        Raises:
+            MissingExtraError: fsspec, or what it needs for such a URL, is not installed.
+            StoreNotFoundError: no such kind of URL.
+        """
+        url = url.rstrip("/")
+        fsspec = require("fsspec", "remote")
+        try:
+            # Kept listings would hide what is added while the program runs.
+            settings = {"use_listings_cache": False, **(options or {})}
+            file_system, path = fsspec.core.url_to_fs(url, **settings)
+        except ImportError as error:
+            raise MissingExtraError(f"{url}: {error}") from error
+        except ValueError as error:
+            raise StoreNotFoundError(f"{url}: {error}") from error
+        return cls(file_system, path.rstrip("/"), url)
+
+    def __truediv__(self, name: str) -> RemotePath:
+        return RemotePath(
+            self._file_system, f"{self.place}/{self._quoted(name)}", f"{self._url}/{name}", self
+        )
+
+    def __str__(self) -> str:
+        return self._url
+
+    def __repr__(self) -> str:
+        return f"RemotePath({self._url!r})"
+
+    def is_dir(self) -> bool:
+        """Whether there is such a directory.
+
+        Raises:
+            UnreadableFileError: the file system refuses to say.
+        """
+        try:
+            self.directory().entries()
+        except ExperimentNotFoundError:
+            return False
+        return True
+
+    def is_symlink(self) -> bool:
+        """No file system at a URL tells of links."""
+        return False
+
+    def directory(self, *, is_root: bool = False) -> RemoteDirectory:
+        """The directory there; whether there is one, only reading it tells."""
+        return RemoteDirectory(self, self._file_system, is_root=is_root)
+
+    @property
+    def _speaks_http(self) -> bool:
+        protocol = self._file_system.protocol
+        return "http" in ((protocol,) if isinstance(protocol, str) else protocol)
+
+    def _quoted(self, name: str) -> str:
+        return quote(name) if self._speaks_http else name
+
+    def unquoted(self, name: str) -> str:
+        """A name as the listing gives it, as it is."""
+        return unquote(name) if self._speaks_http else name
+
+
+class RemoteDirectory:
+    """A directory at a URL; see `reading.Directory`."""
+
+    def __init__(self, path: RemotePath, file_system: Any, *, is_root: bool) -> None:
+        self.path = path
+        self._file_system = file_system
+        self._is_root = is_root
+
+    def directories(self) -> list[str]:
+        """See `Directory`."""
+        return [entry.name for entry in self.entries() if entry.kind == "directory"]
+
+    def entries(self) -> list[Entry]:
+        """See `Directory`.
+
+        Raises:
+            StoreNotFoundError, ExperimentNotFoundError: there is no such directory.
+            UnreadableFileError: the file system refuses.
+        """
+        try:
+            with _typed(self.path):
+                found = self._file_system.ls(self.path.place, detail=True)
+        except FileNotFoundError:
+            raise self._missing() from None
+        # Object stores may list a directory's own empty marker in it.
+        paths = ((row["name"].rstrip("/"), row["type"]) for row in found)
+        return [
+            Entry(
+                self.path.unquoted(path.rpartition("/")[2]),
+                kind if kind in ("directory", "file") else "other",
+            )
+            for path, kind in paths
+            if path != self.path.place
+        ]
+
+    def sizes(self, names: Iterable[str]) -> Iterator[int | None]:
+        """See `Directory`; a request each, many at a time."""
+
+        def size(name: str) -> int | None:
+            try:
+                with _typed(self.path / name):
+                    row = self._file_system.info(self._below(name))
+            except (FileNotFoundError, UnreadableFileError):
+                return None
+            return row["size"] if row["type"] == "file" else None
+
+        with ThreadPoolExecutor(_THREADS) as pool:
+            yield from pool.map(size, names)
+
+    def read_start(self, name: str, limit: int) -> bytes:
+        """See `Directory`."""
+        (data,) = self.read_starts([name], limit)
+        if isinstance(data, FileNotFoundError):
+            self._must_exist()
+        if isinstance(data, OSError):
+            raise data
+        return data
+
+    def read_starts(self, names: Iterable[str], limit: int) -> Iterator[bytes | OSError]:
+        """See `Directory`; requests go out many at a time."""
+        names = iter(names)
+        while batch := list(islice(names, _BATCH)):
+            paths = [self._below(name) for name in batch]
+            starts, ends = [0] * len(paths), [limit] * len(paths)
+            with _typed(self.path):
+                found = self._file_system.cat_ranges(paths, starts, ends, on_error="return")
+            for path, data in zip(paths, found, strict=True):
+                # A server may know no ranges, and give the whole file.
+                yield data[:limit] if isinstance(data, bytes) else self._reason(path, data)
+
+    @contextmanager
+    def open_log(self, name: str) -> Iterator[LogReader]:
+        """See `Directory`."""
+        path = self.path / name
+        try:
+            with _typed(path):
+                file = self._file_system.open(
+                    self._below(name), "rb", block_size=_AHEAD, cache_type="readahead"
+                )
+        except FileNotFoundError:
+            self._must_exist()
+            yield LogReader.missing()
+            return
+
+        def fill(buffer: memoryview, offset: int) -> int:
+            with _typed(path):
+                file.seek(offset)
+                count: int = file.readinto(buffer)
+            return count
+
+        with file:
+            with _typed(path):
+                size = file.seek(0, 2)
+            yield LogReader(fill, size)
+
+    def _below(self, name: str) -> str:
+        path = self.path
+        for component in name.split("/"):
+            path /= component
+        return path.place
+
+    def _reason(self, path: str, error: BaseException) -> OSError:
+        """Why the start of a file could not be read."""
+        if isinstance(error, OSError):
+            return error
+        return OSError(str(error) or type(error).__name__)
+
+    def _must_exist(self) -> None:
+        """Raise StoreNotFoundError or ExperimentNotFoundError where there is no such directory."""
+        self.entries()
+
+    def _missing(self) -> StoreNotFoundError | ExperimentNotFoundError:
+        if self._is_root:
+            return StoreNotFoundError(f"{self.path}: no store there")
+        return ExperimentNotFoundError(f"{self.path}: no such experiment")
+
+
+@contextmanager
+def _typed(path: RemotePath) -> Iterator[None]:
+    """What goes wrong meanwhile becomes an UnreadableFileError, but for a file that is not there.
+
+    Any exception, since each of fsspec's file systems passes on those of the library below it,
+    which share no class.
+    """
+    try:
+        yield
+    except (FileNotFoundError, UnreadableFileError):
+        raise
+    except Exception as error:
+        raise UnreadableFileError(f"{path}: {error or type(error).__name__}") from error
