@@ -19,9 +19,9 @@ COMMIT_ID_LIMIT = 255
 """Bytes: the longest name that Linux file systems store (NAME_MAX)."""
 
 
-def default_root() -> Path:
-    """The store where none is named: $EXPSTORE_ROOT, else ./experiments."""
-    return Path(os.environ.get("EXPSTORE_ROOT") or "experiments")
+def default_root() -> str:
+    """The store where none is named: $EXPSTORE_ROOT, a path or a URL; else ./experiments."""
+    return os.environ.get("EXPSTORE_ROOT") or "experiments"
 
 
 def check_commit_id(commit_id: str) -> str:

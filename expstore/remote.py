@@ -180,9 +180,9 @@ class RemoteDirectory:
             starts, ends = [0] * len(paths), [limit] * len(paths)
             with _typed(self.path):
                 found = self._file_system.cat_ranges(paths, starts, ends, on_error="return")
-            for path, data in zip(paths, found, strict=True):
+            for name, data in zip(batch, found, strict=True):
                 # A server may know no ranges, and give the whole file.
-                yield data[:limit] if isinstance(data, bytes) else self._reason(path, data)
+                yield data[:limit] if isinstance(data, bytes) else self._instead(name, data)
 
     @contextmanager
     def open_log(self, name: str) -> Iterator[LogReader]:
@@ -205,8 +205,13 @@ class RemoteDirectory:
             return count
 
         with file:
-            with _typed(path):
-                size = file.seek(0, 2)
+            try:
+                with _typed(path):
+                    size = file.seek(0, 2)
+            except UnreadableFileError:
+                if not self._is_empty(name):
+                    raise
+                size = 0
             yield LogReader(fill, size)
 
     def _below(self, name: str) -> str:
@@ -215,11 +220,17 @@ class RemoteDirectory:
             path /= component
         return path.place
 
-    def _reason(self, path: str, error: BaseException) -> OSError:
-        """Why the start of a file could not be read."""
-        if isinstance(error, OSError):
+    def _instead(self, name: str, error: BaseException) -> bytes | OSError:
+        """What stands for the start of a file that could not be read."""
+        if isinstance(error, FileNotFoundError):
             return error
-        return OSError(str(error) or type(error).__name__)
+        if self._is_empty(name):
+            return b""
+        return error if isinstance(error, OSError) else OSError(error or type(error).__name__)
+
+    def _is_empty(self, name: str) -> bool:
+        """Whether a file has no bytes: then no server can give a range of it."""
+        return next(self.sizes([name])) == 0
 
     def _must_exist(self) -> None:
         """Raise StoreNotFoundError or ExperimentNotFoundError where there is no such directory."""

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from expstore.reading import Location
     from expstore.store import ExperimentStore
 
 _POINTS = 400_000  # of the whole report; 12 to 24 bytes each, and a third more as base64
@@ -68,7 +69,9 @@ def write_report(
     """
     chosen = store.existing(ids)
     if title is None:
-        title = f"Experiments in {store.root.resolve().name or store.root}"
+        place = store.location
+        name = place.resolve().name if isinstance(place, Path) else place.name
+        title = f"Experiments in {name or place}"
     page = render(collect(store, chosen, progress), title)
     write_output(Path(path), page.encode())
     return len(chosen)
@@ -84,7 +87,7 @@ def collect(
     runs, curves = [], []
     for number, commit_id in enumerate(progress(ids)):
         experiment = load_one(store, commit_id)
-        runs.append(_run(experiment, store.root))
+        runs.append(_run(experiment, store.location))
         share = _POINTS // len(ids) // max(len(experiment.curves), 1)
         limit = min(max(share, _LEAST), _MOST)
         for name, series in experiment.curves.items():
@@ -100,7 +103,7 @@ def collect(
     }
 
 
-def _run(experiment: Loaded, root: Path) -> dict[str, Any]:
+def _run(experiment: Loaded, root: Location) -> dict[str, Any]:
     metadata = experiment.metadata
     return {
         "id": plain(experiment.commit_id),

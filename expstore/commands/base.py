@@ -12,7 +12,6 @@ import json
 import os
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
@@ -34,8 +33,11 @@ app = typer.Typer(
 )
 
 Root = Annotated[
-    Path | None,
-    typer.Option("--root", help="The store. Default: $EXPSTORE_ROOT, else ./experiments."),
+    str | None,
+    typer.Option(
+        "--root",
+        help="The store, or its URL. Default: $EXPSTORE_ROOT, else ./experiments.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 
@@ -89,7 +91,7 @@ def _options(
     context.obj = root
 
 
-def open_store(context: typer.Context, root: Path | None) -> ExperimentStore:
+def open_store(context: typer.Context, root: str | None) -> ExperimentStore:
     """The store that the options, the environment or the default name."""
     return ExperimentStore(root or context.obj or default_root())
 

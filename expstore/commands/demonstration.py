@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 def demo(
     context: typer.Context,
     directory: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="The store. Default: as for --root.")
+        str | None, typer.Argument(metavar="[DIR]", help="The store. Default: as for --root.")
     ] = None,
     root: Root = None,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from expstore import ExpStoreError, FormatError, Metadata, MetricTable
+from expstore import ExpStoreError, FormatError, Metadata, MetricTable, layout
 from expstore.commands.base import (
     Json,
     Root,
@@ -209,7 +209,8 @@ def metrics(
     commit_id = resolve(store, commit_id)
     table = store.get_metrics(commit_id)
     if not table.status:
-        tell(f"{store.metrics_path(commit_id)}: {table.status}; `expstore check` tells more")
+        path = store.locate(commit_id, layout.METRICS)
+        tell(f"{path}: {table.status}; `expstore check` tells more")
     if names:
         table = table.select(names)
     if last is not None:

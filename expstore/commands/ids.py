@@ -67,7 +67,7 @@ def resolve(store: ExperimentStore, typed: str) -> str:
         return candidates[0]
     if not candidates:
         raise ExperimentNotFoundError(
-            f"no experiment {typed} in {store.root}; `expstore ls` lists them"
+            f"no experiment {typed} in {store.location}; `expstore ls` lists them"
         )
     shown = ", ".join(candidates[:_SHOWN]) + (", ..." if len(candidates) > _SHOWN else "")
     raise ExperimentNotFoundError(f"{typed} begins {len(candidates)} experiments: {shown}")

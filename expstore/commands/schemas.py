@@ -22,6 +22,7 @@ from formats import FORMATS, Format
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from expstore.reading import Location
     from formats.spans import Row, Span
 
 FormatName = StrEnum("FormatName", {n.upper(): n for n in FORMATS})  # type: ignore[misc]
@@ -114,16 +115,16 @@ def hexdump(
 
 
 def _find(
-    context: typer.Context, root: Path | None, target: str, metadata: bool
-) -> tuple[Path, Format]:
+    context: typer.Context, root: str | None, target: str, metadata: bool
+) -> tuple[Location, Format]:
     """The file that is meant, and what it holds: an experiment of the store goes before a file."""
     from expstore.inspection import METADATA_FORMAT, format_of
 
     store = open_store(context, root)
-    file = Path(target)
+    file, path = Path(target), store.location
     if layout.is_commit_id(target) and (store.experiment_exists(target) or not file.exists()):
         commit_id = resolve(store, target)
-        path = store.metadata_path(commit_id) if metadata else store.metrics_path(commit_id)
+        path = store.locate(commit_id, layout.METADATA if metadata else layout.METRICS)
     elif file.is_file():
         path = file.resolve()
     else:
