@@ -12,7 +12,6 @@ TensorBoard's fractions of seconds.
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -86,7 +85,7 @@ def import_experiments(
         runs = iter((only,))
     imported: dict[str, Imported] = {}
     new_root = not store.root.exists()
-    staging = ExperimentStore(store.root / f".import-{secrets.token_hex(8)}")
+    staging = ExperimentStore(store.root / f".import-{os.urandom(8).hex()}")
     try:
         for run in progress(runs):
             metadata = _metadata(run, to_id or prefix + run.name, user or "")

@@ -8,7 +8,6 @@ makes a new experiment, which is there whole or not at all, and writes over noth
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -140,7 +139,7 @@ def salvage(
     """
     if os.path.lexists(target):
         raise ExperimentExistsError(f"{target}: is there already, and nothing is written over it")
-    building = target.with_name(SALVAGING + secrets.token_hex(8))
+    building = target.with_name(SALVAGING + os.urandom(8).hex())
     with files.open_log(source / layout.METRICS) as log:
         try:
             os.makedirs(building / layout.FILES)
