@@ -23,7 +23,6 @@ from formats.metrics import ROLES
 from formats.resync import Gap, Stretch, resync
 
 _CHUNK = 1 << 20  # bytes copied at a time
-_TAILS = frozenset({"torn", "zero"})  # kinds of tail that a cut mends
 _GAPS = 100_000  # gaps that a report lists; all are counted
 
 
@@ -106,20 +105,18 @@ def repair(path: Path, *, force: bool = False) -> RepairReport:
     """
     with files.open_log(path) as reader:
         status = survey(reader)[0]
-    if status.kind not in _TAILS:
+    if not status.is_mended_by_cut:
         return RepairReport(path, status)
-
-    def bad_tail(descriptor: int) -> int | None:
-        nonlocal status
-        status = survey(files.LogReader(descriptor))[0]
-        return status.offset if status.kind in _TAILS else None
-
     log = AppendLog(path, RECORD_CODEC, create=False)
     try:
-        cut = log.repair(bad_tail, force=force)
+        return RepairReport(path, *log.repair(look, force=force))
     finally:
         log.close()
-    return RepairReport(path, status, cut.kept if cut else None)
+
+
+def look(descriptor: int) -> TailStatus:
+    """The state of a log's end, through a descriptor of the log."""
+    return survey(files.LogReader(descriptor))[0]
 
 
 def salvage(
