@@ -15,47 +15,27 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from expstore import files
-from expstore.errors import (
-    ExperimentNotFoundError,
-    ExpStoreError,
-    ShortWriteError,
-    TornTailError,
-)
-from expstore.lease import Lease, LeaseRefused
+from expstore.errors import ExperimentNotFoundError, ExpStoreError, ShortWriteError, TornTailError
+from expstore.lease import alone
 from expstore.room import Room
 from expstore.setaside import set_aside
-from formats.walk import spans, whole_size
+from formats import CLEAN, TailStatus
+from formats.walk import whole_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from formats import RecordCodec
 
 _lseek, _END, _HERE = os.lseek, os.SEEK_END, os.SEEK_CUR
 _BLOCK = 1 << 22  # bytes read at a time while looking for the last boundary
 _PATIENCE = 0.05  # seconds that another writer gets to complete what looks torn
-_LEASE_PATIENCE = 0.2  # seconds that others get to close the log; a killed process needs some
 _ANCHOR = 64  # bytes before the boundary by which a log is known again
 _SMALL = 4096  # bytes of an append that may stay in memory until the next
-
-
-class Cut(NamedTuple):
-    """What a repair removed from the end of a log.
-
-    Attributes:
-        offset: where it stood, which now is the log's end.
-        size: bytes.
-        kept: the file that keeps them.
-    """
-
-    offset: int
-    size: int
-    kept: Path
 
 
 class _Bad(NamedTuple):
@@ -176,24 +156,31 @@ class AppendLog:
         os.fdatasync(self._descriptor)
 
     def repair(
-        self, bad_tail: Callable[[int], int | None] | None = None, *, force: bool = False
-    ) -> Cut | None:
-        """Set aside and cut a bad tail.
+        self, look: Callable[[int], TailStatus], *, force: bool = False
+    ) -> tuple[TailStatus, Path | None]:
+        """Set aside and cut a bad tail, where a cut is what mends it.
 
         Args:
-            bad_tail: looks through the descriptor, once nobody else has the log open, and gives the
-                offset from which its tail is bad, or None. Default: a torn record, and records of
-                nothing but zeros.
+            look: tells how the log ends, through its descriptor, once nobody else has it open:
+                only then it is still, and what looked torn may be complete by now.
             force: without a lease: what another program appends at this moment may be lost.
 
         Returns:
-            What was cut, or None where there was nothing to cut.
+            What `look` told, and the file that keeps what was cut, if anything was.
 
         Raises:
             TornTailError: others have the log open.
             UnreadableFileError: the cut bytes cannot be kept; nothing was cut.
         """
-        return self._cut_tail(bad_tail, force=force, zeros=True)
+        with alone(self._descriptor, self.path, force=force) as check:
+            status = look(self._descriptor)
+            if status.offset is None or not status.is_mended_by_cut:
+                return status, None
+            kept = set_aside(self.path, status.offset, self._descriptor)
+            check()
+            os.ftruncate(self._descriptor, status.offset)
+            self.boundary, self._room.end, self._anchor = status.offset, 0, b""
+        return status, kept
 
     def close(self) -> None:
         """Close the file; appending is over, unless by `append_once`.
@@ -232,7 +219,7 @@ class AppendLog:
             if not rest:
                 break
             if now > torn_since + _PATIENCE:
-                self._cut_tail()
+                self.repair(self._look_torn)
                 break
             time.sleep(pause)
             pause *= 2
@@ -288,7 +275,7 @@ class AppendLog:
 
     def _cut_bad(self, bad: _Bad) -> None:
         """Cut what is known to be no whole records; raises TornTailError where that cannot be."""
-        with _alone(self._descriptor, self.path) as check:
+        with alone(self._descriptor, self.path) as check:
             end = _lseek(self._descriptor, 0, _END)
             if end > bad.end:
                 raise TornTailError(
@@ -303,56 +290,7 @@ class AppendLog:
                 self._room.end = 0
             self._bad = None
 
-    def _cut_tail(
-        self,
-        bad_tail: Callable[[int], int | None] | None = None,
-        *,
-        force: bool = False,
-        zeros: bool = False,
-    ) -> Cut | None:
-        with _alone(self._descriptor, self.path, force=force) as check:
-            # Only now is the file still: what looked torn may have been completed meanwhile.
-            self.boundary, _ = self._last_boundary(self.boundary)
-            end = _lseek(self._descriptor, 0, _END)
-            if bad_tail is not None:
-                found = bad_tail(self._descriptor)
-                offset = end if found is None else found
-            else:
-                offset = self._before_zeros(self.boundary) if zeros else self.boundary
-            if offset == end:
-                return None
-            kept = set_aside(self.path, offset, self._descriptor)
-            check()
-            os.ftruncate(self._descriptor, offset)
-            self.boundary, self._room.end, self._anchor = offset, 0, b""
-        return Cut(offset, end - offset, kept)
-
-    def _before_zeros(self, boundary: int) -> int:
-        """The offset before the records of nothing but zeros that end at `boundary`."""
-        least = self._codec.schema.min_size  # of a record whose length prefixes are zero
-        if boundary < least or any(os.pread(self._descriptor, least, boundary - least)):
-            return boundary
-        offset, last = 0, 0
-        while offset < boundary:
-            block = os.pread(self._descriptor, min(_BLOCK, boundary - offset), offset)
-            for start, end in spans(self._codec, block):
-                if any(block[start:end]):
-                    last = offset + end
-            offset += end
-        return last
-
-
-@contextmanager
-def _alone(descriptor: int, path: Path, *, force: bool = False) -> Iterator[Callable[[], None]]:
-    """A time in which nobody else has the log open; gives what checks that it still lasts."""
-    if force:
-        yield lambda: None
-        return
-    try:
-        with Lease(descriptor, _LEASE_PATIENCE) as lease:
-            yield lease.check
-    except LeaseRefused as error:
-        raise TornTailError(
-            f"{path}: ends inside a record, and cannot be mended: {error}; close what has it open, "
-            "or run `expstore repair --force`"
-        ) from error
+    def _look_torn(self, _: int) -> TailStatus:
+        """Whether the log ends inside a record; zeros are whole ones, and left to a repair."""
+        self.boundary, rest = self._last_boundary(self.boundary)
+        return TailStatus("torn", self.boundary, rest) if rest else CLEAN

@@ -12,7 +12,6 @@ experiment is hidden under a new name beside the others instead: then, least of 
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -130,7 +129,7 @@ def _remove(name: str, directory: int) -> None:
 
 
 def _hidden_name() -> str:
-    return PRUNING + secrets.token_hex(8)
+    return PRUNING + os.urandom(8).hex()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ hidden layer, a softmax, trained by Adam at three learning rates: too low, good,
 from __future__ import annotations
 
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,14 +61,17 @@ def free_settings(store: ExperimentStore) -> list[Setting]:
 
 
 def train(
-    store: ExperimentStore, setting: Setting, on_step: Callable[[], None] = lambda: None
+    store: ExperimentStore,
+    setting: Setting,
+    *,
+    progress: Callable[[range], Iterable[int]] = iter,
 ) -> None:
     """Train one model and log every step.
 
     Args:
         store: an initialized store.
         setting: its commit id must be free.
-        on_step: called after each of `STEPS` steps.
+        progress: hands the steps on while it shows how far they are.
 
     Raises:
         NoTextError: this Python carries no sources.
@@ -79,7 +82,7 @@ def train(
     rng = np.random.default_rng(0)
     model = _Model(rng)
     with store.start_experiment(setting.commit_id, job_name="demo: next byte of Python") as run:
-        for step in range(STEPS):
+        for step in progress(range(STEPS)):
             loss, gradients = model.gradients(*_batch(training, rng, _BATCH))
             norm = float(np.sqrt(sum((g * g).sum() for g in gradients.values())))
             model.update(gradients, setting.learning_rate, step)
@@ -91,7 +94,6 @@ def train(
                 measured["val/loss"] = float(-np.log(picked + 1e-9).mean())
                 measured["val/accuracy"] = float((probabilities.argmax(1) == targets).mean())
             run.log_many(measured, step)
-            on_step()
     (store.files_path(setting.commit_id) / "sample.txt").write_text(model.sample(400))
 
 

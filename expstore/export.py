@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -135,7 +134,7 @@ def _opened(output: Path | IO[bytes]) -> Iterator[IO[bytes]]:
         output.flush()
         return
     output = output.resolve()
-    temporary = output.with_name(f".expstore-{secrets.token_hex(8)}.tmp")
+    temporary = output.with_name(f".expstore-{os.urandom(8).hex()}.tmp")
     try:
         with open(temporary, "xb") as file:
             yield file

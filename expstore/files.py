@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import secrets
 import stat
 import time
 from collections.abc import Iterator
@@ -162,7 +161,7 @@ def write_atomically(path: Path, data: bytes, directory: int) -> None:
     try:
         _remove_leftovers(prefix, directory)
         for _ in range(_TRIES):
-            if _replace(f"{prefix}{secrets.token_hex(8)}", path.name, data, directory):
+            if _replace(f"{prefix}{os.urandom(8).hex()}", path.name, data, directory):
                 return
     except OSError as error:
         raise unwritable(path, error) from error

@@ -12,16 +12,15 @@ TensorBoard's fractions of seconds.
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from expstore import layout, mlflow, tensorboard
-from expstore.codecs import META_CODEC
+from expstore import metadata as meta
+from expstore import mlflow, tensorboard
 from expstore.errors import ExperimentExistsError, ImportSourceError
 from expstore.extras import require
 from expstore.gathering import Run, check_name, check_range
@@ -86,7 +85,7 @@ def import_experiments(
         runs = iter((only,))
     imported: dict[str, Imported] = {}
     new_root = not store.root.exists()
-    staging = ExperimentStore(store.root / f".import-{secrets.token_hex(8)}")
+    staging = ExperimentStore(store.root / f".import-{os.urandom(8).hex()}")
     try:
         for run in progress(runs):
             metadata = _metadata(run, to_id or prefix + run.name, user or "")
@@ -113,12 +112,11 @@ def import_experiments(
 
 def _metadata(run: Run, commit_id: str, user: str) -> Metadata:
     """The run's metadata, checked to fit the format before anything is written."""
-    layout.check_commit_id(commit_id)
     created = run.created
     if created is None:
         created = int(run.table.timestamps.min()) if len(run.table) else 0
     metadata = Metadata(commit_id, created, run.job_name, run.user or user)
-    META_CODEC.build(**asdict(metadata))
+    meta.build(metadata)
     return metadata
 
 

@@ -11,8 +11,14 @@ import fcntl
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Self
 
+from expstore.errors import TornTailError
+
+_PATIENCE = 0.2  # seconds that others get to close the log; a killed process needs some
 # Seconds: the kernel takes a lease away 45 s after someone else asks (or as an administrator has
 # set it), so what is done under one must be over well before.
 _TRUSTED = 5.0
@@ -77,3 +83,31 @@ class Lease:
 
     def __exit__(self, *exc: object) -> None:
         fcntl.fcntl(self._descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+
+
+@contextmanager
+def alone(descriptor: int, path: Path, *, force: bool = False) -> Iterator[Callable[[], None]]:
+    """A time in which nobody else has a log open that is to be mended.
+
+    Args:
+        descriptor: the log, opened for writing.
+        path: of the log, for the error.
+        force: go on without a lease, and without knowing.
+
+    Yields:
+        What checks that the time still lasts; to be called before anything is cut.
+
+    Raises:
+        TornTailError: the log cannot be had alone, or not for so long.
+    """
+    if force:
+        yield lambda: None
+        return
+    try:
+        with Lease(descriptor, _PATIENCE) as lease:
+            yield lease.check
+    except LeaseRefused as error:
+        raise TornTailError(
+            f"{path}: ends inside a record, and cannot be mended: {error}; close what has it open, "
+            "or run `expstore repair --force`"
+        ) from error

@@ -8,7 +8,6 @@ makes a new experiment, which is there whole or not at all, and writes over noth
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +24,6 @@ from formats.metrics import ROLES
 from formats.resync import Gap, Stretch, resync
 
 _CHUNK = 1 << 20  # bytes copied at a time
-_TAILS = frozenset({"torn", "zero"})  # kinds of tail that a cut mends
 _GAPS = 100_000  # gaps that a report lists; all are counted
 
 
@@ -108,20 +106,18 @@ def repair(path: Path, *, force: bool = False) -> RepairReport:
     """
     with open_log(path) as reader:
         status = survey(reader)[0]
-    if status.kind not in _TAILS:
+    if not status.is_mended_by_cut:
         return RepairReport(path, status)
-
-    def bad_tail(descriptor: int) -> int | None:
-        nonlocal status
-        status = survey(LogReader.of(descriptor))[0]
-        return status.offset if status.kind in _TAILS else None
-
     log = AppendLog(path, RECORD_CODEC, create=False)
     try:
-        cut = log.repair(bad_tail, force=force)
+        return RepairReport(path, *log.repair(look, force=force))
     finally:
         log.close()
-    return RepairReport(path, status, cut.kept if cut else None)
+
+
+def look(descriptor: int) -> TailStatus:
+    """The state of a log's end, through a descriptor of the log."""
+    return survey(LogReader.of(descriptor))[0]
 
 
 def salvage(
@@ -141,7 +137,7 @@ def salvage(
     """
     if os.path.lexists(target):
         raise ExperimentExistsError(f"{target}: is there already, and nothing is written over it")
-    building = target.with_name(SALVAGING + secrets.token_hex(8))
+    building = target.with_name(SALVAGING + os.urandom(8).hex())
     with open_log(source / layout.METRICS) as log:
         try:
             os.makedirs(building / layout.FILES)

@@ -18,6 +18,41 @@ from expstore.model import Metadata
 Action = Literal["keep", "prune", "skip"]
 
 
+@dataclass(frozen=True)
+class Policy:
+    """What may stay; as `ExperimentStore.plan_prune` takes it, which describes each part.
+
+    Raises:
+        RetentionPolicyError: neither limit is given, or one is negative or no whole number; or a
+            grace that is no time.
+    """
+
+    keep_count: int | None = None
+    older_than_days: int = 0
+    protect: Collection[str] = ()
+    grace: float = 0
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        if self.keep_count is not None:
+            _check_limit("keep_count", self.keep_count)
+        _check_limit("older_than_days", self.older_than_days)
+        grace = self.grace
+        if isinstance(grace, bool) or not isinstance(grace, int | float) or not grace >= 0:
+            raise RetentionPolicyError(f"grace must be seconds, at least 0, got {grace!r}")
+        if self.keep_count is None and self.older_than_days == 0:
+            raise RetentionPolicyError(
+                "give keep_count, older_than_days or both; nothing says what to prune"
+            )
+
+
+def _check_limit(name: str, limit: int) -> None:
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        raise RetentionPolicyError(f"{name} must be a whole number, got {limit!r}")
+    if limit < 0:
+        raise RetentionPolicyError(f"{name} must not be negative, got {limit}")
+
+
 class PruneRow(NamedTuple):
     """One experiment's fate.
 
@@ -57,29 +92,22 @@ class PrunePlan(Sequence[PruneRow]):
 
 def plan_prune(
     experiments: Iterable[tuple[str, Metadata | Exception]],
-    keep_count: int | None = None,
-    older_than_days: int = 0,
+    policy: Policy,
     *,
-    protect: Collection[str] = (),
-    now: float | None = None,
+    now: float,
     spare: Callable[[str], str] = lambda commit_id: "",
 ) -> PrunePlan:
     """Decide for each experiment, in n log n.
 
     Args:
         experiments: commit ids with their metadata, or with what makes it unreadable.
-        keep_count: how many of the newest to keep; None: no limit by count.
-        older_than_days: age in local calendar days beyond which none is kept; 0: no limit by age.
-        protect: commit ids that are never pruned (they still count as kept by position).
-        now: the time in seconds since 1970-01-01 UTC; default: the clock.
+        policy: what may stay.
+        now: the time in seconds since 1970-01-01 UTC.
         spare: asked for each experiment that would be pruned: why it must not be touched now, or
             the empty text.
-
-    Raises:
-        RetentionPolicyError: neither limit is given, or one is negative or no whole number.
     """
-    check_limits(keep_count, older_than_days)
-    protected = frozenset(protect)
+    keep_count, days = policy.keep_count, policy.older_than_days
+    protected = frozenset(policy.protect)
     readable: list[tuple[int, str, Metadata]] = []
     unreadable: list[tuple[str, Exception]] = []
     for commit_id, metadata in experiments:
@@ -88,9 +116,7 @@ def plan_prune(
         else:
             unreadable.append((commit_id, metadata))
     readable.sort(key=lambda row: row[:2])
-    oldest = (
-        cutoff(time.time() if now is None else now, older_than_days) if older_than_days else None
-    )
+    oldest = cutoff(now, days) if days else None
 
     rows = []
     for position, (_, commit_id, metadata) in enumerate(readable):
@@ -98,7 +124,7 @@ def plan_prune(
         if keep_count is not None and position >= keep_count:
             reasons.append(f"beyond the newest {keep_count}")
         if oldest is not None and metadata.timestamp < oldest:
-            reasons.append(f"older than {older_than_days} days")
+            reasons.append(f"older than {days} days")
         action: Action = "prune" if reasons else "keep"
         if reasons and commit_id in protected:
             action, reasons = "keep", ["protected"]
@@ -110,23 +136,6 @@ def plan_prune(
         for commit_id, error in sorted(unreadable, key=lambda row: row[0])
     ]
     return PrunePlan(tuple(rows))
-
-
-def check_limits(keep_count: int | None, older_than_days: int, grace: float = 0) -> None:
-    """Raise RetentionPolicyError where the limits cannot be meant."""
-    for name, limit in (("keep_count", keep_count), ("older_than_days", older_than_days)):
-        if limit is None and name == "keep_count":
-            continue
-        if isinstance(limit, bool) or not isinstance(limit, int):
-            raise RetentionPolicyError(f"{name} must be a whole number, got {limit!r}")
-        if limit < 0:
-            raise RetentionPolicyError(f"{name} must not be negative, got {limit}")
-    if isinstance(grace, bool) or not isinstance(grace, int | float) or not grace >= 0:
-        raise RetentionPolicyError(f"grace must be seconds, at least 0, got {grace!r}")
-    if keep_count is None and older_than_days == 0:
-        raise RetentionPolicyError(
-            "give keep_count, older_than_days or both; nothing says what to prune"
-        )
 
 
 def cutoff(now: float, days: int) -> float:

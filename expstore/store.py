@@ -32,7 +32,7 @@ from expstore.model import Metadata
 from expstore.origin import git_head, login_name
 from expstore.reader import StoreReader
 from expstore.reading import LocalDirectory
-from expstore.retention import PrunePlan
+from expstore.retention import Policy, PrunePlan
 from expstore.writer import MetricWriter, build_metric, build_step
 from formats import FormatError
 
@@ -259,25 +259,25 @@ class ExperimentStore(StoreReader):
         Args:
             keep_count: how many of the newest to keep; None: no limit by count.
             older_than_days: age in local calendar days beyond which none is kept; 0: no limit.
-            protect: commit ids that are never pruned.
+            protect: commit ids that are never pruned; they still count by position.
             now: the time to count from, in Unix seconds; default: the clock.
             grace: skip what was logged to in the last so many seconds: for writers of other
                 programs, which hold no lock. Counted by the file system's clock.
             force: prune also what a writer has open.
 
         Raises:
-            RetentionPolicyError: neither limit is given, or one is negative.
+            RetentionPolicyError: neither limit is given, or one cannot be meant.
             StoreNotFoundError: the root does not exist.
         """
-        retention.check_limits(keep_count, older_than_days, grace)
+        policy = Policy(keep_count, older_than_days, protect, grace, force)
         with files.root_directory(self.root) as root:
             return retention.plan_prune(
                 self.iter_metadata(),
-                keep_count,
-                older_than_days,
-                protect=protect,
+                policy,
                 now=self._clock() if now is None else now,
-                spare=lambda commit_id: in_use(root, commit_id, grace=grace, force=force),
+                spare=lambda commit_id: in_use(
+                    root, commit_id, grace=policy.grace, force=policy.force
+                ),
             )
 
     def prune_experiments(

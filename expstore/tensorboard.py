@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import os
-import secrets
 import shutil
 from collections.abc import Collection, Iterable, Iterator
 from itertools import pairwise
@@ -63,7 +62,7 @@ def export_tensorboard(
         _check_run(output / commit_id, force)
     source = Source(store, progress(chosen), names, strict=False)
     overflows = 0
-    temporary = output / f".expstore-{secrets.token_hex(8)}.tmp"
+    temporary = output / f".expstore-{os.urandom(8).hex()}.tmp"
     output.mkdir(parents=True, exist_ok=True)
     try:
         for commit_id, _, table in source:

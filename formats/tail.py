@@ -38,6 +38,11 @@ class TailStatus:
     size: int = 0
     records: int = 0
 
+    @property
+    def is_mended_by_cut(self) -> bool:
+        """Whether the log is well-formed without it: no whole record of anyone's lies behind."""
+        return self.kind in {"torn", "zero"}
+
     def __bool__(self) -> bool:
         return self.kind == "clean"
 

@@ -23,9 +23,11 @@ from expstore import (
     lease,
     room,
 )
-from expstore.appendlog import AppendLog, Cut
+from expstore.appendlog import AppendLog
 from expstore.codecs import RECORD_CODEC
+from expstore.mend import look
 from expstore.writer import build_metric
+from formats import CLEAN, TailStatus
 from tests.faults.base import fork, join, read_log
 
 TEAR = b"\x01" * 18
@@ -212,7 +214,8 @@ def test_lease_that_cannot_be_had_is_explained(
     add(path, TEAR)
     with pytest.raises(TornTailError, match=f"{reason}.*repair --force"):
         log.append(record("own"))
-    assert log.repair(force=True) == Cut(26, 18, path.with_name("metrics.bin.torn-26"))
+    kept = path.with_name("metrics.bin.torn-26")
+    assert log.repair(look, force=True) == (TailStatus("torn", 26, 18), kept)
     log.append(record("own"))
     assert names(path) == ["first", "own"]
 
@@ -398,11 +401,11 @@ def test_large_addition_is_parsed_too(log: AppendLog, path: Path) -> None:
 
 def test_repair_of_a_clean_log_does_nothing(log: AppendLog, path: Path) -> None:
     """An empty one is clean too."""
-    assert log.repair() is None
+    assert log.repair(look) == (CLEAN, None)
     log.append(record("own"))
     assert names(path) == ["first", "own"]
     empty = AppendLog(path.with_name("empty"), RECORD_CODEC)
-    assert empty.repair() is None
+    assert empty.repair(look) == (CLEAN, None)
     empty.close()
 
 
@@ -410,20 +413,22 @@ def test_repair_of_a_clean_log_does_nothing(log: AppendLog, path: Path) -> None:
 def test_repair_cuts_zeros_and_keeps_them(log: AppendLog, path: Path, zeros: int) -> None:
     """What a power cut left: whole records of zeros, and a part of one."""
     add(path, bytes(zeros))
-    assert log.repair() == Cut(26, zeros, path.with_name("metrics.bin.torn-26"))
-    assert path.with_name("metrics.bin.torn-26").read_bytes() == bytes(zeros)
+    status = TailStatus("zero" if zeros >= 21 else "torn", 26, zeros, zeros // 21)
+    kept = path.with_name("metrics.bin.torn-26")
+    assert log.repair(look) == (status, kept)
+    assert kept.read_bytes() == bytes(zeros)
     log.append(record("own"))
     assert names(path) == ["first", "own"]
 
 
-def test_zeros_that_belong_to_a_record_are_not_cut(log: AppendLog, path: Path) -> None:
-    """Neither a name of zero bytes nor a record that only ends in zeros."""
-    for kept in (record("\0" * 60), RECORD_CODEC.build(timestamp=1, step=0, value=0.0, name="")):
-        log.append(kept)
-        assert log.repair() is None
+@pytest.mark.parametrize("name", ["\0" * 60, ""])
+def test_zeros_that_belong_to_a_record_are_not_cut(log: AppendLog, path: Path, name: str) -> None:
+    """Neither a name of zero bytes, nor a record that only ends in zeros."""
+    log.append(build_metric(name, 0.0, 0, 1_700_000_000) * 2)
+    assert log.repair(look) == (CLEAN, None)
     add(path, bytes(21))
-    assert log.repair() is not None
-    assert names(path) == ["first", "\0" * 60, ""]
+    assert log.repair(look)[0].size == 21
+    assert names(path) == ["first", name, name]
 
 
 def test_append_leaves_records_of_zeros_to_repair(log: AppendLog, path: Path) -> None:
@@ -438,10 +443,10 @@ def test_repair_beside_others_is_refused_unless_forced(log: AppendLog, path: Pat
     add(path, TEAR)
     with path.open("rb"):
         with pytest.raises(TornTailError, match="others have it open"):
-            log.repair()
-        cut = log.repair(force=True)
-    assert cut is not None
-    assert cut.kept.read_bytes() == TEAR
+            log.repair(look)
+        _, kept = log.repair(look, force=True)
+    assert kept is not None
+    assert kept.read_bytes() == TEAR
     assert names(path) == ["first"]
 
 
@@ -456,7 +461,7 @@ def test_kept_bytes_are_never_overwritten(log: AppendLog, path: Path) -> None:
     """A second tear at the same place gets another name; the same bytes are kept once."""
     for number, tear in enumerate([TEAR, b"\x02" * 5, TEAR]):
         add(path, tear)
-        assert log.repair() is not None
+        assert log.repair(look)[1] is not None
         kept = sorted(file.read_bytes() for file in path.parent.glob("*.torn-26*"))
         assert kept == sorted([TEAR, b"\x02" * 5][: number + 1])
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expstore import FormatError, Metadata, RetentionPolicyError, TruncatedError
-from expstore.retention import cutoff, plan_prune
+from expstore.retention import Policy, cutoff, plan_prune
 
 NOW = 1_700_000_000
 DAY = 86_400
@@ -49,14 +49,16 @@ def test_prunes_what_the_reference_prunes(
 ) -> None:
     """The same experiments, newest first, for every pair of limits."""
     rows = experiments(*timestamps)
-    assert plan_prune(rows, keep_count, days, now=NOW).pruned == reference(rows, keep_count, days)
+    assert plan_prune(rows, Policy(keep_count, days), now=NOW).pruned == reference(
+        rows, keep_count, days
+    )
 
 
 def test_every_row_has_its_reason() -> None:
     """The plan is newest first, says why, and leaves what cannot be read alone."""
     rows: list[tuple[str, Any]] = experiments(NOW - 50 * DAY, NOW, NOW - DAY, NOW - 40 * DAY)
     rows.append(("torn", TruncatedError("needs 8 bytes, 2 are left", field="timestamp")))
-    plan = plan_prune(rows, 2, 30, now=NOW)
+    plan = plan_prune(rows, Policy(2, 30), now=NOW)
     assert [(row.commit_id, row.action, row.reason) for row in plan] == [
         ("e1", "keep", "within limits"),
         ("e2", "keep", "within limits"),
@@ -71,19 +73,19 @@ def test_every_row_has_its_reason() -> None:
 def test_equal_timestamps_are_ordered_by_commit_id() -> None:
     """Where the reference's choice is arbitrary, ours is fixed."""
     rows = [(name, Metadata(name, NOW)) for name in ("c", "a", "d", "b")]
-    assert plan_prune(rows, 2, now=NOW).pruned == ["c", "d"]
+    assert plan_prune(rows, Policy(2), now=NOW).pruned == ["c", "d"]
 
 
 def test_no_limit_by_count() -> None:
     """keep_count None leaves only the age to judge by."""
     rows = experiments(NOW, NOW - 10 * DAY, NOW - 20 * DAY)
-    assert plan_prune(rows, None, 15, now=NOW).pruned == ["e2"]
+    assert plan_prune(rows, Policy(None, 15), now=NOW).pruned == ["e2"]
 
 
 def test_protected_is_kept_and_counts() -> None:
     """A protected experiment is never pruned, and takes its place among the newest."""
     rows = experiments(NOW, NOW - 1, NOW - 2, NOW - 3)
-    plan = plan_prune(rows, 1, protect=["e0", "e2"], now=NOW)
+    plan = plan_prune(rows, Policy(1, protect=["e0", "e2"]), now=NOW)
     assert plan.pruned == ["e1", "e3"]
     assert plan[2].reason == "protected"
 
@@ -95,7 +97,7 @@ def test_protected_is_kept_and_counts() -> None:
 def test_limits_that_cannot_be_meant_are_refused(limits: tuple[Any, Any]) -> None:
     """No limit at all, a negative one, or no whole number."""
     with pytest.raises(RetentionPolicyError):
-        plan_prune([], *limits, now=NOW)
+        Policy(*limits)
 
 
 def test_age_is_counted_in_local_calendar_days(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,10 +124,10 @@ def test_age_is_counted_in_local_calendar_days(monkeypatch: pytest.MonkeyPatch) 
 
 def test_age_beyond_every_calendar_prunes_nothing() -> None:
     """A limit of a billion years is no error: nothing is that old."""
-    assert plan_prune(experiments(-(2**63)), None, 10**15, now=NOW).pruned == []
+    assert plan_prune(experiments(-(2**63)), Policy(None, 10**15), now=NOW).pruned == []
 
 
 def test_unreadable_metadata_of_any_kind_is_never_pruned() -> None:
     """Whatever the error, the experiment is skipped."""
     rows = [("a", FormatError("foreign")), ("b", OSError("no permission"))]
-    assert [row.action for row in plan_prune(rows, 0, now=NOW)] == ["skip", "skip"]
+    assert [row.action for row in plan_prune(rows, Policy(0), now=NOW)] == ["skip", "skip"]

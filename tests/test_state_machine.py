@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -29,6 +30,7 @@ from expstore import (
     MetricWriter,
     TornTailError,
     appendlog,
+    lease,
 )
 from tests.faults.base import read_log
 
@@ -59,8 +61,9 @@ class StoreMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.root = Path(tempfile.mkdtemp())
-        self.patience = mock.patch.multiple(appendlog, _PATIENCE=0.0005, _LEASE_PATIENCE=0.0005)
-        self.patience.start()
+        self.patience = ExitStack()
+        for module in (appendlog, lease):
+            self.patience.enter_context(mock.patch.object(module, "_PATIENCE", 0.0005))
         self.now = 1_700_000_000
         self.stores = [ExperimentStore(self.root, clock=self.clock) for _ in range(2)]
         self.model: dict[str, Experiment] = {}
@@ -70,7 +73,7 @@ class StoreMachine(RuleBasedStateMachine):
         return self.now
 
     def teardown(self) -> None:
-        self.patience.stop()
+        self.patience.close()
         for writer in self.open:
             writer.close()
         shutil.rmtree(self.root)

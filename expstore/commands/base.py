@@ -11,7 +11,7 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
@@ -164,14 +164,25 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def progress(what: str) -> Any:
-    """A progress bar on standard error, where that is a terminal."""
+def progress(
+    what: str, *, total: int | None = None, stays: bool = False
+) -> Callable[[Iterable[Item]], Iterable[Item]]:
+    """What hands items on under a progress bar on stderr, where that is a terminal.
 
-    def track(items: Iterable[Item]) -> Iterable[Item]:
+    Args:
+        what: is done with the items.
+        total: how many there are, where they have no length.
+        stays: the bar stays when all is done; off a terminal, one line says what is done.
+    """
+
+    def hand_on(items: Iterable[Item]) -> Iterable[Item]:
+        if not sys.stderr.isatty():
+            if stays:
+                print(what, file=sys.stderr)
+            return items
         from rich.console import Console
         from rich.progress import track
 
-        console = Console(stderr=True)
-        return track(items, what, console=console, transient=True, disable=not console.is_terminal)
+        return track(items, what, total, console=Console(stderr=True), transient=not stays)
 
-    return track
+    return hand_on

@@ -7,8 +7,7 @@ every command, 1 is an error and 2 wrong usage.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,6 +20,7 @@ from expstore.commands.base import (
     plain,
     print_json,
     print_json_line,
+    progress,
     tell,
 )
 from expstore.commands.ids import Id, complete, resolve
@@ -205,24 +205,9 @@ def _print_metrics(table: MetricTable, as_json: bool) -> None:
             print(f"{absolute(metric.timestamp)}  {line}", flush=True)
 
 
-def _check_all(store: ExperimentStore) -> Iterator[CheckReport]:
-    with _progress(len(store.list_experiments())) as advance:
-        for report in store.check_all():
-            yield report
-            if report.commit_id is not None:
-                advance()
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Any]:
-    """A progress bar on stderr, where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("checking", total=total)
-        yield lambda: progress.advance(task)
+def _check_all(store: ExperimentStore) -> Iterable[CheckReport]:
+    reports = 1 + len(store.list_experiments())  # the first is on the root
+    return progress("checking", total=reports)(store.check_all())
 
 
 def _rows(report: CheckReport) -> Iterator[dict[str, Any]]:

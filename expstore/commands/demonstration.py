@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from expstore.commands.base import Root, app, open_store, plain
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from expstore.commands.base import Root, app, open_store, plain, progress
 
 
 @app.command()
@@ -43,8 +37,8 @@ def demo(
     store.initialize()
     settings = demonstration.free_settings(store)
     for setting in settings:
-        with _progress(f"training {setting.commit_id}", demonstration.STEPS) as on_step:
-            demonstration.train(store, setting, on_step)
+        bar = progress(f"training {setting.commit_id}", stays=True)
+        demonstration.train(store, setting, progress=bar)
     console, now = render.console(), time.time()
     where = f" --root {plain(str(store.root))}"
 
@@ -60,19 +54,3 @@ def demo(
 
 def _say(line: str) -> None:
     print("\n" + plain(line))
-
-
-@contextmanager
-def _progress(label: str, total: int) -> Iterator[Callable[[], None]]:
-    """A bar on a terminal's stderr; a line elsewhere."""
-    if not sys.stderr.isatty():
-        print(label, file=sys.stderr)
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(label, total=total)
-        yield lambda: progress.advance(task)

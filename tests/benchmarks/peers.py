@@ -15,7 +15,7 @@ import shutil
 import sqlite3
 import struct
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -86,20 +86,18 @@ class Expstore(Peer):
         return self._store.get_metrics(self.directory.name)[ONE].values
 
 
-class Construct(Peer):
-    """The declaration itself, interpreted."""
+class RecordWriter(Peer):
+    """What builds one record after the other, and appends each to metrics.bin, or a step's."""
 
-    title, points = "construct, interpreted", (20_000, 50_000)
+    def _builder(self) -> Callable[[int, float], list[bytes]]:
+        """What builds the records of a step with this value."""
+        raise NotImplementedError
 
     def _write(self, rows: Rows, join: bool) -> None:
-        from formats import RECORD
-
+        build = self._builder()
         with self.path.open("ab", buffering=0) as file:
             for step, value in rows:
-                records = [
-                    RECORD.build({"timestamp": NOW, "step": step, "value": value, "name": name})
-                    for name in FIVE
-                ]
+                records = build(step, value)
                 for data in [b"".join(records)] if join else records:
                     file.write(data)
 
@@ -109,10 +107,12 @@ class Construct(Peer):
     def log_steps(self, rows: Rows) -> None:
         self._write(rows, join=True)
 
-    def _read(self) -> list[Any]:
-        from formats import METRICS
 
-        return list(METRICS.parse(self.path.read_bytes()))
+class RecordReader(Peer):
+    """What makes an object of each record in metrics.bin."""
+
+    def _read(self) -> list[Any]:
+        raise NotImplementedError
 
     def read_all(self) -> Values:
         return [record.value for record in self._read()]
@@ -121,25 +121,34 @@ class Construct(Peer):
         return [record.value for record in self._read() if record.name == ONE]
 
 
-class HandWritten(Peer):
+class Construct(RecordWriter, RecordReader):
+    """The declaration itself, interpreted."""
+
+    title, points = "construct, interpreted", (20_000, 50_000)
+
+    def _builder(self) -> Callable[[int, float], list[bytes]]:
+        from formats import RECORD
+
+        return lambda step, value: [
+            RECORD.build({"timestamp": NOW, "step": step, "value": value, "name": name})
+            for name in FIVE
+        ]
+
+    def _read(self) -> list[Any]:
+        from formats import METRICS
+
+        return list(METRICS.parse(self.path.read_bytes()))
+
+
+class HandWritten(RecordWriter):
     """What one writes without a library: `struct` in a loop."""
 
     title, points = "a hand-written struct loop", (100_000, 500_000)
     _head = struct.Struct(">qIdB")
 
-    def _write(self, rows: Rows, join: bool) -> None:
+    def _builder(self) -> Callable[[int, float], list[bytes]]:
         pack, names = self._head.pack, [name.encode() for name in FIVE]
-        with self.path.open("ab", buffering=0) as file:
-            for step, value in rows:
-                records = [pack(NOW, step, value, len(name)) + name for name in names]
-                for data in [b"".join(records)] if join else records:
-                    file.write(data)
-
-    def log_each(self, rows: Rows) -> None:
-        self._write(rows, join=False)
-
-    def log_steps(self, rows: Rows) -> None:
-        self._write(rows, join=True)
+        return lambda step, value: [pack(NOW, step, value, len(name)) + name for name in names]
 
     def _read(self) -> Iterator[tuple[str, float, int, int]]:
         data, unpack, width, at = self.path.read_bytes(), self._head.unpack_from, 21, 0
@@ -157,7 +166,7 @@ class HandWritten(Peer):
         return [row[1] for row in self._read() if row[0] == ONE]
 
 
-class Kaitai(Peer):
+class Kaitai(RecordReader):
     """The parser that Kaitai generates from `formats/metrics.ksy`; it has no writer in Python."""
 
     title, points = "Kaitai's generated Python", (100_000, 100_000)
@@ -190,12 +199,6 @@ class Kaitai(Peer):
     def _read(self) -> list[Any]:
         stream = self._stream(io.BytesIO(self.path.read_bytes()))
         return list(self._parse(stream).records)
-
-    def read_all(self) -> Values:
-        return [record.value for record in self._read()]
-
-    def read_one(self) -> Values:
-        return [record.value for record in self._read() if record.name == ONE]
 
 
 class TensorBoard(Peer):
