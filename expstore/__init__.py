@@ -10,6 +10,7 @@ Importing this package loads no NumPy and nothing of the command line.
 
 from expstore.check import CheckReport, Finding
 from expstore.errors import (
+    ClusterError,
     DeletionError,
     DurabilityError,
     ExperimentExistsError,
@@ -59,6 +60,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CheckReport",
+    "ClusterError",
     "DeletionError",
     "DurabilityError",
     "ExpStoreError",

@@ -116,6 +116,11 @@ class CheckReport:
 def check_store(root: Location, commit_ids: Iterable[str]) -> Iterator[CheckReport]:
     """A report on the root itself, then one on each experiment."""
     yield check_root(root)
+    yield from check_experiments(root, commit_ids)
+
+
+def check_experiments(root: Location, commit_ids: Iterable[str]) -> Iterator[CheckReport]:
+    """A report on each experiment that is there."""
     for commit_id in commit_ids:
         path = root / commit_id
         try:

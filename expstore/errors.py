@@ -131,6 +131,10 @@ class OutputExistsError(ExpStoreError, FileExistsError):
     """The output of an export is there already, and may not be replaced."""
 
 
+class ClusterError(ExpStoreError):
+    """Dask's cluster cannot be used, or gave up: not reached, no workers, workers that differ."""
+
+
 class PlotError(ExpStoreError, ValueError):
     """Curves that cannot be drawn as asked for: none, none above zero, or no such kind of file."""
 

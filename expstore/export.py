@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 Write: TypeAlias = "Callable[[pa.RecordBatch], None]"
 FileFormat = Literal["csv", "jsonl", "parquet"]
+TEMPORARY = re.compile(r"\.expstore-[0-9a-f]{16}\.tmp")
+"""The names of files that are being written, or that an interruption left."""
 _ROW_GROUP = 1 << 26  # bytes in memory that make a row group of a Parquet file
 
 Progress = Callable[[Iterable[str]], Iterable[str]]
@@ -110,7 +113,7 @@ def export_file(
         schema = frames.long_schema(metadata)
         batches = frames.long_batches(source)
     rows = 0
-    with _opened(output) as file, _SINKS[to](file, schema) as write:
+    with whole_file(output) as file, _SINKS[to](file, schema) as write:
         for batch in batches:
             write(batch)
             rows += batch.num_rows
@@ -127,8 +130,11 @@ def check_output(output: Path, force: bool) -> None:
 
 
 @contextmanager
-def _opened(output: Path | IO[bytes]) -> Iterator[IO[bytes]]:
-    """The file to write to; a path comes to be only when all is written."""
+def whole_file(output: Path | IO[bytes]) -> Iterator[IO[bytes]]:
+    """The file to write to; a path comes to be only when all is written.
+
+    Until then it is one that TEMPORARY matches.
+    """
     if not isinstance(output, Path):
         yield output
         output.flush()
@@ -187,7 +193,16 @@ def _json_column(column: pa.Array) -> list[Any]:
 
 
 @contextmanager
-def _parquet(file: IO[bytes], schema: pa.Schema) -> Iterator[Write]:
+def parquet_sink(
+    file: IO[bytes], schema: pa.Schema, notes: Callable[[], dict[str, str]] = dict
+) -> Iterator[Write]:
+    """Writes batches to a Parquet file.
+
+    Args:
+        file: open for writing.
+        schema: the columns.
+        notes: gives key-value metadata for the file's end, when all is written.
+    """
     arrow, parquet = require("pyarrow", "arrow"), require("pyarrow.parquet", "arrow")
     pending: list[pa.RecordBatch] = []
     size = 0
@@ -212,6 +227,8 @@ def _parquet(file: IO[bytes], schema: pa.Schema) -> Iterator[Write]:
     with parquet.ParquetWriter(file, schema) as writer:
         yield write
         flush()
+        if noted := notes():
+            writer.add_key_value_metadata(noted)
 
 
-_SINKS = {"csv": _csv, "jsonl": _jsonl, "parquet": _parquet}
+_SINKS = {"csv": _csv, "jsonl": _jsonl, "parquet": parquet_sink}

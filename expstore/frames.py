@@ -90,6 +90,7 @@ class Source:
         names, steps: metrics of these only; None: all.
         metadata: also read the metadata.
         strict: raise what cannot be read; otherwise note it and go on.
+        read: gives an experiment's metrics; None: all of them.
 
     Attributes:
         failures: by commit id, what could not be read: metrics, then left out, or metadata, then
@@ -104,13 +105,14 @@ class Source:
     steps: range | None = None
     metadata: bool = False
     strict: bool = True
+    read: Callable[[str], MetricTable] | None = None
     failures: dict[str, ExpStoreError | FormatError] = field(default_factory=dict)
     tails: dict[str, TailStatus] = field(default_factory=dict)
     rows: int = 0
 
     def __iter__(self) -> Iterator[tuple[str, Metadata | None, MetricTable]]:
         for commit_id in self.ids:
-            table = self._attempt(commit_id, self.store.get_metrics)
+            table = self._attempt(commit_id, self.read or self.store.get_metrics)
             if table is None:
                 continue
             metadata = self._attempt(commit_id, self.store.read_metadata) if self.metadata else None

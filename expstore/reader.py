@@ -17,20 +17,15 @@ from typing import TYPE_CHECKING, Any
 from expstore import check, layout
 from expstore import metadata as meta
 from expstore.check import CheckReport
-from expstore.codecs import RECORD_CODEC
 from expstore.errors import ExperimentNotFoundError, ReadOnlyStoreError, SelectionError
 from expstore.extras import require
 from expstore.follow import Follower
 from expstore.model import Metadata, MetricTable
 from expstore.reading import Location, LogReader, locate, open_log, open_root
-from expstore.selection import CHUNK, Selection, iter_tables
-from formats import TooManyTextsError, tail_status
-from formats.metrics import ROLES
+from expstore.selection import CHUNK, Selection, iter_tables, read_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_NAMES_LIMIT = 1 << 20  # distinct names of one table: a few hundred MB of Python texts
 
 
 class StoreReader:
@@ -161,18 +156,7 @@ class StoreReader:
                 `follow` reads it in parts.
             UnreadableFileError: no regular file, or no permission.
         """
-        from formats.columns import ColumnParser
-
-        path = self.locate(commit_id, layout.METRICS)
-        with open_log(path) as log:
-            parser = ColumnParser(RECORD_CODEC.schema, max_texts=_NAMES_LIMIT)
-            try:
-                columns = parser.read(log.readinto, log.size)
-            except TooManyTextsError as error:
-                raise error.at(source=str(path)) from None
-            return MetricTable.of_columns(
-                columns, tail_status(RECORD_CODEC.schema, columns, log.size, ROLES)
-            )
+        return read_table(self.locate(commit_id, layout.METRICS))
 
     def iter_metrics(
         self,

@@ -14,7 +14,7 @@ from expstore.codecs import RECORD_CODEC
 from expstore.errors import SelectionError
 from expstore.model import MetricTable
 from expstore.reading import Location, open_log
-from formats import CLEAN
+from formats import CLEAN, TooManyTextsError
 from formats.metrics import ROLES
 from formats.tail import TailWatch
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 18
 """Metrics in a table of `iter_tables`: 6 MB of columns, which outweigh the cost of a call."""
+
+_NAMES_LIMIT = 1 << 20  # distinct names of one table: a few hundred MB of Python texts
 
 
 class Selection:
@@ -49,6 +51,16 @@ class Selection:
             if not isinstance(name, str):
                 raise SelectionError(f"a name must be str, got {type(name).__name__}")
         self._steps = None if steps is None else _within_format(steps)
+
+    @property
+    def key(self) -> tuple[list[str] | None, range | None]:
+        """What tells this selection from others."""
+        return None if self._names is None else sorted(self._names), self._steps
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing is left out."""
+        return self._names is None and self._steps is None
 
     def rows(self, table: MetricTable) -> NDArray[np.bool_] | None:
         """For each metric of a table whether it is wanted; None: all are."""
@@ -91,17 +103,32 @@ def select(
     return table if which is None else table.take(which)
 
 
-def iter_tables(path: Location, selection: Selection, chunk: int = CHUNK) -> Iterator[MetricTable]:
-    """A log in pieces; see `ExperimentStore.iter_metrics`."""
+def iter_tables(
+    path: Location,
+    selection: Selection,
+    chunk: int = CHUNK,
+    start: int = 0,
+    end: int | None = None,
+) -> Iterator[MetricTable]:
+    """A log table by table; see `ExperimentStore.iter_metrics`.
+
+    Args:
+        path: the log.
+        selection: what is wanted of it.
+        chunk: metrics in a table at most.
+        start, end: only what begins a record at `start`, and lies before `end`; a record that
+            `end` cuts is a torn tail.
+    """
     from formats.columns import ColumnParser
 
     schema = RECORD_CODEC.schema
-    parser, watch = ColumnParser(schema), TailWatch(schema, ROLES)
+    parser, watch = ColumnParser(schema), TailWatch(schema, ROLES, start)
     size = chunk * schema.min_size  # bytes that hold no more records than a table may
     with open_log(path) as log:
+        log.section(start, log.size if end is None else end)
         while True:
             columns = parser.read(log.part(size), size)
-            watch.feed(columns, columns.end)
+            watch.feed(columns, start + columns.end)
             last = log.exhausted
             table = MetricTable.of_columns(columns, watch.status(log.size) if last else CLEAN)
             which = selection.rows(table)
@@ -111,3 +138,24 @@ def iter_tables(path: Location, selection: Selection, chunk: int = CHUNK) -> Ite
                 yield table
             if last:
                 return
+
+
+def read_table(path: Location, start: int = 0, end: int | None = None) -> MetricTable:
+    """A log in one table; see `ExperimentStore.get_metrics`, and `iter_tables` for `start`, `end`.
+
+    Raises:
+        TooManyTextsError, ExperimentNotFoundError, UnreadableFileError
+    """
+    from formats.columns import ColumnParser
+
+    schema = RECORD_CODEC.schema
+    watch = TailWatch(schema, ROLES, start)
+    with open_log(path) as log:
+        log.section(start, log.size if end is None else end)
+        parser = ColumnParser(schema, max_texts=_NAMES_LIMIT)
+        try:
+            columns = parser.read(log.readinto, max(log.size - start, 0))
+        except TooManyTextsError as error:
+            raise error.at(source=str(path)) from None
+        watch.feed(columns, start + columns.end)
+        return MetricTable.of_columns(columns, watch.status(log.size))

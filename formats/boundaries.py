@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from formats.repetition import Repetition
+from formats.repetition import Codes, Repetition
 from formats.schema import Schema
 from formats.starts import PADDING, Bytes, Offsets, Walk
 
@@ -60,5 +60,5 @@ def _starts(walk: Walk, blocks: Iterable[memoryview]) -> Iterator[tuple[int, Off
         offset += begin
 
 
-def _codes(lengths: list[Offsets]) -> dict[str, Offsets]:
+def _codes(lengths: list[Offsets]) -> Codes:
     return {str(index): length.astype(np.int32) for index, length in enumerate(lengths)}

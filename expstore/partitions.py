@@ -1,0 +1,165 @@
+"""What a worker makes of one partition: pandas frames, straight from NumPy columns.
+
+Guarantees: only the columns asked for are made; beyond them memory is that of one table of
+`iter_metrics`. Text is made valid Unicode by `texts.escape`. Equal partitions of equal stores have
+equal keys in Dask's graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from expstore import metadata, pieces
+from expstore.codecs import RECORD_CODEC
+from expstore.errors import ExpStoreError
+from expstore.extras import require
+from expstore.model import Metadata
+from expstore.pieces import Piece
+from expstore.texts import escape
+from formats import FormatError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from expstore.model import MetricTable
+    from expstore.reader import StoreReader
+    from expstore.selection import Selection
+
+METRICS = ("commit_id", "name", "step", "value", "timestamp")
+METADATA = ("commit_id", "timestamp", "job_name", "user", "error")
+_TEXTS = ("commit_id", "name")
+_NUMBERS = {"step": "steps", "value": "values", "timestamp": "timestamps"}
+
+
+@dataclass
+class _Texts:
+    """A column of texts in the making: codes, in the least bytes, of texts as they are met."""
+
+    index: dict[str, int] = field(default_factory=dict)
+    parts: list[NDArray[Any]] = field(default_factory=list)
+
+    def add(self, texts: Sequence[str], codes: NDArray[np.int32] | int) -> None:
+        """Further rows.
+
+        Args:
+            texts: those that occur.
+            codes: of each row, which of them; or how many rows have the only one.
+        """
+        index = self.index
+        ours = [index.setdefault(escape(text), len(index)) for text in texts]
+        dtype = np.min_scalar_type(-max(len(index), 1))
+        if isinstance(codes, int):
+            self.parts.append(np.full(codes, ours[0], dtype))
+        else:
+            self.parts.append(np.array(ours, dtype)[codes])
+
+    def finish(self, pandas: Any) -> pd.Categorical:
+        """The column."""
+        codes = _joined(self.parts, np.int8)
+        categories = pandas.Index(list(self.index), dtype=_text_dtype(pandas))
+        return pandas.Categorical.from_codes(codes, categories=categories)
+
+
+def _joined(arrays: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
+    joined = np.concatenate(arrays) if arrays else np.empty(0, dtype)
+    arrays.clear()  # at once, so that one column at a time is held twice
+    return joined
+
+
+def _text_dtype(pandas: Any) -> Any:
+    """What pandas takes texts for, which depends on its version and options."""
+    return pandas.Index(["text"]).dtype
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Makes the frame of a batch of pieces; see `cluster.read_metrics`."""
+
+    store: StoreReader
+    selection: Selection
+    skip_damaged: bool = False
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        wanted = self.selection.key
+        return type(self).__name__, str(self.store.location), wanted, self.skip_damaged
+
+    def meta(self) -> pd.DataFrame:
+        """An empty frame that says what the columns are, for Dask."""
+        clear = require("dask.dataframe.utils", "cluster").clear_known_categories
+        frame: pd.DataFrame = clear(self([]))
+        return frame
+
+    def __call__(self, batch: Iterable[Piece], columns: list[str] | None = None) -> pd.DataFrame:
+        """The frame; `columns` are those wanted, which Dask tells."""
+        pandas = require("pandas", "cluster")
+        wanted = METRICS if columns is None else columns
+        texts = {name: _Texts() for name in wanted if name in _TEXTS}
+        numbers: dict[str, list[NDArray[Any]]] = {name: [] for name in wanted if name in _NUMBERS}
+        rows = 0
+        for piece in batch:
+            for table in self._tables(piece):
+                rows += len(table)
+                if "commit_id" in texts:
+                    texts["commit_id"].add([piece.commit_id], len(table))
+                if "name" in texts:
+                    texts["name"].add(table.names, table.name_codes)
+                for name, arrays in numbers.items():
+                    arrays.append(getattr(table, _NUMBERS[name]))
+        made: dict[str, Any] = {name: text.finish(pandas) for name, text in texts.items()}
+        for name, arrays in numbers.items():
+            declared = np.dtype(RECORD_CODEC.schema[name].dtype).newbyteorder("=")
+            made[name] = _joined(arrays, declared)
+        frame: pd.DataFrame = pandas.DataFrame(
+            {name: made[name] for name in wanted}, index=pandas.RangeIndex(rows), copy=False
+        )
+        return frame
+
+    def _tables(self, piece: Piece) -> Iterator[MetricTable]:
+        everything = self.selection.is_everything
+        try:
+            for table in pieces.tables(self.store, piece, self.selection):
+                if len(table):
+                    # Of a selection, a copy: it lists only the names that occur.
+                    yield table if everything else table[:]
+        except (ExpStoreError, FormatError):
+            if not self.skip_damaged:
+                raise
+
+
+@dataclass(frozen=True)
+class MetadataOf:
+    """Makes the frame of experiments' metadata; see `cluster.read_metadata`."""
+
+    store: StoreReader
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        return type(self).__name__, str(self.store.location)
+
+    def __call__(self, ids: Iterable[str], columns: list[str] | None = None) -> pd.DataFrame:
+        """The frame; `columns` are those wanted, which Dask tells."""
+        pandas = require("pandas", "cluster")
+        rows = [_row(*outcome) for outcome in metadata.read_all(self.store.location, ids)]
+        by_name = dict(zip(METADATA, zip(*rows, strict=True) if rows else [()] * 5, strict=True))
+        text = pandas.StringDtype("pyarrow")
+        frame: pd.DataFrame = pandas.DataFrame(
+            {
+                name: pandas.array(
+                    list(by_name[name]), dtype="Int64" if name == "timestamp" else text
+                )
+                for name in (METADATA if columns is None else columns)
+            },
+            index=pandas.RangeIndex(len(rows)),
+        )
+        return frame
+
+
+def _row(commit_id: str, outcome: metadata.Outcome) -> tuple[str | int | None, ...]:
+    if isinstance(outcome, Metadata):
+        texts = escape(outcome.job_name), escape(outcome.user)
+        return escape(commit_id), outcome.timestamp, *texts, None
+    return escape(commit_id), None, None, None, escape(str(outcome))

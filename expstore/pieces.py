@@ -1,0 +1,133 @@
+"""What one task of many reads: pieces of logs, put together by their size.
+
+Guarantees: the pieces of a log are all its bytes at the moment of planning, in order, each but the
+first beginning where a record does; a piece is read up to its end only, so that what is appended
+later belongs to no piece. Nothing here knows what runs the tasks.
+
+A batch ends where its content says so: when it is full, or when it is half full and a hash of the
+commit id falls below what its size earns. One experiment that grows, comes or goes so changes the
+batches near it, and soon a batch ends where one ended before.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from expstore import layout
+from expstore.codecs import RECORD_CODEC
+from expstore.errors import ExpStoreError, SelectionError
+from expstore.reading import open_log
+from expstore.selection import CHUNK, Selection, iter_tables, read_table
+
+if TYPE_CHECKING:
+    from expstore.model import MetricTable
+    from expstore.reader import StoreReader
+
+BATCH = 1 << 26
+"""Bytes of log in a batch: some 3 million metrics, a tenth of a second's work."""
+
+OPENING = 1 << 16
+"""What an experiment costs beside the bytes of its log, as so many bytes: opening its files."""
+
+_EAGER = 4  # how many ids in half a batch may end it, on average: it rarely comes to be full
+
+
+class Piece(NamedTuple):
+    """A part of an experiment's log, from byte `start` to byte `end`."""
+
+    commit_id: str
+    start: int
+    end: int
+
+    @property
+    def cost(self) -> int:
+        """What reading it costs, in bytes."""
+        return self.end - self.start + OPENING
+
+
+def plan(store: StoreReader, ids: Iterable[str], batch: int = BATCH) -> list[list[Piece]]:
+    """The experiments' logs as they are now, in batches of about equal cost.
+
+    Args:
+        store: where they are.
+        ids: the experiments; their order is kept.
+        batch: bytes of log. One that is twice as long or longer is cut at multiples of this.
+
+    Raises:
+        SelectionError: `batch` is no whole number above 0.
+        StoreNotFoundError: the root does not exist.
+    """
+    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+        raise SelectionError(f"a batch must be a whole number of bytes above 0, got {batch!r}")
+    planned: list[list[Piece]] = []
+    whole: list[Piece] = []
+    for commit_id, size in store.log_sizes(ids).items():
+        if size < 2 * batch:
+            whole.append(Piece(commit_id, 0, size))
+        else:
+            planned += _packed(whole, batch)
+            planned += [[piece] for piece in _cut(store, commit_id, size, batch)]
+            whole = []
+    return [*planned, *_packed(whole, batch)]
+
+
+def batches(sizes: Mapping[str, int], batch: int) -> list[list[str]]:
+    """Experiments in batches of about equal cost, each whole.
+
+    Args:
+        sizes: bytes of each one's log.
+        batch: bytes.
+    """
+    whole = [Piece(commit_id, 0, size) for commit_id, size in sizes.items()]
+    return [[piece.commit_id for piece in pieces] for pieces in _packed(whole, batch)]
+
+
+def tables(
+    store: StoreReader, piece: Piece, selection: Selection, chunk: int = CHUNK
+) -> Iterator[MetricTable]:
+    """What is wanted of a piece, table by table; see `ExperimentStore.iter_metrics`."""
+    path = store.locate(piece.commit_id, layout.METRICS)
+    return iter_tables(path, selection, chunk, piece.start, piece.end)
+
+
+def table(store: StoreReader, piece: Piece) -> MetricTable:
+    """A piece in one table; see `ExperimentStore.get_metrics`."""
+    return read_table(store.locate(piece.commit_id, layout.METRICS), piece.start, piece.end)
+
+
+def _packed(pieces: Iterable[Piece], batch: int) -> Iterator[list[Piece]]:
+    packed: list[Piece] = []
+    filled = 0
+    for piece in pieces:
+        if packed and filled + piece.cost > batch:
+            yield packed
+            packed, filled = [], 0
+        packed.append(piece)
+        filled += piece.cost
+        if 2 * filled >= batch and _hash(piece.commit_id) * batch < 2 * _EAGER * piece.cost << 32:
+            yield packed
+            packed, filled = [], 0
+    if packed:
+        yield packed
+
+
+def _hash(commit_id: str) -> int:
+    return zlib.crc32(commit_id.encode("utf-8", "surrogateescape"))
+
+
+def _cut(store: StoreReader, commit_id: str, size: int, batch: int) -> Iterator[Piece]:
+    """The pieces of a long log."""
+    from formats.boundaries import boundaries
+
+    ends: list[int] = []
+    # What cannot be read is one piece, and an error where that is read.
+    with suppress(ExpStoreError), open_log(store.locate(commit_id, layout.METRICS)) as log:
+        log.section(0, size)
+        ends += boundaries(RECORD_CODEC.schema, log.blocks(), batch)
+    # The last piece takes what is less than a batch.
+    ends = [end for end in ends if end <= size - batch]
+    for start, end in zip([0, *ends], [*ends, size], strict=True):
+        yield Piece(commit_id, start, end)
