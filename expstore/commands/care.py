@@ -7,7 +7,7 @@ every command, 1 is an error and 2 wrong usage.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,6 +23,7 @@ from expstore.commands.base import (
     progress,
     tell,
 )
+from expstore.commands.clusters import Cluster, open_cluster
 from expstore.commands.ids import Id, complete, resolve
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def check(
             autocompletion=complete,
         ),
     ] = None,
+    cluster: Cluster = None,
     root: Root = None,
     as_json: Json = False,
 ) -> None:
@@ -51,11 +53,13 @@ def check(
 
     Example: expstore check 3f2a9c1d
     """
+    if commit_id is not None and cluster is not None:
+        raise typer.BadParameter("one experiment is not for a cluster", param_hint="--cluster")
     store = open_store(context, root)
     reports: list[CheckReport] = []  # only those with something to say
     checked = damaged = 0
     one = None if commit_id is None else store.check(resolve(store, commit_id))
-    for report in _check_all(store) if one is None else [one]:
+    for report in _check_all(store, cluster) if one is None else [one]:
         checked += report.commit_id is not None
         damaged += not report.ok
         if report.findings:
@@ -205,9 +209,16 @@ def _print_metrics(table: MetricTable, as_json: bool) -> None:
             print(f"{absolute(metric.timestamp)}  {line}", flush=True)
 
 
-def _check_all(store: ExperimentStore) -> Iterable[CheckReport]:
+def _check_all(store: ExperimentStore, cluster: str | None) -> Iterator[CheckReport]:
     reports = 1 + len(store.list_experiments())  # the first is on the root
-    return progress("checking", total=reports)(store.check_all())
+    track = progress("checking", total=reports)
+    if cluster is None:
+        yield from track(store.check_all())
+        return
+    from expstore.cluster import check_store
+
+    with open_cluster(cluster) as client:
+        yield from track(check_store(store, client))
 
 
 def _rows(report: CheckReport) -> Iterator[dict[str, Any]]:

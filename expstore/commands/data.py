@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Annotated, Any, cast
+from typing import IO, TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -21,7 +21,14 @@ from expstore.commands.base import (
     progress,
     tell,
 )
+from expstore.commands.clusters import Cluster, open_cluster
 from expstore.commands.ids import Ids, resolve_all
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from expstore import ExperimentStore
+    from expstore.export import ExportReport
 
 
 class Target(StrEnum):
@@ -49,7 +56,9 @@ def export_command(
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", help="A file, or TensorBoard's directory; - or none: standard output."
+            "-o",
+            "--output",
+            help="A file; for TensorBoard and a cluster a directory; - or none: standard output.",
         ),
     ] = None,
     names: Annotated[
@@ -70,6 +79,7 @@ def export_command(
     skip_damaged: Annotated[
         bool, typer.Option("--skip-damaged", help="Exit 0 though some could not be read.")
     ] = False,
+    cluster: Cluster = None,
     root: Root = None,
 ) -> None:
     """Write experiments for other tools.
@@ -77,6 +87,8 @@ def export_command(
     Columns: commit_id, name, value, step, timestamp (Unix seconds).
 
     CSV and JSON lines go to standard output where no file is named.
+
+    A cluster writes a directory of Parquet files; run again, only what is new or missing.
 
     An experiment that cannot be read is left out and told; the exit code is 1.
 
@@ -90,6 +102,12 @@ def export_command(
         raise typer.BadParameter(f"{to.value} needs a path", param_hint="-o")
     if to is Target.TENSORBOARD and (wide or metadata):
         raise typer.BadParameter("TensorBoard has no such form", param_hint="--wide, --metadata")
+    if cluster is not None and (to is not Target.PARQUET or wide or force):
+        raise typer.BadParameter(
+            "a cluster writes a directory of Parquet files in the long form, which it brings up to "
+            "date; use it with --to parquet, and without --wide and --force",
+            param_hint="--cluster",
+        )
     from expstore.export import export_file
     from expstore.tensorboard import export_tensorboard
 
@@ -98,14 +116,17 @@ def export_command(
     shows = not (streamed and sys.stdout.isatty())
     options: dict[str, Any] = {
         "names": names or None,
-        "force": force,
         "progress": progress("exporting") if shows else iter,
     }
-    if to is Target.TENSORBOARD:
+    if cluster is not None:
         assert output is not None
-        report = export_tensorboard(store, chosen, output, **options)
+        with open_cluster(cluster) as client:
+            report = _export_parts(store, output, client, ids=chosen, metadata=metadata, **options)
+    elif to is Target.TENSORBOARD:
+        assert output is not None
+        report = export_tensorboard(store, chosen, output, force=force, **options)
     else:
-        options |= {"to": to.value, "wide_form": wide, "metadata": metadata}
+        options |= {"to": to.value, "wide_form": wide, "metadata": metadata, "force": force}
         target = _standard_output() if output is None or streamed else output
         report = export_file(store, chosen, target, **options)
     for commit_id, tail in report.tails.items():
@@ -119,6 +140,16 @@ def export_command(
         tell(f"{report.rows:,} rows of {done:,} experiments in {output}")
     if report.failures and not skip_damaged:
         fail(f"{len(report.failures)} of {report.experiments} experiments could not be read whole")
+
+
+def _export_parts(
+    store: ExperimentStore, output: Path, client: Client, **options: Any
+) -> ExportReport:
+    from expstore.cluster import export_parquet
+
+    report = export_parquet(store, output, client, **options)
+    tell(f"parts: {report.written:,} written, {report.kept:,} there already")
+    return report
 
 
 @app.command("import")

@@ -1,0 +1,362 @@
+"""One process against a cluster of processes of one machine, over a store of 100 million records.
+
+    python -m tests.benchmarks.cluster --work DIRECTORY [--workers 1 2 4] [--repeat 3] [--quick]
+
+makes the store once (2.6 GB: four long logs among 20,000), does four things to it in one process
+and with so many workers, and prints a Markdown table: seconds (median), and the largest peak of
+memory of a process. Every answer is held to that of the one process; the export by a sum over all
+rows that any change alters and no order does. At last a worker is killed in the middle of it. Exit
+code 1: an answer differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from expstore import ExperimentStore, Metadata
+from formats import META, RecordCodec
+from formats.columns import TextColumn
+
+FIVE = ("loss", "acc", "lr", "grad/norm", "val/loss")
+_START = 1_700_000_000
+_FORMS = ("best val/loss per user", "count and mean by name", "check", "export to Parquet")
+_KILLED_AFTER = 0.3  # of the time that the computation takes undisturbed
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large the store is."""
+
+    experiments: int
+    records: int
+    long_logs: int
+    long_records: int
+
+    @property
+    def short_records(self) -> int:
+        """Records of each log that is not long."""
+        rest = self.records - self.long_logs * self.long_records
+        return rest // (self.experiments - self.long_logs)
+
+
+FULL = Size(20_000, 100_000_000, 4, 10_000_000)
+QUICK = Size(200, 1_000_000, 2, 300_000)
+
+
+def make_store(root: Path, size: Size) -> ExperimentStore:
+    """The store; made once, whole or not at all."""
+    store = ExperimentStore(root)
+    if root.exists():
+        return store
+    partial = ExperimentStore(root.with_suffix(".partial"))
+    shutil.rmtree(partial.root, ignore_errors=True)
+    build = RecordCodec(META).build
+    rng = np.random.default_rng(1)
+    spacing = size.experiments // size.long_logs
+    for number in range(size.experiments):
+        commit_id = f"{number * 2654435761 % 2**32:08x}{number:032x}"
+        user, job = f"user{number % 10}", f"train-{number % 100}"
+        path = partial.create_experiment(commit_id)
+        # As a plain file, without the sync that `write_metadata` pays for each.
+        (path / "meta.bin").write_bytes(
+            build(timestamp=_START + number, commit_id=commit_id, job_name=job, user=user)
+        )
+        is_long = number % spacing == spacing // 2
+        with partial.writer(commit_id) as writer:
+            for columns in _columns(rng, size.long_records if is_long else size.short_records):
+                writer.append(columns)
+    os.sync()
+    partial.root.rename(root)
+    return store
+
+
+def _columns(rng: np.random.Generator, count: int) -> Iterator[dict[str, Any]]:
+    """A log's records, a million at a time at most."""
+    for start in range(0, count, 1_000_000):
+        index = np.arange(start, min(start + 1_000_000, count))
+        yield {
+            "timestamp": _START + index // 50,
+            "step": (index // len(FIVE)).astype(np.uint32),
+            "value": rng.random(index.size) + 1 / (1 + index / 1000),
+            "name": TextColumn((index % len(FIVE)).astype(np.int32), FIVE),
+        }
+
+
+# --- one process ---
+
+
+def best_alone(store: ExperimentStore, _: Path) -> dict[str, float]:
+    """The least val/loss of each user."""
+    best: dict[str, float] = {}
+    for commit_id, outcome in store.iter_metadata():
+        if not isinstance(outcome, Metadata):
+            raise outcome
+        for table in store.iter_metrics(commit_id, names=["val/loss"]):
+            if len(table):
+                least = float(table.values.min())
+                best[outcome.user] = min(best.get(outcome.user, least), least)
+    return dict(sorted(best.items()))
+
+
+def means_alone(store: ExperimentStore, _: Path) -> dict[str, tuple[int, float]]:
+    """How many values of each name there are, and their mean."""
+    counts: dict[str, int] = {}
+    sums: dict[str, float] = {}
+    for commit_id in store.list_experiments():
+        for table in store.iter_metrics(commit_id):
+            found = np.bincount(table.name_codes, minlength=len(table.names))
+            total = np.bincount(table.name_codes, table.values, minlength=len(table.names))
+            for name, count, added in zip(table.names, found.tolist(), total.tolist(), strict=True):
+                counts[name] = counts.get(name, 0) + count
+                sums[name] = sums.get(name, 0.0) + added
+    return {name: (count, sums[name] / count) for name, count in sorted(counts.items())}
+
+
+def check_alone(store: ExperimentStore, _: Path) -> list[Any]:
+    """Every report."""
+    return list(store.check_all())
+
+
+def export_alone(store: ExperimentStore, work: Path) -> Path:
+    """One file of Parquet."""
+    from expstore.export import export_file
+
+    export_file(store, None, work / "alone.parquet", "parquet", force=True)
+    return work / "alone.parquet"
+
+
+# --- a cluster ---
+
+
+def best_together(store: ExperimentStore, _: Path) -> dict[str, float]:
+    """As `best_alone`."""
+    from expstore.cluster import read_metadata, read_metrics
+
+    losses = read_metrics(store, names=["val/loss"])[["commit_id", "value"]]
+    users = read_metadata(store)[["commit_id", "user"]]
+    best = losses.merge(users, on="commit_id").groupby("user")["value"].min().compute()
+    return dict(sorted(best.items()))
+
+
+def means_together(store: ExperimentStore, _: Path) -> dict[str, tuple[int, float]]:
+    """As `means_alone`."""
+    from expstore.cluster import read_metrics
+
+    by_name = read_metrics(store).groupby("name", observed=True)["value"]
+    found = by_name.agg(["count", "mean"]).compute()
+    return {
+        name: (int(row["count"]), float(row["mean"])) for name, row in found.sort_index().iterrows()
+    }
+
+
+def check_together(store: ExperimentStore, _: Path) -> list[Any]:
+    """As `check_alone`."""
+    from expstore.cluster import check_store
+
+    return list(check_store(store))
+
+
+def export_together(store: ExperimentStore, work: Path) -> Path:
+    """A directory of Parquet."""
+    from expstore.cluster import export_parquet
+
+    shutil.rmtree(work / "parts", ignore_errors=True)
+    export_parquet(store, work / "parts")
+    return work / "parts"
+
+
+Work = Callable[[ExperimentStore, Path], Any]
+ALONE: tuple[Work, ...] = (best_alone, means_alone, check_alone, export_alone)
+TOGETHER: tuple[Work, ...] = (best_together, means_together, check_together, export_together)
+
+
+# --- measuring ---
+
+
+def reset_peak() -> None:
+    """Have this process's peak of memory begin again from now."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak() -> int:
+    """The most memory that this process held, in bytes."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("the kernel tells no VmHWM")
+
+
+def timed_alone(work: Work, store: ExperimentStore, directory: Path) -> tuple[float, int, Any]:
+    """Seconds, peak of memory, and the answer."""
+    reset_peak()
+    began = time.perf_counter()
+    answer = work(store, directory)
+    return time.perf_counter() - began, peak(), answer
+
+
+def timed_together(
+    client: Any, work: Work, store: ExperimentStore, directory: Path
+) -> tuple[float, int, Any]:
+    """Seconds, the largest peak of memory of a worker, and the answer."""
+    client.run(reset_peak)
+    began = time.perf_counter()
+    answer = work(store, directory)
+    return time.perf_counter() - began, max(client.run(peak).values()), answer
+
+
+def same(alone: Any, together: Any) -> bool:
+    """Whether two answers are equal; a mean but for the order in which it was added up."""
+    if isinstance(alone, Path):
+        return rows_sum(alone) == rows_sum(together)
+    if isinstance(alone, dict) and alone and isinstance(next(iter(alone.values())), tuple):
+        return alone.keys() == together.keys() and all(
+            alone[name][0] == together[name][0]
+            and np.isclose(alone[name][1], together[name][1], rtol=1e-12, atol=0)
+            for name in alone
+        )
+    return bool(alone == together)
+
+
+def rows_sum(path: Path) -> tuple[int, int]:
+    """The number of all rows of Parquet, and a sum over them to which each adds by all its cells."""
+    import pyarrow.dataset
+
+    count, total = 0, np.uint64(0)
+    files = sorted(path.glob("part-*.parquet")) if path.is_dir() else [path]
+    for batch in pyarrow.dataset.dataset(files).to_batches():
+        row = np.zeros(batch.num_rows, np.uint64)
+        for factor, column in enumerate(batch.columns, 2):
+            row = (row ^ _bits(column)) * np.uint64(0x9E3779B97F4A7C15 + 2 * factor)
+            row ^= row >> np.uint64(29)
+        count += batch.num_rows
+        total += row.sum(dtype=np.uint64)
+    return count, int(total)
+
+
+def _bits(column: Any) -> Any:
+    """64 bits for each cell, equal for equal ones."""
+    import hashlib
+
+    import pyarrow
+
+    if not pyarrow.types.is_dictionary(column.type):
+        return column.to_numpy().astype(np.dtype(column.type.to_pandas_dtype())).astype(
+            np.uint64 if column.type != pyarrow.float64() else np.float64
+        ).view(np.uint64)
+    texts = column.dictionary.to_pylist()
+    digests = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts]
+    codes = column.indices.to_numpy()
+    return np.frombuffer(b"".join(digests), np.uint64)[codes] if texts else codes.astype(np.uint64)
+
+
+def run_killed(
+    client: Any, store: ExperimentStore, directory: Path, undisturbed: float
+) -> tuple[float, Any]:
+    """Seconds and answer of `means_together`, while one of its workers is killed."""
+    victim = next(iter(client.run(os.getpid).values()))
+    timer = threading.Timer(undisturbed * _KILLED_AFTER, os.kill, (victim, signal.SIGKILL))
+    timer.start()
+    began = time.perf_counter()
+    answer = means_together(store, directory)
+    seconds = time.perf_counter() - began
+    timer.join()
+    if victim in client.run(os.getpid).values():
+        raise RuntimeError("the worker was not killed")
+    return seconds, answer
+
+
+def main() -> int:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--work", type=Path, required=True, help="a directory for the store")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="a small store")
+    arguments = parser.parse_args()
+    size = QUICK if arguments.quick else FULL
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    store = make_store(arguments.work / f"cluster-{size.experiments}-{size.records}", size)
+    measured = measure(store, arguments.work, arguments.workers, arguments.repeat)
+    print(f"\nload average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
+    columns = ["one process", *(f"{count} workers" for count in arguments.workers)]
+    print("| work | " + " | ".join(columns) + " |\n|---|" + "---|" * len(columns))
+    for form in _FORMS:
+        cells = [
+            f"{median(seconds):.2f} s, {max(peaks) / 1e6:.0f} MB"
+            for seconds, peaks in measured.cells[form]
+        ]
+        print(f"| {form} | " + " | ".join(cells) + " |")
+    print(*measured.notes, sep="\n")
+    return 0 if measured.equal else 1
+
+
+@dataclass
+class Measured:
+    """All samples: by form of work, for each contender, the seconds and the peaks."""
+
+    cells: dict[str, list[tuple[list[float], list[int]]]]
+    notes: list[str]
+    equal: bool = True
+
+
+def measure(store: ExperimentStore, work: Path, counts: list[int], repeat: int) -> Measured:
+    """Take all samples."""
+    from expstore.cluster import open_client
+
+    measured = Measured({form: [] for form in _FORMS}, [])
+    answers: dict[str, Any] = {}
+    for form, alone in zip(_FORMS, ALONE, strict=True):
+        samples = []
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            for _ in range(repeat):
+                seconds, held, answers[form] = pool.submit(timed_alone, alone, store, work).result()
+                samples.append((seconds, held))
+        _add(measured, form, "one process", samples)
+    for count in counts:
+        with open_client(workers=count) as client:
+            client.run(eval, "__import__('expstore.partitions')")
+            for form, together in zip(_FORMS, TOGETHER, strict=True):
+                samples = []
+                for _ in range(repeat):
+                    seconds, held, answer = timed_together(client, together, store, work)
+                    samples.append((seconds, held))
+                if not same(answers[form], answer):
+                    measured.equal = False
+                    measured.notes.append(f"{form}, {count} workers: ANOTHER ANSWER")
+                _add(measured, form, f"{count} workers", samples)
+            if count > 1:
+                undisturbed = median(measured.cells[_FORMS[1]][-1][0])
+                seconds, answer = run_killed(client, store, work, undisturbed)
+                right = same(answers[_FORMS[1]], answer)
+                measured.equal &= right
+                measured.notes.append(
+                    f"{_FORMS[1]}, {count} workers, one of them killed: {seconds:.2f} s, "
+                    f"{'the same answer' if right else 'ANOTHER ANSWER'}"
+                )
+    return measured
+
+
+def _add(measured: Measured, form: str, who: str, samples: list[tuple[float, int]]) -> None:
+    seconds, peaks = zip(*samples, strict=True)
+    measured.cells[form].append((list(seconds), list(peaks)))
+    shown = ", ".join(f"{second:.2f}" for second in seconds)
+    print(f"{form}: {who}: {shown} s", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
