@@ -17,6 +17,7 @@ from expstore import files, layout
 from expstore.codecs import META_CODEC, RECORD_CODEC
 from expstore.deletion import PRUNING
 from expstore.errors import ExperimentNotFoundError, ExpStoreError, UnreadableFileError
+from expstore.logparser import LogParser
 from expstore.reading import Directory, Entry, Location, LogReader, open_directory, open_root
 from formats import (
     FormatError,
@@ -33,6 +34,7 @@ _REPLACING = f".{layout.METADATA}."
 
 _SETTLING = 0.02  # seconds between two looks at a tail that a writer may be completing
 _LOOKS = 5
+_BLOCK = 1 << 20  # bytes parsed at a time
 _TEXTS = 1 << 16  # distinct texts that a look at a log remembers
 _WHAT = {
     "directory": "a directory",
@@ -121,18 +123,23 @@ def check_store(root: Location, commit_ids: Iterable[str]) -> Iterator[CheckRepo
 
 def check_experiments(root: Location, commit_ids: Iterable[str]) -> Iterator[CheckReport]:
     """A report on each experiment that is there."""
+    parser = LogParser()
     for commit_id in commit_ids:
         path = root / commit_id
         try:
-            yield check_experiment(path)
+            yield check_experiment(path, parser)
         except ExperimentNotFoundError:
             continue  # deleted meanwhile
         except UnreadableFileError as error:
             yield CheckReport(commit_id, (Finding("unreadable", path, str(error)),))
 
 
-def check_experiment(path: Location) -> CheckReport:
+def check_experiment(path: Location, parser: LogParser | None = None) -> CheckReport:
     """Look at every file of an experiment.
+
+    Args:
+        path: its directory.
+        parser: of the experiments before.
 
     Raises:
         ExperimentNotFoundError: no such experiment.
@@ -148,7 +155,7 @@ def check_experiment(path: Location) -> CheckReport:
             if entry.name == layout.METADATA:
                 findings += _check_metadata(directory)
             elif entry.name == layout.METRICS:
-                tail, records, size = _check_log(directory)
+                tail, records, size = _check_log(directory, parser)
                 findings += tail
             else:
                 other = list(_check_other(directory, entry))
@@ -177,25 +184,23 @@ def check_root(root: Location) -> CheckReport:
     return CheckReport(None, tuple(findings))
 
 
-def survey(log: LogReader, start: int = 0) -> tuple[TailStatus, int]:
+def survey(
+    log: LogReader, start: int = 0, parser: LogParser | None = None
+) -> tuple[TailStatus, int]:
     """A log's status and its number of whole records, in bounded memory.
 
     Args:
         log: the open log.
         start: an offset that ends a record; what is before it is not looked at, nor counted.
+        parser: of the logs before.
     """
-    from formats.columns import ColumnParser
-
+    parser = parser or LogParser()
     watch = TailWatch(RECORD_CODEC.schema, ROLES, start)
-    parser, origin, read = ColumnParser(RECORD_CODEC.schema), start, start
-    for block in log.blocks(start):
-        read += len(block)
-        columns = parser.feed(block)
-        watch.feed(columns, origin + columns.end)
-        # A parser remembers every text it met; a log of ever new ones gets a fresh parser.
+    parser.begin(log, start)
+    while not log.exhausted:
+        watch.feed(parser.read(_BLOCK), parser.end)
         if parser.texts_held > _TEXTS:
-            parser, origin = ColumnParser(RECORD_CODEC.schema), watch.end
-            parser.feed(log.read(origin, read - origin))
+            parser.forget()
     return watch.status(log.size), watch.records
 
 
@@ -226,11 +231,12 @@ def _check_metadata(directory: Directory, name: str = layout.METADATA) -> Iterat
         yield Finding("other-commit-id", path, f"it names {named!r}", field="commit_id")
 
 
-def _check_log(directory: Directory, name: str = layout.METRICS) -> tuple[list[Finding], int, int]:
+def _check_log(directory: Directory, parser: LogParser | None) -> tuple[list[Finding], int, int]:
+    name = layout.METRICS
     path = directory.path / name
     try:
         with directory.open_log(name) as log:
-            status, records = survey(log)
+            status, records = survey(log, parser=parser)
             size = log.size
         # A writer in the middle of a write leaves a tear that is whole a moment later.
         for _ in range(_LOOKS):

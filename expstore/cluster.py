@@ -17,7 +17,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from expstore import check, partitions, parts, pieces, workers
+from expstore import check, dataset, partitions, pieces, workers
 from expstore import metadata as meta
 from expstore.check import CheckReport
 from expstore.export import ExportReport
@@ -222,20 +222,20 @@ def export_parquet(
     chosen = store.existing(ids)
     outcomes = dict(meta.read_all(store.location, chosen))
     planned = [
-        parts.part_of(store, pieces_, outcomes, names, metadata)
+        dataset.part_of(store, pieces_, outcomes, names, metadata)
         for pieces_ in pieces.plan(store, chosen, batch)
     ]
     path = path.absolute()
-    number = parts.begin(path)
-    reports = {part.name: parts.found(path, part) for part in planned}
+    number = dataset.begin(path)
+    reports = {part.name: dataset.found(path, part) for part in planned}
     missing = [part for part in planned if reports[part.name] is None]
     calls = [(store, path, number, part) for part in missing]
     if calls:
         with workers.chosen_client(client) as chosen_client:
-            results = workers.completed(chosen_client, parts.make, calls)
+            results = workers.completed(chosen_client, dataset.make, calls)
             for index, report in progress(_Sized(results, len(calls))):
                 reports[missing[index].name] = report
-    parts.finish(path, planned)
+    dataset.finish(path, planned)
     done = [report for part in planned if (report := reports[part.name]) is not None]
     failures = dict(chain.from_iterable(report.failures.items() for report in done))
     tails = dict(chain.from_iterable(report.tails.items() for report in done))
@@ -263,7 +263,7 @@ class _Sized(Generic[Item]):
 
 
 def _whole_tails(
-    store: StoreReader, planned: Iterable[parts.Part], tails: dict[str, TailStatus]
+    store: StoreReader, planned: Iterable[dataset.Part], tails: dict[str, TailStatus]
 ) -> dict[str, TailStatus]:
     """The ends of logs that are not clean; of one in pieces, looked at anew, and whole.
 

@@ -16,11 +16,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from expstore import layout
 from expstore.codecs import RECORD_CODEC
 from expstore.errors import ExpStoreError
 from expstore.extras import require
 from expstore.model import Metadata, Metric, MetricTable
-from expstore.selection import select
+from expstore.selection import read_table, select, table_parser
 from expstore.texts import escape
 from formats import FormatError, TailStatus
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+    from expstore.logparser import LogParser
     from expstore.reader import StoreReader
 
 _Result = TypeVar("_Result")
@@ -80,6 +82,10 @@ def to_polars(table: MetricTable) -> pl.DataFrame:
     return frame
 
 
+def _read_whole(store: StoreReader, commit_id: str, parser: LogParser) -> MetricTable:
+    return read_table(store.locate(commit_id, layout.METRICS), parser=parser)
+
+
 @dataclass
 class Source:
     """The experiments of a store, read one by one as they are asked for.
@@ -90,7 +96,7 @@ class Source:
         names, steps: metrics of these only; None: all.
         metadata: also read the metadata.
         strict: raise what cannot be read; otherwise note it and go on.
-        read: gives an experiment's metrics; None: all of them.
+        read: gives an experiment's metrics, by a parser for one after another.
 
     Attributes:
         failures: by commit id, what could not be read: metrics, then left out, or metadata, then
@@ -105,14 +111,15 @@ class Source:
     steps: range | None = None
     metadata: bool = False
     strict: bool = True
-    read: Callable[[str], MetricTable] | None = None
+    read: Callable[[StoreReader, str, LogParser], MetricTable] = _read_whole
     failures: dict[str, ExpStoreError | FormatError] = field(default_factory=dict)
     tails: dict[str, TailStatus] = field(default_factory=dict)
     rows: int = 0
 
     def __iter__(self) -> Iterator[tuple[str, Metadata | None, MetricTable]]:
+        parser = table_parser()
         for commit_id in self.ids:
-            table = self._attempt(commit_id, self.read or self.store.get_metrics)
+            table = self._attempt(commit_id, lambda i: self.read(self.store, i, parser))
             if table is None:
                 continue
             metadata = self._attempt(commit_id, self.store.read_metadata) if self.metadata else None

@@ -16,6 +16,7 @@ from expstore import files, layout
 from expstore.codecs import META_CODEC
 from expstore.errors import ExpStoreError, MetadataNotFoundError
 from expstore.model import Metadata
+from expstore.parts import collector_at_rest, parts
 from expstore.reading import Directory, Location, open_directory, open_root
 from formats import FormatError
 
@@ -23,6 +24,8 @@ Outcome = Metadata | FormatError | ExpStoreError
 """Metadata, or what is wrong with its file."""
 
 _LIMIT = META_CODEC.schema.max_size
+_FIRST, _MOST = 16, 1024  # experiments that a listing reads at a time
+_parse_metadata = META_CODEC.parser(Metadata, "commit_id", "timestamp", "job_name", "user")
 
 
 def build(metadata: Metadata) -> bytes:
@@ -69,11 +72,12 @@ def read(path: Location) -> Metadata:
 
 def read_in(directory: Directory, name: str = layout.METADATA) -> Outcome:
     """The metadata in an experiment's directory."""
+    data: bytes | OSError
     try:
         data = directory.read_start(name, _LIMIT)
     except OSError as error:
-        return _outcome(error, directory.path, name)
-    return _outcome(data, directory.path, name)
+        data = error
+    return _placed(_parse(data), directory.path, name)
 
 
 def read_all(root: Location, commit_ids: Iterable[str]) -> Iterator[tuple[str, Outcome]]:
@@ -83,24 +87,35 @@ def read_all(root: Location, commit_ids: Iterable[str]) -> Iterator[tuple[str, O
         StoreNotFoundError: the root does not exist.
     """
     commit_ids = list(commit_ids)
-    names = (f"{commit_id}/{layout.METADATA}" for commit_id in commit_ids)
     with open_root(root) as directory:
-        for commit_id, data in zip(commit_ids, directory.read_starts(names, _LIMIT), strict=True):
-            yield commit_id, _outcome(data, root, commit_id, layout.METADATA)
+        for part in parts(len(commit_ids), _FIRST, _MOST):
+            names = [f"{commit_id}/{layout.METADATA}" for commit_id in commit_ids[part]]
+            found = list(directory.read_starts(names, _LIMIT))
+            with collector_at_rest():
+                outcomes = [
+                    (commit_id, _placed(_parse(data), root, commit_id, layout.METADATA))
+                    for commit_id, data in zip(commit_ids[part], found, strict=True)
+                ]
+            yield from outcomes
 
 
-def _outcome(data: bytes | OSError, path: Location, *names: str) -> Outcome:
-    """What a file's bytes hold, or what is wrong with the file `names` below `path`."""
-    if data.__class__ is bytes:
-        try:
-            values, _ = META_CODEC.parse(data)
-        except FormatError as error:
-            return error.at(source=str(reduce(truediv, names, path)))
-        return Metadata(
-            values["commit_id"], values["timestamp"], values["job_name"], values["user"]
-        )
-    if isinstance(data, FileNotFoundError):
-        file = reduce(truediv, names, path)
-        return MetadataNotFoundError(f"{file}: no metadata; write_metadata() writes it")
-    assert isinstance(data, OSError)
-    return files.unreadable(reduce(truediv, names, path), data)
+def _parse(data: bytes | OSError) -> Metadata | FormatError | OSError:
+    """What a file's bytes hold, or why they do not."""
+    if isinstance(data, OSError):
+        return data
+    try:
+        return _parse_metadata(data)
+    except FormatError as error:
+        return error
+
+
+def _placed(outcome: Metadata | FormatError | OSError, path: Location, *names: str) -> Outcome:
+    """The same, where an error names the file."""
+    if isinstance(outcome, Metadata):
+        return outcome
+    path = reduce(truediv, names, path)
+    if isinstance(outcome, FormatError):
+        return outcome.at(source=str(path))
+    if isinstance(outcome, FileNotFoundError):
+        return MetadataNotFoundError(f"{path}: no metadata; write_metadata() writes it")
+    return files.unreadable(path, outcome)

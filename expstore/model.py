@@ -7,7 +7,6 @@ from -0.0.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple, overload
 
 from expstore.errors import UnknownMetricError
+from expstore.parts import collector_at_rest, parts
 from formats import CLEAN, TailStatus
 
 if TYPE_CHECKING:
@@ -258,10 +258,8 @@ class MetricTable(Sequence[Metric]):
         import numpy as np
 
         names = np.array(self._names, dtype=object)
-        start, size = 0, _FIRST
-        while start < len(self):
-            yield from self._made(names, slice(start, start + size))
-            start, size = start + size, min(2 * size, _CHUNK)
+        for part in parts(len(self), _FIRST, _CHUNK):
+            yield from self._made(names, part)
 
     def _made(self, names: NDArray[np.object_], part: slice) -> list[Metric]:
         """The metrics of a part, made at once."""
@@ -272,16 +270,9 @@ class MetricTable(Sequence[Metric]):
             self.timestamps[part].tolist(),
             strict=True,
         )
-        # The collector would look at the new objects again and again, for two thirds of the time,
-        # and they cannot be garbage; so it rests for the milliseconds that a part takes.
-        collecting = gc.isenabled()
-        gc.disable()
-        try:
+        with collector_at_rest():
             # tuple.__new__ skips the NamedTuple's own __new__, which costs more than the fields.
             return list(map(tuple.__new__, repeat(Metric), rows))
-        finally:
-            if collecting:
-                gc.enable()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MetricTable):

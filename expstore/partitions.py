@@ -18,6 +18,7 @@ from expstore import metadata, pieces
 from expstore.codecs import RECORD_CODEC
 from expstore.errors import ExpStoreError
 from expstore.extras import require
+from expstore.logparser import LogParser
 from expstore.model import Metadata
 from expstore.pieces import Piece
 from expstore.texts import escape
@@ -100,9 +101,9 @@ class Metrics:
         wanted = METRICS if columns is None else columns
         texts = {name: _Texts() for name in wanted if name in _TEXTS}
         numbers: dict[str, list[NDArray[Any]]] = {name: [] for name in wanted if name in _NUMBERS}
-        rows = 0
+        parser, rows = LogParser(), 0
         for piece in batch:
-            for table in self._tables(piece):
+            for table in self._tables(piece, parser):
                 rows += len(table)
                 if "commit_id" in texts:
                     texts["commit_id"].add([piece.commit_id], len(table))
@@ -119,10 +120,10 @@ class Metrics:
         )
         return frame
 
-    def _tables(self, piece: Piece) -> Iterator[MetricTable]:
+    def _tables(self, piece: Piece, parser: LogParser) -> Iterator[MetricTable]:
         everything = self.selection.is_everything
         try:
-            for table in pieces.tables(self.store, piece, self.selection):
+            for table in pieces.tables(self.store, piece, self.selection, parser):
                 if len(table):
                     # Of a selection, a copy: it lists only the names that occur.
                     yield table if everything else table[:]

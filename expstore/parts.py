@@ -1,230 +1,36 @@
-"""A directory of Parquet files that hold a store's metrics, part by part.
+"""Making very many small objects: part by part, each part at once.
 
-Guarantees: a part's file name tells all that its rows are made of (which bytes of which logs, with
-what metadata, which names and columns), so that a part that is there needs not be made again, and
-one whose experiments have changed has another name; a part comes to be only when it is whole. No
-state is kept beside the files: what could not be read is noted in the part itself. A directory with
-anything else in it is refused, and nothing in it is touched.
-
-Within a part rows are in the order of the logs. The parts of one long log sort by their names.
+Guarantees: whoever wants the first few objects only does not wait for many; the garbage collector
+is as it was before, whatever happens.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import re
-import socket
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from expstore import files, frames, metadata, pieces
-from expstore.errors import ExportError, ExpStoreError, OutputExistsError
-from expstore.export import TEMPORARY, parquet_sink, whole_file
-from expstore.extras import require
-from expstore.frames import Source
-from expstore.pieces import Piece
-from formats import FormatError, TailStatus
-
-if TYPE_CHECKING:
-    from expstore.reader import StoreReader
-
-SUCCESS = "_SUCCESS"  # as Spark, Hadoop and their kin say that a directory is whole
-_MARK = "_expstore_export"  # the directory is one of ours; holds the number of its last export
-_PART = re.compile(r"part-[0-9A-Za-z_-]*-\d{15,}-[0-9a-f]{16}\.parquet")
-_NOTES = "expstore"  # the key of a part's notes in its Parquet metadata
-_FORMAT = 1  # of parts: another one gives all of them other names
-_SHOWN = 24  # characters of a commit id in a part's name
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
-@dataclass(frozen=True)
-class Part:
-    """One file to make, and what of.
+def parts(count: int, first: int, most: int) -> Iterator[slice]:
+    """Slices that cover `count` things: `first` of them, then ever twice as many, up to `most`."""
+    start, size = 0, first
+    while start < count:
+        yield slice(start, start + size)
+        start += size
+        size = min(2 * size, most)
 
-    Attributes:
-        name: of the file.
-        pieces: of the logs.
-        names: metrics of these names only; None: all.
-        metadata: add the columns of metadata.
+
+@contextmanager
+def collector_at_rest() -> Iterator[None]:
+    """A few milliseconds in which the garbage collector does not run.
+
+    It would look again and again at objects that are being made, and cannot be garbage: for two
+    thirds of the time, where nothing else is done.
     """
-
-    name: str
-    pieces: tuple[Piece, ...]
-    names: tuple[str, ...] | None
-    metadata: bool
-
-
-@dataclass(frozen=True)
-class PartReport:
-    """What a part holds; see `export.ExportReport`."""
-
-    rows: int
-    failures: dict[str, ExpStoreError | FormatError]
-    tails: dict[str, TailStatus]
-
-
-def part_of(
-    store: StoreReader,
-    batch: Sequence[Piece],
-    outcomes: Mapping[str, metadata.Outcome],
-    names: Collection[str] | None,
-    with_metadata: bool,
-) -> Part:
-    """The part that a batch of pieces makes.
-
-    Args:
-        store: where they are.
-        batch: the pieces.
-        outcomes: by commit id, what reading its metadata gave: an experiment that was deleted and
-            made anew may have a log as long as before.
-        names: metrics of these names only; None: all.
-        with_metadata: add the columns of metadata.
-    """
-    wanted = None if names is None else tuple(sorted(set(names)))
-    made_of = [
-        _FORMAT,
-        str(store.location),
-        [(*piece, _told(outcomes[piece.commit_id])) for piece in batch],
-        wanted,
-        str(frames.long_schema(with_metadata)),
-    ]
-    digest = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
-    first = re.sub(r"[^0-9A-Za-z_-]", "_", batch[0].commit_id[:_SHOWN])
-    name = f"part-{first}-{batch[0].start:015d}-{digest}.parquet"
-    return Part(name, tuple(batch), wanted, with_metadata)
-
-
-def _told(outcome: metadata.Outcome) -> str:
-    return type(outcome).__name__ if isinstance(outcome, Exception) else repr(outcome)
-
-
-def begin(directory: Path) -> str:
-    """Have a directory that an export may write to, and which is not whole for the time being.
-
-    Returns:
-        The export's number, by which workers know the directory.
-
-    Raises:
-        OutputExistsError: there is something that is no such export's.
-        UnreadableFileError: it cannot be made.
-    """
+    collecting = gc.isenabled()
+    gc.disable()
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        _check_ours(directory)
-        (directory / SUCCESS).unlink(missing_ok=True)
-        number = os.urandom(16).hex()
-        (directory / _MARK).write_text(number)
-        _remove(directory, TEMPORARY, ())
-    except FileExistsError as error:
-        if isinstance(error, OutputExistsError):
-            raise
-        raise OutputExistsError(f"{directory}: is no directory, and is not replaced") from None
-    except OSError as error:
-        raise files.unreadable(directory, error) from error
-    return number
-
-
-def finish(directory: Path, parts: Iterable[Part]) -> None:
-    """Remove what no part of the export is, and say that the directory is whole.
-
-    Raises:
-        UnreadableFileError: it cannot be written.
-    """
-    try:
-        _remove(directory, _PART, {part.name for part in parts})
-        _remove(directory, TEMPORARY, ())
-        (directory / SUCCESS).touch()
-    except OSError as error:
-        raise files.unreadable(directory, error) from error
-
-
-def found(directory: Path, part: Part) -> PartReport | None:
-    """What a part holds that is there already; None where it must be made.
-
-    One that misses what could not be read is to be made again: perhaps it can be read now.
-    """
-    parquet, arrow = require("pyarrow.parquet", "arrow"), require("pyarrow", "arrow")
-    try:
-        about = parquet.read_metadata(directory / part.name)
-    except (FileNotFoundError, arrow.ArrowInvalid):
-        return None  # not there; or cut short by a crash of the machine
-    notes = json.loads((about.metadata or {}).get(_NOTES.encode(), b"{}"))
-    if notes.get("failures", True):
-        return None
-    tails = {commit_id: TailStatus(*tail) for commit_id, tail in notes["tails"].items()}
-    return PartReport(about.num_rows, {}, tails)
-
-
-def make(store: StoreReader, directory: Path, number: str, part: Part) -> PartReport:
-    """Write one part; this runs where the workers are.
-
-    Args:
-        store: where the experiments are.
-        directory: what `begin` was given.
-        number: what `begin` gave.
-        part: what to make.
-
-    Raises:
-        ExportError: the directory is not the one that `begin` saw.
-        UnreadableFileError: it cannot be written.
-    """
-    _check_same(directory, number)
-    by_id = {piece.commit_id: piece for piece in part.pieces}
-    source = Source(
-        store,
-        by_id,
-        part.names,
-        metadata=part.metadata,
-        strict=False,
-        read=lambda commit_id: pieces.table(store, by_id[commit_id]),
-    )
-
-    def notes() -> dict[str, str]:
-        failures = {commit_id: str(error) for commit_id, error in source.failures.items()}
-        tails = {
-            commit_id: (tail.kind, tail.offset, tail.size, tail.records)
-            for commit_id, tail in source.tails.items()
-        }
-        return {_NOTES: json.dumps({"failures": failures, "tails": tails})}
-
-    schema = frames.long_schema(part.metadata)
-    try:
-        with whole_file(directory / part.name) as file, parquet_sink(file, schema, notes) as write:
-            for batch in frames.long_batches(source):
-                write(batch)
-    except OSError as error:
-        raise files.unwritable(directory / part.name, error) from error
-    return PartReport(source.rows, source.failures, source.tails)
-
-
-def _check_same(directory: Path, number: str) -> None:
-    try:
-        same = (directory / _MARK).read_text() == number
-    except OSError:
-        same = False
-    if not same:
-        raise ExportError(
-            f"{directory}: the worker on {socket.gethostname()} does not find this export there; "
-            "the directory must be on a file system that all workers share, and for one export"
-        )
-
-
-def _check_ours(directory: Path) -> None:
-    names = os.listdir(directory)
-    if not names:
-        return
-    known = {SUCCESS, _MARK}
-    for name in sorted(names):
-        if not (name in known or _PART.fullmatch(name) or TEMPORARY.fullmatch(name)):
-            raise OutputExistsError(f"{directory / name}: was not made by an export; not replaced")
-    if _MARK not in names:
-        raise OutputExistsError(f"{directory}: was not made by an export; it is not touched")
-
-
-def _remove(directory: Path, pattern: re.Pattern[str], but: Collection[str]) -> None:
-    for name in os.listdir(directory):
-        if pattern.fullmatch(name) and name not in but:
-            (directory / name).unlink(missing_ok=True)
+        yield
+    finally:
+        if collecting:
+            gc.enable()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from expstore import layout
 from expstore.codecs import RECORD_CODEC
 from expstore.errors import ExpStoreError, SelectionError
+from expstore.logparser import LogParser
 from expstore.reading import open_log
 from expstore.selection import CHUNK, Selection, iter_tables, read_table
 
@@ -86,16 +87,17 @@ def batches(sizes: Mapping[str, int], batch: int) -> list[list[str]]:
 
 
 def tables(
-    store: StoreReader, piece: Piece, selection: Selection, chunk: int = CHUNK
+    store: StoreReader, piece: Piece, selection: Selection, parser: LogParser | None = None
 ) -> Iterator[MetricTable]:
-    """What is wanted of a piece, table by table; see `ExperimentStore.iter_metrics`."""
+    """What is wanted of a piece, table by table; see `selection.iter_tables`."""
     path = store.locate(piece.commit_id, layout.METRICS)
-    return iter_tables(path, selection, chunk, piece.start, piece.end)
+    return iter_tables(path, selection, CHUNK, piece.start, piece.end, parser)
 
 
-def table(store: StoreReader, piece: Piece) -> MetricTable:
-    """A piece in one table; see `ExperimentStore.get_metrics`."""
-    return read_table(store.locate(piece.commit_id, layout.METRICS), piece.start, piece.end)
+def table(store: StoreReader, piece: Piece, parser: LogParser | None = None) -> MetricTable:
+    """A piece in one table; see `selection.read_table`."""
+    path = store.locate(piece.commit_id, layout.METRICS)
+    return read_table(path, piece.start, piece.end, parser)
 
 
 def _packed(pieces: Iterable[Piece], batch: int) -> Iterator[list[Piece]]:

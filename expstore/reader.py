@@ -134,7 +134,7 @@ class StoreReader:
             StoreNotFoundError: the root does not exist.
         """
         with open_root(self._location) as root:
-            return sorted(filter(layout.is_commit_id, root.directories()))
+            return layout.commit_ids(root.directories())
 
     def iter_metadata(self) -> Iterator[tuple[str, meta.Outcome]]:
         """Each experiment's id with its metadata, or with the error that reading it gave; sorted.

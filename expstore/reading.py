@@ -110,6 +110,11 @@ class LogReader:
         return readinto
 
     @property
+    def left(self) -> int:
+        """Bytes that `readinto` has still to give."""
+        return max(self.size - self._position, 0)
+
+    @property
     def exhausted(self) -> bool:
         """Whether `readinto` has come to the end."""
         return self._position >= self.size
@@ -215,11 +220,19 @@ class LocalDirectory:
 
     def read_starts(self, names: Iterable[str], limit: int) -> Iterator[bytes | OSError]:
         """See `Directory`."""
+        # As `read_start`, whose call a listing of many would feel.
+        directory, flags = self._descriptor, files.READ
+        data: bytes | OSError
         for name in names:
             try:
-                yield self.read_start(name, limit)
+                descriptor = os.open(name, flags, dir_fd=directory)
+                try:
+                    data = os.pread(descriptor, limit, 0)
+                finally:
+                    os.close(descriptor)
             except OSError as error:
-                yield error
+                data = error
+            yield data
 
     @contextmanager
     def open_log(self, name: str) -> Iterator[LogReader]:

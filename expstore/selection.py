@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from expstore.codecs import RECORD_CODEC
 from expstore.errors import SelectionError
+from expstore.logparser import LogParser
 from expstore.model import MetricTable
 from expstore.reading import Location, open_log
 from formats import CLEAN, TooManyTextsError
@@ -109,6 +110,7 @@ def iter_tables(
     chunk: int = CHUNK,
     start: int = 0,
     end: int | None = None,
+    parser: LogParser | None = None,
 ) -> Iterator[MetricTable]:
     """A log table by table; see `ExperimentStore.iter_metrics`.
 
@@ -118,17 +120,16 @@ def iter_tables(
         chunk: metrics in a table at most.
         start, end: only what begins a record at `start`, and lies before `end`; a record that
             `end` cuts is a torn tail.
+        parser: of the logs before; `names` then hold theirs, too.
     """
-    from formats.columns import ColumnParser
-
-    schema = RECORD_CODEC.schema
-    parser, watch = ColumnParser(schema), TailWatch(schema, ROLES, start)
-    size = chunk * schema.min_size  # bytes that hold no more records than a table may
+    parser = parser or LogParser()
+    watch = TailWatch(RECORD_CODEC.schema, ROLES, start)
+    size = chunk * RECORD_CODEC.schema.min_size  # bytes that hold no more records than a table may
     with open_log(path) as log:
-        log.section(start, log.size if end is None else end)
+        parser.begin(log, start, end)
         while True:
-            columns = parser.read(log.part(size), size)
-            watch.feed(columns, start + columns.end)
+            columns = parser.read(size)
+            watch.feed(columns, parser.end)
             last = log.exhausted
             table = MetricTable.of_columns(columns, watch.status(log.size) if last else CLEAN)
             which = selection.rows(table)
@@ -140,22 +141,27 @@ def iter_tables(
                 return
 
 
-def read_table(path: Location, start: int = 0, end: int | None = None) -> MetricTable:
-    """A log in one table; see `ExperimentStore.get_metrics`, and `iter_tables` for `start`, `end`.
+def read_table(
+    path: Location, start: int = 0, end: int | None = None, parser: LogParser | None = None
+) -> MetricTable:
+    """A log in one table; see `ExperimentStore.get_metrics`, and `iter_tables` for the arguments.
 
     Raises:
         TooManyTextsError, ExperimentNotFoundError, UnreadableFileError
     """
-    from formats.columns import ColumnParser
-
-    schema = RECORD_CODEC.schema
-    watch = TailWatch(schema, ROLES, start)
+    parser = parser or table_parser()
+    watch = TailWatch(RECORD_CODEC.schema, ROLES, start)
     with open_log(path) as log:
-        log.section(start, log.size if end is None else end)
-        parser = ColumnParser(schema, max_texts=_NAMES_LIMIT)
+        parser.begin(log, start, end)
         try:
-            columns = parser.read(log.readinto, max(log.size - start, 0))
+            columns = parser.read()
         except TooManyTextsError as error:
             raise error.at(source=str(path)) from None
-        watch.feed(columns, start + columns.end)
-        return MetricTable.of_columns(columns, watch.status(log.size))
+        watch.feed(columns, parser.end)
+        status = watch.status(log.size)
+    return MetricTable.of_columns(columns, status, compact=parser.is_fresh)
+
+
+def table_parser() -> LogParser:
+    """A parser for `read_table`, of one log or of many."""
+    return LogParser(_NAMES_LIMIT)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _NAME_LIMIT = int(RECORD_CODEC.schema["name"].range[1])
 # Seconds: within so few microseconds of the last look, the experiment is taken to be still there.
 # No program can have deleted it and logged again; a tight loop of appends is a third faster.
-_GLANCE = 2e-5
+_GLANCE = 5e-5
 _BUILDERS = 64  # sets of names per writer for which a builder is kept
 _ROWS = 1 << 20  # rows in one write of `append`; the system takes at most 2 GiB in one
 

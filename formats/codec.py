@@ -12,22 +12,23 @@ same field list is walked once more, slowly, to say why.
 
 from __future__ import annotations
 
-import math
-import operator
 import struct
-from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from formats.errors import FieldValueError, FormatError
+from formats.errors import FormatError
 from formats.fields import ENCODING, ERRORS
 from formats.schema import Field, Run, Schema
+from formats.values import check_range, coerce
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from formats.batch import BatchBuilder
     from formats.columns import Columns
 
     Buffer = bytes | bytearray | memoryview
+
+Value = TypeVar("Value")
 
 
 class Parse(Protocol):
@@ -86,13 +87,32 @@ class RecordCodec:
         for field in self.schema:
             names[f"_absent_{field.name}"] = field.absent
             names[f"_constant_{field.name}"] = field.constant
-        source = "\n".join((*_parse_source(self.schema), *_build_source(self.schema)))
-        exec(
-            compile(source, "<codec of " + ", ".join(f.name for f in self.schema) + ">", "exec"),
-            names,
-        )
-        self.parse = names["parse"]
-        self.build = names["build"]
+        self._names = names
+        every = ", ".join(f"{f.name!r}: v_{f.name}" for f in self.schema)
+        self.parse = self._compiled("parse", _parse_source(self.schema, f"{{{every}}}, end"))
+        self.build = self._compiled("build", _build_source(self.schema))
+
+    def _compiled(self, name: str, source: Iterator[str], **names: Any) -> Any:
+        title = f"<{name} of {', '.join(field.name for field in self.schema)}>"
+        names |= self._names
+        exec(compile("\n".join(source), title, "exec"), names)
+        return names[name]
+
+    def parser(self, make: Callable[..., Value], *fields: str) -> Callable[[Buffer], Value]:
+        """A function that parses one value and gives `make` of some of its fields.
+
+        It checks what `parse` does, and refuses alike, but makes no dict on the way.
+
+        Args:
+            make: takes the fields' values.
+            fields: names of fields, in the order in which `make` takes them.
+
+        Raises:
+            KeyError: no such field.
+        """
+        wanted = ", ".join(f"v_{self.schema[name].name}" for name in fields)
+        source = _parse_source(self.schema, f"_make({wanted})")
+        return cast("Callable[[Buffer], Value]", self._compiled("parse", source, _make=make))
 
     @property
     def dtype(self) -> Any:
@@ -153,67 +173,8 @@ class RecordCodec:
         raise AssertionError(f"parsing failed for no field at byte {offset}")
 
 
-def coerce(field: Field, value: Any) -> Any:
-    """The value as the field's own Python type: int, float or str.
-
-    Raises:
-        FieldValueError: a bool, a string for a number, a number for a text, and the like.
-    """
-    if field.is_text:
-        if isinstance(value, str):
-            return str(value)
-        raise FieldValueError(f"expected str, got {type(value).__name__}", field=field.name)
-    given = value
-    try:
-        if hasattr(value, "item"):  # NumPy, PyTorch and JAX scalars and one-element arrays
-            value = value.item()
-        if isinstance(value, bool | str | bytes | bytearray):
-            raise TypeError
-        if field.is_float:
-            return float(value)
-        return operator.index(value)
-    except OverflowError:
-        raise FieldValueError("number is beyond every double", field=field.name) from None
-    except (TypeError, ValueError):
-        kind = "a number" if field.is_float else "an integer"
-        said = f"expected {kind}, got {type(given).__name__} {_short(given)}"
-        raise FieldValueError(said, field=field.name) from None
-
-
-def check_range(field: Field, value: Any) -> None:
-    """Raise FieldValueError where a value of the right kind does not fit its field."""
-    if field.is_text:
-        try:
-            length = len(value.encode(ENCODING, ERRORS))
-        except UnicodeEncodeError as error:
-            reason = f"not encodable as UTF-8: {error.reason}"
-            raise FieldValueError(reason, field=field.name) from None
-        if length > field.range[1]:
-            raise FieldValueError(
-                f"text is {length} bytes of UTF-8, the limit is {field.range[1]}", field=field.name
-            )
-    elif field.constant is not None and value != field.constant:
-        raise FieldValueError(f"must be {field.constant}, got {value}", field=field.name)
-    elif field.is_float:
-        try:
-            struct.pack(field.format, value)
-        except OverflowError:
-            raise FieldValueError(f"{value} is out of range", field=field.name) from None
-    else:
-        least, greatest = field.range
-        if not least <= value <= greatest:
-            reason = f"{_short(value)} is out of range {least} to {greatest}"
-            raise FieldValueError(reason, field=field.name)
-
-
-def _short(value: SupportsIndex | object) -> str:
-    if isinstance(value, int) and abs(value) > 10**30:
-        return f"an integer of {int(math.log10(abs(value))) + 1} digits"
-    said = repr(value)
-    return said if len(said) <= 60 else said[:57] + "..."
-
-
-def _parse_source(schema: Schema) -> Iterator[str]:
+def _parse_source(schema: Schema, result: str) -> Iterator[str]:
+    """The source of a function that parses one value and returns `result`, an expression."""
     yield "def parse(data, offset=0):"
     yield "    if offset < 0: raise ValueError(f'offset {offset} is negative')"
     yield "    size = _len(data)"
@@ -233,8 +194,7 @@ def _parse_source(schema: Schema) -> Iterator[str]:
     yield "        raise _explain_bytes(data, offset) from None"
     yield "    if end > size:"
     yield "        raise _explain_bytes(data, offset)"
-    values = ", ".join(f"{f.name!r}: v_{f.name}" for f in schema)
-    yield f"    return {{{values}}}, end"
+    yield f"    return {result}"
 
 
 def _parse_run(number: int, run: Run, indent: str) -> Iterator[str]:

@@ -29,6 +29,7 @@ from expstore import (
     StoreNotFoundError,
     TruncatedError,
     UnreadableFileError,
+    layout,
 )
 
 NOW = 1_700_000_000
@@ -201,6 +202,29 @@ def test_start_experiment_takes_id_from_git_and_user_from_login(
         assert run.commit_id == head
         run.log("loss", 0.5, 1)
     assert store.read_metadata(head) == Metadata(head, NOW, "train", "carol")
+
+
+def test_listing_agrees_with_what_an_id_may_be(store: ExperimentStore) -> None:
+    """What is decided at a glance is what the rules decide."""
+    names = ["a", "-", "a b", "ü" * 127, "ü" * 128, "x" * 255, ".hidden", "\udcff", "~", "a\n"]
+    assert layout.commit_ids(names) == sorted(filter(layout.is_commit_id, names))
+
+
+def test_listing_reads_many_experiments_in_parts(
+    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However they are cut, each comes once, in order; one bad one breaks no part."""
+    monkeypatch.setattr("expstore.metadata._FIRST", 1)
+    monkeypatch.setattr("expstore.metadata._MOST", 4)
+    ids = [f"id{number:02}" for number in range(20)]
+    for commit_id in ids:
+        store.create_experiment(commit_id)
+        store.write_metadata(Metadata(commit_id, NOW))
+    store.metadata_path("id07").write_bytes(b"\x01")
+    listed = list(store.iter_metadata())
+    assert [commit_id for commit_id, _ in listed] == ids
+    bad = {commit_id for commit_id, found in listed if not isinstance(found, Metadata)}
+    assert bad == {"id07"}
 
 
 def test_listing_leaves_out_what_is_no_experiment(store: ExperimentStore) -> None:

@@ -233,10 +233,10 @@ def same(alone: Any, together: Any) -> bool:
 
 
 def rows_sum(path: Path) -> tuple[int, int]:
-    """The number of all rows of Parquet, and a sum over them to which each adds by all its cells."""
+    """How many rows Parquet has, and a sum to which each adds by all its cells."""
     import pyarrow.dataset
 
-    count, total = 0, np.uint64(0)
+    count = total = 0
     files = sorted(path.glob("part-*.parquet")) if path.is_dir() else [path]
     for batch in pyarrow.dataset.dataset(files).to_batches():
         row = np.zeros(batch.num_rows, np.uint64)
@@ -244,8 +244,8 @@ def rows_sum(path: Path) -> tuple[int, int]:
             row = (row ^ _bits(column)) * np.uint64(0x9E3779B97F4A7C15 + 2 * factor)
             row ^= row >> np.uint64(29)
         count += batch.num_rows
-        total += row.sum(dtype=np.uint64)
-    return count, int(total)
+        total += int(row.sum(dtype=np.uint64))
+    return count, total % 2**64
 
 
 def _bits(column: Any) -> Any:
@@ -255,9 +255,12 @@ def _bits(column: Any) -> Any:
     import pyarrow
 
     if not pyarrow.types.is_dictionary(column.type):
-        return column.to_numpy().astype(np.dtype(column.type.to_pandas_dtype())).astype(
-            np.uint64 if column.type != pyarrow.float64() else np.float64
-        ).view(np.uint64)
+        return (
+            column.to_numpy()
+            .astype(np.dtype(column.type.to_pandas_dtype()))
+            .astype(np.uint64 if column.type != pyarrow.float64() else np.float64)
+            .view(np.uint64)
+        )
     texts = column.dictionary.to_pylist()
     digests = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts]
     codes = column.indices.to_numpy()
