@@ -67,6 +67,8 @@ class _Texts:
 
 
 def _joined(arrays: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
+    if len(arrays) == 1:
+        return arrays[0]
     joined = np.concatenate(arrays) if arrays else np.empty(0, dtype)
     arrays.clear()  # at once, so that one column at a time is held twice
     return joined

@@ -29,6 +29,17 @@ _VERSIONS = (
     f" | {{name: __import__(name).__version__ for name in {_SAME}}}"
 )
 
+# Dask has its workers give memory back to the system at once, and so ask for it, page by page,
+# again and again: a half of the time where columns come and go. One thread needs one arena.
+_ENVIRONMENT = {
+    "MALLOC_TRIM_THRESHOLD_": 1 << 27,
+    "MALLOC_MMAP_THRESHOLD_": 1 << 25,
+    "MALLOC_ARENA_MAX": 1,
+    "OMP_NUM_THREADS": 1,
+    "MKL_NUM_THREADS": 1,
+    "OPENBLAS_NUM_THREADS": 1,
+}
+
 
 @contextmanager
 def open_client(address: str | None = None, *, workers: int | None = None) -> Iterator[Client]:
@@ -164,16 +175,19 @@ def _check_workers(client: Client) -> None:
 @contextmanager
 def _processes(workers: int | None) -> Iterator[str]:
     """The address of a scheduler with workers on this machine."""
-    distributed = require("distributed", EXTRA)
-    with distributed.LocalCluster(
-        n_workers=workers,
-        # Decoding and pandas hold the interpreter's lock, so that threads would wait for it.
-        threads_per_worker=1,
-        processes=True,
-        dashboard_address="127.0.0.1:0",
-        silence_logs=logging.CRITICAL,
-        env={"DASK_LOGGING__DISTRIBUTED": "critical"},
-    ) as cluster:
+    distributed, config = require("distributed", EXTRA), require("dask.config", EXTRA)
+    with (
+        config.set({"distributed.nanny.pre-spawn-environ": _ENVIRONMENT}),
+        distributed.LocalCluster(
+            n_workers=workers,
+            # Decoding and pandas hold the interpreter's lock, so that threads would wait for it.
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+            env={"DASK_LOGGING__DISTRIBUTED": "critical"},
+        ) as cluster,
+    ):
         yield cluster.scheduler_address
 
 

@@ -160,9 +160,9 @@ def test_millions_of_names_are_a_typed_error(
     """Beyond the limit a table is refused; the log can still be read in parts, and checked."""
     names = tuple(f"name{number}" for number in range(300))
     (store.create_experiment("a") / "metrics.bin").write_bytes(log(300, names=names))
-    monkeypatch.setattr("expstore.reader._NAMES_LIMIT", 300)
+    monkeypatch.setattr("expstore.selection._NAMES_LIMIT", 300)
     assert len(store.get_metrics("a").names) == 300
-    monkeypatch.setattr("expstore.reader._NAMES_LIMIT", 299)
+    monkeypatch.setattr("expstore.selection._NAMES_LIMIT", 299)
     with pytest.raises(TooManyTextsError, match=r"metrics\.bin: more than 299 distinct"):
         store.get_metrics("a")
     assert len(store.follow("a").poll()) == 300

@@ -147,10 +147,10 @@ def best_together(store: ExperimentStore, _: Path) -> dict[str, float]:
     """As `best_alone`."""
     from expstore.cluster import read_metadata, read_metrics
 
-    losses = read_metrics(store, names=["val/loss"])[["commit_id", "value"]]
-    users = read_metadata(store)[["commit_id", "user"]]
-    best = losses.merge(users, on="commit_id").groupby("user")["value"].min().compute()
-    return dict(sorted(best.items()))
+    users = read_metadata(store).compute().set_index("commit_id")["user"]
+    losses = read_metrics(store, names=["val/loss"]).groupby("commit_id", observed=True)["value"]
+    best = losses.min().compute().groupby(users).min()
+    return {user: float(value) for user, value in sorted(best.items())}
 
 
 def means_together(store: ExperimentStore, _: Path) -> dict[str, tuple[int, float]]:
