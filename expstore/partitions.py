@@ -44,20 +44,25 @@ class _Texts:
     index: dict[str, int] = field(default_factory=dict)
     parts: list[NDArray[Any]] = field(default_factory=list)
 
-    def add(self, texts: Sequence[str], codes: NDArray[np.int32] | int) -> None:
-        """Further rows.
+    def add(self, text: str, count: int) -> None:
+        """Further rows, of one text."""
+        code = self._code(text)
+        self.parts.append(np.full(count, code, self._dtype()))
 
-        Args:
-            texts: those that occur.
-            codes: of each row, which of them; or how many rows have the only one.
-        """
-        index = self.index
-        ours = [index.setdefault(escape(text), len(index)) for text in texts]
-        dtype = np.min_scalar_type(-max(len(index), 1))
-        if isinstance(codes, int):
-            self.parts.append(np.full(codes, ours[0], dtype))
-        else:
-            self.parts.append(np.array(ours, dtype)[codes])
+    def add_coded(self, texts: Sequence[str], codes: NDArray[np.int32]) -> None:
+        """Further rows, as codes of texts; some of these may not occur."""
+        occurs = np.bincount(codes, minlength=len(texts))
+        ours = [
+            self._code(text) if times else 0
+            for text, times in zip(texts, occurs.tolist(), strict=True)
+        ]
+        self.parts.append(np.array(ours, self._dtype())[codes])
+
+    def _code(self, text: str) -> int:
+        return self.index.setdefault(escape(text), len(self.index))
+
+    def _dtype(self) -> np.dtype[Any]:
+        return np.min_scalar_type(-max(len(self.index), 1))
 
     def finish(self, pandas: Any) -> pd.Categorical:
         """The column."""
@@ -108,9 +113,9 @@ class Metrics:
             for table in self._tables(piece, parser):
                 rows += len(table)
                 if "commit_id" in texts:
-                    texts["commit_id"].add([piece.commit_id], len(table))
+                    texts["commit_id"].add(piece.commit_id, len(table))
                 if "name" in texts:
-                    texts["name"].add(table.names, table.name_codes)
+                    texts["name"].add_coded(table.names, table.name_codes)
                 for name, arrays in numbers.items():
                     arrays.append(getattr(table, _NUMBERS[name]))
         made: dict[str, Any] = {name: text.finish(pandas) for name, text in texts.items()}
@@ -123,12 +128,10 @@ class Metrics:
         return frame
 
     def _tables(self, piece: Piece, parser: LogParser) -> Iterator[MetricTable]:
-        everything = self.selection.is_everything
         try:
             for table in pieces.tables(self.store, piece, self.selection, parser):
                 if len(table):
-                    # Of a selection, a copy: it lists only the names that occur.
-                    yield table if everything else table[:]
+                    yield table
         except (ExpStoreError, FormatError):
             if not self.skip_damaged:
                 raise

@@ -58,11 +58,6 @@ class Selection:
         """What tells this selection from others."""
         return None if self._names is None else sorted(self._names), self._steps
 
-    @property
-    def is_everything(self) -> bool:
-        """Whether nothing is left out."""
-        return self._names is None and self._steps is None
-
     def rows(self, table: MetricTable) -> NDArray[np.bool_] | None:
         """For each metric of a table whether it is wanted; None: all are."""
         import numpy as np
