@@ -147,12 +147,12 @@ def test_a_frame_is_what_one_process_reads(
     frame = read_metrics(whole, names=names, steps=steps, partition_size=size)
     assert (frame.npartitions > 5) == (size == BATCH)
     assert list(frame.columns) == ["commit_id", "name", "step", "value", "timestamp"]
-    computed = frame.compute()
-    assert list(map(str, computed.dtypes)) == ["category", "category", "uint32", "float64", "int64"]
-    assert list(map(str, frame.dtypes)) == list(map(str, computed.dtypes))
-    expected = columns_of(whole.to_arrow(names=names, steps=steps).read_all())
-    found = columns_of(computed)
-    assert {name: found[name] for name in expected} == expected
+    dtypes = ["category", "category", "uint32", "float64", "int64"]
+    assert list(map(str, frame.dtypes)) == list(map(str, frame.compute().dtypes)) == dtypes
+    # By partitions, since pandas 2.1 changes a NaN's bits where it joins frames of nothing else.
+    found = [columns_of(part) for part in client.gather(client.compute(frame.to_delayed()))]
+    for name, cells in columns_of(whole.to_arrow(names=names, steps=steps).read_all()).items():
+        assert [cell for part in found for cell in part[name]] == cells
 
 
 def test_ids_keep_the_order_that_was_asked_for(client: Client, whole: ExperimentStore) -> None:
@@ -278,7 +278,7 @@ def test_the_best_of_each_user_is_that_of_one_process(
             losses = table["val/loss"].values
             values = losses[~np.isnan(losses)]
             user = escape(metadata.user)
-            expected[user] = min(expected.get(user, math.inf), *values.tolist())
+            expected[user] = min([expected.get(user, math.inf), *values.tolist()])
     assert best.to_dict() == expected
 
 
