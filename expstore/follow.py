@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from expstore.codecs import RECORD_CODEC
 from expstore.errors import ExperimentGoneError, ExperimentNotFoundError
 from expstore.model import MetricTable
-from expstore.reading import Location, open_directory, open_log
+from expstore.reading import Location, open_log
 from formats.metrics import ROLES
 from formats.tail import CLEAN, TailWatch
 
@@ -38,6 +38,7 @@ class Follower:
 
     Raises:
         ExperimentNotFoundError: the directory is missing.
+        UnreadableFileError: no regular file, or no permission.
         ValueError: a negative offset or interval.
     """
 
@@ -58,7 +59,7 @@ class Follower:
         self.is_behind = False
         self._sleep = sleep
         self._identity: tuple[int, int] | None = None
-        with open_directory(path.parent):
+        with open_log(path):  # at a URL, only this tells whether there is such an experiment
             pass
 
     def poll(self) -> MetricTable:

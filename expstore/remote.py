@@ -138,16 +138,15 @@ class RemoteDirectory:
                 found = self._file_system.ls(self.path.place, detail=True)
         except FileNotFoundError:
             raise self._missing() from None
-        # Object stores may list a directory's own empty marker in it.
-        paths = ((row["name"].rstrip("/"), row["type"]) for row in found)
-        return [
-            Entry(
-                self.path.unquoted(path.rpartition("/")[2]),
-                kind if kind in ("directory", "file") else "other",
-            )
-            for path, kind in paths
-            if path != self.path.place
-        ]
+        listed = []
+        for row in found:
+            path, kind = row["name"].rstrip("/"), row["type"]
+            name = self.path.unquoted(path.rpartition("/")[2])
+            # Object stores may list a directory's own empty marker in it, and a server's quoting
+            # may hide what no file's name has.
+            if path != self.path.place and "/" not in name and "\0" not in name:
+                listed.append(Entry(name, kind if kind in ("directory", "file") else "other"))
+        return listed
 
     def sizes(self, names: Iterable[str]) -> Iterator[int | None]:
         """See `Directory`; a request each, many at a time."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from formats.building import build_columns
 from formats.columntypes import Columns, TextColumn
 from formats.errors import FieldValueError, TooManyTextsError
-from formats.repetition import Repetition
+from formats.repetition import Match, Repetition
 from formats.schema import Schema
 from formats.starts import PADDING, Bytes, Offsets, Walk, gather
 from formats.vocabulary import MAX_WORDS, WORD, Vocabulary
@@ -34,8 +34,10 @@ __all__ = [
     "record_starts",
 ]
 
-BLOCK = 1 << 20
-"""Bytes decoded at a time: little enough to stay in cache, enough to outweigh NumPy's calls."""
+BLOCK = 1 << 19
+"""Bytes decoded at a time: enough to outweigh NumPy's calls, and little enough to stay, with what
+is made of them, in a core's cache. Twice as many cost more in fresh memory than they save.
+"""
 
 Buffer = bytes | bytearray | memoryview | NDArray[Any]
 
@@ -144,13 +146,13 @@ class ColumnParser:
         """Move the whole records of the buffer to the output, the rest to the buffer's begin."""
         data, begin, end = self._buffer, 0, self._held + fresh
         while begin < end:
-            bounds, codes = self._repetition.match(data, begin, end)
-            if bounds.size == 1:
+            match = self._repetition.match(data, begin, end)
+            if not match.count:
                 break
-            begin = self._emit(data, bounds, codes, output)
+            begin = self._emit_match(data, match, output)
         if end - begin >= self._walk.min_size:
             bounds = self._walk.bounds(data, begin, end)
-            begin = self._emit(data, bounds, None, output)
+            begin = self._emit(data, bounds, output)
             if bounds.size > 1 and self._error is None:
                 self._repetition.learn(data, bounds, output.last(bounds.size - 1), end)
         self._end += begin
@@ -162,14 +164,43 @@ class ColumnParser:
         if begin:
             data[: self._held] = data[begin:end].copy()
 
-    def _emit(
-        self,
-        data: Bytes,
-        bounds: Offsets,
-        codes: dict[str, NDArray[np.int32]] | None,
-        output: _Output,
-    ) -> int:
-        """Write records to the output, their texts' codes where they are not known yet.
+    def _emit_match(self, data: Bytes, match: Match, output: _Output) -> int:
+        """Write records to the output whose texts are known and whose constants were compared.
+
+        Returns:
+            The last one's end.
+        """
+        room = output.extend(match.count)
+        heads: list[Bytes] = []
+        if not match.is_dense:
+            begins = [match.bounds()[:-1]]
+            if len(self._walk.runs) > 1:
+                begins, _ = self._walk.run_starts(data, begins[0])
+            heads = self._heads(data, begins)
+        for field, dtype, run, offset in self._walk.places:
+            target = output.arrays[field.name][room]
+            if field.is_text:
+                target[:] = match.codes(field.name)
+            elif heads:
+                target[:] = _column(heads[run], dtype, offset)
+            else:
+                for which, values in match.strides(field.name, dtype, data):
+                    target[which] = values
+        return match.end
+
+    def _heads(
+        self, data: Bytes, begins: list[Offsets], extra: list[int] | None = None
+    ) -> list[Bytes]:
+        """Each run's numbers, and as many bytes behind them as `extra` says, a row a record."""
+        runs = self._walk.runs
+        wider = extra or [0] * len(runs)
+        return [
+            gather(data, begin, run.width + more)
+            for run, begin, more in zip(runs, begins, wider, strict=True)
+        ]
+
+    def _emit(self, data: Bytes, bounds: Offsets, output: _Output) -> int:
+        """Write records to the output, whatever their texts are.
 
         Returns:
             The last one's end, which a wrong constant may bring forward.
@@ -177,18 +208,10 @@ class ColumnParser:
         starts, runs = bounds[:-1], self._walk.runs
         if not starts.size:
             return int(bounds[0])
-        begins, extra = [starts], [0] * len(runs)
-        lengths: list[Offsets] = []
-        if codes is None or len(runs) > 1:
-            begins, lengths = self._walk.run_starts(data, starts)
-        if codes is None:
-            extra = [WORD * min(-(-int(text.max()) // WORD), MAX_WORDS) for text in lengths]
-        heads = [
-            gather(data, begin, run.width + more)
-            for run, begin, more in zip(runs, begins, extra, strict=True)
-        ]
-        # Known codes come with constants that were compared.
-        count = starts.size if codes else self._conforming(heads, begins, output.count)
+        begins, lengths = self._walk.run_starts(data, starts)
+        extra = [WORD * min(-(-int(text.max()) // WORD), MAX_WORDS) for text in lengths]
+        heads = self._heads(data, begins, extra)
+        count = self._conforming(heads, begins, output.count)
         if not count:
             return int(bounds[0])
         room = output.extend(count)
@@ -196,12 +219,10 @@ class ColumnParser:
             head, target = heads[run][:count], output.arrays[field.name][room]
             if not field.is_text:
                 target[:] = _column(head, dtype, offset)
-            elif codes is None:
+            else:
                 behind = runs[run].width
                 texts = begins[run][:count] + behind, lengths[run][:count], head, behind
                 target[:] = self._vocabularies[field.name].codes(data, *texts)
-            else:
-                target[:] = codes[field.name]
         return int(bounds[count])
 
     def _conforming(self, heads: list[Bytes], begins: list[Offsets], before: int) -> int:

@@ -28,6 +28,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from formats import columns as columns_module
+from formats import repetition as repetition_module
 from formats import starts as starts_module
 from formats.columns import (
     ColumnParser,
@@ -192,13 +193,15 @@ class Paths:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.matched: list[int] = []
+        self.dense: list[bool] = []
         self.lanes: list[int] = []
         match, lanes = Repetition.match, Walk._lanes
 
         def counted_match(*args: Any) -> Any:
-            bounds, codes = match(*args)
-            self.matched.append(bounds.size - 1)
-            return bounds, codes
+            found = match(*args)
+            self.matched.append(found.count)
+            self.dense.append(found.is_dense)
+            return found
 
         def counted_lanes(*args: Any) -> Any:
             bounds = lanes(*args)
@@ -223,6 +226,7 @@ def test_an_order_that_repeats_is_left_and_found_again(paths: Paths) -> None:
     check(RECORD, b"".join(turn))
     assert any(0 < count < 2000 for count in paths.matched)
     assert sum(paths.matched) > 10_000
+    assert any(paths.dense)
     assert sum(paths.lanes) > 2_000
 
 
@@ -268,18 +272,25 @@ def test_wrongly_entered_lanes_are_walked_again(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("declaration", DECLARATIONS)
-@pytest.mark.parametrize("kind", ["turn", "random", "long"])
-def test_every_declaration_at_length(declaration: Any, kind: str, paths: Paths) -> None:
-    """Several blocks of repeating, random and long texts."""
+@pytest.mark.parametrize("kind", ["turn", "strides", "random", "long"])
+def test_every_declaration_at_length(
+    declaration: Any, kind: str, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several blocks of repeating, random and long texts; what repeats is read in both ways."""
+    monkeypatch.setattr(repetition_module, "_DENSE", 1 if kind == "strides" else 1 << 40)
     rnd = random.Random(6)
     longest = 255 if kind == "long" else 30
     if kind == "long" and declaration in (TWO_TEXTS, LONG):
         longest = 3_000
     some = [declaration.build(sample(declaration, rnd, longest)) for _ in range(60)]
     count = 12_000
-    picks = [i % 7 for i in range(count)] if kind == "turn" else rnd.choices(range(60), k=count)
+    repeats = kind in ("turn", "strides")
+    picks = [i % 7 for i in range(count)] if repeats else rnd.choices(range(60), k=count)
     data = b"".join(some[i] for i in picks)[:2_000_000]
     found = check(declaration, data)
+    if repeats and Schema.of(declaration).texts:
+        assert any(paths.matched)
+        assert any(paths.dense) == (kind == "strides")
     built = build_columns(Schema.of(declaration), {name: found[name] for name in found})
     assert built == data[: found.end]
 

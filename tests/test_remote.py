@@ -205,6 +205,8 @@ def test_what_is_not_there_is_told_apart(remote: ExperimentStore) -> None:
         remote.get_metrics("nowhere")
     with pytest.raises(ExperimentNotFoundError, match="nowhere: no such experiment"):
         remote.read_metadata("nowhere")
+    with pytest.raises(ExperimentNotFoundError, match="nowhere: no such experiment"):
+        remote.follow("nowhere")
     with pytest.raises(MetadataNotFoundError, match=r"no-metadata/meta\.bin"):
         remote.read_metadata("no-metadata")
     assert not remote.experiment_exists("nowhere")
