@@ -118,11 +118,13 @@ def completed(
             for number, call in enumerate(calls):
                 # Impure, since a result is of the store as it is now.
                 numbers[client.submit(function, *call, pure=False)] = number
-            for future, result in distributed.as_completed(list(numbers), with_results=True):
-                yield numbers.pop(future), result
+            for future in distributed.as_completed(list(numbers)):
+                # Not `with_results`, which gives an exception as the result where one was lost.
+                yield numbers[future], future.result()
+                del numbers[future]
                 future.release()
         finally:
-            if numbers:
+            if numbers and client.status == "running":
                 client.cancel(list(numbers))  # type: ignore[no-untyped-call]
 
 
@@ -186,6 +188,7 @@ def _processes(workers: int | None) -> Iterator[str]:
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
             env={"DASK_LOGGING__DISTRIBUTED": "critical"},
+            preload=["expstore.preload"],
         ) as cluster,
     ):
         yield cluster.scheduler_address
