@@ -496,7 +496,8 @@ def test_a_worker_that_does_not_see_the_directory_says_so(
 
 
 def victim(client: Client) -> int:
-    """The process of a worker."""
+    """The process of a worker, when all are there that were killed before."""
+    client.wait_for_workers(2, timeout=30)
     return int(next(iter(client.run(cluster_tasks.process_id).values())))
 
 
