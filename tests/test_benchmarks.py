@@ -8,8 +8,11 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from tests.benchmarks import cluster
 from tests.benchmarks.corpora import FIVE, Corpora, Corpus
 from tests.benchmarks.harness import (
     Bench,
@@ -132,3 +135,41 @@ def test_without_the_reference_its_rows_are_left_out_with_a_note(bench: Bench) -
     assert [row["name"] for row in said["rows"]] == ["import expstore, beyond bare Python"]
     assert len(said["rows"][0]["ours"]) == 5
     assert [note.split(":")[0] for note in said["notes"]] == ["log_metric, one call"]
+
+
+def test_the_clusters_store_and_answers_are_what_they_should_be(tmp_path: Path) -> None:
+    """Its records are all there, and the one process's answers are those of plain arithmetic."""
+    size = cluster.Size(experiments=6, records=250, long_logs=1, long_records=100)
+    store = cluster.make_store(tmp_path / "store", size)
+    metrics = [metric for i in store.list_experiments() for metric in store.get_metrics(i)]
+    assert len(metrics) == 250
+    assert max(len(store.get_metrics(i)) for i in store.list_experiments()) == 100
+    means = cluster.means_alone(store, tmp_path)
+    assert means.keys() == set(cluster.FIVE)
+    for name, (count, mean) in means.items():
+        values = [metric.value for metric in metrics if metric.name == name]
+        assert count == len(values)
+        assert mean == pytest.approx(sum(values) / count)
+    best = cluster.best_alone(store, tmp_path)
+    assert min(best.values()) == min(m.value for m in metrics if m.name == "val/loss")
+    assert len(best) == 6
+
+
+def test_a_sum_over_rows_sees_any_change_and_no_order(tmp_path: Path) -> None:
+    """So that a directory of parts can be held to one file."""
+    store = cluster.make_store(tmp_path / "store", cluster.Size(4, 100, 1, 40))
+    whole = cluster.export_alone(store, tmp_path)
+    table = pq.read_table(whole)
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    for number, part in enumerate([table[50:], table[:50]]):
+        pq.write_table(part, parts / f"part-{number}.parquet")
+    assert cluster.same(whole, parts)
+    for column in range(table.num_columns):
+        cells = table.column(column).to_pylist()
+        cells[3] = "other" if isinstance(cells[3], str) else cells[3] + 1
+        changed = table.set_column(
+            column, table.field(column), pa.array(cells).cast(table.field(column).type)
+        )
+        pq.write_table(changed, tmp_path / "changed.parquet")
+        assert not cluster.same(whole, tmp_path / "changed.parquet")

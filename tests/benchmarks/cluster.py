@@ -102,14 +102,17 @@ def _columns(rng: np.random.Generator, count: int) -> Iterator[dict[str, Any]]:
 
 def best_alone(store: ExperimentStore, _: Path) -> dict[str, float]:
     """The least val/loss of each user."""
-    best: dict[str, float] = {}
+    users: dict[str, str] = {}
     for commit_id, outcome in store.iter_metadata():
         if not isinstance(outcome, Metadata):
             raise outcome
-        for table in store.iter_metrics(commit_id, names=["val/loss"]):
-            if len(table):
-                least = float(table.values.min())
-                best[outcome.user] = min(best.get(outcome.user, least), least)
+        users[commit_id] = outcome.user
+    best: dict[str, float] = {}
+    for batch in store.to_arrow(names=["val/loss"]):
+        if batch.num_rows:
+            user = users[batch["commit_id"].dictionary[0].as_py()]
+            least = float(batch["value"].to_numpy().min())
+            best[user] = min(best.get(user, least), least)
     return dict(sorted(best.items()))
 
 
@@ -117,13 +120,13 @@ def means_alone(store: ExperimentStore, _: Path) -> dict[str, tuple[int, float]]
     """How many values of each name there are, and their mean."""
     counts: dict[str, int] = {}
     sums: dict[str, float] = {}
-    for commit_id in store.list_experiments():
-        for table in store.iter_metrics(commit_id):
-            found = np.bincount(table.name_codes, minlength=len(table.names))
-            total = np.bincount(table.name_codes, table.values, minlength=len(table.names))
-            for name, count, added in zip(table.names, found.tolist(), total.tolist(), strict=True):
-                counts[name] = counts.get(name, 0) + count
-                sums[name] = sums.get(name, 0.0) + added
+    for batch in store.to_arrow():
+        names, codes = batch["name"].dictionary.to_pylist(), batch["name"].indices.to_numpy()
+        found = np.bincount(codes, minlength=len(names))
+        total = np.bincount(codes, batch["value"].to_numpy(), minlength=len(names))
+        for name, count, added in zip(names, found.tolist(), total.tolist(), strict=True):
+            counts[name] = counts.get(name, 0) + count
+            sums[name] = sums.get(name, 0.0) + added
     return {name: (count, sums[name] / count) for name, count in sorted(counts.items())}
 
 
@@ -255,12 +258,8 @@ def _bits(column: Any) -> Any:
     import pyarrow
 
     if not pyarrow.types.is_dictionary(column.type):
-        return (
-            column.to_numpy()
-            .astype(np.dtype(column.type.to_pandas_dtype()))
-            .astype(np.uint64 if column.type != pyarrow.float64() else np.float64)
-            .view(np.uint64)
-        )
+        numbers = column.to_numpy()
+        return numbers.view(np.uint64) if numbers.dtype.kind == "f" else numbers.astype(np.uint64)
     texts = column.dictionary.to_pylist()
     digests = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts]
     codes = column.indices.to_numpy()
