@@ -210,8 +210,8 @@ def test_frames_equal_the_file_systems(remote: ExperimentStore, local: Experimen
         frames.append(lazy.compute(scheduler="synchronous"))
         frames.append(read_metadata(store, ids).compute(scheduler="synchronous"))
     for here, there in zip(frames[:2], frames[2:], strict=True):
-        there = there.replace(str(remote.location), str(local.location), regex=True)
-        assert here.astype(object).equals(there.astype(object))
+        placed = there.replace(str(remote.location), str(local.location), regex=True)
+        assert here.astype(object).equals(placed.astype(object))
 
 
 def test_what_is_not_there_is_told_apart(remote: ExperimentStore) -> None:
