@@ -56,19 +56,19 @@ def test_comments_tell_what_the_examples_give(
     checked = 0
     for kind, block in BLOCK.findall(README.read_text()):
         if kind == "console":
-            if "expstore log" in block:
+            if "expstore log" in block or "-o parquet" in block:
                 run_console(block, tmp_path)
             continue
         for statement in re.split(r"\n(?=\S)", block.strip()):
             code, _, comment = statement.partition("  #")
             comment = comment.strip()
-            if re.match(r"\[|Metric\(|\d", comment):
+            if re.match(r"\[|Metric\(|\d|True$", comment):
                 shown = repr(eval(code, names))
                 pattern = ".*".join(map(re.escape, comment.split("...")))
                 assert re.fullmatch(pattern, shown), statement
                 checked += 1
             else:
-                exec(code, names)
+                exec(statement, names)
     assert checked >= 3
 
 

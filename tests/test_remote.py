@@ -30,6 +30,7 @@ from expstore import (
     StoreNotFoundError,
     UnreadableFileError,
 )
+from expstore.cluster import read_metadata, read_metrics
 from expstore.export import export_file
 from tests.conftest import VECTORS
 from tests.tables import run
@@ -197,6 +198,20 @@ def test_export_equals_the_file_systems(
     export_file(local, ids, here, "csv", metadata=True)
     export_file(remote, ids, there, "csv", metadata=True)
     assert there.read_bytes() == here.read_bytes()
+
+
+def test_frames_equal_the_file_systems(remote: ExperimentStore, local: ExperimentStore) -> None:
+    """A long log in pieces too, as Dask's workers read them."""
+    ids = ["3f2a9c1d", "long", "no-metrics", *ODD_IDS]
+    frames = []
+    for store in (local, remote):
+        lazy = read_metrics(store, ids, ["loss"], partition_size=1 << 21)
+        assert lazy.npartitions > 3
+        frames.append(lazy.compute(scheduler="synchronous"))
+        frames.append(read_metadata(store, ids).compute(scheduler="synchronous"))
+    for here, there in zip(frames[:2], frames[2:], strict=True):
+        placed = there.replace(str(remote.location), str(local.location), regex=True)
+        assert here.astype(object).equals(placed.astype(object))
 
 
 def test_what_is_not_there_is_told_apart(remote: ExperimentStore) -> None:
