@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import json
 import math
 import os
@@ -640,6 +640,29 @@ def test_a_missing_library_names_the_extra(
 # --- commands ---
 
 
+@pytest.fixture
+def no_dashboard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As without Bokeh, which shows it; it may be installed here."""
+    monkeypatch.setattr(workers, "dashboard", lambda _: None)
+
+
+def test_the_dashboard_is_told_beside_the_result(
+    client: Client,
+    whole: ExperimentStore,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On stderr, where there is one, that is, where Bokeh is installed."""
+    has_bokeh = importlib.util.find_spec("bokeh") is not None
+    assert (workers.dashboard(client) is not None) == has_bokeh
+    monkeypatch.setattr(workers, "dashboard", lambda _: "http://127.0.0.1:1/status")
+    address = client.scheduler_info()["address"]
+    done = run(capfd, "--root", whole.root, "check", "--json", "--cluster", address)
+    assert done.err == "expstore: Dask's dashboard: http://127.0.0.1:1/status\n"
+    assert json.loads(done.out)["damaged"] == 1
+
+
+@pytest.mark.usefixtures("no_dashboard")
 def test_check_says_the_same_by_a_cluster(
     client: Client, whole: ExperimentStore, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -653,6 +676,7 @@ def test_check_says_the_same_by_a_cluster(
     assert json.loads(together.out)["damaged"] == 1
 
 
+@pytest.mark.usefixtures("no_dashboard")
 def test_export_by_processes_of_this_machine(
     whole: ExperimentStore, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
