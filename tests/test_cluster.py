@@ -21,6 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import typer.main
 from distributed import Client, LocalCluster
 
 import expstore
@@ -46,6 +47,7 @@ from expstore.cluster import (
     read_metadata,
     read_metrics,
 )
+from expstore.commands.base import app
 from expstore.export import export_file
 from expstore.texts import escape
 from formats.columns import TextColumn
@@ -662,6 +664,25 @@ def test_the_dashboard_is_told_beside_the_result(
     assert json.loads(done.out)["damaged"] == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "address"),
+    [
+        (["--cluster"], "local"),
+        (["--cluster", "--json"], "local"),
+        (["--cluster", "tcp://host:1", "--json"], "tcp://host:1"),
+        (["--cluster=tcp://host:1"], "tcp://host:1"),
+        (["--json"], None),
+    ],
+)
+def test_without_an_address_it_is_this_machine(arguments: list[str], address: str | None) -> None:
+    """Whether the option comes last or before another one."""
+    importlib.import_module("expstore.commands.care")
+    command = typer.main.get_command(app).commands["check"]  # type: ignore[attr-defined]
+    context = command.make_context("check", arguments, resilient_parsing=True)
+    assert context.params["cluster"] == address
+    assert context.params["as_json"] == ("--json" in arguments)
+
+
 @pytest.mark.usefixtures("no_dashboard")
 def test_check_says_the_same_by_a_cluster(
     client: Client, whole: ExperimentStore, capfd: pytest.CaptureFixture[str]
@@ -682,7 +703,7 @@ def test_export_by_processes_of_this_machine(
 ) -> None:
     """They come and go with the command; nothing of Dask reaches the terminal."""
     output = tmp_path / "out"
-    arguments = ("--root", whole.root, "export", "--to", "parquet", "--cluster", "local")
+    arguments = ("--root", whole.root, "export", "--to", "parquet", "--cluster")
     done = run(capfd, *arguments, "-o", output)
     assert done.code == 0
     assert done.out == ""

@@ -23,7 +23,7 @@ from expstore.commands.base import (
     progress,
     tell,
 )
-from expstore.commands.clusters import Cluster, open_cluster
+from expstore.commands.clusters import Cluster, ClusterCommand, open_cluster
 from expstore.commands.ids import Id, complete, resolve
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 DAMAGED = 3
 
 
-@app.command()
+@app.command(cls=ClusterCommand)
 def check(
     context: typer.Context,
     commit_id: Annotated[

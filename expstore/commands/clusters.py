@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from expstore.commands.base import tell
 
@@ -23,11 +24,27 @@ Cluster = Annotated[
     str | None,
     typer.Option(
         "--cluster",
-        metavar="ADDRESS",
+        metavar="[ADDRESS]",
         help="Have Dask's workers do it: those of the scheduler at this address, such as "
-        "tcp://10.0.0.1:8786; or `local`: new processes of this machine, one for each core.",
+        "tcp://10.0.0.1:8786; without one, new processes of this machine, one for each core.",
     ),
 ]
+
+
+class ClusterCommand(TyperCommand):
+    """A command with the option `--cluster`, whose address may be left out.
+
+    Typer has no option with or without a value. What begins with a dash is no address.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put in the word that stands for this machine's processes."""
+        words = []
+        for word, following in zip(args, [*args[1:], "-"], strict=False):
+            words.append(word)
+            if word == "--cluster" and following.startswith("-"):
+                words.append(LOCAL)
+        return super().parse_args(ctx, words)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from expstore.commands.base import (
     progress,
     tell,
 )
-from expstore.commands.clusters import Cluster, open_cluster
+from expstore.commands.clusters import Cluster, ClusterCommand, open_cluster
 from expstore.commands.ids import Ids, resolve_all
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Source(StrEnum):
     MLFLOW = "mlflow"
 
 
-@app.command("export")
+@app.command("export", cls=ClusterCommand)
 def export_command(
     context: typer.Context,
     to: Annotated[Target, typer.Option("--to", help="The format.")],
