@@ -24,6 +24,7 @@ Outcome = Metadata | FormatError | ExpStoreError
 """Metadata, or what is wrong with its file."""
 
 _LIMIT = META_CODEC.schema.max_size
+_BELOW = f"/{layout.METADATA}"
 _FIRST, _MOST = 16, 1024  # experiments that a listing reads at a time
 _parse_metadata = META_CODEC.parser(Metadata, "commit_id", "timestamp", "job_name", "user")
 
@@ -89,22 +90,20 @@ def read_all(root: Location, commit_ids: Iterable[str]) -> Iterator[tuple[str, O
     commit_ids = list(commit_ids)
     with open_root(root) as directory:
         for part in parts(len(commit_ids), _FIRST, _MOST):
-            names = [f"{commit_id}/{layout.METADATA}" for commit_id in commit_ids[part]]
+            names = [commit_id + _BELOW for commit_id in commit_ids[part]]
             found = list(directory.read_starts(names, _LIMIT))
             with collector_at_rest():
                 outcomes = [
-                    (commit_id, _placed(_parse(data), root, commit_id, layout.METADATA))
-                    for commit_id, data in zip(commit_ids[part], found, strict=True)
+                    (i, o if isinstance(o, Metadata) else _placed(o, root, i, layout.METADATA))
+                    for i, o in zip(commit_ids[part], map(_parse, found), strict=True)
                 ]
             yield from outcomes
 
 
 def _parse(data: bytes | OSError) -> Metadata | FormatError | OSError:
     """What a file's bytes hold, or why they do not."""
-    if isinstance(data, OSError):
-        return data
     try:
-        return _parse_metadata(data)
+        return data if isinstance(data, OSError) else _parse_metadata(data)
     except FormatError as error:
         return error
 

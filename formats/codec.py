@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
+# The text in `data[start:end]`: of whatever a buffer gives, and of bytes, which is quicker.
+_TEXT = f"_str(data[start:end], {ENCODING!r}, {ERRORS!r})"
+_TEXT_OF_BYTES = f"data[start:end].decode({ENCODING!r}, {ERRORS!r})"
+
 
 class Parse(Protocol):
     """`RecordCodec.parse`."""
@@ -89,7 +93,7 @@ class RecordCodec:
             names[f"_constant_{field.name}"] = field.constant
         self._names = names
         every = ", ".join(f"{f.name!r}: v_{f.name}" for f in self.schema)
-        self.parse = self._compiled("parse", _parse_source(self.schema, f"{{{every}}}, end"))
+        self.parse = self._compiled("parse", _parse_source(self.schema, f"{{{every}}}, end", _TEXT))
         self.build = self._compiled("build", _build_source(self.schema))
 
     def _compiled(self, name: str, source: Iterator[str], **names: Any) -> Any:
@@ -98,10 +102,11 @@ class RecordCodec:
         exec(compile("\n".join(source), title, "exec"), names)
         return names[name]
 
-    def parser(self, make: Callable[..., Value], *fields: str) -> Callable[[Buffer], Value]:
+    def parser(self, make: Callable[..., Value], *fields: str) -> Callable[[bytes], Value]:
         """A function that parses one value and gives `make` of some of its fields.
 
-        It checks what `parse` does, and refuses alike, but makes no dict on the way.
+        It checks what `parse` does, and refuses alike, but makes no dict on the way, and takes
+        bytes only.
 
         Args:
             make: takes the fields' values.
@@ -111,8 +116,8 @@ class RecordCodec:
             KeyError: no such field.
         """
         wanted = ", ".join(f"v_{self.schema[name].name}" for name in fields)
-        source = _parse_source(self.schema, f"_make({wanted})")
-        return cast("Callable[[Buffer], Value]", self._compiled("parse", source, _make=make))
+        source = _parse_source(self.schema, f"_make({wanted})", _TEXT_OF_BYTES)
+        return cast("Callable[[bytes], Value]", self._compiled("parse", source, _make=make))
 
     @property
     def dtype(self) -> Any:
@@ -173,8 +178,14 @@ class RecordCodec:
         raise AssertionError(f"parsing failed for no field at byte {offset}")
 
 
-def _parse_source(schema: Schema, result: str) -> Iterator[str]:
-    """The source of a function that parses one value and returns `result`, an expression."""
+def _parse_source(schema: Schema, result: str, text: str) -> Iterator[str]:
+    """The source of a function that parses one value.
+
+    Args:
+        schema: the declaration.
+        result: an expression of the fields' values: what the function returns.
+        text: an expression of `data[start:end]`, a text's bytes: the text.
+    """
     yield "def parse(data, offset=0):"
     yield "    if offset < 0: raise ValueError(f'offset {offset} is negative')"
     yield "    size = _len(data)"
@@ -187,9 +198,9 @@ def _parse_source(schema: Schema, result: str) -> Iterator[str]:
             yield f"{indent}if end == size:"
             yield f"{indent}    v_{first.name} = _absent_{first.name}"
             yield f"{indent}else:"
-            yield from _parse_run(number, run, indent + "    ")
+            yield from _parse_run(number, run, indent + "    ", text)
         else:
-            yield from _parse_run(number, run, indent)
+            yield from _parse_run(number, run, indent, text)
     yield "    except (_StructError, IndexError):"
     yield "        raise _explain_bytes(data, offset) from None"
     yield "    if end > size:"
@@ -197,7 +208,7 @@ def _parse_source(schema: Schema, result: str) -> Iterator[str]:
     yield f"    return {result}"
 
 
-def _parse_run(number: int, run: Run, indent: str) -> Iterator[str]:
+def _parse_run(number: int, run: Run, indent: str, text: str) -> Iterator[str]:
     if run.format[1:] == "B":
         # A byte alone, such as a text's length behind another text: indexing is faster.
         yield f"{indent}v_{run.fields[0].name} = data[end]"
@@ -215,7 +226,7 @@ def _parse_run(number: int, run: Run, indent: str) -> Iterator[str]:
         yield f"{indent}start = end + {run.width}"
         yield f"{indent}end = start + {name}"
         # A slice past the end is short; the one check at the end sees it, as unpacking would.
-        yield f"{indent}{name} = _str(data[start:end], {ENCODING!r}, {ERRORS!r})"
+        yield f"{indent}{name} = {text}"
 
 
 def _build_source(schema: Schema) -> Iterator[str]:
