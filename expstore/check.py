@@ -18,7 +18,8 @@ from expstore.codecs import META_CODEC, RECORD_CODEC
 from expstore.deletion import PRUNING
 from expstore.errors import ExperimentNotFoundError, ExpStoreError, UnreadableFileError
 from expstore.logparser import LogParser
-from expstore.reading import Directory, Entry, Location, LogReader, open_directory, open_root
+from expstore.logreader import LogReader
+from expstore.reading import Directory, Entry, Location, open_directory, open_root
 from formats import (
     FormatError,
     TailStatus,

@@ -12,7 +12,8 @@ from typing import Any
 
 from expstore import layout
 from expstore.errors import MetadataNotFoundError
-from expstore.reading import Location, LogReader, open_log
+from expstore.logreader import LogReader
+from expstore.reading import Location, open_log
 from formats import FORMATS, Format, Span, annotate
 from formats.schema import Schema
 

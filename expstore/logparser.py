@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from expstore.codecs import RECORD_CODEC
 
 if TYPE_CHECKING:
-    from expstore.reading import LogReader
+    from expstore.logreader import LogReader
     from formats.columns import ColumnParser, Columns
 
 _FEW_TEXTS = 512  # names that are kept for the next log: many would cost more than they save

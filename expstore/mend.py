@@ -18,7 +18,8 @@ from expstore.appendlog import AppendLog
 from expstore.check import SALVAGING, survey
 from expstore.codecs import RECORD_CODEC
 from expstore.errors import ExperimentExistsError
-from expstore.reading import LogReader, open_log
+from expstore.logreader import LogReader
+from expstore.reading import open_log
 from formats import CLEAN, TailStatus
 from formats.metrics import ROLES
 from formats.resync import Gap, Stretch, resync

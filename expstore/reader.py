@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from functools import partial, reduce
 from operator import truediv
 from pathlib import Path
@@ -21,7 +20,7 @@ from expstore.errors import ExperimentNotFoundError, ReadOnlyStoreError, Selecti
 from expstore.extras import require
 from expstore.follow import Follower
 from expstore.model import Metadata, MetricTable
-from expstore.reading import Location, LogReader, locate, open_log, open_root
+from expstore.reading import Location, locate, open_root
 from expstore.selection import CHUNK, Selection, iter_tables, read_table
 
 if TYPE_CHECKING:
@@ -277,6 +276,3 @@ class StoreReader:
         names = [f"{commit_id}/{layout.METRICS}" for commit_id in commit_ids]
         with open_root(self._location) as root:
             return {i: size or 0 for i, size in zip(commit_ids, root.sizes(names), strict=True)}
-
-    def _open_log(self, commit_id: str) -> AbstractContextManager[LogReader]:
-        return open_log(self.locate(commit_id, layout.METRICS))

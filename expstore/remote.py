@@ -21,7 +21,8 @@ from expstore.errors import (
     UnreadableFileError,
 )
 from expstore.extras import require
-from expstore.reading import Entry, LogReader
+from expstore.logreader import LogReader
+from expstore.reading import Entry
 
 _AHEAD = 8 << 20  # bytes asked for at a time: enough to outweigh a request's latency
 _BATCH = 512  # small files asked for together; fsspec bounds how many are under way at a time

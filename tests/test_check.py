@@ -23,6 +23,7 @@ from expstore import (
 )
 from expstore.check import DAMAGE, NOTES
 from expstore.deletion import PRUNING
+from expstore.logparser import LogParser
 from formats import RECORD, RecordCodec, tail_status
 from formats.columns import parse_columns
 from formats.metrics import ROLES
@@ -238,7 +239,14 @@ def test_log_of_ever_new_names_is_looked_at_part_by_part(
 ) -> None:
     """Forgetting names on the way changes nothing of what is found."""
     monkeypatch.setattr("expstore.check._TEXTS", 10)
-    monkeypatch.setattr("expstore.reading._BLOCK", 500)
+    monkeypatch.setattr("expstore.check._BLOCK", 500)
+    forget, forgotten = LogParser.forget, []
+
+    def counted(parser: LogParser) -> None:
+        forgotten.append(parser.texts_held)
+        forget(parser)
+
+    monkeypatch.setattr(LogParser, "forget", counted)
     names = tuple(f"name{number}" for number in range(400))
     whole = log(400, names=names)
     path = store.create_experiment("a") / "metrics.bin"
@@ -246,6 +254,8 @@ def test_log_of_ever_new_names_is_looked_at_part_by_part(
     report = store.check("a")
     assert report.records == 400
     assert found(report)[1:] == [("torn-tail", "metrics.bin", len(whole), 400, 23)]
+    assert len(forgotten) > 10
+    assert max(forgotten) < 40
 
 
 def test_tear_that_a_writer_completes_is_none(

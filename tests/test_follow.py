@@ -108,7 +108,7 @@ def test_only_new_bytes_are_read(store: ExperimentStore, monkeypatch: pytest.Mon
         read.append((offset, sum(map(len, buffers))))
         return preadv(descriptor, buffers, offset)
 
-    monkeypatch.setattr("expstore.reading.os.preadv", noted)
+    monkeypatch.setattr("expstore.logreader.os.preadv", noted)
     start = follower.offset
     assert len(follower.poll()) == 1
     assert read == [(start, 25)]
