@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,17 @@ from formats import (
     TruncatedError,
     tail_status,
 )
+from formats.boundaries import boundaries
 from formats.columns import parse_columns, record_starts
 from formats.metrics import ROLES
 from formats.resync import Stretch, resync
 from formats.schema import Schema
 
 CODECS = {"META": (META, RecordCodec(META)), "RECORD": (RECORD, RecordCodec(RECORD))}
+PARSERS = {
+    name: codec.parser(lambda *values: values, *(field.name for field in codec.schema))
+    for name, (_, codec) in CODECS.items()
+}
 SCHEMA = Schema.of(RECORD)
 BATCH = 250  # inputs that the reference reads in one go
 REFUSED = "!"
@@ -103,9 +109,11 @@ def _mutate(rng: random.Random, data: bytearray) -> None:
 
 def check_parsers(data: bytes) -> None:
     """Hold every parser to `construct` on these bytes, and to its own word."""
-    for declaration, codec in CODECS.values():
+    for name, (declaration, codec) in CODECS.items():
         _check_codec(declaration, codec, data)
+        _check_parser(codec, PARSERS[name], data)
     starts = _check_columns(data)
+    _check_boundaries(data, starts)
     _check_tail(data, len(starts))
     _check_salvage(data)
 
@@ -128,6 +136,29 @@ def _check_codec(declaration: Any, codec: RecordCodec, data: bytes) -> None:
     assert [_bits(v) for v in values.values()] == [_bits(oracle[name]) for name in values]
     if all(field.absent is None for field in codec.schema):
         assert _same_number(codec.build(**values), data[:end])
+
+
+def _check_parser(
+    codec: RecordCodec, parser: Callable[[bytes], tuple[Any, ...]], data: bytes
+) -> None:
+    outcomes: list[Any] = []
+    for parse in (lambda: tuple(codec.parse(data)[0].values()), lambda: parser(data)):
+        try:
+            outcomes.append([_bits(value) for value in parse()])
+        except FormatError as error:
+            outcomes.append((type(error), str(error)))
+    assert outcomes[0] == outcomes[1]
+
+
+def _check_boundaries(data: bytes, starts: list[int]) -> None:
+    every = 64
+    expected = {
+        next((start for start in starts if start >= due), None)
+        for due in range(every, len(data) + every, every)
+    }
+    cut = len(data) // 3
+    blocks = [memoryview(data)[:cut], memoryview(data)[cut:]]
+    assert list(boundaries(SCHEMA, blocks, every)) == sorted(expected - {None})
 
 
 def _bits(value: Any) -> Any:
