@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from functools import reduce
-from operator import truediv
 from pathlib import Path
 
 from expstore import files, layout
@@ -78,7 +76,7 @@ def read_in(directory: Directory, name: str = layout.METADATA) -> Outcome:
         data = directory.read_start(name, _LIMIT)
     except OSError as error:
         data = error
-    return _placed(_parse(data), directory.path, name)
+    return _outcome(data, directory.path, name)
 
 
 def read_all(root: Location, commit_ids: Iterable[str]) -> Iterator[tuple[str, Outcome]]:
@@ -94,27 +92,20 @@ def read_all(root: Location, commit_ids: Iterable[str]) -> Iterator[tuple[str, O
             found = list(directory.read_starts(names, _LIMIT))
             with collector_at_rest():
                 outcomes = [
-                    (i, o if isinstance(o, Metadata) else _placed(o, root, i, layout.METADATA))
-                    for i, o in zip(commit_ids[part], map(_parse, found), strict=True)
+                    (commit_id, _outcome(data, root, name))
+                    for commit_id, data, name in zip(commit_ids[part], found, names, strict=True)
                 ]
             yield from outcomes
 
 
-def _parse(data: bytes | OSError) -> Metadata | FormatError | OSError:
-    """What a file's bytes hold, or why they do not."""
+def _outcome(data: bytes | OSError, directory: Location, name: str) -> Outcome:
+    """What a file's bytes hold, or why they do not, with the file's path."""
     try:
-        return data if isinstance(data, OSError) else _parse_metadata(data)
+        if isinstance(data, bytes):
+            return _parse_metadata(data)
     except FormatError as error:
-        return error
-
-
-def _placed(outcome: Metadata | FormatError | OSError, path: Location, *names: str) -> Outcome:
-    """The same, where an error names the file."""
-    if isinstance(outcome, Metadata):
-        return outcome
-    path = reduce(truediv, names, path)
-    if isinstance(outcome, FormatError):
-        return outcome.at(source=str(path))
-    if isinstance(outcome, FileNotFoundError):
+        return error.at(source=str(directory / name))
+    path = directory / name
+    if isinstance(data, FileNotFoundError):
         return MetadataNotFoundError(f"{path}: no metadata; write_metadata() writes it")
-    return files.unreadable(path, outcome)
+    return files.unreadable(path, data)

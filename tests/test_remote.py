@@ -31,7 +31,9 @@ from expstore import (
     UnreadableFileError,
 )
 from expstore.cluster import read_metadata, read_metrics
+from expstore.compare import compare
 from expstore.export import export_file
+from expstore.report import collect, write_report
 from tests.conftest import VECTORS
 from tests.tables import run
 
@@ -198,6 +200,21 @@ def test_export_equals_the_file_systems(
     export_file(local, ids, here, "csv", metadata=True)
     export_file(remote, ids, there, "csv", metadata=True)
     assert there.read_bytes() == here.read_bytes()
+
+
+def test_comparison_and_report_equal_the_file_systems(
+    remote: ExperimentStore, local: ExperimentStore, tmp_path: Path
+) -> None:
+    """What is looked at is the same, wherever it lies; no report tells where."""
+    ids = ["3f2a9c1d", "torn-header", *ODD_IDS]
+    there, here = (
+        repr(compare(store, ids)).replace(str(store.location), "PLACE") for store in (remote, local)
+    )
+    assert there == here
+    shown, known = (collect(store, ids) | {"written": 0} for store in (remote, local))
+    assert shown == known
+    assert write_report(remote, tmp_path / "report.html", ids) == len(ids)
+    assert str(remote.location) not in (tmp_path / "report.html").read_text()
 
 
 def test_frames_equal_the_file_systems(remote: ExperimentStore, local: ExperimentStore) -> None:
