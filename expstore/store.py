@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from expstore import files, layout, mend, retention
+from expstore import files, layout, mend, records, retention
 from expstore import metadata as meta
 from expstore.appendlog import AppendLog
 from expstore.codecs import RECORD_CODEC
@@ -33,7 +33,7 @@ from expstore.origin import git_head, login_name
 from expstore.reader import StoreReader
 from expstore.reading import LocalDirectory
 from expstore.retention import Policy, PrunePlan
-from expstore.writer import MetricWriter, build_metric, build_step
+from expstore.writer import MetricWriter
 from formats import FormatError
 
 
@@ -64,6 +64,7 @@ class ExperimentStore(StoreReader):
         self._clock = clock
         # Logs that were appended to, closed: each knows where it ended, which saves parsing it.
         self._logs: dict[str, AppendLog] = {}
+        self._builders = records.Builders()
         self._lock = threading.Lock()
 
     def initialize(self) -> None:
@@ -169,11 +170,13 @@ class ExperimentStore(StoreReader):
             ExperimentNotFoundError: no such experiment.
             NoSpaceError, ShortWriteError, TornTailError: see `AppendLog.append`.
         """
-        self._append(commit_id, build_metric(name, value, step, int(self._clock())))
+        build = self._builders[name,] if name.__class__ is str else records.one_by_one(name)
+        self._append(commit_id, build((value,), timestamp=int(self._clock()), step=step))
 
     def log_metrics(self, commit_id: str, values: Mapping[str, float], step: int) -> None:
         """Append one step's metrics by one write; see `log_metric`."""
-        self._append(commit_id, build_step(values, step, int(self._clock())))
+        build = self._builders[tuple(values)]
+        self._append(commit_id, build(values.values(), timestamp=int(self._clock()), step=step))
 
     def _append(self, commit_id: str, data: bytes) -> None:
         with self._lock:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import math
 import threading
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-from expstore import layout
+from expstore import layout, records
 from expstore.appendlog import AppendLog
 from expstore.codecs import RECORD_CODEC
 from expstore.durability import (
@@ -25,90 +24,14 @@ from expstore.durability import (
     Syncer,
     check_durability,
 )
-from expstore.errors import NameTruncatedWarning, WriterClosedError
+from expstore.errors import WriterClosedError
 from expstore.model import MetricTable
 from expstore.presence import Presence
-from formats import FieldValueError
-from formats.fields import fit
 
-if TYPE_CHECKING:
-    from formats.batch import BatchBuilder
-
-_NAME_LIMIT = int(RECORD_CODEC.schema["name"].range[1])
 # Seconds: within so few microseconds of the last look, the experiment is taken to be still there.
 # No program can have deleted it and logged again; a tight loop of appends is a third faster.
 _GLANCE = 5e-5
-_BUILDERS = 64  # sets of names per writer for which a builder is kept
 _ROWS = 1 << 20  # rows in one write of `append`; the system takes at most 2 GiB in one
-
-
-def build_metric(name: str, value: float, step: int, timestamp: int) -> bytes:
-    """One record; a name beyond the limit is cut at a whole character, with a warning."""
-    if name.__class__ is str and not _is_short(name):
-        name = fit_name(name)
-    return RECORD_CODEC.build(timestamp=timestamp, step=step, value=value, name=name)
-
-
-def _is_short(name: str) -> bool:
-    """Whether it is known to fit without encoding it: a character takes at most four bytes."""
-    return len(name) * 4 <= _NAME_LIMIT
-
-
-def fit_name(name: str) -> str:
-    """The name, cut where it is too long for the format."""
-    fitted = fit(name, _NAME_LIMIT)
-    if len(fitted) < len(name):
-        warnings.warn(
-            f"metric name {name[:20]!r}... is longer than {_NAME_LIMIT} bytes and was cut",
-            NameTruncatedWarning,
-            stacklevel=4,
-        )
-    return fitted
-
-
-def _columns(metrics: MetricTable | Mapping[str, Any], now: int) -> dict[str, Any]:
-    """Columns by the format's field names, of equal length."""
-    import numpy as np
-
-    from formats.columns import TextColumn
-
-    if isinstance(metrics, MetricTable):
-        name: Any = TextColumn(metrics.name_codes, metrics.names)
-        return {
-            "timestamp": metrics.timestamps,
-            "step": metrics.steps,
-            "value": metrics.values,
-            "name": name,
-        }
-    columns = dict(metrics)
-    known = {field.name for field in RECORD_CODEC.schema}
-    for fault, keys in (
-        ("unknown", columns.keys() - known),
-        ("missing", known - {"timestamp"} - columns.keys()),
-    ):
-        if keys:
-            raise FieldValueError(f"{fault} column: {', '.join(sorted(map(str, keys)))}")
-    count = len(columns["value"])
-    columns.setdefault("timestamp", np.full(count, now))
-    name = columns["name"]
-    if isinstance(name, str):
-        columns["name"] = TextColumn(np.zeros(count, np.int32), (name,))
-    elif not isinstance(name, TextColumn):
-        codes: dict[str, int] = {}
-        coded = np.fromiter((codes.setdefault(n, len(codes)) for n in name), np.int32)
-        columns["name"] = TextColumn(coded, tuple(codes))
-    texts = columns["name"]
-    fitted = tuple(fit_name(text) if isinstance(text, str) else text for text in texts.values)
-    columns["name"] = TextColumn(texts.codes, fitted)
-    for key, column in columns.items():
-        if len(column) != count:
-            raise FieldValueError(f"{len(column)} values, but {count} in column value", field=key)
-    return columns
-
-
-def build_step(values: Mapping[str, float], step: int, timestamp: int) -> bytes:
-    """One step's records."""
-    return b"".join([build_metric(name, value, step, timestamp) for name, value in values.items()])
 
 
 class MetricWriter:
@@ -142,8 +65,7 @@ class MetricWriter:
         self.durability = durability
         self._clock = clock
         self._looked = -math.inf  # when the experiment was last seen to be there
-        self._names: tuple[str, ...] = ()  # of the last step that had no builder
-        self._builders: dict[tuple[str, ...], BatchBuilder] = {}
+        self._builders = records.Builders()
         self._lock = threading.Lock()
         self._presence = Presence(path)
         self._syncer: Syncer | None = None
@@ -178,7 +100,8 @@ class MetricWriter:
             WriterClosedError: after `close`.
         """
         now = self._clock()
-        self._append(build_metric(name, value, step, int(now)), 1, now)
+        build = self._builders[name,] if name.__class__ is str else records.one_by_one(name)
+        self._append(build((value,), timestamp=int(now), step=step), 1, now)
 
     def log_many(self, values: Mapping[str, float], step: int) -> None:
         """Append one step's metrics by one write, all with the same time.
@@ -188,23 +111,9 @@ class MetricWriter:
         """
         now = self._clock()
         names = tuple(values)
-        build = self._builders.get(names)
-        if build is None:
-            data = build_step(values, step, int(now))
-            self._learn(names)
-        else:
-            data = build(values.values(), timestamp=int(now), step=step)
+        data = self._builders[names](values.values(), timestamp=int(now), step=step)
         if data:
             self._append(data, len(names), now)
-
-    def _learn(self, names: tuple[str, ...]) -> None:
-        """Make a builder for these names when they come a second time."""
-        if names != self._names:
-            self._names = names
-        elif names and all(name.__class__ is str and _is_short(name) for name in names):
-            if len(self._builders) >= _BUILDERS:
-                self._builders.clear()
-            self._builders[names] = RECORD_CODEC.batch([{"name": n} for n in names], "value")
 
     def append(self, metrics: MetricTable | Mapping[str, Any]) -> None:
         """Append many metrics as columns, with the timestamps that they carry.
@@ -221,7 +130,7 @@ class MetricWriter:
         """
         from formats.columns import build_columns
 
-        columns = _columns(metrics, int(self._clock()))
+        columns = records.columns(metrics, int(self._clock()))
         parts = [
             build_columns(
                 RECORD_CODEC.schema,
@@ -230,8 +139,8 @@ class MetricWriter:
             for start in range(0, len(columns["value"]), _ROWS)
         ]
         for start, part in enumerate(parts):
-            records = min(_ROWS, len(columns["value"]) - start * _ROWS)
-            self._append(part, records, self._clock())
+            count = min(_ROWS, len(columns["value"]) - start * _ROWS)
+            self._append(part, count, self._clock())
 
     def flush(self) -> None:
         """Hand over everything logged: to the disk with `interval` and `power`.
@@ -262,7 +171,7 @@ class MetricWriter:
                 self._presence.close()
                 self._looked = -math.inf
 
-    def _append(self, data: bytes, records: int, now: float) -> None:
+    def _append(self, data: bytes, count: int, now: float) -> None:
         with self._lock:
             if not 0 < now - self._looked < _GLANCE:
                 self._look(now)
@@ -271,7 +180,7 @@ class MetricWriter:
                 return
             self._syncer.check()
             self._log.append(data)
-            self._syncer.appended(records, len(data))
+            self._syncer.appended(count, len(data))
 
     def _look(self, now: float) -> None:
         """See whether there still is something to append to."""

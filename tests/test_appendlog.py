@@ -26,7 +26,6 @@ from expstore import (
 from expstore.appendlog import AppendLog
 from expstore.codecs import RECORD_CODEC
 from expstore.mend import look
-from expstore.writer import build_metric
 from formats import CLEAN, TailStatus
 from tests.faults.base import fork, join, read_log
 
@@ -35,7 +34,7 @@ TEAR = b"\x01" * 18
 
 def record(name: str) -> bytes:
     """A record that is told from others by its name."""
-    return build_metric(name, 0.5, 1, 1_700_000_000)
+    return RECORD_CODEC.build(timestamp=1_700_000_000, step=1, value=0.5, name=name)
 
 
 def names(path: Path) -> list[str]:
@@ -424,7 +423,7 @@ def test_repair_cuts_zeros_and_keeps_them(log: AppendLog, path: Path, zeros: int
 @pytest.mark.parametrize("name", ["\0" * 60, ""])
 def test_zeros_that_belong_to_a_record_are_not_cut(log: AppendLog, path: Path, name: str) -> None:
     """Neither a name of zero bytes, nor a record that only ends in zeros."""
-    log.append(build_metric(name, 0.0, 0, 1_700_000_000) * 2)
+    log.append(RECORD_CODEC.build(timestamp=1_700_000_000, step=0, value=0.0, name=name) * 2)
     assert log.repair(look) == (CLEAN, None)
     add(path, bytes(21))
     assert log.repair(look)[0].size == 21

@@ -353,13 +353,15 @@ def test_long_metric_name_is_cut_at_a_character_with_a_warning(
     with store.writer("abc") as writer:
         for write in (
             lambda: store.log_metric("abc", name, 0.5, 1),
+            lambda: store.log_metrics("abc", {name: 0.5}, 1),
             lambda: writer.log(name, 0.5, 1),
             lambda: writer.log_many({name: 0.5}, 1),
             lambda: writer.append({"name": [name], "value": [0.5], "step": [1]}),
         ):
-            with pytest.warns(NameTruncatedWarning, match="255 bytes"):
+            with pytest.warns(NameTruncatedWarning, match="255 bytes") as warned:
                 write()
-    assert [metric.name for metric in store.get_metrics("abc")] == [kept] * 4
+            assert warned[0].filename == __file__  # where to look for the long name
+    assert [metric.name for metric in store.get_metrics("abc")] == [kept] * 5
 
 
 @pytest.mark.parametrize("name", ["é" * 127, "x" * 255, ""])

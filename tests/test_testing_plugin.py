@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 
 from expstore import ExperimentStore, Metadata, Metric, layout, testing
+from expstore.codecs import RECORD_CODEC
 from expstore.testing import assert_valid_experiment, commit_ids, metadata, metrics, texts
-from expstore.writer import build_metric
 from formats import META, RECORD, RecordCodec
 from tests.conftest import VECTORS
 
@@ -38,7 +38,7 @@ def experiment(store: ExperimentStore) -> Path:
 
 def size_of_record() -> int:
     """Bytes of each record of `experiment`."""
-    return len(build_metric("loss", 0.0, 0, 0))
+    return len(RECORD_CODEC.build(timestamp=0, step=0, value=0.0, name="loss"))
 
 
 @pytest.mark.parametrize("commit_id", SOUND)

@@ -8,6 +8,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -203,16 +204,40 @@ def test_names_that_repeat_give_the_same_records(store: ExperimentStore) -> None
     assert read_log(store.metrics_path("abc")) == (expected, 0)
 
 
+def test_names_in_turn_are_built_at_once(store: ExperimentStore) -> None:
+    """Names that come again need not come one right after the other."""
+    store.create_experiment("abc")
+    with store.writer("abc") as writer:
+        for step in range(3):
+            for name in ("a", "b"):
+                writer.log(name, 0.5, step)
+        assert set(writer._builders) == {("a",), ("b",)}
+    expected = [(name, step, 0.5) for step in range(3) for name in ("a", "b")]
+    assert read_log(store.metrics_path("abc")) == (expected, 0)
+
+
+@pytest.mark.parametrize("name", [None, 1, b"loss", ["loss"], {}])
+def test_name_that_is_no_text_is_refused(store: ExperimentStore, name: Any) -> None:
+    """By the field's name, also where Python could not look it up in a dict."""
+    store.create_experiment("abc")
+    with store.writer("abc") as writer:
+        for log in (writer.log, partial(store.log_metric, "abc")):
+            with pytest.raises(FieldValueError, match=r"expected str.*field name"):
+                log(name, 0.5, 1)
+    assert store.metrics_path("abc").stat().st_size == 0
+
+
 def test_many_sets_of_names_are_all_right(store: ExperimentStore) -> None:
     """What is remembered of names is bounded, and forgetting changes nothing."""
     store.create_experiment("abc")
     expected = []
     with store.writer("abc") as writer:
-        for step in range(400):
-            names = [f"{step // 2 % 100}/{k}" for k in range(2)]
+        for step in range(3000):
+            names = [f"{step // 2 % 1400}/{k}" for k in range(2)]
             writer.log_many(dict.fromkeys(names, 0.5), step)
             expected += [(name, step, 0.5) for name in names]
-        assert len(writer._builders) <= 64
+        assert 0 < len(writer._builders) <= 64
+        assert 0 < len(writer._builders._met) <= 1024
     assert read_log(store.metrics_path("abc")) == (expected, 0)
 
 
