@@ -11,6 +11,7 @@ they share, or at a URL.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -185,7 +186,7 @@ class PartsReport(ExportReport):
 
 def export_parquet(
     store: StoreReader,
-    path: Path,
+    path: str | os.PathLike[str],
     client: Client | None = None,
     *,
     ids: Iterable[str] | None = None,
@@ -225,7 +226,7 @@ def export_parquet(
         dataset.part_of(store, pieces_, outcomes, names, metadata)
         for pieces_ in pieces.plan(store, chosen, batch)
     ]
-    path = path.absolute()
+    path = Path(path).absolute()
     number = dataset.begin(path)
     reports = {part.name: dataset.found(path, part) for part in planned}
     missing = [part for part in planned if reports[part.name] is None]

@@ -65,7 +65,7 @@ class ExportReport:
 def export_file(
     store: ExperimentStore,
     ids: Iterable[str] | None,
-    output: Path | IO[bytes],
+    output: str | os.PathLike[str] | IO[bytes],
     to: FileFormat,
     *,
     names: Collection[str] | None = None,
@@ -95,7 +95,8 @@ def export_file(
     """
     require("pyarrow", "arrow")
     chosen = store.existing(ids)
-    if isinstance(output, Path):
+    if isinstance(output, str | os.PathLike):
+        output = Path(output)
         check_output(output, force)
     failures: dict[str, ExpStoreError | FormatError] = {}
     source = Source(

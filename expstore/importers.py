@@ -51,7 +51,7 @@ class Imported:
 def import_experiments(
     store: ExperimentStore,
     source: SourceFormat,
-    path: Path,
+    path: str | os.PathLike[str],
     *,
     to_id: str | None = None,
     prefix: str = "",
@@ -77,7 +77,7 @@ def import_experiments(
         ExperimentExistsError: an id is taken.
         In each case nothing was imported.
     """
-    runs = _READERS[source](path)
+    runs = _READERS[source](Path(path))
     if to_id is not None:
         only = next(runs)
         if next(runs, None) is not None:

@@ -8,6 +8,7 @@ curve. The colours differ for every common kind of colour blindness and stand ou
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
@@ -89,7 +90,11 @@ def curves(
 
 
 def save(
-    found: Sequence[Curve], path: str | Path, *, log: bool = False, smoothing: float = 0.0
+    found: Sequence[Curve],
+    path: str | os.PathLike[str],
+    *,
+    log: bool = False,
+    smoothing: float = 0.0,
 ) -> None:
     """Draw curves over each other into a file.
 

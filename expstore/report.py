@@ -18,6 +18,7 @@ import base64
 import hashlib
 import html
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -45,7 +46,7 @@ _ASSETS = "report_assets"
 
 def write_report(
     store: ExperimentStore,
-    path: str | Path,
+    path: str | os.PathLike[str],
     ids: Iterable[str] | None = None,
     *,
     title: str | None = None,

@@ -37,7 +37,7 @@ _FRAMING = 16  # bytes that a TFRecord adds to its data: a length, and two check
 def export_tensorboard(
     store: ExperimentStore,
     ids: Iterable[str] | None,
-    output: Path,
+    output: str | os.PathLike[str],
     *,
     names: Collection[str] | None = None,
     force: bool = False,
@@ -58,6 +58,7 @@ def export_tensorboard(
     """
     require("tensorboard.summary.writer.record_writer", "tensorboard")
     chosen = store.existing(ids)
+    output = Path(output)
     for commit_id in chosen:
         _check_run(output / commit_id, force)
     source = Source(store, progress(chosen), names, strict=False)

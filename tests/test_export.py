@@ -36,6 +36,7 @@ from expstore import wide as wide_form
 from expstore.commands.data import _Terminal
 from expstore.export import export_file
 from expstore.frames import METADATA_COLUMNS
+from expstore.importers import import_experiments
 from expstore.tensorboard import export_tensorboard
 from expstore.texts import escape
 from tests.tables import hide, metrics, names, run, table_of
@@ -74,6 +75,17 @@ def filled(store: ExperimentStore) -> ExperimentStore:
                 for name in ("loss", "=cmd|' /C calc'!A0", 'a "b",\r\nc', "NA", "\udcff", r"\xff"):
                     writer.log(name, value, step)
     return store
+
+
+def test_places_may_be_given_as_text(filled: ExperimentStore, tmp_path: Path) -> None:
+    """As everywhere in Python: what names a file is a Path or a str."""
+    export_file(filled, ["b"], str(tmp_path / "b.csv"), "csv")
+    export_tensorboard(filled, ["b"], str(tmp_path / "runs"))
+    again = ExperimentStore(str(tmp_path / "again"))
+    imported = import_experiments(again, "tensorboard", str(tmp_path / "runs"))
+    imported += import_experiments(again, "csv", str(tmp_path / "b.csv"), to_id="c")
+    assert [row.commit_id for row in imported] == again.list_experiments() == ["b", "c"]
+    assert [row.metrics for row in imported] == [len(filled.get_metrics("b"))] * 2
 
 
 def test_csv_is_read_by_pandas_polars_and_duckdb(filled: ExperimentStore, tmp_path: Path) -> None:
