@@ -106,6 +106,8 @@ class AppendLog:
             UnreadableFileError: the system refuses the write.
         """
         size = len(data)
+        if not size:
+            return
         try:
             # Not fstat: asking for a file's times makes its next write dearer than the write.
             end = _lseek(self._descriptor, 0, _END)

@@ -6,6 +6,8 @@ the limit is cut at a whole character, with a warning. What is remembered of nam
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -25,45 +27,47 @@ Build = Callable[..., bytes]
 """`build(values, timestamp=..., step=...)`: one record for each name it was made for."""
 
 _NAME_LIMIT = int(RECORD_CODEC.schema["name"].range[1])
-_KEPT = 64  # sets of names for which a function is kept
+_KEPT = 4096  # names, in all sets of names for which a function is kept; about 4 KB each
 _MET = 1024  # sets of names of which it is known that they came once
+_PACKAGE = os.path.dirname(__file__)
+
+
+def record(name: str, value: float, *, timestamp: int, step: int) -> bytes:
+    """One record."""
+    if isinstance(name, str) and not _is_short(name):
+        name = _fit(name)
+    return RECORD_CODEC.build(timestamp=timestamp, step=step, value=value, name=name)
 
 
 class Builders(dict[Names, Build]):
     """Functions that build the records of a step, by the step's names.
 
-    Names that come again get a function of their own, which builds all records at once; those that
-    come for the first time are served without one.
+    Names that come again get a function of their own, which builds all records at once, as long as
+    there is room for it; others are served without one.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._met: set[Names] = set()
+        self._room = _KEPT
+        self._met: set[int] = set()  # hashes: what they stand for may be large
 
     def __missing__(self, names: Names) -> Build:
-        if names not in self._met:
+        if not 0 < len(names) <= self._room:
+            pass
+        elif hash(names) not in self._met:
             if len(self._met) >= _MET:
                 self._met.clear()
-            self._met.add(names)
-        elif names and all(name.__class__ is str and _is_short(name) for name in names):
-            if len(self) >= _KEPT:
-                self.clear()
+            self._met.add(hash(names))
+        elif all(name.__class__ is str and _is_short(name) for name in names):
             build = self[names] = RECORD_CODEC.batch([{"name": name} for name in names], "value")
+            self._room -= len(names)
             return build
-        return one_by_one(*names)
+        return partial(_one_by_one, names)
 
 
-def one_by_one(*names: str) -> Build:
-    """A function that takes whatever names there are, and says what is wrong with one."""
-    return partial(_build, names)
-
-
-def _build(names: Names, values: Iterable[float], *, timestamp: int, step: int) -> bytes:
-    records = []
-    for name, value in zip(names, values, strict=True):
-        fitted = _fit(name, 4) if name.__class__ is str and not _is_short(name) else name
-        records.append(RECORD_CODEC.build(timestamp=timestamp, step=step, value=value, name=fitted))
-    return b"".join(records)
+def _one_by_one(names: Names, values: Iterable[float], *, timestamp: int, step: int) -> bytes:
+    rows = zip(names, values, strict=True)
+    return b"".join([record(*row, timestamp=timestamp, step=step) for row in rows])
 
 
 def _is_short(name: str) -> bool:
@@ -71,16 +75,27 @@ def _is_short(name: str) -> bool:
     return len(name) * 4 <= _NAME_LIMIT
 
 
-def _fit(name: str, stacklevel: int) -> str:
-    """The name, cut where it is too long for the format, which its logger is warned of."""
-    fitted = fit(name, _NAME_LIMIT)
+def _fit(name: str) -> str:
+    """The name, cut where it is too long for the format, of which whoever logs it is warned."""
+    try:
+        fitted = fit(name, _NAME_LIMIT)
+    except UnicodeEncodeError:
+        return name  # building says what is wrong
     if len(fitted) < len(name):
         warnings.warn(
             f"metric name {name[:20]!r}... is longer than {_NAME_LIMIT} bytes and was cut",
             NameTruncatedWarning,
-            stacklevel=stacklevel,
+            stacklevel=_outside(),
         )
     return fitted
+
+
+def _outside() -> int:
+    """The `stacklevel` with which the caller's warning names the first line outside the package."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def columns(metrics: MetricTable | Mapping[str, Any], now: int) -> dict[str, Any]:
@@ -108,13 +123,24 @@ def columns(metrics: MetricTable | Mapping[str, Any], now: int) -> dict[str, Any
     ):
         if keys:
             raise FieldValueError(f"{fault} column: {', '.join(sorted(map(str, keys)))}")
-    count = len(given["value"])
+    for key, column in given.items():
+        if not hasattr(column, "__getitem__") or not hasattr(column, "__len__"):
+            kind = type(column).__name__
+            raise FieldValueError(f"expected a sequence or an array, got {kind}", field=key)
+    count = _length("value", given["value"])
     given.setdefault("timestamp", np.full(count, now))
     given["name"] = _coded(given["name"], count)
     for key, column in given.items():
-        if len(column) != count:
+        if _length(key, column) != count:
             raise FieldValueError(f"{len(column)} values, but {count} in column value", field=key)
     return given
+
+
+def _length(key: str, column: Any) -> int:
+    try:
+        return len(column)
+    except TypeError as error:  # an array without a dimension
+        raise FieldValueError(str(error), field=key) from None
 
 
 def _coded(names: Any, count: int) -> TextColumn:
@@ -130,10 +156,11 @@ def _coded(names: Any, count: int) -> TextColumn:
         codes, texts = names.codes, names.values
     else:
         met: dict[str, int] = {}
-        codes = np.fromiter((met.setdefault(name, len(met)) for name in names), np.int32)
+        try:
+            codes = np.fromiter((met.setdefault(name, len(met)) for name in names), np.int32)
+        except TypeError as error:  # a list, for one, is no key
+            raise FieldValueError(f"expected texts: {error}", field="name") from None
         texts = tuple(met)
-    fitted = list(texts)
-    for code, text in enumerate(fitted):
-        if isinstance(text, str):  # what is none is refused by its index
-            fitted[code] = _fit(text, 5)
-    return TextColumn(codes, tuple(fitted))
+    # What is no text is refused when the records are built, by its index.
+    fitted = tuple(_fit(text) if isinstance(text, str) else text for text in texts)
+    return TextColumn(codes, fitted)

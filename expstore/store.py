@@ -170,8 +170,8 @@ class ExperimentStore(StoreReader):
             ExperimentNotFoundError: no such experiment.
             NoSpaceError, ShortWriteError, TornTailError: see `AppendLog.append`.
         """
-        build = self._builders[name,] if name.__class__ is str else records.one_by_one(name)
-        self._append(commit_id, build((value,), timestamp=int(self._clock()), step=step))
+        now = int(self._clock())
+        self._append(commit_id, records.record(name, value, timestamp=now, step=step))
 
     def log_metrics(self, commit_id: str, values: Mapping[str, float], step: int) -> None:
         """Append one step's metrics by one write; see `log_metric`."""

@@ -100,8 +100,7 @@ class MetricWriter:
             WriterClosedError: after `close`.
         """
         now = self._clock()
-        build = self._builders[name,] if name.__class__ is str else records.one_by_one(name)
-        self._append(build((value,), timestamp=int(now), step=step), 1, now)
+        self._append(records.record(name, value, timestamp=int(now), step=step), 1, now)
 
     def log_many(self, values: Mapping[str, float], step: int) -> None:
         """Append one step's metrics by one write, all with the same time.

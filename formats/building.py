@@ -143,6 +143,8 @@ def _joined(pieces: list[_Pieces], numbers: Numbers, rows: slice) -> bytes:
 
 def _numbers(field: Field, column: Any) -> NDArray[Any]:
     """A column of numbers, each of which its field can hold."""
+    if np.ma.is_masked(column):
+        _refuse(field, column.data, np.ma.getmaskarray(column), "is masked")
     values = np.asarray(column)
     if values.size == 0:
         return np.empty(0, field.dtype)

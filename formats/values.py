@@ -24,7 +24,7 @@ def coerce(field: Field, value: Any) -> Any:
     """
     if field.is_text:
         if isinstance(value, str):
-            return str(value)
+            return str.__str__(value)  # of a subclass too, such as an Enum that shows otherwise
         raise FieldValueError(f"expected str, got {type(value).__name__}", field=field.name)
     given = value
     try:
@@ -37,7 +37,7 @@ def coerce(field: Field, value: Any) -> Any:
         return operator.index(value)
     except OverflowError:
         raise FieldValueError("number is beyond every double", field=field.name) from None
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):  # a tensor of two elements: RuntimeError
         kind = "a number" if field.is_float else "an integer"
         said = f"expected {kind}, got {type(given).__name__} {_short(given)}"
         raise FieldValueError(said, field=field.name) from None

@@ -7,7 +7,9 @@ import os
 import shutil
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
+from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,14 @@ import pytest
 from expstore import (
     DurabilityError,
     ExperimentGoneError,
+    ExperimentNotFoundError,
     ExperimentStore,
     FieldValueError,
     Metadata,
+    NameTruncatedWarning,
     SyncError,
     WriterClosedError,
+    records,
 )
 from tests.faults.base import read_log
 
@@ -210,10 +215,117 @@ def test_names_in_turn_are_built_at_once(store: ExperimentStore) -> None:
     with store.writer("abc") as writer:
         for step in range(3):
             for name in ("a", "b"):
-                writer.log(name, 0.5, step)
+                writer.log_many({name: 0.5}, step)
         assert set(writer._builders) == {("a",), ("b",)}
     expected = [(name, step, 0.5) for step in range(3) for name in ("a", "b")]
     assert read_log(store.metrics_path("abc")) == (expected, 0)
+
+
+def test_a_builder_once_made_stays() -> None:
+    """However many names come in turn, none is compiled again and again."""
+    builders = records.Builders()
+    sets = [(f"{k}/a", f"{k}/b") for k in range(3000)]
+    for _ in range(2):
+        for names in sets[:500]:
+            builders[names]
+    first = {names: builders[names] for names in sets[:500]}
+    for _ in range(3):
+        for names in sets:
+            builders[names]
+    assert set(first) <= set(builders)
+    assert all(builders[names] is build for names, build in first.items())
+    assert 500 <= len(builders) <= 2048
+
+
+def test_what_is_remembered_of_names_is_small() -> None:
+    """Steps of a thousand new names, and one of very many, leave next to nothing."""
+    builders = records.Builders()
+    tracemalloc.start()
+    try:
+        for step in range(300):
+            builders[tuple(f"{step}/{k}" for k in range(1000))]
+        for _ in range(3):
+            builders[tuple(map(str, range(50_000)))]
+        builders["n" * 10_000_000,]
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
+    assert not builders
+
+
+class Kind(str, Enum):  # noqa: UP042 - a StrEnum shows as what it is
+    """Texts that show as something else."""
+
+    LOSS = "loss"
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_text_is_logged_as_the_text_that_it_is(store: ExperimentStore, known: bool) -> None:
+    """In every way of logging, whatever was logged before, and however it shows."""
+    store.create_experiment("abc")
+    store.write_metadata(Metadata("abc", 1, Kind.LOSS, Kind.LOSS))
+    assert store.read_metadata("abc") == Metadata("abc", 1, "loss", "loss")
+    with store.writer("abc") as writer:
+        for step in range(3 * known):
+            writer.log_many({"loss": 0.5}, step)
+        for step in range(3):
+            writer.log_many({Kind.LOSS: 0.5}, step)
+        writer.log(Kind.LOSS, 0.5, 1)
+        store.log_metric("abc", Kind.LOSS, 0.5, 1)
+        writer.append({"name": [Kind.LOSS], "value": [0.5], "step": [1]})
+        with pytest.warns(NameTruncatedWarning):
+            writer.log(np.str_("x" * 300), 0.5, 1)
+    assert set(store.get_metrics("abc").names) == {"loss", "x" * 255}
+
+
+@pytest.mark.parametrize("name", ["\ud800", "\ud800" * 100])
+def test_a_name_that_is_no_utf_8_is_refused(store: ExperimentStore, name: str) -> None:
+    """Short or long, in every way of logging; nothing is written."""
+    store.create_experiment("abc")
+    with store.writer("abc") as writer:
+        for log in (
+            lambda: writer.log(name, 0.5, 1),
+            lambda: writer.log_many({name: 0.5}, 1),
+            lambda: store.log_metric("abc", name, 0.5, 1),
+            lambda: writer.append({"name": [name], "value": [0.5], "step": [1]}),
+        ):
+            with pytest.raises(FieldValueError):
+                log()
+    assert store.metrics_path("abc").stat().st_size == 0
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"value": 0.5},
+        {"value": np.array(0.5)},
+        {"value": (x for x in [0.5])},
+        {"value": None},
+        {"name": None},
+        {"name": [["loss"]]},
+        {"step": {1}},
+        {"value": np.ma.masked_array([0.5], [True])},
+    ],
+)
+def test_columns_that_are_none_are_refused(store: ExperimentStore, columns: dict[str, Any]) -> None:
+    """With the name of the column, and before anything is written."""
+    store.create_experiment("abc")
+    given = {"name": ["loss"], "value": [0.5], "step": [1]} | columns
+    with store.writer("abc") as w, pytest.raises(FieldValueError, match=next(iter(columns))):
+        w.append(given)
+    assert store.metrics_path("abc").stat().st_size == 0
+
+
+def test_an_empty_step_is_nothing(store: ExperimentStore) -> None:
+    """Also where another writer was there in the meantime."""
+    store.create_experiment("abc")
+    other = ExperimentStore(store.root)
+    store.log_metric("abc", "a", 0.5, 0)
+    other.log_metric("abc", "b", 0.5, 0)
+    store.log_metrics("abc", {}, 1)
+    with pytest.raises(ExperimentNotFoundError):
+        store.log_metrics("none", {}, 1)
+    assert read_log(store.metrics_path("abc")) == ([("a", 0, 0.5), ("b", 0, 0.5)], 0)
 
 
 @pytest.mark.parametrize("name", [None, 1, b"loss", ["loss"], {}])
@@ -236,8 +348,7 @@ def test_many_sets_of_names_are_all_right(store: ExperimentStore) -> None:
             names = [f"{step // 2 % 1400}/{k}" for k in range(2)]
             writer.log_many(dict.fromkeys(names, 0.5), step)
             expected += [(name, step, 0.5) for name in names]
-        assert 0 < len(writer._builders) <= 64
-        assert 0 < len(writer._builders._met) <= 1024
+        assert 0 < len(writer._builders) <= 2048
     assert read_log(store.metrics_path("abc")) == (expected, 0)
 
 
