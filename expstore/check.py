@@ -15,7 +15,6 @@ from typing import Literal
 
 from expstore import files, layout
 from expstore.codecs import META_CODEC, RECORD_CODEC
-from expstore.deletion import PRUNING
 from expstore.errors import ExperimentNotFoundError, ExpStoreError, UnreadableFileError
 from expstore.logparser import LogParser
 from expstore.logreader import LogReader
@@ -29,7 +28,7 @@ from formats import (
 from formats.metrics import ROLES
 from formats.tail import TailWatch
 
-SALVAGING = ".salvage-"
+_UNFINISHED = layout.PRUNING, layout.SALVAGING, layout.IMPORTING
 SET_ASIDE = f"{layout.METRICS}.torn-"
 _REPLACING = f".{layout.METADATA}."
 
@@ -179,7 +178,7 @@ def check_root(root: Location) -> CheckReport:
         for entry in sorted(directory.entries()):
             if entry.kind == "directory" and layout.is_commit_id(entry.name):
                 continue
-            left = entry.name.startswith((PRUNING, SALVAGING))
+            left = layout.is_temporary_name(entry.name, *_UNFINISHED)
             kind = "leftover" if left else "foreign"
             findings.append(Finding(kind, root / entry.name, _WHAT[entry.kind]))
     return CheckReport(None, tuple(findings))
@@ -269,7 +268,7 @@ def _check_other(directory: Directory, entry: Entry) -> Iterator[Finding]:
             yield Finding("unreadable", path, "is not a directory")
     elif entry.name.startswith(SET_ASIDE):
         yield Finding("set-aside", path, what, size=size)
-    elif entry.name.startswith(_REPLACING):
+    elif layout.is_temporary_name(entry.name, _REPLACING):
         yield Finding("leftover", path, "metadata that was not finished", size=size)
     else:
         yield Finding("foreign", path, what, size=size)

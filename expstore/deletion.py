@@ -12,18 +12,17 @@ experiment is hidden under a new name beside the others instead: then, least of 
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from expstore import files, layout
+from expstore import files, layout, trees
 from expstore.errors import DeletionError, LiveWriterError
 from expstore.presence import exclusive, try_exclusive
 
-PRUNING = ".pruning-"
 _TRIES = 100
 _LIVE = "a writer has it open"
+_SWAPPED = "another directory was put in its place meanwhile"
 
 Judge = Callable[[str, int], str]
 """Why an experiment must not be deleted after all, or the empty text; given its id and a
@@ -67,14 +66,21 @@ def delete(
                             continue
                         hidden = commit_id if is_own else _hidden_name()
                         os.rename(commit_id, hidden, src_dir_fd=root, dst_dir_fd=grave)
+                        if not _names(hidden, grave, directory):
+                            os.rename(hidden, commit_id, src_dir_fd=grave, dst_dir_fd=root)
+                            spared[commit_id] = _SWAPPED
+                            continue
                         deleted.append(commit_id)
-                        _remove(hidden, grave)
+                        _remove(hidden, grave, directory)
                 except LiveWriterError:
                     spared[commit_id] = _LIVE
                 except FileNotFoundError:
                     deleted.append(commit_id)
                 except OSError as error:
-                    failures[commit_id] = error.strerror or str(error)
+                    said = error.strerror or str(error)
+                    if commit_id in deleted:
+                        said = f"out of the store, but parts are left for the next prune: {said}"
+                    failures[commit_id] = said
     except OSError as error:
         rest = [commit_id for commit_id in commit_ids if commit_id not in {*deleted, *spared}]
         failures |= dict.fromkeys(rest, error.strerror or str(error))
@@ -111,14 +117,21 @@ def logged_to(directory: int, grace: float) -> str:
     return ""
 
 
-def _remove(name: str, directory: int) -> None:
-    """Delete a tree. A writer of another program may still be adding files to it."""
+def _names(name: str, parent: int, directory: int) -> bool:
+    """Whether a name leads to this open directory itself."""
+    found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    return os.path.samestat(found, os.fstat(directory))
+
+
+def _remove(name: str, parent: int, directory: int) -> None:
+    """Delete an open directory. A writer of another program may still be adding files to it."""
     for tries_left in reversed(range(_TRIES)):
         try:
             # The log first: its writers look whether it still has a name.
-            with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
-                os.unlink(f"{name}/{layout.METRICS}", dir_fd=directory)
-            shutil.rmtree(name, dir_fd=directory)
+            with suppress(FileNotFoundError, IsADirectoryError):
+                os.unlink(layout.METRICS, dir_fd=directory)
+            trees.empty(directory)
+            os.rmdir(name, dir_fd=parent)
         except FileNotFoundError:
             return
         except OSError:
@@ -129,7 +142,7 @@ def _remove(name: str, directory: int) -> None:
 
 
 def _hidden_name() -> str:
-    return PRUNING + os.urandom(8).hex()
+    return layout.temporary_name(layout.PRUNING)
 
 
 @contextmanager
@@ -161,12 +174,13 @@ def _graveyard(root: int) -> Iterator[tuple[int, bool]]:
 def _sweep(root: int) -> None:
     """Delete what interrupted deletions left; what cannot be deleted now is tried next time."""
     with os.scandir(root) as entries:
-        names = [entry.name for entry in entries if entry.name.startswith(PRUNING)]
+        names = [e.name for e in entries if layout.is_temporary_name(e.name, layout.PRUNING)]
     for name in names:
         with suppress(OSError):
             descriptor = os.open(name, files.DIRECTORY | os.O_NOFOLLOW, dir_fd=root)
             try:
                 if try_exclusive(descriptor):
-                    shutil.rmtree(name, dir_fd=root)
+                    trees.empty(descriptor)
+                    os.rmdir(name, dir_fd=root)
             finally:
                 os.close(descriptor)

@@ -7,6 +7,7 @@ that `except LookupError` and the like work; its text names the file or the id, 
 from __future__ import annotations
 
 import io
+from typing import Any
 
 
 class ExpStoreError(Exception):
@@ -91,6 +92,9 @@ class SyncError(ExpStoreError, OSError):
         self.start = start
         self.end = end
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.first, self.last, self.start, self.end)
+
 
 class WriterClosedError(ExpStoreError, ValueError):
     """The writer was closed; open another."""
@@ -110,9 +114,12 @@ class DeletionError(ExpStoreError, OSError):
 
     def __init__(self, deleted: list[str], failures: dict[str, str]) -> None:
         reasons = "; ".join(f"{commit_id}: {reason}" for commit_id, reason in failures.items())
-        super().__init__(f"{len(failures)} not deleted ({len(deleted)} were): {reasons}")
+        super().__init__(f"{len(failures)} not wholly deleted ({len(deleted)} gone): {reasons}")
         self.deleted = deleted
         self.failures = failures
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.deleted, self.failures)
 
 
 class GitHeadError(ExpStoreError):

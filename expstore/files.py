@@ -25,6 +25,7 @@ from expstore.errors import (
     StoreNotFoundError,
     UnreadableFileError,
 )
+from expstore.layout import is_temporary_name, temporary_name
 
 # O_NONBLOCK: opening a FIFO must not wait for its other end.
 _SAFE = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -161,7 +162,7 @@ def write_atomically(path: Path, data: bytes, directory: int) -> None:
     try:
         _remove_leftovers(prefix, directory)
         for _ in range(_TRIES):
-            if _replace(f"{prefix}{os.urandom(8).hex()}", path.name, data, directory):
+            if _replace(temporary_name(prefix), path.name, data, directory):
                 return
     except OSError as error:
         raise unwritable(path, error) from error
@@ -189,9 +190,13 @@ def _replace(temporary: str, name: str, data: bytes, directory: int) -> bool:
 
 def _remove_leftovers(prefix: str, directory: int) -> None:
     with os.scandir(directory) as entries:
-        names = [entry.name for entry in entries if entry.name.startswith(prefix)]
+        names = [
+            entry.name
+            for entry in entries
+            if is_temporary_name(entry.name, prefix) and entry.is_file(follow_symlinks=False)
+        ]
     for name in names:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # what cannot be removed is in nobody's way
             descriptor = os.open(name, READ, dir_fd=directory)
             try:
                 if try_lock(descriptor, fcntl.LOCK_EX):  # else it is being written just now

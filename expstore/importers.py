@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from expstore import layout, mlflow, tensorboard
 from expstore import metadata as meta
-from expstore import mlflow, tensorboard
 from expstore.errors import ExperimentExistsError, ImportSourceError
 from expstore.extras import require
 from expstore.gathering import Run, check_name, check_range
@@ -85,7 +85,7 @@ def import_experiments(
         runs = iter((only,))
     imported: dict[str, Imported] = {}
     new_root = not store.root.exists()
-    staging = ExperimentStore(store.root / f".import-{os.urandom(8).hex()}")
+    staging = ExperimentStore(store.root / layout.temporary_name(layout.IMPORTING))
     try:
         for run in progress(runs):
             metadata = _metadata(run, to_id or prefix + run.name, user or "")

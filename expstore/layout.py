@@ -7,6 +7,7 @@ path leaves the root; ids are checked before any file call.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,6 +17,9 @@ FILES = "files"
 METADATA = "meta.bin"
 METRICS = "metrics.bin"
 
+PRUNING, SALVAGING, IMPORTING = ".pruning-", ".salvage-", ".import-"
+"""What the hidden names of unfinished work in a store's root begin with."""
+
 COMMIT_ID_LIMIT = 255
 """Bytes: the longest name that Linux file systems store (NAME_MAX)."""
 
@@ -23,6 +27,16 @@ COMMIT_ID_LIMIT = 255
 def default_root() -> str:
     """The store where none is named: $EXPSTORE_ROOT, a path or a URL; else ./experiments."""
     return os.environ.get("EXPSTORE_ROOT") or "experiments"
+
+
+def temporary_name(prefix: str) -> str:
+    """A name for what is not finished, which nothing else has."""
+    return prefix + os.urandom(8).hex()
+
+
+def is_temporary_name(name: str, *prefixes: str) -> bool:
+    """Whether `temporary_name` made it: nobody else's file is ever taken for a leftover."""
+    return any(re.fullmatch(re.escape(prefix) + "[0-9a-f]{16}", name) for prefix in prefixes)
 
 
 def check_commit_id(commit_id: str) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from expstore import files, layout
 from expstore.appendlog import AppendLog
-from expstore.check import SALVAGING, survey
+from expstore.check import survey
 from expstore.codecs import RECORD_CODEC
 from expstore.errors import ExperimentExistsError
 from expstore.logreader import LogReader
@@ -138,7 +138,7 @@ def salvage(
     """
     if os.path.lexists(target):
         raise ExperimentExistsError(f"{target}: is there already, and nothing is written over it")
-    building = target.with_name(SALVAGING + os.urandom(8).hex())
+    building = target.with_name(layout.temporary_name(layout.SALVAGING))
     with open_log(source / layout.METRICS) as log:
         try:
             os.makedirs(building / layout.FILES)

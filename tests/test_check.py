@@ -20,9 +20,9 @@ from expstore import (
     Metadata,
     StoreNotFoundError,
     TornTailError,
+    layout,
 )
 from expstore.check import DAMAGE, NOTES
-from expstore.deletion import PRUNING
 from expstore.logparser import LogParser
 from formats import RECORD, RecordCodec, tail_status
 from formats.columns import parse_columns
@@ -205,8 +205,11 @@ def test_leftovers_and_foreign_files_are_noted(store: ExperimentStore) -> None:
     (path / "metrics.bin.torn-26").write_bytes(b"half")
     (path / "notes.txt").write_text("mine")
     (path / "sub").mkdir()
-    (store.root / f"{PRUNING}01").mkdir()
-    (store.root / ".salvage-01").mkdir()
+    unfinished = [
+        layout.temporary_name(prefix) for prefix in (".import-", ".pruning-", ".salvage-")
+    ]
+    for name in [*unfinished, ".wandb"]:
+        (store.root / name).mkdir()
     (store.root / "link").symlink_to("a")
     report = store.check("a")
     assert report.ok
@@ -218,8 +221,8 @@ def test_leftovers_and_foreign_files_are_noted(store: ExperimentStore) -> None:
     ]
     root = next(iter(store.check_all()))
     assert [(f.kind, f.path.name) for f in root.findings] == [
-        ("leftover", f"{PRUNING}01"),
-        ("leftover", ".salvage-01"),
+        *(("leftover", name) for name in unfinished),
+        ("foreign", ".wandb"),
         ("foreign", "link"),
     ]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,9 +20,11 @@ from expstore import (
     Metadata,
     NoSpaceError,
     UnreadableFileError,
-    deletion,
-    files,
+    layout,
+    trees,
 )
+from expstore.report import write_report
+from tests.faults.base import read_log
 
 NOW = 1_700_000_000
 
@@ -45,7 +46,7 @@ def test_prune_works_on_a_full_disk(full: ExperimentStore, monkeypatch: pytest.M
     mkdir = os.mkdir
 
     def refuse(path: Any, *args: Any, **kwargs: Any) -> None:
-        if str(path).startswith(deletion.PRUNING):
+        if str(path).startswith(layout.PRUNING):
             raise OSError(errno.ENOSPC, "No space left on device")
         mkdir(path, *args, **kwargs)
 
@@ -59,19 +60,19 @@ def test_what_another_prune_is_deleting_is_left_to_it(
 ) -> None:
     """A leftover is what nobody has locked; a second prune in the middle of one harms nothing."""
     other = ExperimentStore(full.root)
-    rmtree = shutil.rmtree
+    empty = trees.empty
     seen = []
 
-    def in_the_middle(name: str, *args: Any, **kwargs: Any) -> None:
-        if name == "b" and not seen:
+    def in_the_middle(directory: int) -> None:
+        if not seen:
             seen.append(sorted(os.listdir(full.root)))
             assert other.prune_experiments(1) == ["c"]
             seen.append(sorted(os.listdir(full.root)))
-        rmtree(name, *args, **kwargs)
+        empty(directory)
 
-    monkeypatch.setattr(shutil, "rmtree", in_the_middle)
+    monkeypatch.setattr(trees, "empty", in_the_middle)
     assert full.prune_experiments(1) == ["b", "c"]
-    (pruning,) = [name for name in seen[0] if name.startswith(deletion.PRUNING)]
+    (pruning,) = [name for name in seen[0] if name.startswith(layout.PRUNING)]
     assert seen == [[pruning, "a", "c"], [pruning, "a"]]
     assert os.listdir(full.root) == ["a"]
 
@@ -81,7 +82,7 @@ def test_leftovers_are_swept_by_a_prune_that_deletes_nothing(
     nested: bool, full: ExperimentStore
 ) -> None:
     """Whichever way an interrupted prune had hidden them."""
-    hidden = full.root / f"{deletion.PRUNING}0123"
+    hidden = full.root / layout.temporary_name(layout.PRUNING)
     if nested:
         hidden.mkdir()
         (full.root / "b").rename(hidden / "b")
@@ -97,7 +98,7 @@ def test_leftover_that_is_a_link_is_not_followed(full: ExperimentStore, tmp_path
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").touch()
-    (full.root / f"{deletion.PRUNING}link").symlink_to(outside)
+    (full.root / layout.temporary_name(layout.PRUNING)).symlink_to(outside)
     full.prune_experiments(0)
     assert (outside / "precious").exists()
 
@@ -106,22 +107,83 @@ def test_files_that_appear_while_deleting_are_deleted_too(
     full: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another program may still be adding to the directory that it has open."""
-    rmtree = shutil.rmtree
+    empty = trees.empty
     rounds = []
 
-    def beside(name: str, *args: Any, dir_fd: int) -> None:
-        rounds.append(name)
+    def beside(directory: int) -> None:
+        rounds.append(directory)
+        empty(directory)
         if len(rounds) == 1:
-            descriptor = os.open(name, files.DIRECTORY, dir_fd=dir_fd)
-            os.close(os.open("late", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
-            os.close(descriptor)
-            raise OSError(errno.ENOTEMPTY, "Directory not empty")
-        rmtree(name, *args, dir_fd=dir_fd)
+            os.close(os.open("late", os.O_CREAT | os.O_WRONLY, dir_fd=directory))
 
-    monkeypatch.setattr(shutil, "rmtree", beside)
+    monkeypatch.setattr(trees, "empty", beside)
     assert full.delete_experiments(["a"]) == ["a"]
-    assert rounds == ["a", "a"]
+    assert len(rounds) == 2
     assert sorted(os.listdir(full.root)) == ["b", "c"]
+
+
+def test_a_tree_of_any_depth_is_deleted(full: ExperimentStore) -> None:
+    """Deeper than Python recurses, and deeper than a process may have files open."""
+    inner = os.open(full.files_path("b"), os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("d", dir_fd=inner)
+        os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=inner))
+        deeper = os.open("d", os.O_RDONLY, dir_fd=inner)
+        os.close(inner)
+        inner = deeper
+    os.close(inner)
+    assert full.prune_experiments(1) == ["b", "c"]
+    assert os.listdir(full.root) == ["a"]
+
+
+def test_links_below_are_deleted_and_not_followed(full: ExperimentStore, tmp_path: Path) -> None:
+    """Neither to a file nor to a directory, on any level."""
+    outside = tmp_path / "outside"
+    (outside / "deep").mkdir(parents=True)
+    (outside / "deep" / "precious").touch()
+    (full.files_path("b") / "link").symlink_to(outside)
+    (full.files_path("b") / "deep" / "link").symlink_to(outside / "deep")
+    (full.files_path("b") / "deep" / "file-link").symlink_to(outside / "deep" / "precious")
+    assert full.delete_experiments(["b"]) == ["b"]
+    assert (outside / "deep" / "precious").exists()
+
+
+def test_what_is_put_in_the_place_of_an_experiment_is_not_deleted(
+    full: ExperimentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link least of all, since it may lead anywhere; nor is what was moved away."""
+    moved = tmp_path / "moved"
+    rename = os.rename
+
+    def swapped(source: Any, target: Any, **descriptors: int) -> None:
+        if source == "b" and not moved.exists():
+            rename(full.root / "b", moved)
+            (full.root / "b").symlink_to(moved)
+        rename(source, target, **descriptors)
+
+    monkeypatch.setattr(os, "rename", swapped)
+    assert full.prune_experiments(1) == ["c"]
+    assert (full.root / "b").is_symlink()
+    assert sorted(os.listdir(moved)) == ["files", "meta.bin", "metrics.bin"]
+    assert len(read_log(moved / "metrics.bin")[0]) == 1
+
+
+def test_files_of_others_are_no_leftovers(full: ExperimentStore, tmp_path: Path) -> None:
+    """Only what bears a name that was made for it is swept, be the beginning the same."""
+    path = full.experiment_path("a")
+    names = {".meta.bin.swp", ".meta.bin.notes", ".meta.bin.0123456789ABCDEF"}
+    for name in names:
+        (path / name).write_bytes(b"precious")
+    (path / ".meta.bin.0123456789abcdef").mkdir()
+    mine = full.root / f"{layout.PRUNING}my-backup"
+    mine.mkdir()
+    full.write_metadata(Metadata("a", NOW, "new"))
+    full.prune_experiments(5)
+    assert {".meta.bin.0123456789abcdef", *names} <= set(os.listdir(path))
+    assert mine.exists()
+    (tmp_path / ".report.html.swp").touch()
+    write_report(full, tmp_path / "report.html")
+    assert (tmp_path / ".report.html.swp").exists()
 
 
 def test_deleting_by_name(full: ExperimentStore) -> None:

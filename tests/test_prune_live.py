@@ -77,7 +77,7 @@ def test_what_a_forced_prune_left_under_a_live_writer_is_swept(
         def killed(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
-        patch.setattr("shutil.rmtree", killed)
+        patch.setattr("expstore.trees.empty", killed)
         with pytest.raises(KeyboardInterrupt):
             two.prune_experiments(1, force=True)
         patch.undo()

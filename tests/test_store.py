@@ -454,7 +454,7 @@ def test_interrupted_prune_is_swept_by_the_next(
         def killed(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
-        patch.setattr("shutil.rmtree", killed)
+        patch.setattr("expstore.trees.empty", killed)
         with pytest.raises(KeyboardInterrupt):
             store.prune_experiments(0)
     assert store.list_experiments() == []
