@@ -19,8 +19,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from expstore import files
-from expstore.errors import ExperimentNotFoundError, ExpStoreError, ShortWriteError, TornTailError
+from expstore.errors import (
+    ExperimentGoneError,
+    ExperimentNotFoundError,
+    ExpStoreError,
+    ShortWriteError,
+    TornTailError,
+)
 from expstore.lease import alone
+from expstore.logreader import LogReader
 from expstore.room import Room
 from expstore.setaside import set_aside
 from formats import CLEAN, TailStatus
@@ -32,10 +39,18 @@ if TYPE_CHECKING:
     from formats import RecordCodec
 
 _lseek, _END, _HERE = os.lseek, os.SEEK_END, os.SEEK_CUR
+_forks = [0]  # how many times this process was forked from another, since the module was loaded
 _BLOCK = 1 << 22  # bytes read at a time while looking for the last boundary
 _PATIENCE = 0.05  # seconds that another writer gets to complete what looks torn
 _ANCHOR = 64  # bytes before the boundary by which a log is known again
 _SMALL = 4096  # bytes of an append that may stay in memory until the next
+
+
+def _forked() -> None:
+    _forks[0] += 1
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 class _Bad(NamedTuple):
@@ -76,6 +91,7 @@ class AppendLog:
         self._room = Room(path)
         self._unproved = False  # opened by its path alone
         self._bad: _Bad | None = None
+        self._fork = _forks[0]
         self._open(directory, files.APPEND if create else files.MEND)
 
     def _open(self, directory: int, flags: int) -> None:
@@ -101,14 +117,18 @@ class AppendLog:
         Raises:
             NoSpaceError: there is no room; nothing is written.
             ShortWriteError: only a part was taken; the text says whether it was cut off again.
-            TornTailError: the log ends in a tear that cannot be cut now, and nothing is written; or
-                someone else's tear came in just before the write, which the text says.
+            TornTailError: the log ends in a tear that cannot be cut now, or is misaligned, and
+                nothing is written; or someone else's tear came in just before the write, which the
+                text says.
+            ExperimentGoneError: the log was deleted between a fork and the child's first append.
             UnreadableFileError: the system refuses the write.
         """
         size = len(data)
         if not size:
             return
         try:
+            if self._fork != _forks[0]:
+                self._part()
             # Not fstat: asking for a file's times makes its next write dearer than the write.
             end = _lseek(self._descriptor, 0, _END)
             if end != self.boundary:
@@ -198,6 +218,21 @@ class AppendLog:
                 raise files.unwritable(self.path, error) from error
 
     __del__ = close
+
+    def _part(self) -> None:
+        """After a fork: open the log anew, and let go of what is shared with the parent.
+
+        A position that two processes share tells neither of them where its own write went.
+        """
+        shared, self._descriptor = self._descriptor, -1
+        try:
+            self._open(-1, files.MEND)
+            if not os.path.samestat(os.fstat(shared), os.fstat(self._descriptor)):
+                self.close()
+                raise ExperimentGoneError(f"{self.path}: deleted, or moved, since the fork")
+        finally:
+            os.close(shared)
+        self._bad, self._fork = None, _forks[0]  # what the parent has to cut, it cuts
 
     def _reconcile(self) -> int:
         """Parse what others added; returns the end of the file, which then is a boundary."""
@@ -292,7 +327,17 @@ class AppendLog:
                 self._room.end = 0
             self._bad = None
 
-    def _look_torn(self, _: int) -> TailStatus:
+    def _look_torn(self, descriptor: int) -> TailStatus:
         """Whether the log ends inside a record; zeros are whole ones, and left to a repair."""
+        from expstore.check import survey
+
         self.boundary, rest = self._last_boundary(self.boundary)
-        return TailStatus("torn", self.boundary, rest) if rest else CLEAN
+        if not rest:
+            return CLEAN
+        status, _ = survey(LogReader.of(descriptor))
+        if status.kind == "implausible":  # what seems to be torn off are whole records
+            raise TornTailError(
+                f"{self.path}: misaligned from byte {status.offset} on; `expstore salvage` copies "
+                "its whole records into a new experiment, which can be logged to"
+            )
+        return TailStatus("torn", self.boundary, rest)

@@ -93,7 +93,7 @@ class Syncer:
         self._appended += records
         if self._appended - self._synced >= self._records:
             self.sync()
-        elif self._timer is None:
+        elif self._timer is None or not self._timer.is_alive():  # no timer outlives a fork
             self._timer = threading.Timer(self._seconds, self._time_is_up)
             self._timer.daemon = True  # a program that ends without closing is not held up
             self._timer.start()

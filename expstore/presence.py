@@ -24,12 +24,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from expstore import files, layout
-from expstore.errors import ExperimentGoneError, LiveWriterError
+from expstore.errors import ExperimentGoneError, LiveWriterError, UnreadableFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_PATIENCE = 10.0  # seconds that a deletion gets, which needs some microseconds
 _PAUSE = 0.001  # seconds between two tries for a lock that is held for some microseconds
 
 
@@ -45,31 +46,50 @@ class Presence:
     Raises:
         ExperimentNotFoundError: there is no such directory (a link to one is none).
         ExperimentGoneError: it is just being deleted.
-        UnreadableFileError: it cannot be opened.
+        UnreadableFileError: it cannot be opened, or someone else keeps it locked.
     """
 
     directory = -1
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._process = os.getpid()
         # One look-up that succeeds only while the directory has its content (a directory deleted
         # has no `files/`), and its name, and the log: it leads in, out to the parent, and in again.
         self._probe = f"{layout.FILES}/../../{path.name}/{layout.METRICS}"
-        self.directory = files.open_experiment(path)
+        self._take(files.open_experiment(path))
+
+    def _take(self, directory: int) -> None:
+        """Lock an open directory that the path leads to."""
+        self.directory, self._process = directory, os.getpid()
+        patience = time.monotonic() + _PATIENCE
         try:
             # A deletion holds the lock alone, but soon renames the directory away.
-            while files.try_lock(self.directory, fcntl.LOCK_SH) is False:
+            while files.try_lock(directory, fcntl.LOCK_SH) is False:
                 self._check_path()
+                if time.monotonic() > patience:
+                    raise UnreadableFileError(
+                        f"{self.path}: another program has had it locked for {_PATIENCE:g} seconds"
+                    )
                 time.sleep(_PAUSE)
             self._check_path()
         except BaseException:
-            os.close(self.directory)
+            os.close(directory)
             self.directory = -1
             raise
 
     def check(self) -> None:
-        """Raise ExperimentGoneError where the experiment was deleted or moved away."""
+        """Raise ExperimentGoneError where the experiment was deleted or moved away.
+
+        In a process forked meanwhile it takes a lock of its own: the inherited one ends with the
+        parent's.
+        """
+        if os.getpid() != self._process:
+            self._check_path()
+            shared = self.directory
+            try:
+                self._take(files.open_experiment(self.path))
+            finally:
+                os.close(shared)
         if not os.access(self._probe, os.F_OK, dir_fd=self.directory):
             self._check_path()
             if not os.access(layout.METRICS, os.F_OK, dir_fd=self.directory):

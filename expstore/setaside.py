@@ -58,7 +58,8 @@ def _blocks(descriptor: int, offset: int) -> Iterator[bytes]:
 def _same(kept: Path, descriptor: int, offset: int) -> bool:
     """Whether a file has the same bytes as the log from `offset` on."""
     try:
-        with open(kept, "rb") as file:
+        # Whatever stands there: nothing is waited for, and no link is followed.
+        with open(os.open(kept, files.READ), "rb") as file:
             same = all(file.read(len(block)) == block for block in _blocks(descriptor, offset))
             return same and not file.read(1)
     except OSError:

@@ -7,12 +7,14 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from expstore import (
+    ExperimentGoneError,
     ExperimentNotFoundError,
     ExperimentStore,
     NoSpaceError,
@@ -481,3 +483,66 @@ def test_what_cannot_be_kept_is_not_cut(
             log.append(record("own"))
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == [path.name]
+
+
+def test_forked_processes_share_a_writer(store: ExperimentStore) -> None:
+    """Each opens the log for itself; no record that was acknowledged is cut or misread."""
+    store.create_experiment("abc")
+    steps, width = 400, 3
+    with store.writer("abc") as writer:
+        writer.log("first", 0.5, 0)
+
+        def work(me: int) -> None:
+            for step in range(steps):
+                writer.log_many({f"{me}" * (1 + me): 0.5, f"{me}/second": 0.5}, step)
+
+        children = [fork(partial(work, me)) for me in range(width)]
+        work(width)
+        join(*children)
+    records, rest = read_log(store.metrics_path("abc"))
+    assert rest == 0
+    assert len(records) == 1 + 2 * steps * (width + 1)
+    assert not list(store.experiment_path("abc").glob("*.torn-*"))
+
+
+def test_a_fork_of_a_deleted_log_says_so(store: ExperimentStore) -> None:
+    """What lies under the same name by then is another experiment's."""
+    store.create_experiment("abc")
+    with store.writer("abc") as writer:
+        writer.log("first", 0.5, 0)
+
+        def work() -> None:
+            time.sleep(0.2)
+            with pytest.raises(ExperimentGoneError):
+                writer.log("late", 0.5, 1)
+
+        child = fork(work)
+        store.delete_experiments(["abc"], force=True)
+        store.create_experiment("abc")
+        store.log_metric("abc", "new", 0.5, 1)
+        join(child)
+    assert names(store.metrics_path("abc")) == ["new"]
+
+
+def test_a_misaligned_log_is_left_to_salvage(vectors_copy: ExperimentStore) -> None:
+    """What its last bytes seem to be torn off are whole records."""
+    commit_id = "torn-then-appended"
+    path = vectors_copy.metrics_path(commit_id)
+    data = path.read_bytes()
+    with pytest.raises(TornTailError, match="salvage"):
+        vectors_copy.log_metric(commit_id, "loss", 0.5, 1)
+    assert path.read_bytes() == data
+    assert not list(path.parent.glob("*.torn-*"))
+    assert vectors_copy.salvage(commit_id, "mended").records == 10
+    vectors_copy.log_metric("mended", "loss", 0.5, 1)
+    assert len(vectors_copy.get_metrics("mended")) == 11
+
+
+def test_what_stands_where_a_tear_is_kept_is_not_waited_for(log: AppendLog, path: Path) -> None:
+    """A FIFO or a link there is left alone, and the tear is kept under the next name."""
+    os.mkfifo(path.with_name("metrics.bin.torn-26"))
+    path.with_name("metrics.bin.torn-26.1").symlink_to("nowhere")
+    add(path, TEAR)
+    log.append(record("own"))
+    assert names(path) == ["first", "own"]
+    assert path.with_name("metrics.bin.torn-26.2").read_bytes() == TEAR

@@ -16,7 +16,9 @@ from expstore import (
     ExperimentStore,
     Metadata,
     RetentionPolicyError,
+    UnreadableFileError,
     files,
+    presence,
 )
 from expstore import store as store_module
 from tests.faults.base import Counter, fork, join
@@ -289,3 +291,37 @@ def test_file_system_without_locks_will_do(
         assert two.prune_experiments(1) == ["old"]
         with pytest.raises(ExperimentGoneError):
             writer.log("loss", 0.5, 3)
+
+
+def test_a_lock_that_someone_keeps_is_not_waited_for_without_end(
+    two: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deletion holds it for microseconds; who holds it for long is no deletion, or is stopped."""
+    monkeypatch.setattr(presence, "_PATIENCE", 0.05)
+    directory = os.open(two.experiment_path("old"), os.O_RDONLY)
+    fcntl.flock(directory, fcntl.LOCK_EX)
+    with pytest.raises(UnreadableFileError, match="locked"):
+        two.writer("old")
+    os.close(directory)
+    two.writer("old").close()
+
+
+def test_a_forked_writer_has_a_lock_of_its_own(two: ExperimentStore) -> None:
+    """It is live also when the parent's writer is closed."""
+    state = Counter(2)
+
+    def work() -> None:
+        writer.log("child", 0.5, 1)
+        state[0] = 1
+        while not state[1]:
+            time.sleep(0.001)
+        writer.log("child", 0.5, 2)
+
+    with two.writer("old") as writer:
+        child = fork(work)
+        while not state[0]:
+            time.sleep(0.001)
+    assert two.prune_experiments(1) == []
+    state[1] = 1
+    join(child)
+    assert two.prune_experiments(1) == ["old"]
