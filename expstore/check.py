@@ -208,7 +208,8 @@ def _check_metadata(directory: Directory, name: str = layout.METADATA) -> Iterat
     path = directory.path / name
     try:
         data = directory.read_start(name, META_CODEC.schema.max_size)
-        size = next(directory.sizes([name])) or len(data)
+        told = next(directory.sizes([name]))
+        size = told if isinstance(told, int) else len(data)
         values, end = META_CODEC.parse(data)
     except OSError as error:
         yield Finding("unreadable", path, str(files.unreadable(path, error)))
@@ -259,9 +260,10 @@ def _check_log(directory: Directory, parser: LogParser | None) -> tuple[list[Fin
 
 def _check_other(directory: Directory, entry: Entry) -> Iterator[Finding]:
     path = directory.path / entry.name
-    size = next(directory.sizes([entry.name])) if entry.kind == "file" else None
-    if entry.kind == "file" and size is None:
+    told = next(directory.sizes([entry.name])) if entry.kind == "file" else None
+    if entry.kind == "file" and told is None:
         return  # deleted meanwhile
+    size = told if isinstance(told, int) else None
     what = _WHAT[entry.kind] if size is None else f"{size} bytes"
     if entry.name == layout.FILES:
         if entry.kind != "directory":

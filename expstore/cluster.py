@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from expstore import check, dataset, partitions, pieces, workers
 from expstore import metadata as meta
 from expstore.check import CheckReport
+from expstore.errors import ClusterError
 from expstore.export import ExportReport
 from expstore.extras import require
 from expstore.pieces import BATCH, Piece
@@ -134,7 +135,7 @@ def check_store(
     Raises:
         MissingExtraError: the extra `cluster` is not installed.
         StoreNotFoundError: the root does not exist.
-        ClusterError: the cluster gave up.
+        ClusterError: the cluster gave up, or its workers do not see the store.
     """
     require("distributed", EXTRA)
     yield check.check_root(store.location)
@@ -144,11 +145,22 @@ def check_store(
         ready: dict[int, list[CheckReport]] = {}
         turn = 0
         for number, reports in workers.completed(chosen, _check, calls):
+            _must_be_gone(store, {*calls[number][1]} - {report.commit_id for report in reports})
             ready[number] = reports
             while turn in ready:
                 for report in ready.pop(turn):
                     yield _as_here(report, store.location)
                 turn += 1
+
+
+def _must_be_gone(store: StoreReader, unseen: set[str]) -> None:
+    """Raise ClusterError where an experiment that a worker did not find is there."""
+    for commit_id in sorted(unseen):
+        if store.experiment_exists(commit_id):
+            raise ClusterError(
+                f"{store.locate(commit_id)}: a worker does not see it; the store must lie where "
+                "all workers find it under the same name"
+            )
 
 
 def _check(store: StoreReader, ids: list[str]) -> list[CheckReport]:

@@ -11,6 +11,7 @@ batches near it, and soon a batch ends where one ended before.
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -66,7 +67,9 @@ def plan(store: StoreReader, ids: Iterable[str], batch: int = BATCH) -> list[lis
     planned: list[list[Piece]] = []
     whole: list[Piece] = []
     for commit_id, size in store.log_sizes(ids).items():
-        if size < 2 * batch:
+        if size is None:  # whoever reads it finds out why, or finds it
+            planned.append([Piece(commit_id, 0, sys.maxsize)])
+        elif size < 2 * batch:
             whole.append(Piece(commit_id, 0, size))
         else:
             planned += _packed(whole, batch)
@@ -75,14 +78,14 @@ def plan(store: StoreReader, ids: Iterable[str], batch: int = BATCH) -> list[lis
     return [*planned, *_packed(whole, batch)]
 
 
-def batches(sizes: Mapping[str, int], batch: int) -> list[list[str]]:
+def batches(sizes: Mapping[str, int | None], batch: int) -> list[list[str]]:
     """Experiments in batches of about equal cost, each whole.
 
     Args:
-        sizes: bytes of each one's log.
+        sizes: bytes of each one's log, where they are known.
         batch: bytes.
     """
-    whole = [Piece(commit_id, 0, size) for commit_id, size in sizes.items()]
+    whole = [Piece(commit_id, 0, size or 0) for commit_id, size in sizes.items()]
     return [[piece.commit_id for piece in pieces] for pieces in _packed(whole, batch)]
 
 

@@ -13,7 +13,7 @@ from operator import truediv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expstore import check, layout
+from expstore import check, files, layout
 from expstore import metadata as meta
 from expstore.check import CheckReport
 from expstore.errors import ExperimentNotFoundError, ReadOnlyStoreError, SelectionError
@@ -108,9 +108,13 @@ class StoreReader:
 
         Raises:
             InvalidCommitIdError: not one plain path component.
+            UnreadableFileError: the system does not tell.
         """
         path = self.locate(commit_id)
-        return path.is_dir() and not path.is_symlink()
+        try:
+            return path.is_dir() and not path.is_symlink()
+        except OSError as error:
+            raise files.unreadable(path, error) from error
 
     def read_metadata(self, commit_id: str) -> Metadata:
         """The metadata in meta.bin.
@@ -265,8 +269,11 @@ class StoreReader:
                 raise ExperimentNotFoundError(f"{self.locate(commit_id)}: no such experiment")
         return chosen
 
-    def log_sizes(self, commit_ids: Iterable[str]) -> dict[str, int]:
-        """Bytes of each experiment's metrics.bin at this moment; 0 where there is none to read.
+    def log_sizes(self, commit_ids: Iterable[str]) -> dict[str, int | None]:
+        """Bytes of each experiment's metrics.bin at this moment.
+
+        0 where there is none, or no regular file; None where that cannot be told: reading the log
+        says why.
 
         Raises:
             InvalidCommitIdError: nothing was asked.
@@ -275,4 +282,7 @@ class StoreReader:
         commit_ids = [layout.check_commit_id(commit_id) for commit_id in commit_ids]
         names = [f"{commit_id}/{layout.METRICS}" for commit_id in commit_ids]
         with open_root(self._location) as root:
-            return {i: size or 0 for i, size in zip(commit_ids, root.sizes(names), strict=True)}
+            return {
+                commit_id: None if isinstance(size, OSError) else size or 0
+                for commit_id, size in zip(commit_ids, root.sizes(names), strict=True)
+            }

@@ -55,8 +55,11 @@ class Directory(Protocol):
     def entries(self) -> list[Entry]:
         """All that is in it, in no order."""
 
-    def sizes(self, names: Iterable[str]) -> Iterator[int | None]:
-        """The files' sizes in bytes; None for what is not there or is no regular file."""
+    def sizes(self, names: Iterable[str]) -> Iterator[int | OSError | None]:
+        """The files' sizes in bytes; None for what is not there or is no regular file.
+
+        Where that cannot be told, the error.
+        """
 
     def read_start(self, name: str, limit: int) -> bytes:
         """The first `limit` bytes of a file.
@@ -97,13 +100,15 @@ class LocalDirectory:
         with os.scandir(self._descriptor) as entries:
             return [Entry(entry.name, _kind(entry)) for entry in entries]
 
-    def sizes(self, names: Iterable[str]) -> Iterator[int | None]:
+    def sizes(self, names: Iterable[str]) -> Iterator[int | OSError | None]:
         """See `Directory`."""
         for name in names:
             try:
                 status = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False)
-            except OSError:
+            except (FileNotFoundError, NotADirectoryError):
                 yield None
+            except OSError as error:
+                yield error
             else:
                 yield status.st_size if stat.S_ISREG(status.st_mode) else None
 

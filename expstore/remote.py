@@ -7,12 +7,15 @@ system's library raises becomes a typed error that names the URL.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import reduce
 from itertools import islice
+from operator import truediv
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote_to_bytes
 
 from expstore.errors import (
     ExperimentNotFoundError,
@@ -49,7 +52,7 @@ class RemotePath:
 
     @classmethod
     def of(cls, url: str, options: Mapping[str, Any] | None = None) -> RemotePath:
-        """The root at a URL; no connection is made.
+        """The root at a URL; hardly any kind of file system connects before it is read.
 
         Args:
             url: as fsspec understands it.
@@ -57,9 +60,14 @@ class RemotePath:
 
         Raises:
             MissingExtraError: fsspec, or what it needs for such a URL, is not installed.
-            StoreNotFoundError: no such kind of URL.
+            StoreNotFoundError: no such kind of URL; or a kind that connects at once, and cannot.
         """
-        url = url.rstrip("/")
+        scheme, _, place = url.partition("://")
+        url = f"{scheme}://{place.rstrip('/')}"
+        if scheme in ("http", "https") and {"?", "#"} & set(place):
+            raise StoreNotFoundError(
+                f"{url}: files have no place behind a query; credentials go into storage_options"
+            )
         fsspec = require("fsspec", "remote")
         try:
             # Kept listings would hide what is added while the program runs.
@@ -67,8 +75,8 @@ class RemotePath:
             file_system, path = fsspec.core.url_to_fs(url, **settings)
         except ImportError as error:
             raise MissingExtraError(f"{url}: {error}") from error
-        except ValueError as error:
-            raise StoreNotFoundError(f"{url}: {error}") from error
+        except Exception as error:  # each kind of file system has its own
+            raise StoreNotFoundError(f"{url}: {error or type(error).__name__}") from error
         return cls(file_system, path.rstrip("/"), url)
 
     def __truediv__(self, name: str) -> RemotePath:
@@ -108,11 +116,12 @@ class RemotePath:
         return "http" in ((protocol,) if isinstance(protocol, str) else protocol)
 
     def _quoted(self, name: str) -> str:
-        return quote(name) if self._speaks_http else name
+        # By bytes: a name need not be UTF-8.
+        return quote(os.fsencode(name)) if self._speaks_http else name
 
     def unquoted(self, name: str) -> str:
         """A name as the listing gives it, as it is."""
-        return unquote(name) if self._speaks_http else name
+        return os.fsdecode(unquote_to_bytes(name)) if self._speaks_http else name
 
 
 class RemoteDirectory:
@@ -139,6 +148,8 @@ class RemoteDirectory:
                 found = self._file_system.ls(self.path.place, detail=True)
         except FileNotFoundError:
             raise self._missing() from None
+        if [(row["name"].rstrip("/"), row["type"]) for row in found] == [(self.path.place, "file")]:
+            raise self._missing()  # a file, which some list as themselves
         listed = []
         for row in found:
             path, kind = row["name"].rstrip("/"), row["type"]
@@ -149,16 +160,28 @@ class RemoteDirectory:
                 listed.append(Entry(name, kind if kind in ("directory", "file") else "other"))
         return listed
 
-    def sizes(self, names: Iterable[str]) -> Iterator[int | None]:
+    def sizes(self, names: Iterable[str]) -> Iterator[int | OSError | None]:
         """See `Directory`; a request each, many at a time."""
 
-        def size(name: str) -> int | None:
+        def size(name: str) -> int | OSError | None:
+            path = self._path_of(name)
             try:
-                with _typed(self.path / name):
-                    row = self._file_system.info(self._below(name))
-            except (FileNotFoundError, UnreadableFileError):
+                with _typed(path):
+                    row = self._file_system.info(path.place)
+                    size = row["size"] if row["type"] == "file" else None
+                if size is None and row["type"] == "file":
+                    return UnreadableFileError(f"{path}: the server does not tell its size")
+                return size
+            except FileNotFoundError:
+                try:
+                    self._must_miss(path)
+                except UnreadableFileError as error:
+                    return error
+                except (StoreNotFoundError, ExperimentNotFoundError):
+                    pass
                 return None
-            return row["size"] if row["type"] == "file" else None
+            except UnreadableFileError as error:
+                return error
 
         with ThreadPoolExecutor(_THREADS) as pool:
             yield from pool.map(size, names)
@@ -167,7 +190,7 @@ class RemoteDirectory:
         """See `Directory`."""
         (data,) = self.read_starts([name], limit)
         if isinstance(data, FileNotFoundError):
-            self._must_exist()
+            self._must_miss(self._path_of(name))
         if isinstance(data, OSError):
             raise data
         return data
@@ -176,7 +199,7 @@ class RemoteDirectory:
         """See `Directory`; requests go out many at a time."""
         names = iter(names)
         while batch := list(islice(names, _BATCH)):
-            paths = [self._below(name) for name in batch]
+            paths = [self._path_of(name).place for name in batch]
             starts, ends = [0] * len(paths), [limit] * len(paths)
             with _typed(self.path):
                 found = self._file_system.cat_ranges(paths, starts, ends, on_error="return")
@@ -191,10 +214,10 @@ class RemoteDirectory:
         try:
             with _typed(path):
                 file = self._file_system.open(
-                    self._below(name), "rb", block_size=_AHEAD, cache_type="readahead"
+                    path.place, "rb", block_size=_AHEAD, cache_type="readahead"
                 )
         except FileNotFoundError:
-            self._must_exist()
+            self._must_miss(path)
             yield LogReader.missing()
             return
 
@@ -214,11 +237,8 @@ class RemoteDirectory:
                 size = 0
             yield LogReader(fill, size)
 
-    def _below(self, name: str) -> str:
-        path = self.path
-        for component in name.split("/"):
-            path /= component
-        return path.place
+    def _path_of(self, name: str) -> RemotePath:
+        return reduce(truediv, name.split("/"), self.path)
 
     def _instead(self, name: str, error: BaseException) -> bytes | OSError:
         """What stands for the start of a file that could not be read."""
@@ -232,9 +252,16 @@ class RemoteDirectory:
         """Whether a file has no bytes: then no server can give a range of it."""
         return next(self.sizes([name])) == 0
 
-    def _must_exist(self) -> None:
-        """Raise StoreNotFoundError or ExperimentNotFoundError where there is no such directory."""
-        self.entries()
+    def _must_miss(self, path: RemotePath) -> None:
+        """Raise what is wrong where a file that was not found is there, or not even its directory.
+
+        Over HTTP, fsspec takes every refusal for a file that is not there.
+        """
+        parent = path.parent
+        is_root = self._is_root and parent is self.path
+        there = RemoteDirectory(parent, self._file_system, is_root=is_root).entries()
+        if path.name in (entry.name for entry in there):
+            raise UnreadableFileError(f"{path}: it is listed, but cannot be had")
 
     def _missing(self) -> StoreNotFoundError | ExperimentNotFoundError:
         if self._is_root:

@@ -16,6 +16,7 @@ from typing import Any
 
 import dask
 import dask.dataframe
+import fsspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -742,3 +743,15 @@ def test_a_command_says_that_no_scheduler_is_there(
     done = run(capfd, "--root", whole.root, "check", "--cluster", "127.0.0.1:9")
     assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
     assert done.err.startswith("expstore: 127.0.0.1:9: no Dask scheduler")
+
+
+def test_workers_that_do_not_see_the_store_find_no_all_clear(
+    client: Client, store: ExperimentStore
+) -> None:
+    """What a worker did not find, and is there, is no experiment that was deleted meanwhile."""
+    memory = fsspec.filesystem("memory")
+    memory.put(str(store.root), "/unseen", recursive=True)
+    unseen = ExperimentStore("memory://unseen")
+    assert unseen.list_experiments()
+    with pytest.raises(ClusterError, match="does not see it"):
+        list(check_store(unseen, client))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import os
 import pickle
 import re
 import shutil
@@ -33,6 +34,7 @@ from expstore import (
 from expstore.cluster import read_metadata, read_metrics
 from expstore.compare import compare
 from expstore.export import export_file
+from expstore.remote import RemoteDirectory, RemotePath
 from expstore.report import collect, write_report
 from tests.conftest import VECTORS
 from tests.tables import run
@@ -348,3 +350,106 @@ def test_commands_read_from_a_url(
     refused = run(capsys, "log", "3f2a9c1d", "loss", "1", "--step", "1")
     assert refused.code == 1
     assert refused.err == f"expstore: {http_url}: a store at a URL can only be read\n"
+
+
+@pytest.fixture
+def refusing(
+    local: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[ExperimentStore, Callable[[str, int], None]]]:
+    """A store on a web server, and what has the server answer for some paths with an error."""
+    refused: dict[str, int] = {}
+    handler = partial(RangeServer, directory=str(local.root))
+    answer = RangeServer.send_head
+
+    def send_head(self: RangeServer) -> Any:
+        for end, code in refused.items():
+            if self.path.endswith(end):
+                self.send_error(code)
+                return None
+        return answer(self)
+
+    def do_get(self: RangeServer) -> None:
+        if any(self.path.endswith(end) for end in refused):
+            http.server.SimpleHTTPRequestHandler.do_GET(self)
+        else:
+            get(self)
+
+    get = RangeServer.do_GET
+    monkeypatch.setattr(RangeServer, "send_head", send_head)
+    monkeypatch.setattr(RangeServer, "do_GET", do_get)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield ExperimentStore(f"http://127.0.0.1:{server.server_port}"), refused.__setitem__
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("code", [401, 403, 500, 503])
+def test_a_log_that_a_server_refuses_is_not_taken_for_a_missing_one(
+    refusing: tuple[ExperimentStore, Callable[[str, int], None]], code: int, tmp_path: Path
+) -> None:
+    """Only what is not listed is missing: a server that is busy must not empty an experiment."""
+    store, refuse = refusing
+    refuse("/3f2a9c1d/metrics.bin", code)
+    with pytest.raises(UnreadableFileError):
+        store.get_metrics("3f2a9c1d")
+    report = next(r for r in store.check_all() if r.commit_id == "3f2a9c1d")
+    assert [finding.kind for finding in report.findings] == ["unreadable"]
+    ids = ["3f2a9c1d", "long"]
+    assert set(export_file(store, ids, tmp_path / "out.csv", "csv").failures) == {"3f2a9c1d"}
+    assert store.log_sizes(ids)["3f2a9c1d"] is None
+    with pytest.raises(UnreadableFileError):
+        read_metrics(store, ids).compute(scheduler="sync")
+    assert len(store.get_metrics("no-metrics")) == 0
+
+
+def test_a_size_that_could_not_be_told_once_loses_nothing(
+    remote: ExperimentStore, local: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan that was made in that moment reads the log whole."""
+    monkeypatch.setattr(
+        RemoteDirectory, "sizes", lambda self, names: (OSError("busy") for _ in names)
+    )
+    ids = ["3f2a9c1d", "no-metrics"]
+    frame = read_metrics(remote, ids)
+    monkeypatch.undo()
+    assert len(frame.compute(scheduler="sync")) == len(local.get_metrics("3f2a9c1d"))
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/x?token=abc", "https://127.0.0.1:9/x#part"])
+def test_a_url_with_a_query_is_refused(url: str) -> None:
+    """Names behind a query would all lead to one page."""
+    with pytest.raises(StoreNotFoundError, match="storage_options"):
+        ExperimentStore(url)
+
+
+@pytest.mark.parametrize("url", ["dir://x", "reference://x", "nothing://x"])
+def test_whatever_kind_of_url_cannot_be_had_is_a_typed_error(url: str) -> None:
+    """Each file system has errors of its own."""
+    with pytest.raises(StoreNotFoundError, match=url):
+        ExperimentStore(url)
+
+
+def test_the_root_of_a_file_system_is_no_local_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slashes of the scheme are not the path's."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "memory:" / "local").mkdir(parents=True)
+    for url in ("memory://", "memory:///"):
+        assert "local" not in ExperimentStore(url).list_experiments()
+
+
+@pytest.mark.parametrize("remote", ["memory", "s3"], indirect=True)
+def test_a_file_is_no_experiment(remote: ExperimentStore) -> None:
+    """Where a file system lists a file as itself; a web server's page may list anything."""
+    file = remote.locate("3f2a9c1d") / "meta.bin"
+    assert not file.is_dir()
+
+
+def test_ids_that_are_no_utf_8_are_quoted_by_their_bytes() -> None:
+    """What an id's bytes are, the web server gets and gives."""
+    commit_id = os.fsdecode(b"odd\xff")
+    path = RemotePath.of("http://127.0.0.1:9/x") / commit_id
+    assert path.place.endswith("/x/odd%FF")
+    assert path.unquoted("odd%FF") == commit_id
