@@ -1,9 +1,9 @@
 """Following a log while others write it.
 
-Guarantees: only new bytes are read, and every whole record is given once, in file order. A tail
-that is torn, or of zeros, is waited out: it is given when it is whole. Between two looks no
-descriptor is held, so a writer that must mend a tear is not kept from it. Memory is bounded however
-far behind the follower is.
+Guarantees: only new bytes are read, and the 64 before them, by which the log is known again; every
+whole record is given once, in file order. A tail that is torn, or of zeros, is waited out: it is
+given when it is whole. Between two looks no descriptor is held, so a writer that must mend a tear
+is not kept from it. Memory is bounded however far behind the follower is.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from formats.metrics import ROLES
 from formats.tail import CLEAN, TailWatch
 
 _MOST = 1 << 22  # bytes read by one look
+_ANCHOR = 64  # bytes before the offset by which the log is known again
 
 
 class Follower:
@@ -59,6 +60,7 @@ class Follower:
         self.is_behind = False
         self._sleep = sleep
         self._identity: tuple[int, int] | None = None
+        self._anchor = b""  # what stood before the offset
         with open_log(path):  # at a URL, only this tells whether there is such an experiment
             pass
 
@@ -68,7 +70,8 @@ class Follower:
         The table's status tells of a tail that is waited for.
 
         Raises:
-            ExperimentGoneError: the experiment, or its log, was deleted or replaced by another.
+            ExperimentGoneError: the experiment, or its log, was deleted or replaced by another; or
+                the log was cut, and written to again beyond the offset.
             UnreadableFileError: no regular file, or no permission.
         """
         from formats.columns import parse_columns
@@ -78,14 +81,17 @@ class Follower:
         watch = TailWatch(RECORD_CODEC.schema, ROLES, self.offset)
         watch.feed(columns, self.offset + columns.end)
         status = watch.status(self.offset + len(data))
+        if self.is_behind and status.kind == "zero":
+            self.is_behind = not self._is_zero_from(self.offset + len(data))
         if self.is_behind and status.kind != "implausible":
             status = CLEAN  # the tail of what was read, not of the log
         table = MetricTable.of_columns(columns, status)
-        self.offset = watch.end
+        start, self.offset = self.offset, watch.end
         if status.kind == "zero" and status.offset is not None:
             # What is zeros now may be records later, so they are not given yet.
             table = table[: len(table) - status.records]
             self.offset = status.offset
+        self._anchor = (self._anchor + data[: self.offset - start])[-_ANCHOR:]
         return table
 
     def _read(self) -> bytes:
@@ -97,13 +103,26 @@ class Follower:
                 self._identity = log.identity
                 if log.size < self.offset:
                     self.cuts += 1
-                    self.offset = log.size
+                    self.offset, self._anchor = log.size, b""
                 self.is_behind = log.size > self.offset + _MOST
-                return log.read(self.offset, _MOST)
+                known = len(self._anchor)
+                data = log.read(self.offset - known, known + _MOST)
+                if data[:known] != self._anchor:  # a new file may get the old one's identity
+                    raise ExperimentGoneError(f"{self.path}: replaced while it was followed")
+                return data[known:]
         except ExperimentNotFoundError as error:
             raise ExperimentGoneError(
                 f"{self.path.parent}: deleted while it was followed"
             ) from error
+
+    def _is_zero_from(self, offset: int) -> bool:
+        """Whether the log has nothing but zeros from there on."""
+        with open_log(self.path) as log:
+            while block := log.read(offset, _MOST):
+                if any(block):
+                    return False
+                offset += len(block)
+        return True
 
     def __iter__(self) -> Iterator[MetricTable]:
         while True:

@@ -56,6 +56,19 @@ def check_commit_id(commit_id: str) -> str:
     return commit_id
 
 
+def check_commit_ids(commit_ids: Iterable[str]) -> list[str]:
+    """The ids themselves, where each may name an experiment.
+
+    Raises:
+        InvalidCommitIdError: one may not; or it is one text, or no collection of ids at all.
+    """
+    if isinstance(commit_ids, str) or not isinstance(commit_ids, Iterable):
+        raise InvalidCommitIdError(
+            f"commit ids must be several, such as ['3f2a9c1d'], got {commit_ids!r}"
+        )
+    return [check_commit_id(commit_id) for commit_id in commit_ids]
+
+
 def _fault(commit_id: object) -> str:
     if not isinstance(commit_id, str):
         return f"is {type(commit_id).__name__}, not str"

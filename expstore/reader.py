@@ -263,7 +263,7 @@ class StoreReader:
         """
         if ids is None:
             return self.list_experiments()
-        chosen = list(dict.fromkeys(ids))
+        chosen = list(dict.fromkeys(layout.check_commit_ids(ids)))
         for commit_id in chosen:
             if not self.experiment_exists(commit_id):
                 raise ExperimentNotFoundError(f"{self.locate(commit_id)}: no such experiment")
@@ -279,7 +279,7 @@ class StoreReader:
             InvalidCommitIdError: nothing was asked.
             StoreNotFoundError: the root does not exist.
         """
-        commit_ids = [layout.check_commit_id(commit_id) for commit_id in commit_ids]
+        commit_ids = layout.check_commit_ids(commit_ids)
         names = [f"{commit_id}/{layout.METRICS}" for commit_id in commit_ids]
         with open_root(self._location) as root:
             return {

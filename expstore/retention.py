@@ -23,8 +23,8 @@ class Policy:
     """What may stay; as `ExperimentStore.plan_prune` takes it, which describes each part.
 
     Raises:
-        RetentionPolicyError: neither limit is given, or one is negative or no whole number; or a
-            grace that is no time.
+        RetentionPolicyError: neither limit is given, or one is negative or no whole number; a
+            grace that is no time; or what is to be protected is no collection of commit ids.
     """
 
     keep_count: int | None = None
@@ -37,13 +37,21 @@ class Policy:
         if self.keep_count is not None:
             _check_limit("keep_count", self.keep_count)
         _check_limit("older_than_days", self.older_than_days)
-        grace = self.grace
-        if isinstance(grace, bool) or not isinstance(grace, int | float) or not grace >= 0:
-            raise RetentionPolicyError(f"grace must be seconds, at least 0, got {grace!r}")
+        check_grace(self.grace)
+        if isinstance(self.protect, str) or not all(isinstance(i, str) for i in self.protect):
+            raise RetentionPolicyError(
+                f"protect must be commit ids, such as ['3f2a9c1d'], got {self.protect!r}"
+            )
         if self.keep_count is None and self.older_than_days == 0:
             raise RetentionPolicyError(
                 "give keep_count, older_than_days or both; nothing says what to prune"
             )
+
+
+def check_grace(grace: float) -> None:
+    """Raise RetentionPolicyError for what is no number of seconds, at least 0."""
+    if isinstance(grace, bool) or not isinstance(grace, int | float) or not grace >= 0:
+        raise RetentionPolicyError(f"grace must be seconds, at least 0, got {grace!r}")
 
 
 def _check_limit(name: str, limit: int) -> None:

@@ -320,9 +320,11 @@ class ExperimentStore(StoreReader):
             The commit ids deleted, newest first.
 
         Raises:
+            RetentionPolicyError: a grace that is no time; nothing is deleted.
             StoreNotFoundError: the root does not exist.
             DeletionError: some could not be deleted; all others are.
         """
+        retention.check_grace(grace)
         planned = {row.commit_id: row.metadata for row in plan if row.action == "prune"}
 
         def judge(commit_id: str, directory: int) -> str:
@@ -347,7 +349,7 @@ class ExperimentStore(StoreReader):
             InvalidCommitIdError: nothing is deleted.
             DeletionError: some could not be deleted, or have a writer; all others are.
         """
-        commit_ids = [layout.check_commit_id(commit_id) for commit_id in commit_ids]
+        commit_ids = layout.check_commit_ids(commit_ids)
         deleted, spared = self._delete(commit_ids, force=force)
         if spared:
             raise DeletionError(deleted, spared)

@@ -111,7 +111,7 @@ def test_only_new_bytes_are_read(store: ExperimentStore, monkeypatch: pytest.Mon
     monkeypatch.setattr("expstore.logreader.os.preadv", noted)
     start = follower.offset
     assert len(follower.poll()) == 1
-    assert read == [(start, 25)]
+    assert read == [(start - 64, 64 + 25)]  # 64 bytes, by which the log is known again
 
 
 def test_follower_far_behind_reads_in_parts(
@@ -248,3 +248,27 @@ class TestTail:
         finally:
             process.kill()
         assert (said, error, process.returncode) == ("", "", 0)
+
+
+def test_an_experiment_made_anew_is_another(store: ExperimentStore) -> None:
+    """Also where the file system gives the new log the old one's number, as ext4 does."""
+    for _ in range(5):
+        follower, path = followed(store, log(3))
+        assert len(follower.poll()) == 3
+        store.delete_experiments(["a"])
+        store.create_experiment("a")
+        path.write_bytes(log(9, names=("longer name",)))
+        with pytest.raises(ExperimentGoneError):
+            follower.poll()
+        store.delete_experiments(["a"])
+
+
+def test_zeros_of_any_length_are_waited_out(store: ExperimentStore) -> None:
+    """Also where one look does not reach their end."""
+    follower, path = followed(store, log(3) + bytes(21 * 300_000))
+    assert len(follower.poll()) == 3
+    assert len(follower.poll()) == 0
+    assert not follower.is_behind
+    append(path, log(2))
+    given = [len(follower.poll()) for _ in range(4)]
+    assert sum(given) == 300_002

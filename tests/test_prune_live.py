@@ -14,6 +14,7 @@ from expstore import (
     DeletionError,
     ExperimentGoneError,
     ExperimentStore,
+    InvalidCommitIdError,
     Metadata,
     RetentionPolicyError,
     UnreadableFileError,
@@ -115,6 +116,19 @@ def test_senseless_grace_is_refused(grace: Any, two: ExperimentStore) -> None:
     """Before anything is looked at."""
     with pytest.raises(RetentionPolicyError, match="grace"):
         two.prune_experiments(0, grace=grace)
+    with pytest.raises(RetentionPolicyError, match="grace"):
+        two.prune(two.plan_prune(0), grace=grace)
+    assert two.list_experiments() == ["new", "old"]
+
+
+@pytest.mark.parametrize("protect", ["old", b"old", [b"old"], [1]])
+def test_one_text_protects_nothing_and_is_refused(protect: Any, two: ExperimentStore) -> None:
+    """Its characters are no commit ids, and what was to be protected would be gone."""
+    with pytest.raises(RetentionPolicyError, match="protect"):
+        two.prune_experiments(0, protect=protect)
+    with pytest.raises(InvalidCommitIdError):
+        two.delete_experiments(protect)
+    assert two.list_experiments() == ["new", "old"]
 
 
 def test_what_changed_since_the_plan_stays(
