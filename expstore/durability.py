@@ -29,7 +29,11 @@ INTERVAL_RECORDS = 1000
 INTERVAL_SECONDS = 1.0
 
 
-def check_durability(durability: str, interval_records: int, interval_seconds: float) -> None:
+def check_durability(
+    durability: str,
+    interval_records: int = INTERVAL_RECORDS,
+    interval_seconds: float = INTERVAL_SECONDS,
+) -> None:
     """Raise DurabilityError where these say nothing sensible."""
     known = get_args(Durability)
     if durability not in known:

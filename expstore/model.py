@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from itertools import repeat
-from typing import TYPE_CHECKING, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from expstore.errors import UnknownMetricError
 from expstore.parts import collector_at_rest, parts
@@ -115,6 +115,11 @@ class MetricTable(Sequence[Metric]):
             raise ValueError("columns differ in length")
         for column in (name_codes, values, steps, timestamps):
             column.flags.writeable = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Made anew, so that a copy cannot be changed either.
+        columns = self._codes, self._values, self._steps, self._timestamps
+        return MetricTable, (self._names, *columns, self._status)
 
     @classmethod
     def of_columns(

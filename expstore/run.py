@@ -18,11 +18,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self, SupportsFloat, cast
 
-from expstore import layout
-from expstore.durability import Durability
+from expstore import layout, metadata
+from expstore.durability import Durability, check_durability
 from expstore.errors import ExperimentExistsError, MetadataNotFoundError
 from expstore.files import unreadable
-from expstore.origin import git_head
+from expstore.model import Metadata
+from expstore.origin import git_head, login_name
 from expstore.store import ExperimentStore
 from expstore.writer import MetricWriter
 
@@ -106,10 +107,14 @@ def start(
     store = ExperimentStore(layout.default_root() if root is None else root)
     commit_id = git_head() if commit_id is None else commit_id
     path = store.experiment_path(commit_id)
+    check_durability(durability)
+    metadata.build(Metadata(commit_id, 0, job_name, login_name() if user is None else user))
     store.initialize()
+    made = True
     try:
         path.mkdir()
     except FileExistsError:
+        made = False
         if not resume:
             raise ExperimentExistsError(
                 f"{path}: already started; resume=True goes on with it, another commit_id starts "
@@ -123,7 +128,8 @@ def start(
         return Run(store, store.start_experiment(commit_id, job_name, user, durability=durability))
     except BaseException:
         with suppress(OSError):
-            path.rmdir()  # refused before anything was put into it; else it is not empty
+            if made:
+                path.rmdir()  # nothing was put into it; else it is not empty
         raise
 
 

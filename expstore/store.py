@@ -118,6 +118,7 @@ class ExperimentStore(StoreReader):
         Raises:
             GitHeadError: no commit id given, and git tells none.
             InvalidCommitIdError, FieldValueError, DurabilityError: nothing was created.
+            SyncError: `interval` or `power`, and it cannot be brought to the disk.
         """
         metadata = Metadata(
             git_head() if commit_id is None else commit_id,
@@ -142,7 +143,7 @@ class ExperimentStore(StoreReader):
         try:
             self.write_metadata(metadata)
             if durability != "process":
-                files.sync_directory(writer.path)
+                writer.sync_directory()
         except BaseException:
             writer.close()
             raise

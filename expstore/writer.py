@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from expstore import layout, records
+from expstore import files, layout, records
 from expstore.appendlog import AppendLog
 from expstore.codecs import RECORD_CODEC
 from expstore.durability import (
@@ -24,7 +24,7 @@ from expstore.durability import (
     Syncer,
     check_durability,
 )
-from expstore.errors import WriterClosedError
+from expstore.errors import SyncError, WriterClosedError
 from expstore.model import MetricTable
 from expstore.presence import Presence
 
@@ -36,6 +36,9 @@ _ROWS = 1 << 20  # rows in one write of `append`; the system takes at most 2 GiB
 
 class MetricWriter:
     """Appends metrics to one experiment; a context manager.
+
+    Threads may share it, and forked processes. A signal handler must not call it, but for `flush`
+    with `process`: it may interrupt the very call that it would wait for.
 
     Args:
         path: the experiment's directory.
@@ -64,6 +67,8 @@ class MetricWriter:
         self.path = path
         self.durability = durability
         self._clock = clock
+        # Of another clock nobody knows how fast it goes.
+        self._glance = _GLANCE if clock is time.time else 0.0
         self._looked = -math.inf  # when the experiment was last seen to be there
         self._builders = records.Builders()
         self._lock = threading.Lock()
@@ -144,14 +149,27 @@ class MetricWriter:
     def flush(self) -> None:
         """Hand over everything logged: to the disk with `interval` and `power`.
 
-        With `process` nothing ever waits in this program, and this does nothing.
+        With `process` nothing ever waits in this program, and this does nothing, not even wait for
+        a call that goes on: a signal handler may call it.
 
         Raises:
             SyncError: the sync failed, now or earlier.
         """
-        with self._lock:
-            if self._syncer is not None:
+        if self._syncer is not None:
+            with self._lock:
                 self._syncer.sync()
+
+    def sync_directory(self) -> None:
+        """Have the experiment's files on the disk under their names.
+
+        Raises:
+            SyncError: that failed.
+        """
+        try:
+            files.sync_directory(self.path)
+        except OSError as error:
+            said = f"{self.path}: could not be synced ({error.strerror})"
+            raise SyncError(said, 0, -1, 0, 0) from error
 
     def close(self) -> None:
         """Flush, and close the file. A second call does nothing.
@@ -172,7 +190,7 @@ class MetricWriter:
 
     def _append(self, data: bytes, count: int, now: float) -> None:
         with self._lock:
-            if not 0 < now - self._looked < _GLANCE:
+            if not 0 < now - self._looked < self._glance:
                 self._look(now)
             if self._syncer is None:
                 self._log.append(data)

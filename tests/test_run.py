@@ -7,6 +7,7 @@ import multiprocessing
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -234,3 +235,17 @@ def test_durability_is_the_writers(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(DurabilityError):
         expstore.start(tmp_path, "other", durability="forever")  # type: ignore[arg-type]
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+@pytest.mark.parametrize("wrong", [{"job_name": "x" * 256}, {"user": 5}, {"durability": "often"}])
+def test_a_start_that_is_refused_leaves_all_as_it_was(
+    outside: Path, wrong: dict[str, Any], prepared: bool
+) -> None:
+    """Neither a root nor an experiment is made, nor one removed that someone prepared."""
+    if prepared:
+        (outside / "experiments" / "abc").mkdir(parents=True)
+    with pytest.raises((FieldValueError, DurabilityError)):
+        expstore.start(commit_id="abc", resume=prepared, **wrong)
+    assert (outside / "experiments").exists() == prepared
+    assert (outside / "experiments" / "abc").exists() == prepared

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 import shutil
 import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
+from copy import deepcopy
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -18,6 +20,7 @@ import numpy as np
 import pytest
 
 from expstore import (
+    DeletionError,
     DurabilityError,
     ExperimentGoneError,
     ExperimentNotFoundError,
@@ -27,6 +30,7 @@ from expstore import (
     NameTruncatedWarning,
     SyncError,
     WriterClosedError,
+    files,
     records,
 )
 from tests.faults.base import read_log
@@ -459,3 +463,53 @@ def test_exception_in_the_block_keeps_what_was_logged(store: ExperimentStore) ->
         run()
     assert len(store.get_metrics("abc")) == 1
     assert store.read_metadata("abc") == Metadata("abc", NOW, "job", "me")
+
+
+def test_a_flush_waits_for_no_call_that_goes_on(store: ExperimentStore) -> None:
+    """With `process` there is nothing to wait for, and a signal handler would wait for ever."""
+    store.create_experiment("abc")
+    with store.writer("abc") as writer, writer._lock:
+        writer.flush()
+
+
+def test_a_clock_of_the_caller_hides_no_deletion(tmp_path: Path) -> None:
+    """However slowly it goes."""
+    ticks = iter(range(10**9))
+    slow = ExperimentStore(tmp_path, clock=lambda: NOW + next(ticks) / 1e6)
+    slow.create_experiment("abc")
+    with slow.writer("abc") as writer:
+        for step in range(10):
+            writer.log("loss", 0.5, step)
+        slow.delete_experiments(["abc"], force=True)
+        with pytest.raises(ExperimentGoneError):
+            writer.log("loss", 0.5, 10)
+
+
+def test_new_files_that_cannot_be_synced_are_a_typed_error(
+    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At each of the syncs by which an experiment begins."""
+    real = files.sync_directory
+
+    def fails(path: Path) -> None:
+        real(path)
+        if (path / "meta.bin").exists():
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(files, "sync_directory", fails)
+    with pytest.raises(SyncError, match="could not be synced"):
+        store.start_experiment("abc", durability="power")
+
+
+def test_errors_and_tables_survive_being_sent(store: ExperimentStore) -> None:
+    """To another process, as pools do; with all that they tell, and as unchangeable as before."""
+    for error in (DeletionError(["a"], {"b": "why"}), SyncError("said", 1, 2, 3, 4)):
+        copy = pickle.loads(pickle.dumps(error))
+        assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))
+    store.create_experiment("abc")
+    store.log_metric("abc", "loss", 0.5, 1)
+    table = store.get_metrics("abc")
+    for again in (pickle.loads(pickle.dumps(table)), deepcopy(table)):
+        assert list(again) == list(table)
+        assert again.names == table.names
+        assert not again.values.flags.writeable
