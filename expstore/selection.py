@@ -43,14 +43,17 @@ class Selection:
     def __init__(self, names: Iterable[str] | None = None, steps: range | None = None) -> None:
         if isinstance(names, str):
             raise SelectionError(f"names must be several, such as [{names!r}], got one text")
+        if names is not None and not isinstance(names, Iterable):
+            raise SelectionError(f"names must be several texts, got {type(names).__name__}")
         if steps is not None and not isinstance(steps, range):
             raise SelectionError(
                 f"steps must be a range, such as range(0, 1000), got {type(steps).__name__}"
             )
-        self._names = None if names is None else frozenset(names)
-        for name in self._names or ():
+        wanted = [] if names is None else list(names)
+        for name in wanted:
             if not isinstance(name, str):
                 raise SelectionError(f"a name must be str, got {type(name).__name__}")
+        self._names = None if names is None else frozenset(wanted)
         self._steps = None if steps is None else _within_format(steps)
 
     @property

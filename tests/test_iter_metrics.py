@@ -156,6 +156,8 @@ def test_missing_log_gives_one_empty_table(store: ExperimentStore) -> None:
     [
         {"names": "loss"},
         {"names": [b"loss"]},
+        {"names": 5},
+        {"names": [["loss"]]},
         {"steps": slice(0, 3)},
         {"steps": (0, 3)},
         {"chunk": 0},
