@@ -9,9 +9,20 @@ from __future__ import annotations
 
 import sys
 
+from expstore.commands import streams
+
 
 def main() -> None:
     """Run the command line; the entry point of the script `expstore`."""
+    try:
+        streams.mend()
+        _load_and_run()
+    except KeyboardInterrupt:  # while modules are loaded; later, `run` takes it
+        print("expstore: broken off", file=sys.stderr)
+        sys.exit(130)
+
+
+def _load_and_run() -> None:
     try:
         import rich
         import typer
