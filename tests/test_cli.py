@@ -208,6 +208,7 @@ def test_prune_shows_its_plan_and_deletes_only_with_yes(run: Run, filled: Experi
     assert filled.list_experiments() == before
     done = strict_json(run("prune", "--older-than", "30d", "--yes", "--json").stdout)
     assert done["pruned"] == ["ccc333"]
+    assert done["failures"] == {}
     assert [row["action"] for row in done["plan"]] == ["keep", "keep", "prune", "skip"]
     assert "2 pruned" in run("prune", "--keep", "0", "--yes").stdout
     assert filled.list_experiments() == ["ddd444"]
@@ -221,6 +222,25 @@ def test_prune_takes_ages_as_people_say_them(
     """Days, weeks, dates."""
     plan = strict_json(run("prune", "--older-than", limit, "--dry-run", "--json").stdout)["plan"]
     assert sum(row["action"] == "prune" for row in plan) == pruned
+
+
+def test_prune_tells_what_is_gone_where_some_fail(run: Run, filled: ExperimentStore) -> None:
+    """The JSON comes before the error."""
+    code = "def fail(*_, **__): raise expstore.DeletionError(['aab222'], {'ccc333': 'busy'})\n"
+    code += "expstore.ExperimentStore.prune = fail"
+    done = run_patched(code, "prune", "--keep", "1", "--yes", "--json")
+    told = strict_json(done.stdout)
+    assert (told["pruned"], told["failures"]) == (["aab222"], {"ccc333": "busy"})
+    assert len(told["plan"]) == 4
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "ccc333: busy" in done.stderr
+    assert run_patched(code, "prune", "--keep", "1", "--yes").stderr == done.stderr
+
+
+def test_an_id_behind_cluster_is_told_where_to_go(run: Run) -> None:
+    """It would be taken for the scheduler's address."""
+    assert "ids stand before" in run("export", "--to", "csv", "--cluster", "aaa", code=2).stderr
 
 
 def test_prune_protects(run: Run, filled: ExperimentStore) -> None:
@@ -241,6 +261,15 @@ def test_prune_protects(run: Run, filled: ExperimentStore) -> None:
         ["nonsense"],
         ["show"],
         ["ls", "--nonsense"],
+        ["check", "--cluster="],
+        ["check", "--cluster", ""],
+        ["check", "--cluster", "aaa111"],
+        ["tail", "aaa111", "--interval", "inf"],
+        ["tail", "aaa111", "--interval", "1e300"],
+        ["tail", "aaa111", "--interval", "9.3e9"],
+        ["tail", "aaa111", "--interval", "nan"],
+        ["tail", "aaa111", "--interval", "-1"],
+        ["export", "--to", "csv", "--json"],
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(arguments: list[str], run: Run) -> None:
