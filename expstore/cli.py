@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import sys
 
-from expstore.commands import streams
-
 
 def main() -> None:
     """Run the command line; the entry point of the script `expstore`."""
     try:
+        from expstore.commands import streams
+
         streams.mend()
         _load_and_run()
     except KeyboardInterrupt:  # while modules are loaded; later, `run` takes it
