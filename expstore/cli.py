@@ -13,6 +13,17 @@ import sys
 def main() -> None:
     """Run the command line; the entry point of the script `expstore`."""
     try:
+        from expstore.commands import streams
+
+        streams.mend()
+        _load_and_run()
+    except KeyboardInterrupt:  # while modules are loaded; later, `run` takes it
+        print("expstore: broken off", file=sys.stderr)
+        sys.exit(130)
+
+
+def _load_and_run() -> None:
+    try:
         import rich
         import typer
     except ModuleNotFoundError as error:

@@ -208,6 +208,7 @@ def test_prune_shows_its_plan_and_deletes_only_with_yes(run: Run, filled: Experi
     assert filled.list_experiments() == before
     done = strict_json(run("prune", "--older-than", "30d", "--yes", "--json").stdout)
     assert done["pruned"] == ["ccc333"]
+    assert done["failures"] == {}
     assert [row["action"] for row in done["plan"]] == ["keep", "keep", "prune", "skip"]
     assert "2 pruned" in run("prune", "--keep", "0", "--yes").stdout
     assert filled.list_experiments() == ["ddd444"]
@@ -221,6 +222,25 @@ def test_prune_takes_ages_as_people_say_them(
     """Days, weeks, dates."""
     plan = strict_json(run("prune", "--older-than", limit, "--dry-run", "--json").stdout)["plan"]
     assert sum(row["action"] == "prune" for row in plan) == pruned
+
+
+def test_prune_tells_what_is_gone_where_some_fail(run: Run, filled: ExperimentStore) -> None:
+    """The JSON comes before the error."""
+    code = "def fail(*_, **__): raise expstore.DeletionError(['aab222'], {'ccc333': 'busy'})\n"
+    code += "expstore.ExperimentStore.prune = fail"
+    done = run_patched(code, "prune", "--keep", "1", "--yes", "--json")
+    told = strict_json(done.stdout)
+    assert (told["pruned"], told["failures"]) == (["aab222"], {"ccc333": "busy"})
+    assert len(told["plan"]) == 4
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "ccc333: busy" in done.stderr
+    assert run_patched(code, "prune", "--keep", "1", "--yes").stderr == done.stderr
+
+
+def test_an_id_behind_cluster_is_told_where_to_go(run: Run) -> None:
+    """It would be taken for the scheduler's address."""
+    assert "ids stand before" in run("export", "--to", "csv", "--cluster", "aaa", code=2).stderr
 
 
 def test_prune_protects(run: Run, filled: ExperimentStore) -> None:
@@ -241,6 +261,15 @@ def test_prune_protects(run: Run, filled: ExperimentStore) -> None:
         ["nonsense"],
         ["show"],
         ["ls", "--nonsense"],
+        ["check", "--cluster="],
+        ["check", "--cluster", ""],
+        ["check", "--cluster", "aaa111"],
+        ["tail", "aaa111", "--interval", "inf"],
+        ["tail", "aaa111", "--interval", "1e300"],
+        ["tail", "aaa111", "--interval", "9.3e9"],
+        ["tail", "aaa111", "--interval", "nan"],
+        ["tail", "aaa111", "--interval", "-1"],
+        ["export", "--to", "csv", "--json"],
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(arguments: list[str], run: Run) -> None:
@@ -335,3 +364,144 @@ def test_ids_complete_in_the_shell(run: Run, filled: ExperimentStore) -> None:
         check=False,
     )
     assert done.stdout.split() == ["aaa111", "aab222"]
+
+
+def run_patched(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command line in a process where something was replaced before."""
+    main = f"import sys, expstore, expstore.cli\n{code}\nexpstore.cli.main()"
+    return subprocess.run(
+        [sys.executable, "-c", main, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def run_shell(command: str) -> subprocess.CompletedProcess[str]:
+    """Runs what a shell is told; `$E` is `expstore`."""
+    script = f'set -o pipefail; E="{sys.executable} -m expstore.cli"; {command}'
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONIOENCODING": "latin-1"},
+        {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"},
+    ],
+    ids=["ascii", "latin-1", "C"],
+)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ls"],
+        ["show", "uuu"],
+        ["plot", "uuu", "--name", "loss"],
+        ["metrics", "uuu"],
+        ["tail", "uuu"],
+        ["compare", "uuu"],
+        ["prune", "--keep", "0", "--dry-run"],
+        ["hexdump", "uuu"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_what_an_encoding_lacks_is_escaped(
+    arguments: list[str], environment: dict[str, str], run: Run, tmp_path: Path
+) -> None:
+    """A sign that the terminal's encoding does not have is no error."""
+    store = ExperimentStore(tmp_path / "experiments")
+    store.create_experiment("uuu")
+    store.write_metadata(Metadata("uuu", 1, "\u0141\u2581", "\u0141"))
+    for step in range(3):
+        store.log_metrics("uuu", {"loss": step, "\u0141oss": step}, step)
+    done = run(*arguments, env={**os.environ, "PYTHONUTF8": "1", **environment})
+    assert "\\u" in done.stdout or arguments[0] == "hexdump"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_error(closed: str, run: Run, filled: ExperimentStore) -> None:
+    """What was to be done is done, and the exit code says so."""
+    done = run_shell(
+        f"$E ls {closed} && $E show aaa111 {closed} && $E log aaa111 new 1 --step 3 {closed} "
+        f"&& $E metrics aaa111 --json {closed}"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert filled.get_metrics("aaa111").names[-1] == "new"
+    done = run_shell(f"$E ls --nonsense {closed}")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("reader", ["head -2", "true"])
+@pytest.mark.parametrize(
+    "arguments", ["metrics aaa111", "metrics ccc333", "metrics aaa111 --json", "--help", "ls 2>&1"]
+)
+def test_a_reader_that_leaves_makes_no_exit_code(
+    arguments: str, reader: str, run: Run, filled: ExperimentStore
+) -> None:
+    """Little output or much, the exit code is 0."""
+    with filled.writer("aaa111") as writer:
+        count = 20_000
+        writer.append({"name": "x", "value": [0.5] * count, "step": list(range(count))})
+    done = run_shell(f"$E {arguments} | {reader}")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["ls", "metrics aaa111 --json"])
+def test_a_full_disk_is_one_line(command: str, run: Run, filled: ExperimentStore) -> None:
+    """Whether the output fails at once or at the end."""
+    done = run_shell(f"$E {command} > /dev/full")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "No space" in done.stderr
+
+
+@pytest.mark.parametrize("module", ["rich", "expstore.commands.base", "expstore.commands.look"])
+def test_ctrl_c_while_modules_are_loaded(module: str) -> None:
+    """It ends with one line, as in a command."""
+    finder = f"""
+class Interrupting:
+    def find_spec(self, name, *rest):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())"""
+    done = run_patched(finder, "ls")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "expstore: broken off\n")
+
+
+def test_ctrl_c_in_a_command(run: Run, filled: ExperimentStore) -> None:
+    """One line says so; Typer alone says nothing."""
+    code = "import os, signal\nexpstore.ExperimentStore.get_metrics = "
+    code += "lambda *_: os.kill(os.getpid(), signal.SIGINT)"
+    done = run_patched(code, "metrics", "aaa111")
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr.strip() == "expstore: broken off"
+
+
+@pytest.mark.parametrize("text", ["", "Unable to allocate 5 TiB"])
+@pytest.mark.parametrize("command", ["show", "metrics", "compare", "plot", "report", "export"])
+def test_too_little_memory_is_one_line(
+    command: str, text: str, run: Run, filled: ExperimentStore
+) -> None:
+    """It tells what reads in parts."""
+    code = f"def fail(*_, **__): raise MemoryError({text!r})\n"
+    code += "import numpy, expstore.commands.look; numpy.empty = fail"
+    rest = {"plot": ["--name", "loss"], "export": ["--to", "csv"]}.get(command, [])
+    done = run_patched(code, command, "aaa111", *rest)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "not enough memory" in done.stderr
+    assert text in done.stderr
+    assert "iter_metrics" in done.stderr
+
+
+def test_a_cut_name_is_told_in_one_line(run: Run, filled: ExperimentStore) -> None:
+    """Without the line of code that Python shows with a warning."""
+    told = run("log", "aaa111", "n" * 300, "1", "--step", "3").stderr
+    assert len(told.splitlines()) == 1
+    assert told.startswith("expstore: metric name")
+    code = "import warnings\nexpstore.ExperimentStore.list_experiments = "
+    other = run_patched(code + "lambda _: warnings.warn('other') or []", "ls").stderr
+    assert "UserWarning: other" in other

@@ -715,6 +715,18 @@ def test_export_by_processes_of_this_machine(
     assert rows_of(output) == rows_alone(whole, tmp_path / "alone.parquet")
 
 
+@pytest.mark.usefixtures("no_dashboard")
+def test_json_of_an_export_tells_of_its_parts(
+    client: Client, whole: ExperimentStore, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing else is on stdout."""
+    address = client.scheduler_info()["address"]
+    asked = ("--root", whole.root, "export", "--to", "parquet", "--json", "--cluster", address)
+    told = [json.loads(run(capfd, *asked, "-o", tmp_path / "out").out) for _ in range(2)]
+    assert [(each["written"], each["kept"]) for each in told] == [(1, 0), (0, 1)]
+    assert told[0]["rows"] == len(rows_of(tmp_path / "out"))
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

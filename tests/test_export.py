@@ -340,6 +340,21 @@ def test_a_bad_experiment_never_breaks_an_export(vectors_copy: ExperimentStore, 
     assert (skipped.code, skipped.out.count("\n")) == (0, 106)
 
 
+def test_json_tells_what_was_written(vectors_copy: ExperimentStore, tmp_path, capsys) -> None:
+    """Nothing else is on stdout; what could not be read is told on stderr, too."""
+    vectors_copy.metrics_path("edge-values").unlink()
+    vectors_copy.metrics_path("edge-values").symlink_to("/etc/hostname")
+    asked = ("--root", vectors_copy.root, "export", "--json", "3f2a9c1d", "edge-values")
+    done = run(capsys, *asked, "zero-tail", "--to", "csv", "-o", tmp_path / "out.csv")
+    told = json.loads(done.out)
+    assert done.code == 1
+    assert list(told) == ["rows", "experiments", "failures", "tails", "overflows"]
+    assert (told["rows"], told["experiments"], told["overflows"]) == (113, 3, 0)
+    assert "symbolic link" in told["failures"]["edge-values"]
+    assert list(told["tails"]) == ["zero-tail"]
+    assert told["tails"]["zero-tail"] in done.err
+
+
 def test_unreadable_metadata_is_null_and_told(
     vectors: ExperimentStore, tmp_path: Path, capsys
 ) -> None:

@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     from expstore import CheckReport, ExperimentStore, MetricTable
 
 DAMAGED = 3
+_LEAST, _MOST = 0.01, 1e9  # seconds to sleep: the system refuses, or overflows at, far more
+
+
+def _check_interval(seconds: float) -> float:
+    if not _LEAST <= seconds <= _MOST:  # NaN, too, which is beyond no bound
+        raise typer.BadParameter(f"{seconds} is not from {_LEAST} to {_MOST:g}")
+    return seconds
 
 
 @app.command(cls=ClusterCommand)
@@ -159,7 +166,8 @@ def tail(
         int, typer.Option("--lines", "-n", min=0, help="How many of the last metrics to print.")
     ] = 10,
     interval: Annotated[
-        float, typer.Option("--interval", min=0.01, help="Seconds between two looks.")
+        float,
+        typer.Option("--interval", callback=_check_interval, help="Seconds between two looks."),
     ] = 0.5,
     root: Root = None,
     as_json: Json = False,

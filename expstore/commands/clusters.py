@@ -20,11 +20,21 @@ if TYPE_CHECKING:
 
 LOCAL = "local"
 
+
+def _check_address(address: str | None) -> str | None:
+    """Every address has a port, behind a colon, and no id has one."""
+    if address is None or address == LOCAL or ":" in address:
+        return address
+    wrong = f"{address!r} is no address such as tcp://10.0.0.1:8786"
+    raise typer.BadParameter(f"{wrong}; ids stand before --cluster" if address else wrong)
+
+
 Cluster = Annotated[
     str | None,
     typer.Option(
         "--cluster",
         metavar="[ADDRESS]",
+        callback=_check_address,
         help="Have Dask's workers do it: those of the scheduler at this address, such as "
         "tcp://10.0.0.1:8786; without one, new processes of this machine, one for each core.",
     ),

@@ -80,6 +80,7 @@ def export_command(
         bool, typer.Option("--skip-damaged", help="Exit 0 though some could not be read.")
     ] = False,
     cluster: Cluster = None,
+    as_json: Json = False,
     root: Root = None,
 ) -> None:
     """Write experiments for other tools.
@@ -100,6 +101,8 @@ def export_command(
     streamed = output is None or str(output) == "-"
     if streamed and not to_file:
         raise typer.BadParameter(f"{to.value} needs a path", param_hint="-o")
+    if streamed and as_json:
+        raise typer.BadParameter("standard output has the rows; use -o", param_hint="--json")
     if to is Target.TENSORBOARD and (wide or metadata):
         raise typer.BadParameter("TensorBoard has no such form", param_hint="--wide, --metadata")
     if cluster is not None and (to is not Target.PARQUET or wide or force):
@@ -129,17 +132,36 @@ def export_command(
         options |= {"to": to.value, "wide_form": wide, "metadata": metadata, "force": force}
         target = _standard_output() if output is None or streamed else output
         report = export_file(store, chosen, target, **options)
+    if as_json:
+        print_json(_describe(report))
+    _tell_report(report, None if streamed else output)
+    if report.failures and not skip_damaged:
+        fail(f"{len(report.failures)} of {report.experiments} experiments could not be read whole")
+
+
+def _tell_report(report: ExportReport, output: Path | None) -> None:
     for commit_id, tail in report.tails.items():
         tell(f"{commit_id}: {tail}; its whole records are exported")
     for commit_id, error in report.failures.items():
         tell(f"{commit_id}: {error}")
     if report.overflows:
         tell(f"{report.overflows:,} values are beyond TensorBoard's 32 bits and became infinite")
-    if not streamed:
+    if output is not None:
         done = report.experiments - len(report.failures)
         tell(f"{report.rows:,} rows of {done:,} experiments in {output}")
-    if report.failures and not skip_damaged:
-        fail(f"{len(report.failures)} of {report.experiments} experiments could not be read whole")
+
+
+def _describe(report: ExportReport) -> dict[str, Any]:
+    """What an export did, as JSON has it; one by a cluster tells of its parts, too."""
+    parts = {key: value for key, value in vars(report).items() if key in ("written", "kept")}
+    return {
+        "rows": report.rows,
+        "experiments": report.experiments,
+        "failures": {commit_id: str(error) for commit_id, error in report.failures.items()},
+        "tails": {commit_id: str(tail) for commit_id, tail in report.tails.items()},
+        "overflows": report.overflows,
+        **parts,
+    }
 
 
 def _export_parts(

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from expstore import PrunePlan
+from expstore import DeletionError, PrunePlan
 from expstore.commands.base import Json, Root, app, fail, open_store, print_json
 from expstore.commands.experiments import describe
 from expstore.commands.ids import complete, resolve
@@ -64,13 +64,21 @@ def prune(
     plan = store.plan_prune(keep, days, protect=kept, now=now, grace=grace, force=force)
     if not as_json:
         _show(plan, now)
-    pruned = []
+    pruned: list[str] = []
+    error = None
     if plan.pruned and not dry_run:
         _confirm(len(plan.pruned), yes)
-        pruned = store.prune(plan, grace=grace, force=force)  # what was shown, no new plan
+        try:
+            pruned = store.prune(plan, grace=grace, force=force)  # what was shown, no new plan
+        except DeletionError as caught:
+            error, pruned = caught, caught.deleted
     if as_json:
-        print_json({"pruned": pruned, "plan": [_describe(row) for row in plan]})
-    elif not dry_run:
+        failures = error.failures if error else {}
+        rows = [_describe(row) for row in plan]
+        print_json({"pruned": pruned, "failures": failures, "plan": rows})
+    if error is not None:
+        raise error  # after the JSON: what is gone is told in any case
+    if not as_json and not dry_run:
         print(f"{len(pruned)} pruned")
 
 
