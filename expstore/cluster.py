@@ -221,10 +221,11 @@ def export_parquet(
     """
     require("distributed", EXTRA)
     chosen = store.existing(ids)
-    outcomes = dict(meta.read_all(store.location, chosen))
+    outcomes = dict(meta.read_all(dataset.absolute(store.location), chosen))
+    batches = pieces.plan(store, chosen, batch)
+    marks = pieces.fingerprints(store, batches)
     planned = [
-        dataset.part_of(store, pieces_, outcomes, names, metadata)
-        for pieces_ in pieces.plan(store, chosen, batch)
+        dataset.part_of(store, pieces_, marks, outcomes, names, metadata) for pieces_ in batches
     ]
     path = Path(path).absolute()
     number = dataset.begin(path)

@@ -27,6 +27,7 @@ from expstore.export import TEMPORARY, parquet_sink, whole_file
 from expstore.extras import require
 from expstore.frames import Source
 from expstore.pieces import Piece
+from expstore.reading import Location
 from formats import FormatError, TailStatus
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class PartReport:
 def part_of(
     store: StoreReader,
     batch: Sequence[Piece],
+    marks: Mapping[Piece, str],
     outcomes: Mapping[str, metadata.Outcome],
     names: Collection[str] | None,
     with_metadata: bool,
@@ -78,16 +80,19 @@ def part_of(
     Args:
         store: where they are.
         batch: the pieces.
-        outcomes: by commit id, what reading its metadata gave: an experiment that was deleted and
-            made anew may have a log as long as before.
+        marks: by piece, its fingerprint: an experiment that was deleted and made anew may have a
+            log as long as before.
+        outcomes: by commit id, what reading its metadata gave.
         names: metrics of these names only; None: all.
         with_metadata: add the columns of metadata.
     """
     wanted = None if names is None else tuple(sorted(set(names)))
     made_of = [
         _FORMAT,
-        str(store.location),
-        [(*piece, _told(outcomes[piece.commit_id])) for piece in batch],
+        str(absolute(store.location)),
+        # As text: what a file system takes need not be what JSON holds.
+        json.dumps(dict(store._storage_options or {}), sort_keys=True, default=repr),
+        [(*piece, marks[piece], _told(outcomes[piece.commit_id])) for piece in batch],
         wanted,
         str(frames.long_schema(with_metadata)),
     ]
@@ -98,7 +103,14 @@ def part_of(
 
 
 def _told(outcome: metadata.Outcome) -> str:
-    return type(outcome).__name__ if isinstance(outcome, Exception) else repr(outcome)
+    if isinstance(outcome, Exception):
+        return f"{type(outcome).__name__}: {outcome}"
+    return repr(outcome)
+
+
+def absolute(location: Location) -> Location:
+    """A store's place, as it is called from any working directory."""
+    return location.absolute() if isinstance(location, Path) else location
 
 
 def begin(directory: Path) -> str:

@@ -11,9 +11,14 @@ batches near it, and soon a batch ends where one ended before.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from expstore import layout
@@ -33,6 +38,7 @@ BATCH = 1 << 26
 OPENING = 1 << 16
 """What an experiment costs beside the bytes of its log, as so many bytes: opening its files."""
 
+_THREADS = 32  # fingerprints taken at the same time, for the sake of stores at URLs
 _EAGER = 4  # how many ids in half a batch may end it, on average: it rarely comes to be full
 
 
@@ -98,6 +104,52 @@ def table(store: StoreReader, piece: Piece, parser: LogParser | None = None) -> 
     """A piece in one table; see `selection.read_table`."""
     path = store.locate(piece.commit_id, layout.METRICS)
     return read_table(path, piece.start, piece.end, parser)
+
+
+def fingerprints(store: StoreReader, planned: Iterable[Sequence[Piece]]) -> dict[Piece, str]:
+    """What tells each piece from one that once was at the same place in a log of the same name.
+
+    Of a whole log, that is its file and when it was changed. The pieces of a longer one are told by
+    their bytes, since those stay while the log grows, and planning has read them, too.
+
+    Args:
+        store: where they are.
+        planned: see `plan`.
+    """
+    pieces = [piece for batch in planned for piece in batch]
+    counts = Counter(piece.commit_id for piece in pieces)
+
+    def told(piece: Piece) -> str:
+        return _of_file(store, piece) if counts[piece.commit_id] == 1 else _of_bytes(store, piece)
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return dict(zip(pieces, pool.map(told, pieces), strict=True))
+
+
+def _of_file(store: StoreReader, piece: Piece) -> str:
+    path = store.locate(piece.commit_id, layout.METRICS)
+    if isinstance(path, Path):
+        with suppress(OSError):
+            status = os.stat(path, follow_symlinks=False)
+            return f"{status.st_ino} {status.st_mtime_ns}"
+        return ""
+    # Any exception: a file system may know no such thing, and what cannot be read is told later.
+    with suppress(Exception):
+        return str(path.directory()._file_system.ukey(path.place))
+    return ""
+
+
+def _of_bytes(store: StoreReader, piece: Piece) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    # What cannot be read is an error where the piece is made.
+    with (
+        suppress(ExpStoreError, OSError),
+        open_log(store.locate(piece.commit_id, layout.METRICS)) as log,
+    ):
+        log.section(piece.start, piece.end)
+        for block in log.blocks(piece.start):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _packed(pieces: Iterable[Piece], batch: int) -> Iterator[list[Piece]]:

@@ -401,13 +401,38 @@ def test_what_is_done_is_not_done_again(
 def test_an_experiment_made_anew_is_written_anew(
     client: Client, store: ExperimentStore, tmp_path: Path
 ) -> None:
-    """Also where its log is as long as the old one's."""
+    """Also where its metadata is the same, and its log as long as the old one's."""
     export_parquet(store, str(tmp_path / "out"), client, batch=BATCH)
-    store.delete_experiments(["4-100"])
-    store.create_experiment("4-100")
-    store.write_metadata(Metadata("4-100", 99))
-    append(store, "4-100", 100)
-    assert export_parquet(store, tmp_path / "out", client, batch=BATCH).written == 1
+    for commit_id in ("4-100", "3-20000"):
+        told, data = store.read_metadata(commit_id), store.metrics_path(commit_id).read_bytes()
+        store.delete_experiments([commit_id])
+        store.create_experiment(commit_id)
+        store.write_metadata(told)
+        store.metrics_path(commit_id).write_bytes(data.replace(b"loss", b"lass"))
+    parts = len(files_of(tmp_path / "out"))
+    report = export_parquet(store, tmp_path / "out", client, batch=BATCH)
+    assert report.written == parts - report.kept > 2
+    assert rows_of(tmp_path / "out") == rows_alone(store, tmp_path / "alone.parquet")
+
+
+def test_metadata_that_is_wrong_in_another_way_is_another_part(
+    client: Client, store: ExperimentStore, tmp_path: Path
+) -> None:
+    """As told by the error's text; the working directory changes nothing."""
+    output = tmp_path / "out"
+    export_parquet(store, output, client, batch=BATCH)
+    store.metadata_path("torn").write_bytes(b"\x01\0\0")
+    assert export_parquet(store, output, client, batch=BATCH).written == 1
+
+
+def test_a_relative_root_is_the_same_store(
+    client: Client, store: ExperimentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its parts are those of the absolute one."""
+    export_parquet(store, tmp_path / "out", client, batch=BATCH)
+    monkeypatch.chdir(store.root.parent)
+    relative = ExperimentStore(store.root.name)
+    assert export_parquet(relative, tmp_path / "out", client, batch=BATCH).written == 0
 
 
 def test_an_export_that_was_killed_goes_on(
