@@ -198,12 +198,14 @@ def export_parquet(
     """Write experiments to a directory of Parquet files, with the columns of `export_file`.
 
     Run again, it makes only what is not there yet: after a breakdown what was missing, in a store
-    that went on what has changed. Parts of experiments that changed, or are gone, are removed.
+    that went on what has changed. Parts of experiments that changed, or are gone, are removed. An
+    export of another store, or of another choice of experiments, names or columns, takes another
+    directory.
 
     Args:
         store: where they are.
-        path: the directory, on a file system that all workers share; `_SUCCESS` is in it when it is
-            whole.
+        path: the directory, on a file system that all workers share, for one export at a time;
+            `_SUCCESS` is in it when it is whole, that is, when no experiment is among `failures`.
         client: of the workers; None: the one that is open, else new processes of this machine.
         ids: commit ids; None: all.
         names: metrics of these names only; None: all.
@@ -213,13 +215,15 @@ def export_parquet(
 
     Raises:
         MissingExtraError: the extra `cluster` is not installed.
-        InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError, OutputExistsError:
+        InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: nothing was written.
+        OutputExistsError: the directory holds something else, or an export of something else;
             nothing was written.
-        ExportError: a worker does not find the directory.
+        ExportError: a worker does not find the directory, or another export took it.
         ClusterError: the cluster gave up; what was made stays, and needs not be made again.
         NoSpaceError, UnreadableFileError: a part cannot be written.
     """
     require("distributed", EXTRA)
+    ids = None if ids is None else list(ids)
     chosen = store.existing(ids)
     outcomes = dict(meta.read_all(dataset.absolute(store.location), chosen))
     batches = pieces.plan(store, chosen, batch)
@@ -228,7 +232,7 @@ def export_parquet(
         dataset.part_of(store, pieces_, marks, outcomes, names, metadata) for pieces_ in batches
     ]
     path = Path(path).absolute()
-    number = dataset.begin(path)
+    number = dataset.begin(path, dataset.describe(store, ids, names, metadata))
     reports = {part.name: dataset.found(path, part) for part in planned}
     missing = [part for part in planned if reports[part.name] is None]
     calls = [(store, path, number, part) for part in missing]
@@ -237,9 +241,9 @@ def export_parquet(
             results = workers.completed(chosen_client, dataset.make, calls)
             for index, report in progress(_Sized(results, len(calls))):
                 reports[missing[index].name] = report
-    dataset.finish(path, planned)
     done = [report for part in planned if (report := reports[part.name]) is not None]
     failures = dict(chain.from_iterable(report.failures.items() for report in done))
+    dataset.finish(path, number, planned, whole=not failures)
     tails = dict(chain.from_iterable(report.tails.items() for report in done))
     return PartsReport(
         sum(report.rows for report in done),

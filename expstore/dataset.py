@@ -3,8 +3,9 @@
 Guarantees: a part's file name tells all that its rows are made of (which bytes of which logs, with
 what metadata, which names and columns), so that a part that is there needs not be made again, and
 one whose experiments have changed has another name; a part comes to be only when it is whole. No
-state is kept beside the files: what could not be read is noted in the part itself. A directory with
-anything else in it is refused, and nothing in it is touched.
+state is kept beside the files but what the export is of: what could not be read is noted in the
+part itself. A directory with anything else in it, or with an export of something else, is refused,
+and nothing in it is touched. Of two exports to one directory at a time, one fails.
 
 Within a part rows are in the order of the logs. The parts of one long log sort by their names.
 """
@@ -19,7 +20,7 @@ import socket
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from expstore import files, frames, metadata, pieces
 from expstore.errors import ExportError, ExpStoreError, OutputExistsError
@@ -34,10 +35,17 @@ if TYPE_CHECKING:
     from expstore.reader import StoreReader
 
 SUCCESS = "_SUCCESS"  # as Spark, Hadoop and their kin say that a directory is whole
-_MARK = "_expstore_export"  # the directory is one of ours; holds the number of its last export
+_MARK = "_expstore_export"  # the directory is one of ours; holds its last export's number, and
+# what it is of
 _PART = re.compile(r"part-[0-9A-Za-z_-]*-\d{15,}-[0-9a-f]{16}\.parquet")
 _NOTES = "expstore"  # the key of a part's notes in its Parquet metadata
 _FORMAT = 1  # of parts: another one gives all of them other names
+_SAID = {  # what `describe` gives, in words
+    "location": "store",
+    "ids": "choice of experiments",
+    "names": "choice of names",
+    "metadata": "choice of columns",
+}
 _SHOWN = 24  # characters of a commit id in a part's name
 
 
@@ -113,22 +121,54 @@ def absolute(location: Location) -> Location:
     return location.absolute() if isinstance(location, Path) else location
 
 
-def begin(directory: Path) -> str:
+def describe(
+    store: StoreReader,
+    ids: Collection[str] | None,
+    names: Collection[str] | None,
+    with_metadata: bool,
+) -> dict[str, Any]:
+    """What an export is of, as its directory holds it.
+
+    Args:
+        store: where the experiments are.
+        ids: those asked for; None: all there are at the time.
+        names: metrics of these names only; None: all.
+        with_metadata: add the columns of metadata.
+    """
+    listed = None if ids is None else json.dumps(sorted(set(ids))).encode()
+    return {
+        "location": str(absolute(store.location)),
+        # Every worker reads this for every part, so it must be short.
+        "ids": None if listed is None else hashlib.sha256(listed).hexdigest(),
+        "names": None if names is None else sorted(set(names)),
+        "metadata": with_metadata,
+    }
+
+
+def begin(directory: Path, of: Mapping[str, Any]) -> str:
     """Have a directory that an export may write to, and which is not whole for the time being.
+
+    Args:
+        directory: which need not exist yet.
+        of: what `describe` gave.
 
     Returns:
         The export's number, by which workers know the directory.
 
     Raises:
-        OutputExistsError: there is something that is no such export's.
+        OutputExistsError: there is something that is no such export's, or an export of something
+            else.
         UnreadableFileError: it cannot be made.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
         _check_ours(directory)
+        _check_same_export(directory, of)
         (directory / SUCCESS).unlink(missing_ok=True)
         number = os.urandom(16).hex()
-        (directory / _MARK).write_text(number)
+        # Whole or not at all: without it, nobody would know the directory for an export's.
+        with whole_file(directory / _MARK) as file:
+            file.write(json.dumps({"number": number, "of": of}).encode())
         _remove(directory, TEMPORARY, ())
     except FileExistsError as error:
         if isinstance(error, OutputExistsError):
@@ -139,16 +179,26 @@ def begin(directory: Path) -> str:
     return number
 
 
-def finish(directory: Path, parts: Iterable[Part]) -> None:
+def finish(directory: Path, number: str, parts: Iterable[Part], *, whole: bool) -> None:
     """Remove what no part of the export is, and say that the directory is whole.
 
+    Args:
+        directory: what `begin` was given.
+        number: what `begin` gave.
+        parts: all of the export.
+        whole: nothing is missing in them; else the directory is not said to be whole.
+
     Raises:
+        ExportError: another export began in the directory; nothing of its is touched.
         UnreadableFileError: it cannot be written.
     """
     try:
+        _check_still_ours(directory, number)
         _remove(directory, _PART, {part.name for part in parts})
         _remove(directory, TEMPORARY, ())
-        (directory / SUCCESS).touch()
+        _check_still_ours(directory, number)
+        if whole:
+            (directory / SUCCESS).touch()
     except OSError as error:
         raise files.unreadable(directory, error) from error
 
@@ -207,21 +257,49 @@ def make(store: StoreReader, directory: Path, number: str, part: Part) -> PartRe
         with whole_file(directory / part.name) as file, parquet_sink(file, schema, notes) as write:
             for batch in frames.long_batches(source):
                 write(batch)
+            # Once more: a part that comes late would be one too many in another export.
+            _check_same(directory, number)
     except OSError as error:
+        _check_same(directory, number)  # else another export took the file for a leftover
         raise files.unwritable(directory / part.name, error) from error
     return PartReport(source.rows, source.failures, source.tails)
 
 
 def _check_same(directory: Path, number: str) -> None:
-    try:
-        same = (directory / _MARK).read_text() == number
-    except OSError:
-        same = False
-    if not same:
+    if _mark(directory).get("number") != number:
         raise ExportError(
             f"{directory}: the worker on {socket.gethostname()} does not find this export there; "
             "the directory must be on a file system that all workers share, and for one export"
         )
+
+
+def _check_still_ours(directory: Path, number: str) -> None:
+    if _mark(directory).get("number") != number:
+        raise ExportError(
+            f"{directory}: another export took the directory meanwhile; run one at a time"
+        )
+
+
+def _check_same_export(directory: Path, of: Mapping[str, Any]) -> None:
+    if not any(map(_PART.fullmatch, os.listdir(directory))):
+        return  # nothing to lose
+    found = _mark(directory).get("of")
+    found = found if isinstance(found, dict) else {}
+    differs = [_SAID[key] for key in _SAID if key not in found or found[key] != of.get(key)]
+    if differs:
+        raise OutputExistsError(
+            f"{directory}: holds an export of something else: another {', another '.join(differs)};"
+            " it is not replaced; choose another directory, or remove this one"
+        )
+
+
+def _mark(directory: Path) -> dict[str, Any]:
+    """What the mark holds; nothing where it is another version's, or not there."""
+    try:
+        held = json.loads((directory / _MARK).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return held if isinstance(held, dict) else {}
 
 
 def _check_ours(directory: Path) -> None:
@@ -232,7 +310,8 @@ def _check_ours(directory: Path) -> None:
     for name in sorted(names):
         if not (name in known or _PART.fullmatch(name) or TEMPORARY.fullmatch(name)):
             raise OutputExistsError(f"{directory / name}: was not made by an export; not replaced")
-    if _MARK not in names:
+    # A temporary file alone is of an export that was killed before it had its mark.
+    if _MARK not in names and not all(map(TEMPORARY.fullmatch, names)):
         raise OutputExistsError(f"{directory}: was not made by an export; it is not touched")
 
 

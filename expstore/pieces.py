@@ -122,8 +122,15 @@ def fingerprints(store: StoreReader, planned: Iterable[Sequence[Piece]]) -> dict
     def told(piece: Piece) -> str:
         return _of_file(store, piece) if counts[piece.commit_id] == 1 else _of_bytes(store, piece)
 
+    # A thread is worth it only for what takes longer than a system call.
+    quick = {
+        piece: told(piece)
+        for piece in pieces
+        if counts[piece.commit_id] == 1 and isinstance(store.location, Path)
+    }
+    slow = [piece for piece in pieces if piece not in quick]
     with ThreadPoolExecutor(_THREADS) as pool:
-        return dict(zip(pieces, pool.map(told, pieces), strict=True))
+        return quick | dict(zip(slow, pool.map(told, slow), strict=True))
 
 
 def _of_file(store: StoreReader, piece: Piece) -> str:

@@ -37,6 +37,7 @@ from expstore import (
     UnreadableFileError,
     cluster,
     dataset,
+    frames,
     partitions,
     workers,
 )
@@ -49,6 +50,7 @@ from expstore.cluster import (
 )
 from expstore.commands.base import app
 from expstore.export import export_file
+from expstore.pieces import Piece
 from expstore.texts import escape
 from formats.columns import TextColumn
 from tests import cluster_tasks
@@ -356,7 +358,7 @@ def test_parts_hold_what_one_file_would(
     assert report.written == len(files_of(output)) > 5
     for part in output.glob("part-*.parquet"):
         assert pq.read_schema(part).equals(pq.read_schema(alone))
-    assert (output / "_SUCCESS").read_bytes() == b""
+    assert (output / "_SUCCESS").exists() == (not report.failures)
 
 
 def test_the_parts_of_a_long_log_sort_by_their_names(
@@ -393,9 +395,70 @@ def test_what_is_done_is_not_done_again(
     assert not [name for name in files_of(output) if "4-100" in name]
     assert rows_of(output) == rows_alone(store, tmp_path / "alone.parquet")
 
-    named = export_parquet(store, output, client, names=["loss"], batch=BATCH)
-    assert named.kept == 0
-    assert rows_of(output) == rows_alone(store, tmp_path / "alone.parquet", names=["loss"])
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"names": ["loss"]}, "choice of names"),
+        ({"metadata": True}, "choice of columns"),
+        ({"ids": ["4-100"]}, "choice of experiments"),
+    ],
+)
+def test_another_export_is_not_replaced(
+    client: Client, whole: ExperimentStore, tmp_path: Path, options: dict[str, Any], said: str
+) -> None:
+    """Of another selection, in either order, or of another store; the same one goes on."""
+    other = ExperimentStore(tmp_path / "other")
+    other.create_experiment("a")
+    for number, (first, then) in enumerate([(options, {}), ({}, options)]):
+        output = tmp_path / str(number)
+        export_parquet(whole, output, client, **first)
+        before = sorted((path.name, path.read_bytes()) for path in output.iterdir())
+        with pytest.raises(OutputExistsError, match=f"another {said}; .*another directory"):
+            export_parquet(whole, output, client, **then)
+        with pytest.raises(OutputExistsError, match="another store"):
+            export_parquet(other, output, client)
+        assert sorted((path.name, path.read_bytes()) for path in output.iterdir()) == before
+        export_parquet(whole, output, client, **first)
+    (output / "_expstore_export").write_text("0" * 32)  # as before it said what it is of
+    with pytest.raises(OutputExistsError, match="something else"):
+        export_parquet(whole, output, client)
+
+
+def test_of_two_exports_at_a_time_one_fails(
+    client: Client, store: ExperimentStore, tmp_path: Path
+) -> None:
+    """And what the other made is there, and whole."""
+    output = tmp_path / "out"
+
+    def meanwhile(parts: Iterable[Any]) -> Iterator[Any]:
+        yield from parts
+        store.log_metric("4-100", "new", 1.0, 1)
+        export_parquet(store, output, client, batch=BATCH)
+
+    with pytest.raises(ExportError, match="another export took the directory"):
+        export_parquet(store, output, client, batch=BATCH, progress=meanwhile)
+    assert (output / "_SUCCESS").exists()
+    assert rows_of(output) == rows_alone(store, tmp_path / "alone.parquet")
+
+
+def test_a_part_that_comes_late_is_no_part(
+    whole: ExperimentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that a worker still makes when another export has begun."""
+    number = dataset.begin(tmp_path, {})
+    piece = Piece("4-100", 0, whole.log_sizes(["4-100"])["4-100"])
+    part = dataset.Part("part-x-000000000000000-0000000000000000.parquet", (piece,), None, False)
+    batches = frames.long_batches
+
+    def late(source: Any) -> Iterator[Any]:
+        yield from batches(source)
+        dataset.begin(tmp_path, {})
+
+    monkeypatch.setattr(frames, "long_batches", late)
+    with pytest.raises(ExportError, match="for one export"):
+        dataset.make(whole, tmp_path, number, part)
+    assert [path.name for path in tmp_path.iterdir()] == ["_expstore_export"]
 
 
 def test_an_experiment_made_anew_is_written_anew(
@@ -470,9 +533,13 @@ def test_what_could_not_be_read_is_told_and_tried_again(
     output = tmp_path / "out"
     for times in range(2):
         report = export_parquet(store, output, client, batch=BATCH)
+        assert not (output / "_SUCCESS").exists()
         assert list(report.failures) == ["odd"]
         assert isinstance(report.failures["odd"], UnreadableFileError)
         assert report.written == (1 if times else len(files_of(output)))
+    store.metrics_path("odd").rmdir()
+    export_parquet(store, output, client, batch=BATCH)
+    assert (output / "_SUCCESS").read_bytes() == b""
 
 
 def test_a_doubtful_end_of_a_log_in_pieces_is_told_as_a_whole(
@@ -515,7 +582,7 @@ def test_a_worker_that_does_not_see_the_directory_says_so(
     with pytest.raises(ExportError, match="file system that all workers share"):
         dataset.make(whole, tmp_path / "elsewhere", "number", part)
     assert not (tmp_path / "elsewhere").exists()
-    dataset.begin(tmp_path / "other")
+    dataset.begin(tmp_path / "other", {})
     with pytest.raises(ExportError, match="for one export"):
         dataset.make(whole, tmp_path / "other", "number", part)
 
