@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -21,12 +22,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from expstore import check, dataset, partitions, pieces, workers
 from expstore import metadata as meta
 from expstore.check import CheckReport
+from expstore.errors import ExpStoreError, SelectionError
 from expstore.export import ExportReport
 from expstore.extras import require
 from expstore.pieces import BATCH, Piece
 from expstore.selection import Selection
 from expstore.workers import EXTRA, open_client
-from formats import TailStatus
+from formats import FormatError, TailStatus
 
 if TYPE_CHECKING:
     import dask.dataframe as dd
@@ -109,9 +111,11 @@ def read_metadata(
 
     Raises:
         MissingExtraError: the extra `cluster` is not installed.
+        SelectionError: `partition_size` is no whole number above 0.
         InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError
     """
     frames = require("dask.dataframe", EXTRA)
+    pieces.check_size(partition_size, "experiments")
     rest = iter(store.existing(ids))
     planned = list(iter(lambda: list(islice(rest, partition_size)), []))
     reader = partitions.MetadataOf(store)
@@ -133,10 +137,12 @@ def check_store(
 
     Raises:
         MissingExtraError: the extra `cluster` is not installed.
+        SelectionError: `batch` is no whole number above 0.
         StoreNotFoundError: the root does not exist.
         ClusterError: the cluster gave up.
     """
     require("distributed", EXTRA)
+    pieces.check_size(batch)
     yield check.check_root(store.location)
     sizes = store.log_sizes(store.list_experiments())
     calls = [(store, ids) for ids in pieces.batches(sizes, batch)]
@@ -215,14 +221,18 @@ def export_parquet(
 
     Raises:
         MissingExtraError: the extra `cluster` is not installed.
+        SelectionError: names are no texts, or `batch` is no size; nothing was written.
         InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: nothing was written.
         OutputExistsError: the directory holds something else, or an export of something else;
             nothing was written.
-        ExportError: a worker does not find the directory, or another export took it.
+        ExportError: the output is a URL, or in the store, and nothing was written; or a worker does
+            not find the directory, or another export took it.
         ClusterError: the cluster gave up; what was made stays, and needs not be made again.
         NoSpaceError, UnreadableFileError: a part cannot be written.
     """
     require("distributed", EXTRA)
+    path = dataset.place(store, path)
+    names = _checked(names)
     ids = None if ids is None else list(ids)
     chosen = store.existing(ids)
     outcomes = dict(meta.read_all(dataset.absolute(store.location), chosen))
@@ -231,7 +241,6 @@ def export_parquet(
     planned = [
         dataset.part_of(store, pieces_, marks, outcomes, names, metadata) for pieces_ in batches
     ]
-    path = Path(path).absolute()
     number = dataset.begin(path, dataset.describe(store, ids, names, metadata))
     reports = {part.name: dataset.found(path, part) for part in planned}
     missing = [part for part in planned if reports[part.name] is None]
@@ -253,6 +262,14 @@ def export_parquet(
         written=len(missing),
         kept=len(planned) - len(missing),
     )
+
+
+def _checked(names: Collection[str] | None) -> list[str] | None:
+    """The names as a selection takes them, before anything is written."""
+    try:
+        return Selection(names).key[0]
+    except TypeError:
+        raise SelectionError(f"names must be several texts, got {names!r}") from None
 
 
 class _Sized(Generic[Item]):
@@ -278,6 +295,8 @@ def _whole_tails(
     ends = {piece.commit_id: piece.end for part in planned for piece in part.pieces if piece.start}
     for commit_id in ends.keys() & tails.keys():
         whole = Piece(commit_id, 0, ends[commit_id])
-        for table in pieces.tables(store, whole, Selection(names=())):
-            tails[commit_id] = table.status
+        # It may be gone by now; then what its piece told stands.
+        with suppress(ExpStoreError, FormatError):
+            for table in pieces.tables(store, whole, Selection(names=())):
+                tails[commit_id] = table.status
     return tails

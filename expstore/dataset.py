@@ -38,6 +38,7 @@ SUCCESS = "_SUCCESS"  # as Spark, Hadoop and their kin say that a directory is w
 _MARK = "_expstore_export"  # the directory is one of ours; holds its last export's number, and
 # what it is of
 _PART = re.compile(r"part-[0-9A-Za-z_-]*-\d{15,}-[0-9a-f]{16}\.parquet")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # of two slashes, a Path leaves one
 _NOTES = "expstore"  # the key of a part's notes in its Parquet metadata
 _FORMAT = 1  # of parts: another one gives all of them other names
 _SAID = {  # what `describe` gives, in words
@@ -119,6 +120,21 @@ def _told(outcome: metadata.Outcome) -> str:
 def absolute(location: Location) -> Location:
     """A store's place, as it is called from any working directory."""
     return location.absolute() if isinstance(location, Path) else location
+
+
+def place(store: StoreReader, output: str | os.PathLike[str]) -> Path:
+    """The absolute path of an export's directory.
+
+    Raises:
+        ExportError: it is a URL, or lies in the store, where it would be taken for an experiment.
+    """
+    if _URL.match(os.fspath(output)):
+        raise ExportError(f"{output}: an export by a cluster takes a directory, not a URL")
+    directory = Path(output).absolute()
+    root = store.location
+    if isinstance(root, Path) and directory.resolve().is_relative_to(root.resolve()):
+        raise ExportError(f"{output}: lies in the store {root}; choose a directory elsewhere")
+    return directory
 
 
 def describe(
@@ -210,14 +226,16 @@ def found(directory: Path, part: Part) -> PartReport | None:
     """
     parquet, arrow = require("pyarrow.parquet", "arrow"), require("pyarrow", "arrow")
     try:
-        about = parquet.read_metadata(directory / part.name)
-    except (FileNotFoundError, arrow.ArrowInvalid):
-        return None  # not there; or cut short by a crash of the machine
-    notes = json.loads((about.metadata or {}).get(_NOTES.encode(), b"{}"))
-    if notes.get("failures", True):
-        return None
-    tails = {commit_id: TailStatus(*tail) for commit_id, tail in notes["tails"].items()}
-    return PartReport(about.num_rows, {}, tails)
+        # Opened here, since Arrow takes no path that is not Unicode.
+        with open(directory / part.name, "rb") as file:
+            about = parquet.read_metadata(file)
+        notes = json.loads((about.metadata or {}).get(_NOTES.encode(), b"{}"))
+        if notes.get("failures", True):
+            return None
+        tails = {commit_id: TailStatus(*tail) for commit_id, tail in notes["tails"].items()}
+        return PartReport(about.num_rows, {}, tails)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, arrow.ArrowException):
+        return None  # not there; or damaged, such as by a crash of the machine
 
 
 def make(store: StoreReader, directory: Path, number: str, part: Part) -> PartReport:
@@ -254,9 +272,13 @@ def make(store: StoreReader, directory: Path, number: str, part: Part) -> PartRe
 
     schema = frames.long_schema(part.metadata)
     try:
-        with whole_file(directory / part.name) as file, parquet_sink(file, schema, notes) as write:
-            for batch in frames.long_batches(source):
-                write(batch)
+        with whole_file(directory / part.name) as file:
+            with parquet_sink(file, schema, notes) as write:
+                for batch in frames.long_batches(source):
+                    write(batch)
+            # A name that outlives a power cut must be that of a whole part.
+            file.flush()
+            os.fsync(file.fileno())
             # Once more: a part that comes late would be one too many in another export.
             _check_same(directory, number)
     except OSError as error:
@@ -303,12 +325,13 @@ def _mark(directory: Path) -> dict[str, Any]:
 
 
 def _check_ours(directory: Path) -> None:
-    names = os.listdir(directory)
-    if not names:
-        return
+    with os.scandir(directory) as entries:
+        regular = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
+    names = sorted(regular)
     known = {SUCCESS, _MARK}
-    for name in sorted(names):
-        if not (name in known or _PART.fullmatch(name) or TEMPORARY.fullmatch(name)):
+    for name in names:
+        ours = name in known or _PART.fullmatch(name) or TEMPORARY.fullmatch(name)
+        if not (ours and regular[name]):
             raise OutputExistsError(f"{directory / name}: was not made by an export; not replaced")
     # A temporary file alone is of an export that was killed before it had its mark.
     if _MARK not in names and not all(map(TEMPORARY.fullmatch, names)):

@@ -55,6 +55,12 @@ class Piece(NamedTuple):
         return self.end - self.start + OPENING
 
 
+def check_size(batch: int, unit: str = "bytes") -> None:
+    """Raise SelectionError where a batch can be of no such size."""
+    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+        raise SelectionError(f"a batch must be a whole number of {unit} above 0, got {batch!r}")
+
+
 def plan(store: StoreReader, ids: Iterable[str], batch: int = BATCH) -> list[list[Piece]]:
     """The experiments' logs as they are now, in batches of about equal cost.
 
@@ -67,8 +73,7 @@ def plan(store: StoreReader, ids: Iterable[str], batch: int = BATCH) -> list[lis
         SelectionError: `batch` is no whole number above 0.
         StoreNotFoundError: the root does not exist.
     """
-    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-        raise SelectionError(f"a batch must be a whole number of bytes above 0, got {batch!r}")
+    check_size(batch)
     planned: list[list[Piece]] = []
     whole: list[Piece] = []
     for commit_id, size in store.log_sizes(ids).items():

@@ -587,6 +587,134 @@ def test_a_worker_that_does_not_see_the_directory_says_so(
         dataset.make(whole, tmp_path / "other", "number", part)
 
 
+@pytest.mark.parametrize("names", ["loss", 5, [5], [[5]]], ids=str)
+def test_names_that_cannot_be_are_refused(
+    whole: ExperimentStore, tmp_path: Path, names: Any
+) -> None:
+    """Before anything is written, and any process started."""
+    with pytest.raises(SelectionError, match="name"):
+        export_parquet(whole, tmp_path / "out", names=names)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, True])
+def test_sizes_that_cannot_be_are_refused(whole: ExperimentStore, size: Any) -> None:
+    """None gives an empty answer for a full store."""
+    with pytest.raises(SelectionError, match="of experiments above 0"):
+        read_metadata(whole, partition_size=size)
+    with pytest.raises(SelectionError, match="of bytes above 0"):
+        next(check_store(whole, batch=size))
+
+
+def _notes(notes: bytes) -> Any:
+    def damage(part: Path) -> None:
+        table = pq.read_table(part)
+        pq.write_table(table.replace_schema_metadata({"expstore": notes}), part)
+
+    return damage
+
+
+def _footer(part: Path) -> None:
+    data = part.read_bytes()
+    size = int.from_bytes(data[-8:-4], "little")
+    part.write_bytes(data[: -8 - size] + b"\xff" * size + data[-8:])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _footer,
+        lambda part: part.write_bytes(b""),
+        *map(_notes, [b"{", b"[]", b"\xff", b'{"failures": {}}']),
+        *map(_notes, [b'{"failures": {}, "tails": 5}', b'{"failures": {}, "tails": {"a": 5}}']),
+    ],
+)
+def test_a_damaged_part_is_made_again(
+    client: Client, whole: ExperimentStore, tmp_path: Path, damage: Any
+) -> None:
+    """Whatever the damage to what tells of it."""
+    output = tmp_path / "out"
+    export_parquet(whole, output, client, ids=["4-100"])
+    (part,) = output.glob("part-*")
+    data = part.read_bytes()
+    damage(part)
+    assert export_parquet(whole, output, client, ids=["4-100"]).written == 1
+    assert part.read_bytes() == data
+
+
+def test_a_directory_under_a_parts_name_is_refused(
+    client: Client, whole: ExperimentStore, tmp_path: Path
+) -> None:
+    """It is no export's."""
+    output = tmp_path / "out"
+    export_parquet(whole, output, client, ids=["4-100"])
+    (part,) = output.glob("part-*")
+    part.unlink()
+    part.mkdir()
+    with pytest.raises(OutputExistsError, match=part.name):
+        export_parquet(whole, output, client, ids=["4-100"])
+    assert (output / "_SUCCESS").exists()
+
+
+def test_a_directory_whose_name_is_no_text_is_written_to(
+    client: Client, whole: ExperimentStore, tmp_path: Path
+) -> None:
+    """And its parts are found again."""
+    output = tmp_path / os.fsdecode(b"out-\xff")
+    assert export_parquet(whole, output, client, ids=["4-100"]).written == 1
+    assert export_parquet(whole, output, client, ids=["4-100"]).kept == 1
+
+
+def test_a_part_is_on_the_disk_before_it_has_its_name(
+    whole: ExperimentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a power cut leaves no name without what it stands for."""
+    calls = []
+    sync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: (calls.append("sync"), sync(file)))
+    monkeypatch.setattr(os, "replace", lambda *a, **k: (calls.append("name"), replace(*a, **k)))
+    number = dataset.begin(tmp_path, {})
+    part = dataset.Part("part-x-000000000000000-0000000000000000.parquet", (), None, False)
+    calls.clear()
+    dataset.make(whole, tmp_path, number, part)
+    assert calls == ["sync", "name"]
+
+
+def test_an_output_at_a_url_or_in_the_store_is_refused(
+    whole: ExperimentStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Before anything is written, and any process started."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(whole.root)
+    before = whole.list_experiments()
+    for output in (Path("s3://bucket/out"), "link/out", whole.root, whole.root / "4-100/files/out"):
+        with pytest.raises(ExportError, match=r"not a URL|lies in the store"):
+            export_parquet(whole, output)
+        arguments = ("export", "--to", "parquet", "--cluster", "-o", output)
+        done = run(capfd, "--root", whole.root, *arguments)
+        assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
+    assert whole.list_experiments() == before
+
+
+def test_an_experiment_that_goes_meanwhile_breaks_no_report(
+    client: Client, store: ExperimentStore, tmp_path: Path
+) -> None:
+    """Its parts are made, and what they told of its end is told."""
+    with store.metrics_path("3-20000").open("ab") as log:
+        log.write(b"\0\0\0\0torn")
+
+    def meanwhile(parts: Iterable[Any]) -> Iterator[Any]:
+        yield from parts
+        store.delete_experiments(["3-20000"])
+
+    report = export_parquet(store, tmp_path / "out", client, batch=BATCH, progress=meanwhile)
+    assert report.tails["3-20000"].kind == "torn"
+
+
 # --- the cluster itself ---
 
 
@@ -642,6 +770,19 @@ def test_a_scheduler_that_is_lost_is_a_clear_error() -> None:
         doomed.close()
         with pytest.raises(ClusterError, match="was lost"):
             list(results)
+
+
+def test_a_closed_client_is_a_clear_error(whole: ExperimentStore, tmp_path: Path) -> None:
+    """Of this package's own."""
+    with (
+        LocalCluster(n_workers=1, processes=False, dashboard_address=None) as local,
+        Client(local) as closed,
+    ):
+        closed.close()
+        with pytest.raises(ClusterError, match="is closed"):
+            list(check_store(whole, closed))
+        with pytest.raises(ClusterError, match="is closed"):
+            export_parquet(whole, tmp_path / "out", closed)
 
 
 def test_the_terminals_interrupt_does_not_reach_workers(client: Client) -> None:
