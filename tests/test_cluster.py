@@ -51,6 +51,7 @@ from expstore.cluster import (
 from expstore.commands.base import app
 from expstore.export import export_file
 from expstore.pieces import Piece
+from expstore.selection import Selection
 from expstore.texts import escape
 from formats.columns import TextColumn
 from tests import cluster_tasks
@@ -231,6 +232,36 @@ def test_equal_frames_share_their_keys(whole: ExperimentStore) -> None:
     variants = [{}, {"names": ["loss"]}, {"steps": range(5)}, {"ids": ["0-500"]}]
     assert len({str(key(**options)) for options in variants}) == len(variants)
     assert read_metadata(whole).__dask_keys__() == read_metadata(whole).__dask_keys__()
+
+
+def test_a_frame_is_of_the_store_it_was_made_of(
+    whole: ExperimentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the working directory changed since, and where another store has the same name."""
+    relative = ExperimentStore(whole.root.name)
+    keys = []
+    for read in (read_metrics, read_metadata):
+        monkeypatch.chdir(whole.root.parent)
+        frame = read(relative)
+        expected = frame.compute(scheduler="sync")
+        assert frame.__dask_keys__() == read(whole).__dask_keys__()
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / relative.root).mkdir(exist_ok=True)
+        pd.testing.assert_frame_equal(frame.compute(scheduler="sync"), expected)
+        keys += [str(frame.__dask_keys__()), str(read(relative).__dask_keys__())]
+    assert len(set(keys)) == 4
+
+
+def test_equal_urls_with_other_options_are_other_frames() -> None:
+    """They may be other stores; the order of the options tells nothing."""
+
+    def token(**options: Any) -> str:
+        store = ExperimentStore("memory://frames", storage_options=options)
+        readers = partitions.Metrics(store, Selection()), partitions.MetadataOf(store)
+        return str(dask.base.tokenize(*readers))
+
+    assert token(a=1, b={"c": 2, "d": 3}) == token(b={"d": 3, "c": 2}, a=1)
+    assert len({token(), token(a=1), token(a=2), token(a={"b": 1})}) == 4
 
 
 def test_a_store_without_experiments_gives_empty_frames(tmp_path: Path) -> None:
