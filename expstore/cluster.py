@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -21,13 +22,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from expstore import check, dataset, partitions, pieces, workers
 from expstore import metadata as meta
 from expstore.check import CheckReport
-from expstore.errors import ClusterError
+from expstore.errors import ClusterError, ExpStoreError
 from expstore.export import ExportReport
 from expstore.extras import require
 from expstore.pieces import BATCH, Piece
 from expstore.selection import Selection
 from expstore.workers import EXTRA, open_client
-from formats import TailStatus
+from formats import FormatError, TailStatus
 
 if TYPE_CHECKING:
     import dask.dataframe as dd
@@ -110,9 +111,11 @@ def read_metadata(
 
     Raises:
         MissingExtraError: the extra `cluster` is not installed.
+        SelectionError: `partition_size` is no whole number above 0.
         InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError
     """
     frames = require("dask.dataframe", EXTRA)
+    pieces.check_size(partition_size, "experiments")
     rest = iter(store.existing(ids))
     planned = list(iter(lambda: list(islice(rest, partition_size)), []))
     reader = partitions.MetadataOf(store)
@@ -134,10 +137,12 @@ def check_store(
 
     Raises:
         MissingExtraError: the extra `cluster` is not installed.
+        SelectionError: `batch` is no whole number above 0.
         StoreNotFoundError: the root does not exist.
         ClusterError: the cluster gave up, or its workers do not see the store.
     """
     require("distributed", EXTRA)
+    pieces.check_size(batch)
     yield check.check_root(store.location)
     sizes = store.log_sizes(store.list_experiments())
     calls = [(store, ids) for ids in pieces.batches(sizes, batch)]
@@ -171,12 +176,12 @@ def _as_here(report: CheckReport, root: Any) -> CheckReport:
     """A worker's report, with paths as this process names them: it may know a relative root."""
     if not isinstance(root, Path) or root.is_absolute() or not report.findings:
         return report
-    there = root.absolute()
+    there, here = root.absolute(), str(root / "_")[:-1]  # of ".", nothing
     findings = tuple(
         replace(
             finding,
             path=root / Path(str(finding.path)).relative_to(there),
-            detail=finding.detail.replace(f"{there}/", f"{root}/"),
+            detail=finding.detail.replace(f"{there}/", here),
         )
         for finding in report.findings
     )
@@ -210,12 +215,14 @@ def export_parquet(
     """Write experiments to a directory of Parquet files, with the columns of `export_file`.
 
     Run again, it makes only what is not there yet: after a breakdown what was missing, in a store
-    that went on what has changed. Parts of experiments that changed, or are gone, are removed.
+    that went on what has changed. Parts of experiments that changed, or are gone, are removed. An
+    export of another store, or of another choice of experiments, names or columns, takes another
+    directory.
 
     Args:
         store: where they are.
-        path: the directory, on a file system that all workers share; `_SUCCESS` is in it when it is
-            whole.
+        path: the directory, on a file system that all workers share, for one export at a time;
+            `_SUCCESS` is in it when it is whole, that is, when no experiment is among `failures`.
         client: of the workers; None: the one that is open, else new processes of this machine.
         ids: commit ids; None: all.
         names: metrics of these names only; None: all.
@@ -225,21 +232,27 @@ def export_parquet(
 
     Raises:
         MissingExtraError: the extra `cluster` is not installed.
-        InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError, OutputExistsError:
+        SelectionError: names are no texts, or `batch` is no size; nothing was written.
+        InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: nothing was written.
+        OutputExistsError: the directory holds something else, or an export of something else;
             nothing was written.
-        ExportError: a worker does not find the directory.
+        ExportError: the output is a URL, or in the store, and nothing was written; or a worker does
+            not find the directory, or another export took it.
         ClusterError: the cluster gave up; what was made stays, and needs not be made again.
         NoSpaceError, UnreadableFileError: a part cannot be written.
     """
     require("distributed", EXTRA)
+    path = dataset.place(store, path)
+    names = Selection(names).key[0]  # refused, if need be, before anything is written
+    ids = None if ids is None else list(ids)
     chosen = store.existing(ids)
-    outcomes = dict(meta.read_all(store.location, chosen))
+    outcomes = dict(meta.read_all(dataset.absolute(store.location), chosen))
+    batches = pieces.plan(store, chosen, batch)
+    marks = pieces.fingerprints(store, batches)
     planned = [
-        dataset.part_of(store, pieces_, outcomes, names, metadata)
-        for pieces_ in pieces.plan(store, chosen, batch)
+        dataset.part_of(store, pieces_, marks, outcomes, names, metadata) for pieces_ in batches
     ]
-    path = Path(path).absolute()
-    number = dataset.begin(path)
+    number = dataset.begin(path, dataset.describe(store, ids, names, metadata))
     reports = {part.name: dataset.found(path, part) for part in planned}
     missing = [part for part in planned if reports[part.name] is None]
     calls = [(store, path, number, part) for part in missing]
@@ -248,9 +261,9 @@ def export_parquet(
             results = workers.completed(chosen_client, dataset.make, calls)
             for index, report in progress(_Sized(results, len(calls))):
                 reports[missing[index].name] = report
-    dataset.finish(path, planned)
     done = [report for part in planned if (report := reports[part.name]) is not None]
     failures = dict(chain.from_iterable(report.failures.items() for report in done))
+    dataset.finish(path, number, planned, whole=not failures)
     tails = dict(chain.from_iterable(report.tails.items() for report in done))
     return PartsReport(
         sum(report.rows for report in done),
@@ -285,6 +298,8 @@ def _whole_tails(
     ends = {piece.commit_id: piece.end for part in planned for piece in part.pieces if piece.start}
     for commit_id in ends.keys() & tails.keys():
         whole = Piece(commit_id, 0, ends[commit_id])
-        for table in pieces.tables(store, whole, Selection(names=())):
-            tails[commit_id] = table.status
+        # It may be gone by now; then what its piece told stands.
+        with suppress(ExpStoreError, FormatError):
+            for table in pieces.tables(store, whole, Selection(names=())):
+                tails[commit_id] = table.status
     return tails

@@ -3,8 +3,9 @@
 Guarantees: a part's file name tells all that its rows are made of (which bytes of which logs, with
 what metadata, which names and columns), so that a part that is there needs not be made again, and
 one whose experiments have changed has another name; a part comes to be only when it is whole. No
-state is kept beside the files: what could not be read is noted in the part itself. A directory with
-anything else in it is refused, and nothing in it is touched.
+state is kept beside the files but what the export is of: what could not be read is noted in the
+part itself. A directory with anything else in it, or with an export of something else, is refused,
+and nothing in it is touched. Of two exports to one directory at a time, one fails.
 
 Within a part rows are in the order of the logs. The parts of one long log sort by their names.
 """
@@ -19,7 +20,7 @@ import socket
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from expstore import files, frames, metadata, pieces
 from expstore.errors import ExportError, ExpStoreError, OutputExistsError
@@ -27,16 +28,25 @@ from expstore.export import TEMPORARY, parquet_sink, whole_file
 from expstore.extras import require
 from expstore.frames import Source
 from expstore.pieces import Piece
+from expstore.reading import Location
 from formats import FormatError, TailStatus
 
 if TYPE_CHECKING:
     from expstore.reader import StoreReader
 
 SUCCESS = "_SUCCESS"  # as Spark, Hadoop and their kin say that a directory is whole
-_MARK = "_expstore_export"  # the directory is one of ours; holds the number of its last export
+_MARK = "_expstore_export"  # the directory is one of ours; holds its last export's number, and
+# what it is of
 _PART = re.compile(r"part-[0-9A-Za-z_-]*-\d{15,}-[0-9a-f]{16}\.parquet")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # of two slashes, a Path leaves one
 _NOTES = "expstore"  # the key of a part's notes in its Parquet metadata
 _FORMAT = 1  # of parts: another one gives all of them other names
+_SAID = {  # what `describe` gives, in words
+    "location": "store",
+    "ids": "choice of experiments",
+    "names": "choice of names",
+    "metadata": "choice of columns",
+}
 _SHOWN = 24  # characters of a commit id in a part's name
 
 
@@ -69,6 +79,7 @@ class PartReport:
 def part_of(
     store: StoreReader,
     batch: Sequence[Piece],
+    marks: Mapping[Piece, str],
     outcomes: Mapping[str, metadata.Outcome],
     names: Collection[str] | None,
     with_metadata: bool,
@@ -78,16 +89,19 @@ def part_of(
     Args:
         store: where they are.
         batch: the pieces.
-        outcomes: by commit id, what reading its metadata gave: an experiment that was deleted and
-            made anew may have a log as long as before.
+        marks: by piece, its fingerprint: an experiment that was deleted and made anew may have a
+            log as long as before.
+        outcomes: by commit id, what reading its metadata gave.
         names: metrics of these names only; None: all.
         with_metadata: add the columns of metadata.
     """
     wanted = None if names is None else tuple(sorted(set(names)))
     made_of = [
         _FORMAT,
-        str(store.location),
-        [(*piece, _told(outcomes[piece.commit_id])) for piece in batch],
+        str(absolute(store.location)),
+        # As text: what a file system takes need not be what JSON holds.
+        json.dumps(dict(store._storage_options or {}), sort_keys=True, default=repr),
+        [(*piece, marks[piece], _told(outcomes[piece.commit_id])) for piece in batch],
         wanted,
         str(frames.long_schema(with_metadata)),
     ]
@@ -98,25 +112,79 @@ def part_of(
 
 
 def _told(outcome: metadata.Outcome) -> str:
-    return type(outcome).__name__ if isinstance(outcome, Exception) else repr(outcome)
+    if isinstance(outcome, Exception):
+        return f"{type(outcome).__name__}: {outcome}"
+    return repr(outcome)
 
 
-def begin(directory: Path) -> str:
+def absolute(location: Location) -> Location:
+    """A store's place, as it is called from any working directory."""
+    return location.absolute() if isinstance(location, Path) else location
+
+
+def place(store: StoreReader, output: str | os.PathLike[str]) -> Path:
+    """The absolute path of an export's directory.
+
+    Raises:
+        ExportError: it is a URL, or lies in the store, where it would be taken for an experiment.
+    """
+    if _URL.match(os.fspath(output)):
+        raise ExportError(f"{output}: an export by a cluster takes a directory, not a URL")
+    directory = Path(output).absolute()
+    root = store.location
+    if isinstance(root, Path) and directory.resolve().is_relative_to(root.resolve()):
+        raise ExportError(f"{output}: lies in the store {root}; choose a directory elsewhere")
+    return directory
+
+
+def describe(
+    store: StoreReader,
+    ids: Collection[str] | None,
+    names: Collection[str] | None,
+    with_metadata: bool,
+) -> dict[str, Any]:
+    """What an export is of, as its directory holds it.
+
+    Args:
+        store: where the experiments are.
+        ids: those asked for; None: all there are at the time.
+        names: metrics of these names only; None: all.
+        with_metadata: add the columns of metadata.
+    """
+    listed = None if ids is None else json.dumps(sorted(set(ids))).encode()
+    return {
+        "location": str(absolute(store.location)),
+        # Every worker reads this for every part, so it must be short.
+        "ids": None if listed is None else hashlib.sha256(listed).hexdigest(),
+        "names": None if names is None else sorted(set(names)),
+        "metadata": with_metadata,
+    }
+
+
+def begin(directory: Path, of: Mapping[str, Any]) -> str:
     """Have a directory that an export may write to, and which is not whole for the time being.
+
+    Args:
+        directory: which need not exist yet.
+        of: what `describe` gave.
 
     Returns:
         The export's number, by which workers know the directory.
 
     Raises:
-        OutputExistsError: there is something that is no such export's.
+        OutputExistsError: there is something that is no such export's, or an export of something
+            else.
         UnreadableFileError: it cannot be made.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
         _check_ours(directory)
+        _check_same_export(directory, of)
         (directory / SUCCESS).unlink(missing_ok=True)
         number = os.urandom(16).hex()
-        (directory / _MARK).write_text(number)
+        # Whole or not at all: without it, nobody would know the directory for an export's.
+        with whole_file(directory / _MARK) as file:
+            file.write(json.dumps({"number": number, "of": of}).encode())
         _remove(directory, TEMPORARY, ())
     except FileExistsError as error:
         if isinstance(error, OutputExistsError):
@@ -127,16 +195,26 @@ def begin(directory: Path) -> str:
     return number
 
 
-def finish(directory: Path, parts: Iterable[Part]) -> None:
+def finish(directory: Path, number: str, parts: Iterable[Part], *, whole: bool) -> None:
     """Remove what no part of the export is, and say that the directory is whole.
 
+    Args:
+        directory: what `begin` was given.
+        number: what `begin` gave.
+        parts: all of the export.
+        whole: nothing is missing in them; else the directory is not said to be whole.
+
     Raises:
+        ExportError: another export began in the directory; nothing of its is touched.
         UnreadableFileError: it cannot be written.
     """
     try:
+        _check_still_ours(directory, number)
         _remove(directory, _PART, {part.name for part in parts})
         _remove(directory, TEMPORARY, ())
-        (directory / SUCCESS).touch()
+        _check_still_ours(directory, number)
+        if whole:
+            (directory / SUCCESS).touch()
     except OSError as error:
         raise files.unreadable(directory, error) from error
 
@@ -148,14 +226,16 @@ def found(directory: Path, part: Part) -> PartReport | None:
     """
     parquet, arrow = require("pyarrow.parquet", "arrow"), require("pyarrow", "arrow")
     try:
-        about = parquet.read_metadata(directory / part.name)
-    except (FileNotFoundError, arrow.ArrowInvalid):
-        return None  # not there; or cut short by a crash of the machine
-    notes = json.loads((about.metadata or {}).get(_NOTES.encode(), b"{}"))
-    if notes.get("failures", True):
-        return None
-    tails = {commit_id: TailStatus(*tail) for commit_id, tail in notes["tails"].items()}
-    return PartReport(about.num_rows, {}, tails)
+        # Opened here, since Arrow takes no path that is not Unicode.
+        with open(directory / part.name, "rb") as file:
+            about = parquet.read_metadata(file)
+        notes = json.loads((about.metadata or {}).get(_NOTES.encode(), b"{}"))
+        if notes.get("failures", True):
+            return None
+        tails = {commit_id: TailStatus(*tail) for commit_id, tail in notes["tails"].items()}
+        return PartReport(about.num_rows, {}, tails)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, arrow.ArrowException):
+        return None  # not there; or damaged, such as by a crash of the machine
 
 
 def make(store: StoreReader, directory: Path, number: str, part: Part) -> PartReport:
@@ -192,35 +272,69 @@ def make(store: StoreReader, directory: Path, number: str, part: Part) -> PartRe
 
     schema = frames.long_schema(part.metadata)
     try:
-        with whole_file(directory / part.name) as file, parquet_sink(file, schema, notes) as write:
-            for batch in frames.long_batches(source):
-                write(batch)
+        with whole_file(directory / part.name) as file:
+            with parquet_sink(file, schema, notes) as write:
+                for batch in frames.long_batches(source):
+                    write(batch)
+            # A name that outlives a power cut must be that of a whole part.
+            file.flush()
+            os.fsync(file.fileno())
+            # Once more: a part that comes late would be one too many in another export.
+            _check_same(directory, number)
     except OSError as error:
+        _check_same(directory, number)  # else another export took the file for a leftover
         raise files.unwritable(directory / part.name, error) from error
     return PartReport(source.rows, source.failures, source.tails)
 
 
 def _check_same(directory: Path, number: str) -> None:
-    try:
-        same = (directory / _MARK).read_text() == number
-    except OSError:
-        same = False
-    if not same:
+    if _mark(directory).get("number") != number:
         raise ExportError(
             f"{directory}: the worker on {socket.gethostname()} does not find this export there; "
             "the directory must be on a file system that all workers share, and for one export"
         )
 
 
+def _check_still_ours(directory: Path, number: str) -> None:
+    if _mark(directory).get("number") != number:
+        raise ExportError(
+            f"{directory}: another export took the directory meanwhile; run one at a time"
+        )
+
+
+def _check_same_export(directory: Path, of: Mapping[str, Any]) -> None:
+    if not any(map(_PART.fullmatch, os.listdir(directory))):
+        return  # nothing to lose
+    found = _mark(directory).get("of")
+    found = found if isinstance(found, dict) else {}
+    differs = [_SAID[key] for key in _SAID if key not in found or found[key] != of.get(key)]
+    if differs:
+        raise OutputExistsError(
+            f"{directory}: holds an export of something else: another {', another '.join(differs)};"
+            " it is not replaced; choose another directory, or remove this one"
+        )
+
+
+def _mark(directory: Path) -> dict[str, Any]:
+    """What the mark holds; nothing where it is another version's, or not there."""
+    try:
+        held = json.loads((directory / _MARK).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return held if isinstance(held, dict) else {}
+
+
 def _check_ours(directory: Path) -> None:
-    names = os.listdir(directory)
-    if not names:
-        return
+    with os.scandir(directory) as entries:
+        regular = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
+    names = sorted(regular)
     known = {SUCCESS, _MARK}
-    for name in sorted(names):
-        if not (name in known or _PART.fullmatch(name) or TEMPORARY.fullmatch(name)):
+    for name in names:
+        ours = name in known or _PART.fullmatch(name) or TEMPORARY.fullmatch(name)
+        if not (ours and regular[name]):
             raise OutputExistsError(f"{directory / name}: was not made by an export; not replaced")
-    if _MARK not in names:
+    # A temporary file alone is of an export that was killed before it had its mark.
+    if _MARK not in names and not all(map(TEMPORARY.fullmatch, names)):
         raise OutputExistsError(f"{directory}: was not made by an export; it is not touched")
 
 

@@ -2,12 +2,14 @@
 
 Guarantees: only the columns asked for are made; beyond them memory is that of one table of
 `iter_metrics`. Text is made valid Unicode by `texts.escape`. Equal partitions of equal stores have
-equal keys in Dask's graph.
+equal keys in Dask's graph, and a frame reads the store that it was made of, whatever the working
+directory is by then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -85,16 +87,30 @@ def _text_dtype(pandas: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Metrics:
-    """Makes the frame of a batch of pieces; see `cluster.read_metrics`."""
+class _Reader:
+    """What reads a store, by its absolute place."""
 
     store: StoreReader
+
+    def __post_init__(self) -> None:
+        # As a copy in another process: a frame may be computed in another working directory.
+        object.__setattr__(self, "store", copy(self.store))
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        normal = require("dask.base", "cluster").normalize_token
+        options = dict(self.store._storage_options or {})
+        return type(self).__name__, str(self.store.location), normal(options)
+
+
+@dataclass(frozen=True)
+class Metrics(_Reader):
+    """Makes the frame of a batch of pieces; see `cluster.read_metrics`."""
+
     selection: Selection
     skip_damaged: bool = False
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
-        wanted = self.selection.key
-        return type(self).__name__, str(self.store.location), wanted, self.skip_damaged
+        return *super().__dask_tokenize__(), self.selection.key, self.skip_damaged
 
     def meta(self) -> pd.DataFrame:
         """An empty frame that says what the columns are, for Dask."""
@@ -138,13 +154,8 @@ class Metrics:
 
 
 @dataclass(frozen=True)
-class MetadataOf:
+class MetadataOf(_Reader):
     """Makes the frame of experiments' metadata; see `cluster.read_metadata`."""
-
-    store: StoreReader
-
-    def __dask_tokenize__(self) -> tuple[Any, ...]:
-        return type(self).__name__, str(self.store.location)
 
     def __call__(self, ids: Iterable[str], columns: list[str] | None = None) -> pd.DataFrame:
         """The frame; `columns` are those wanted, which Dask tells."""

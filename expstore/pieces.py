@@ -11,10 +11,15 @@ batches near it, and soon a batch ends where one ended before.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import sys
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from expstore import layout
@@ -34,6 +39,7 @@ BATCH = 1 << 26
 OPENING = 1 << 16
 """What an experiment costs beside the bytes of its log, as so many bytes: opening its files."""
 
+_THREADS = 32  # fingerprints taken at the same time, for the sake of stores at URLs
 _EAGER = 4  # how many ids in half a batch may end it, on average: it rarely comes to be full
 
 
@@ -50,6 +56,12 @@ class Piece(NamedTuple):
         return self.end - self.start + OPENING
 
 
+def check_size(batch: int, unit: str = "bytes") -> None:
+    """Raise SelectionError where a batch can be of no such size."""
+    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+        raise SelectionError(f"a batch must be a whole number of {unit} above 0, got {batch!r}")
+
+
 def plan(store: StoreReader, ids: Iterable[str], batch: int = BATCH) -> list[list[Piece]]:
     """The experiments' logs as they are now, in batches of about equal cost.
 
@@ -62,8 +74,7 @@ def plan(store: StoreReader, ids: Iterable[str], batch: int = BATCH) -> list[lis
         SelectionError: `batch` is no whole number above 0.
         StoreNotFoundError: the root does not exist.
     """
-    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-        raise SelectionError(f"a batch must be a whole number of bytes above 0, got {batch!r}")
+    check_size(batch)
     planned: list[list[Piece]] = []
     whole: list[Piece] = []
     for commit_id, size in store.log_sizes(ids).items():
@@ -101,6 +112,56 @@ def table(store: StoreReader, piece: Piece, parser: LogParser | None = None) -> 
     """A piece in one table; see `selection.read_table`."""
     path = store.locate(piece.commit_id, layout.METRICS)
     return read_table(path, piece.start, piece.end, parser)
+
+
+def fingerprints(store: StoreReader, planned: Iterable[Sequence[Piece]]) -> dict[Piece, str]:
+    """What tells each piece from one that once was at the same place in a log of the same name.
+
+    Of a whole log, that is its file and when it was changed. The pieces of a longer one are told by
+    their bytes, since those stay while the log grows, and planning has read them, too.
+
+    Args:
+        store: where they are.
+        planned: see `plan`.
+    """
+    pieces = [piece for batch in planned for piece in batch]
+    counts = Counter(piece.commit_id for piece in pieces)
+
+    def told(piece: Piece) -> str:
+        return _of_file(store, piece) if counts[piece.commit_id] == 1 else _of_bytes(store, piece)
+
+    # A thread is worth it only for what takes longer than a system call.
+    quick = {
+        piece: told(piece)
+        for piece in pieces
+        if counts[piece.commit_id] == 1 and isinstance(store.location, Path)
+    }
+    slow = [piece for piece in pieces if piece not in quick]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return quick | dict(zip(slow, pool.map(told, slow), strict=True))
+
+
+def _of_file(store: StoreReader, piece: Piece) -> str:
+    path = store.locate(piece.commit_id, layout.METRICS)
+    if isinstance(path, Path):
+        with suppress(OSError):
+            status = os.stat(path, follow_symlinks=False)
+            return f"{status.st_ino} {status.st_mtime_ns}"
+        return ""
+    return path.fingerprint()
+
+
+def _of_bytes(store: StoreReader, piece: Piece) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    # What cannot be read is an error where the piece is made.
+    with (
+        suppress(ExpStoreError, OSError),
+        open_log(store.locate(piece.commit_id, layout.METRICS)) as log,
+    ):
+        log.section(piece.start, piece.end)
+        for block in log.blocks(piece.start):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _packed(pieces: Iterable[Piece], batch: int) -> Iterator[list[Piece]]:

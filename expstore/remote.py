@@ -106,6 +106,14 @@ class RemotePath:
         """No file system at a URL tells of links."""
         return False
 
+    def fingerprint(self) -> str:
+        """What tells the file there from another of its name and size; empty where nothing does."""
+        try:
+            with _typed(self):
+                return str(self._file_system.ukey(self.place))
+        except (FileNotFoundError, UnreadableFileError):
+            return ""  # not all file systems know such a thing; reading the file says what is wrong
+
     def directory(self, *, is_root: bool = False) -> RemoteDirectory:
         """The directory there; whether there is one, only reading it tells."""
         return RemoteDirectory(self, self._file_system, is_root=is_root)

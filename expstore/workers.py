@@ -152,6 +152,8 @@ def translated() -> Iterator[None]:
         if error.name is None or error.name.partition(".")[0] != "expstore":
             raise
         raise ClusterError("a worker has no expstore, or another version of it") from error
+    except distributed.client.ClosedClientError as error:
+        raise ClusterError("the client of Dask's scheduler is closed") from error
     except (CancelledError, distributed.CancelledError, distributed.comm.CommClosedError) as error:
         raise ClusterError("the connection to Dask's scheduler was lost") from error
 

@@ -38,6 +38,7 @@ from expstore import (
     UnreadableFileError,
     cluster,
     dataset,
+    frames,
     partitions,
     workers,
 )
@@ -50,6 +51,8 @@ from expstore.cluster import (
 )
 from expstore.commands.base import app
 from expstore.export import export_file
+from expstore.pieces import Piece
+from expstore.selection import Selection
 from expstore.texts import escape
 from formats.columns import TextColumn
 from tests import cluster_tasks
@@ -232,6 +235,36 @@ def test_equal_frames_share_their_keys(whole: ExperimentStore) -> None:
     assert read_metadata(whole).__dask_keys__() == read_metadata(whole).__dask_keys__()
 
 
+def test_a_frame_is_of_the_store_it_was_made_of(
+    whole: ExperimentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the working directory changed since, and where another store has the same name."""
+    relative = ExperimentStore(whole.root.name)
+    keys = []
+    for read in (read_metrics, read_metadata):
+        monkeypatch.chdir(whole.root.parent)
+        frame = read(relative)
+        expected = frame.compute(scheduler="sync")
+        assert frame.__dask_keys__() == read(whole).__dask_keys__()
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / relative.root).mkdir(exist_ok=True)
+        pd.testing.assert_frame_equal(frame.compute(scheduler="sync"), expected)
+        keys += [str(frame.__dask_keys__()), str(read(relative).__dask_keys__())]
+    assert len(set(keys)) == 4
+
+
+def test_equal_urls_with_other_options_are_other_frames() -> None:
+    """They may be other stores; the order of the options tells nothing."""
+
+    def token(**options: Any) -> str:
+        store = ExperimentStore("memory://frames", storage_options=options)
+        readers = partitions.Metrics(store, Selection()), partitions.MetadataOf(store)
+        return str(dask.base.tokenize(*readers))
+
+    assert token(a=1, b={"c": 2, "d": 3}) == token(b={"d": 3, "c": 2}, a=1)
+    assert len({token(), token(a=1), token(a=2), token(a={"b": 1})}) == 4
+
+
 def test_a_store_without_experiments_gives_empty_frames(tmp_path: Path) -> None:
     """With the columns of others."""
     store = ExperimentStore(tmp_path)
@@ -357,7 +390,7 @@ def test_parts_hold_what_one_file_would(
     assert report.written == len(files_of(output)) > 5
     for part in output.glob("part-*.parquet"):
         assert pq.read_schema(part).equals(pq.read_schema(alone))
-    assert (output / "_SUCCESS").read_bytes() == b""
+    assert (output / "_SUCCESS").exists() == (not report.failures)
 
 
 def test_the_parts_of_a_long_log_sort_by_their_names(
@@ -394,21 +427,107 @@ def test_what_is_done_is_not_done_again(
     assert not [name for name in files_of(output) if "4-100" in name]
     assert rows_of(output) == rows_alone(store, tmp_path / "alone.parquet")
 
-    named = export_parquet(store, output, client, names=["loss"], batch=BATCH)
-    assert named.kept == 0
-    assert rows_of(output) == rows_alone(store, tmp_path / "alone.parquet", names=["loss"])
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"names": ["loss"]}, "choice of names"),
+        ({"metadata": True}, "choice of columns"),
+        ({"ids": ["4-100"]}, "choice of experiments"),
+    ],
+)
+def test_another_export_is_not_replaced(
+    client: Client, whole: ExperimentStore, tmp_path: Path, options: dict[str, Any], said: str
+) -> None:
+    """Of another selection, in either order, or of another store; the same one goes on."""
+    other = ExperimentStore(tmp_path / "other")
+    other.create_experiment("a")
+    for number, (first, then) in enumerate([(options, {}), ({}, options)]):
+        output = tmp_path / str(number)
+        export_parquet(whole, output, client, **first)
+        before = sorted((path.name, path.read_bytes()) for path in output.iterdir())
+        with pytest.raises(OutputExistsError, match=f"another {said}; .*another directory"):
+            export_parquet(whole, output, client, **then)
+        with pytest.raises(OutputExistsError, match="another store"):
+            export_parquet(other, output, client)
+        assert sorted((path.name, path.read_bytes()) for path in output.iterdir()) == before
+        export_parquet(whole, output, client, **first)
+    (output / "_expstore_export").write_text("0" * 32)  # as before it said what it is of
+    with pytest.raises(OutputExistsError, match="something else"):
+        export_parquet(whole, output, client)
+
+
+def test_of_two_exports_at_a_time_one_fails(
+    client: Client, store: ExperimentStore, tmp_path: Path
+) -> None:
+    """And what the other made is there, and whole."""
+    output = tmp_path / "out"
+
+    def meanwhile(parts: Iterable[Any]) -> Iterator[Any]:
+        yield from parts
+        store.log_metric("4-100", "new", 1.0, 1)
+        export_parquet(store, output, client, batch=BATCH)
+
+    with pytest.raises(ExportError, match="another export took the directory"):
+        export_parquet(store, output, client, batch=BATCH, progress=meanwhile)
+    assert (output / "_SUCCESS").exists()
+    assert rows_of(output) == rows_alone(store, tmp_path / "alone.parquet")
+
+
+def test_a_part_that_comes_late_is_no_part(
+    whole: ExperimentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that a worker still makes when another export has begun."""
+    number = dataset.begin(tmp_path, {})
+    piece = Piece("4-100", 0, whole.log_sizes(["4-100"])["4-100"])
+    part = dataset.Part("part-x-000000000000000-0000000000000000.parquet", (piece,), None, False)
+    batches = frames.long_batches
+
+    def late(source: Any) -> Iterator[Any]:
+        yield from batches(source)
+        dataset.begin(tmp_path, {})
+
+    monkeypatch.setattr(frames, "long_batches", late)
+    with pytest.raises(ExportError, match="for one export"):
+        dataset.make(whole, tmp_path, number, part)
+    assert [path.name for path in tmp_path.iterdir()] == ["_expstore_export"]
 
 
 def test_an_experiment_made_anew_is_written_anew(
     client: Client, store: ExperimentStore, tmp_path: Path
 ) -> None:
-    """Also where its log is as long as the old one's."""
+    """Also where its metadata is the same, and its log as long as the old one's."""
     export_parquet(store, str(tmp_path / "out"), client, batch=BATCH)
-    store.delete_experiments(["4-100"])
-    store.create_experiment("4-100")
-    store.write_metadata(Metadata("4-100", 99))
-    append(store, "4-100", 100)
-    assert export_parquet(store, tmp_path / "out", client, batch=BATCH).written == 1
+    for commit_id in ("4-100", "3-20000"):
+        told, data = store.read_metadata(commit_id), store.metrics_path(commit_id).read_bytes()
+        store.delete_experiments([commit_id])
+        store.create_experiment(commit_id)
+        store.write_metadata(told)
+        store.metrics_path(commit_id).write_bytes(data.replace(b"loss", b"lass"))
+    parts = len(files_of(tmp_path / "out"))
+    report = export_parquet(store, tmp_path / "out", client, batch=BATCH)
+    assert report.written == parts - report.kept > 2
+    assert rows_of(tmp_path / "out") == rows_alone(store, tmp_path / "alone.parquet")
+
+
+def test_metadata_that_is_wrong_in_another_way_is_another_part(
+    client: Client, store: ExperimentStore, tmp_path: Path
+) -> None:
+    """As told by the error's text; the working directory changes nothing."""
+    output = tmp_path / "out"
+    export_parquet(store, output, client, batch=BATCH)
+    store.metadata_path("torn").write_bytes(b"\x01\0\0")
+    assert export_parquet(store, output, client, batch=BATCH).written == 1
+
+
+def test_a_relative_root_is_the_same_store(
+    client: Client, store: ExperimentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its parts are those of the absolute one."""
+    export_parquet(store, tmp_path / "out", client, batch=BATCH)
+    monkeypatch.chdir(store.root.parent)
+    relative = ExperimentStore(store.root.name)
+    assert export_parquet(relative, tmp_path / "out", client, batch=BATCH).written == 0
 
 
 def test_an_export_that_was_killed_goes_on(
@@ -446,9 +565,13 @@ def test_what_could_not_be_read_is_told_and_tried_again(
     output = tmp_path / "out"
     for times in range(2):
         report = export_parquet(store, output, client, batch=BATCH)
+        assert not (output / "_SUCCESS").exists()
         assert list(report.failures) == ["odd"]
         assert isinstance(report.failures["odd"], UnreadableFileError)
         assert report.written == (1 if times else len(files_of(output)))
+    store.metrics_path("odd").rmdir()
+    export_parquet(store, output, client, batch=BATCH)
+    assert (output / "_SUCCESS").read_bytes() == b""
 
 
 def test_a_doubtful_end_of_a_log_in_pieces_is_told_as_a_whole(
@@ -491,9 +614,137 @@ def test_a_worker_that_does_not_see_the_directory_says_so(
     with pytest.raises(ExportError, match="file system that all workers share"):
         dataset.make(whole, tmp_path / "elsewhere", "number", part)
     assert not (tmp_path / "elsewhere").exists()
-    dataset.begin(tmp_path / "other")
+    dataset.begin(tmp_path / "other", {})
     with pytest.raises(ExportError, match="for one export"):
         dataset.make(whole, tmp_path / "other", "number", part)
+
+
+@pytest.mark.parametrize("names", ["loss", 5, [5], [[5]]], ids=str)
+def test_names_that_cannot_be_are_refused(
+    whole: ExperimentStore, tmp_path: Path, names: Any
+) -> None:
+    """Before anything is written, and any process started."""
+    with pytest.raises(SelectionError, match="name"):
+        export_parquet(whole, tmp_path / "out", names=names)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, True])
+def test_sizes_that_cannot_be_are_refused(whole: ExperimentStore, size: Any) -> None:
+    """None gives an empty answer for a full store."""
+    with pytest.raises(SelectionError, match="of experiments above 0"):
+        read_metadata(whole, partition_size=size)
+    with pytest.raises(SelectionError, match="of bytes above 0"):
+        next(check_store(whole, batch=size))
+
+
+def _notes(notes: bytes) -> Any:
+    def damage(part: Path) -> None:
+        table = pq.read_table(part)
+        pq.write_table(table.replace_schema_metadata({"expstore": notes}), part)
+
+    return damage
+
+
+def _footer(part: Path) -> None:
+    data = part.read_bytes()
+    size = int.from_bytes(data[-8:-4], "little")
+    part.write_bytes(data[: -8 - size] + b"\xff" * size + data[-8:])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _footer,
+        lambda part: part.write_bytes(b""),
+        *map(_notes, [b"{", b"[]", b"\xff", b'{"failures": {}}']),
+        *map(_notes, [b'{"failures": {}, "tails": 5}', b'{"failures": {}, "tails": {"a": 5}}']),
+    ],
+)
+def test_a_damaged_part_is_made_again(
+    client: Client, whole: ExperimentStore, tmp_path: Path, damage: Any
+) -> None:
+    """Whatever the damage to what tells of it."""
+    output = tmp_path / "out"
+    export_parquet(whole, output, client, ids=["4-100"])
+    (part,) = output.glob("part-*")
+    data = part.read_bytes()
+    damage(part)
+    assert export_parquet(whole, output, client, ids=["4-100"]).written == 1
+    assert part.read_bytes() == data
+
+
+def test_a_directory_under_a_parts_name_is_refused(
+    client: Client, whole: ExperimentStore, tmp_path: Path
+) -> None:
+    """It is no export's."""
+    output = tmp_path / "out"
+    export_parquet(whole, output, client, ids=["4-100"])
+    (part,) = output.glob("part-*")
+    part.unlink()
+    part.mkdir()
+    with pytest.raises(OutputExistsError, match=part.name):
+        export_parquet(whole, output, client, ids=["4-100"])
+    assert (output / "_SUCCESS").exists()
+
+
+def test_a_directory_whose_name_is_no_text_is_written_to(
+    client: Client, whole: ExperimentStore, tmp_path: Path
+) -> None:
+    """And its parts are found again."""
+    output = tmp_path / os.fsdecode(b"out-\xff")
+    assert export_parquet(whole, output, client, ids=["4-100"]).written == 1
+    assert export_parquet(whole, output, client, ids=["4-100"]).kept == 1
+
+
+def test_a_part_is_on_the_disk_before_it_has_its_name(
+    whole: ExperimentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a power cut leaves no name without what it stands for."""
+    calls = []
+    sync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: (calls.append("sync"), sync(file)))
+    monkeypatch.setattr(os, "replace", lambda *a, **k: (calls.append("name"), replace(*a, **k)))
+    number = dataset.begin(tmp_path, {})
+    part = dataset.Part("part-x-000000000000000-0000000000000000.parquet", (), None, False)
+    calls.clear()
+    dataset.make(whole, tmp_path, number, part)
+    assert calls == ["sync", "name"]
+
+
+def test_an_output_at_a_url_or_in_the_store_is_refused(
+    whole: ExperimentStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Before anything is written, and any process started."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(whole.root)
+    before = whole.list_experiments()
+    for output in (Path("s3://bucket/out"), "link/out", whole.root, whole.root / "4-100/files/out"):
+        with pytest.raises(ExportError, match=r"not a URL|lies in the store"):
+            export_parquet(whole, output)
+        arguments = ("export", "--to", "parquet", "--cluster", "-o", output)
+        done = run(capfd, "--root", whole.root, *arguments)
+        assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
+    assert whole.list_experiments() == before
+
+
+def test_an_experiment_that_goes_meanwhile_breaks_no_report(
+    client: Client, store: ExperimentStore, tmp_path: Path
+) -> None:
+    """Its parts are made, and what they told of its end is told."""
+    with store.metrics_path("3-20000").open("ab") as log:
+        log.write(b"\0\0\0\0torn")
+
+    def meanwhile(parts: Iterable[Any]) -> Iterator[Any]:
+        yield from parts
+        store.delete_experiments(["3-20000"])
+
+    report = export_parquet(store, tmp_path / "out", client, batch=BATCH, progress=meanwhile)
+    assert report.tails["3-20000"].kind == "torn"
 
 
 # --- the cluster itself ---
@@ -551,6 +802,19 @@ def test_a_scheduler_that_is_lost_is_a_clear_error() -> None:
         doomed.close()
         with pytest.raises(ClusterError, match="was lost"):
             list(results)
+
+
+def test_a_closed_client_is_a_clear_error(whole: ExperimentStore, tmp_path: Path) -> None:
+    """Of this package's own."""
+    with (
+        LocalCluster(n_workers=1, processes=False, dashboard_address=None) as local,
+        Client(local) as closed,
+    ):
+        closed.close()
+        with pytest.raises(ClusterError, match="is closed"):
+            list(check_store(whole, closed))
+        with pytest.raises(ClusterError, match="is closed"):
+            export_parquet(whole, tmp_path / "out", closed)
 
 
 def test_the_terminals_interrupt_does_not_reach_workers(client: Client) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expstore import ExperimentStore, SelectionError
-from expstore.pieces import OPENING, Piece, batches, plan, table, tables
+from expstore.pieces import OPENING, Piece, batches, fingerprints, plan, table, tables
 from expstore.selection import Selection
 from formats.columns import TextColumn
 
@@ -140,3 +140,34 @@ def test_what_cannot_be_read_is_one_piece(tmp_path: Path) -> None:
     store.create_experiment("odd")
     store.metrics_path("odd").mkdir()
     assert plan(store, ["odd"]) == [[Piece("odd", 0, 0)]]
+
+
+def test_a_fingerprint_tells_a_log_from_one_made_anew(tmp_path: Path) -> None:
+    """On a file system and at a URL; one of a log in pieces stays while the log grows."""
+    import fsspec
+
+    store = ExperimentStore(tmp_path)
+    store.create_experiment("a")
+    for step in range(100):
+        store.log_metric("a", "loss", 1.0, step)
+    log = store.metrics_path("a")
+    memory = fsspec.filesystem("memory")
+    for batch in (1_000_000, 500):
+        planned = plan(store, ["a"], batch)
+        before = fingerprints(store, planned)
+        assert before == fingerprints(store, planned)
+        log.write_bytes(log.read_bytes().replace(b"loss", b"lass"))
+        after = fingerprints(store, planned)
+        assert not before.items() & after.items()
+        log.write_bytes(log.read_bytes().replace(b"lass", b"loss"))
+    before = fingerprints(store, planned)
+    store.log_metric("a", "loss", 1.0, 100)
+    assert fingerprints(store, planned) == before
+    memory.pipe("/fingerprints/a/metrics.bin", log.read_bytes())
+    remote = ExperimentStore("memory://fingerprints")
+    planned = plan(remote, ["a"])
+    before = fingerprints(remote, planned)
+    assert before == fingerprints(remote, planned)
+    memory.pipe("/fingerprints/a/metrics.bin", log.read_bytes())
+    assert before != fingerprints(remote, planned)
+    memory.rm("/fingerprints", recursive=True)

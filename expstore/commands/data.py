@@ -123,6 +123,9 @@ def export_command(
     }
     if cluster is not None:
         assert output is not None
+        from expstore.dataset import place
+
+        place(store, output)  # what it cannot be is told before processes are started
         with open_cluster(cluster) as client:
             report = _export_parts(store, output, client, ids=chosen, metadata=metadata, **options)
     elif to is Target.TENSORBOARD:
