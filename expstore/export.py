@@ -51,7 +51,7 @@ class ExportReport:
         rows: rows written, or points for TensorBoard.
         experiments: experiments asked for.
         failures: by commit id, what could not be read, and so is missing in the output.
-        tails: by commit id, a metrics.bin that does not end cleanly; its whole records are there.
+        tails: by commit id, a metrics.bin that does not end cleanly; what can be read is there.
         overflows: values beyond what TensorBoard's 32 bits hold, which became infinite.
     """
 

@@ -173,7 +173,7 @@ def _csv_table(path: Path) -> pa.Table:
                 column_types=types, null_values=[""], quoted_strings_can_be_null=False
             ),
         )
-    except (pa.ArrowException, UnicodeError) as error:
+    except (pa.ArrowException, UnicodeError, OSError) as error:
         raise ImportSourceError(f"{path}: {str(error).splitlines()[0]}") from error
     missing = [name for name in _CSV_REQUIRED if name not in table.column_names]
     unknown = [name for name in table.column_names if name not in types]

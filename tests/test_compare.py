@@ -6,15 +6,23 @@ import csv
 import io
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
-import expstore.commands.look  # noqa: F401 - adds its commands
-from expstore import ExperimentNotFoundError, ExperimentStore, UnknownMetricError
-from expstore.commands import base
+import expstore.commands.pruning  # noqa: F401 - adds its command
+from expstore import (
+    ExperimentNotFoundError,
+    ExperimentStore,
+    ImportSourceError,
+    UnknownMetricError,
+)
+from expstore.commands import base, look
 from expstore.compare import compare
+from expstore.importers import import_experiments
 
 HOSTILE = "\x1b[31m[bold]<b>:smile:\u202e"
 
@@ -154,3 +162,48 @@ def test_help_has_an_example() -> None:
     for command in ("compare", "plot", "report"):
         result = CliRunner().invoke(base.app, [command, "--help"])
         assert f"Example: expstore {command}" in result.stdout
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_no_number_is_cut_however_narrow_the_terminal(columns: int, store: ExperimentStore) -> None:
+    """Ids and jobs are; and on a pipe nothing at all."""
+    commit_id = "b6589fc6ab0dc82cf12099d1c2d40ab994e8410c"
+    store.start_experiment(commit_id, "train-resnet-with-a-long-name").close()
+    values = (-9.87654e-05, 1.23456e-05, -1.23456e-05)
+    for step, value in enumerate(values):
+        store.log_metric(commit_id, "lr", value, step * 1_000_000)
+    piped = run(store, "compare", "--metric", "lr").stdout
+    assert commit_id in piped
+    screen = io.StringIO()
+    console = Console(width=columns, file=screen)
+    console.print(look._table("lr", compare(store), columns))
+    for shown in (piped, screen.getvalue()):
+        assert all(f"{value:.5g}" in shown for value in values)
+        assert "2,000,000" in shown
+
+
+def test_a_curve_that_an_axis_cannot_show_is_told(store: ExperimentStore, tmp_path: Path) -> None:
+    """It is neither drawn nor counted."""
+    log(store, "a", {"loss": [3.0, 1.0], "below": [-1.0, -2.0]})
+    picture = tmp_path / "a.png"
+    done = run(store, "plot", "--name", "loss", "--name", "below", "--log", "-o", str(picture))
+    assert "1 curves" in done.stderr
+    assert "'below'" in done.stderr
+
+
+def test_prune_as_json_asks_nothing(store: ExperimentStore) -> None:
+    """What would be deleted has not been shown."""
+    log(store, "a", {"loss": [3.0]})
+    done = run(store, "prune", "--keep", "0", "--json")
+    assert done.exit_code == 2
+    assert "--yes" in done.stderr
+    assert store.list_experiments() == ["a"]
+
+
+@pytest.mark.parametrize("name", ["missing.csv", ""])
+def test_a_csv_file_that_cannot_be_read_is_a_typed_error(
+    name: str, store: ExperimentStore, tmp_path: Path
+) -> None:
+    """Missing, or a directory."""
+    with pytest.raises(ImportSourceError):
+        import_experiments(store, "csv", tmp_path / name)

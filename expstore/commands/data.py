@@ -144,7 +144,7 @@ def export_command(
 
 def _tell_report(report: ExportReport, output: Path | None) -> None:
     for commit_id, tail in report.tails.items():
-        tell(f"{commit_id}: {tail}; its whole records are exported")
+        tell(f"{commit_id}: {tail}; what can be read of it is exported")
     for commit_id, error in report.failures.items():
         tell(f"{commit_id}: {error}")
     if report.overflows:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from expstore.compare import Summary
     from expstore.store import ExperimentStore
 
+_NUMBERS_WIDTH = 57  # of a terminal's columns: four numbers at their widest, and what is between
+_GAP = 3  # between two columns of a table
 _COLUMNS = ("last", "min", "max", "last_step", "points")
 
 
@@ -112,17 +114,18 @@ def _print_csv(summaries: Iterable[Summary]) -> None:
 
 def _print_tables(summaries: Sequence[Summary]) -> None:
     """A table for each metric, experiments as rows: it fits any terminal."""
-    from rich.console import Console
+    from expstore.commands.render import console
 
-    console = Console()
+    screen = console()
     names = dict.fromkeys(name for summary in summaries for name in summary.metrics)
     for name in names:
-        console.print(_table(name, [s for s in summaries if name in s.metrics]))
+        screen.print(_table(name, [s for s in summaries if name in s.metrics], screen.width))
     if not names:
         print(f"no metrics in {len(summaries)} experiments")
 
 
-def _table(name: str, summaries: Sequence[Summary]) -> Table:
+def _table(name: str, summaries: Sequence[Summary], width: int) -> Table:
+    """One metric's values; where it is narrow, ids and jobs are cut, and never a number."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -134,8 +137,13 @@ def _table(name: str, summaries: Sequence[Summary]) -> Table:
         pad_edge=False,
         header_style="dim",
     )
-    table.add_column("experiment", no_wrap=True, overflow="ellipsis", max_width=40)
-    table.add_column("job", no_wrap=True, overflow="ellipsis", max_width=24, style="dim")
+    left = max(width - _NUMBERS_WIDTH, 3)
+    with_job = left >= 20
+    id_width = (left - _GAP) * 2 // 3 if with_job else left
+    table.add_column("experiment", no_wrap=True, overflow="ellipsis", max_width=id_width)
+    if with_job:
+        job_width = left - _GAP - id_width
+        table.add_column("job", no_wrap=True, overflow="ellipsis", max_width=job_width, style="dim")
     for column in ("last", "min", "max", "at step"):
         table.add_column(column, justify="right", no_wrap=True)
     metrics = [summary.metrics[name] for summary in summaries]
@@ -143,9 +151,10 @@ def _table(name: str, summaries: Sequence[Summary]) -> Table:
     greatest = max((m.max for m in metrics if m.max == m.max), default=None)
     for summary, metric in zip(summaries, metrics, strict=True):
         several = len(summaries) > 1
+        job = Text(plain(summary.metadata.job_name) if summary.metadata else "")
         table.add_row(
             Text(plain(summary.commit_id)),
-            Text(plain(summary.metadata.job_name) if summary.metadata else ""),
+            *([job] if with_job else []),
             f"{metric.last:.5g}",
             Text(f"{metric.min:.5g}", style="bold" if several and metric.min == least else ""),
             Text(f"{metric.max:.5g}", style="bold" if several and metric.max == greatest else ""),
@@ -161,7 +170,7 @@ def _tell_problems(summaries: Iterable[Summary]) -> None:
         for problem in summary.problems:
             tell(f"{summary.commit_id}: {problem}")
         if not summary.status:
-            tell(f"{summary.commit_id}: {summary.status}; its whole records are shown")
+            tell(f"{summary.commit_id}: {summary.status}; what can be read of it is shown")
         unreadable += bool(summary.problems)
     if unreadable:
         fail(f"{unreadable} experiments could not be read whole")
@@ -195,7 +204,7 @@ def plot_command(
 
     Example: expstore plot 3f2a9c1d --name loss --smooth 0.9 -o loss.png
     """
-    from expstore.plot import curves, save
+    from expstore.plot import curves, drawable, save
     from expstore.textplot import COLOURS, text
 
     store = open_store(context, root)
@@ -207,9 +216,13 @@ def plot_command(
         missing = [n for n in names if not any(c[:2] == (commit_id, n) for c in found)]
         if missing:
             tell(f"{commit_id}: has no {', '.join(map(repr, missing))}, or cannot be read")
+    drawn = drawable(found, log, smooth)
+    for commit_id, name in [c[:2] for c in found]:
+        if not any(c[:2] == (commit_id, name) for c in drawn):
+            tell(f"{commit_id}: {name!r} has no value that such an axis can show; left out")
     if output is not None:
         save(found, output, log=log, smoothing=smooth)
-        tell(f"{len(found)} curves in {output}")
+        tell(f"{len(drawn)} curves in {output}")
         return
     width, lines = shutil.get_terminal_size()
     from rich.console import Console

@@ -67,6 +67,8 @@ def prune(
     pruned: list[str] = []
     error = None
     if plan.pruned and not dry_run:
+        if as_json and not yes:
+            fail("with --json nothing is asked: --yes deletes, --dry-run only shows the plan", 2)
         _confirm(len(plan.pruned), yes)
         try:
             pruned = store.prune(plan, grace=grace, force=force)  # what was shown, no new plan
