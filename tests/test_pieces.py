@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expstore import ExperimentStore, SelectionError
@@ -41,6 +41,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ExperimentStore:
     return store
 
 
+@settings(max_examples=40)  # each reads several logs, whole and in pieces
 @given(batch=st.integers(20, 600_000))
 def test_the_pieces_of_a_log_are_all_its_records(store: ExperimentStore, batch: int) -> None:
     """In order, without a gap, each beginning where a record does; the tail is in the last."""

@@ -27,11 +27,11 @@ LONG: dict[str, Experiment] = {
 
 QUICK: dict[str, Experiment] = {
     "processes": partial(processes.run, processes=4, appends=2_000),
-    "kills": partial(kills.run, kills=40, until_torn=True),
+    "kills": partial(kills.run, kills=25, until_torn=True),
     "syscalls": partial(syscalls.run, every=11),
     "full": partial(full.run, rounds=2),
     "repairs": partial(repairs.run, appends=2_000),
-    "prunes": partial(prunes.run, trials=15),
+    "prunes": partial(prunes.run, trials=10),
     "model": partial(model.run, steps=600),
 }
 
