@@ -26,6 +26,7 @@ from expstore.errors import ClusterError, ExpStoreError
 from expstore.export import ExportReport
 from expstore.extras import require
 from expstore.pieces import BATCH, Piece
+from expstore.reading import absolute
 from expstore.selection import Selection
 from expstore.workers import EXTRA, open_client
 from formats import FormatError, TailStatus
@@ -246,7 +247,7 @@ def export_parquet(
     names = Selection(names).key[0]  # refused, if need be, before anything is written
     ids = None if ids is None else list(ids)
     chosen = store.existing(ids)
-    outcomes = dict(meta.read_all(dataset.absolute(store.location), chosen))
+    outcomes = dict(meta.read_all(absolute(store.location), chosen))
     batches = pieces.plan(store, chosen, batch)
     marks = pieces.fingerprints(store, batches)
     planned = [

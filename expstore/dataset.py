@@ -28,7 +28,7 @@ from expstore.export import TEMPORARY, parquet_sink, whole_file
 from expstore.extras import require
 from expstore.frames import Source
 from expstore.pieces import Piece
-from expstore.reading import Location
+from expstore.reading import absolute
 from formats import FormatError, TailStatus
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ _SAID = {  # what `describe` gives, in words
     "names": "choice of names",
     "metadata": "choice of columns",
 }
+_TAKEN = "another export took the directory meanwhile; run one at a time"
 _SHOWN = 24  # characters of a commit id in a part's name
 
 
@@ -115,11 +116,6 @@ def _told(outcome: metadata.Outcome) -> str:
     if isinstance(outcome, Exception):
         return f"{type(outcome).__name__}: {outcome}"
     return repr(outcome)
-
-
-def absolute(location: Location) -> Location:
-    """A store's place, as it is called from any working directory."""
-    return location.absolute() if isinstance(location, Path) else location
 
 
 def place(store: StoreReader, output: str | os.PathLike[str]) -> Path:
@@ -209,10 +205,10 @@ def finish(directory: Path, number: str, parts: Iterable[Part], *, whole: bool) 
         UnreadableFileError: it cannot be written.
     """
     try:
-        _check_still_ours(directory, number)
+        _check_same(directory, number, _TAKEN)
         _remove(directory, _PART, {part.name for part in parts})
         _remove(directory, TEMPORARY, ())
-        _check_still_ours(directory, number)
+        _check_same(directory, number, _TAKEN)
         if whole:
             (directory / SUCCESS).touch()
     except OSError as error:
@@ -251,7 +247,7 @@ def make(store: StoreReader, directory: Path, number: str, part: Part) -> PartRe
         ExportError: the directory is not the one that `begin` saw.
         UnreadableFileError: it cannot be written.
     """
-    _check_same(directory, number)
+    _check_found(directory, number)
     by_id = {piece.commit_id: piece for piece in part.pieces}
     source = Source(
         store,
@@ -280,26 +276,27 @@ def make(store: StoreReader, directory: Path, number: str, part: Part) -> PartRe
             file.flush()
             os.fsync(file.fileno())
             # Once more: a part that comes late would be one too many in another export.
-            _check_same(directory, number)
+            _check_found(directory, number)
     except OSError as error:
-        _check_same(directory, number)  # else another export took the file for a leftover
+        _check_found(directory, number)  # else another export took the file for a leftover
         raise files.unwritable(directory / part.name, error) from error
     return PartReport(source.rows, source.failures, source.tails)
 
 
-def _check_same(directory: Path, number: str) -> None:
+def _check_same(directory: Path, number: str, otherwise: str) -> None:
+    """Raise ExportError where the directory is not, or no longer, this export's."""
     if _mark(directory).get("number") != number:
-        raise ExportError(
-            f"{directory}: the worker on {socket.gethostname()} does not find this export there; "
-            "the directory must be on a file system that all workers share, and for one export"
-        )
+        raise ExportError(f"{directory}: {otherwise}")
 
 
-def _check_still_ours(directory: Path, number: str) -> None:
-    if _mark(directory).get("number") != number:
-        raise ExportError(
-            f"{directory}: another export took the directory meanwhile; run one at a time"
-        )
+def _check_found(directory: Path, number: str) -> None:
+    """As a worker sees it."""
+    _check_same(
+        directory,
+        number,
+        f"the worker on {socket.gethostname()} does not find this export there; the directory must "
+        "be on a file system that all workers share, and for one export",
+    )
 
 
 def _check_same_export(directory: Path, of: Mapping[str, Any]) -> None:

@@ -25,6 +25,7 @@ from expstore import frames, wide
 from expstore.errors import ExpStoreError, OutputExistsError
 from expstore.extras import require
 from expstore.frames import Source
+from expstore.layout import temporary_name
 from expstore.texts import json_number
 from formats import FormatError, TailStatus
 
@@ -130,6 +131,11 @@ def check_output(output: Path, force: bool) -> None:
             raise OutputExistsError(f"{output}: is no regular file, and is not replaced")
 
 
+def unfinished_name() -> str:
+    """A new name that TEMPORARY matches."""
+    return temporary_name(".expstore-") + ".tmp"
+
+
 @contextmanager
 def whole_file(output: Path | IO[bytes]) -> Iterator[IO[bytes]]:
     """The file to write to; a path comes to be only when all is written.
@@ -141,7 +147,7 @@ def whole_file(output: Path | IO[bytes]) -> Iterator[IO[bytes]]:
         output.flush()
         return
     output = output.resolve()
-    temporary = output.with_name(f".expstore-{os.urandom(8).hex()}.tmp")
+    temporary = output.with_name(unfinished_name())
     try:
         with open(temporary, "xb") as file:
             yield file

@@ -20,7 +20,7 @@ from expstore.errors import ExperimentNotFoundError, ReadOnlyStoreError, Selecti
 from expstore.extras import require
 from expstore.follow import Follower
 from expstore.model import Metadata, MetricTable
-from expstore.reading import Location, locate, open_root
+from expstore.reading import Location, absolute, locate, open_root
 from expstore.selection import CHUNK, Selection, iter_tables, read_table
 
 if TYPE_CHECKING:
@@ -55,9 +55,8 @@ class StoreReader:
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy in another process knows the place, and nothing of what is open here.
         # Its working directory may be another.
-        place = self._location
-        place = place.absolute() if isinstance(place, Path) else place
-        return partial(type(self), storage_options=self._storage_options), (str(place),)
+        place = str(absolute(self._location))
+        return partial(type(self), storage_options=self._storage_options), (place,)
 
     @property
     def root(self) -> Path:

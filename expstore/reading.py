@@ -178,6 +178,11 @@ def locate(root: str | os.PathLike[str], options: Mapping[str, Any] | None = Non
     return RemotePath.of(root, options)
 
 
+def absolute(location: Location) -> Location:
+    """A place as it is called from any working directory."""
+    return location.absolute() if isinstance(location, Path) else location
+
+
 @contextmanager
 def open_root(root: Location) -> Iterator[Directory]:
     """A store's root.

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expstore.errors import ImportSourceError, OutputExistsError
-from expstore.export import ExportReport, Progress
+from expstore.export import ExportReport, Progress, unfinished_name
 from expstore.extras import require
 from expstore.frames import Source
 from expstore.gathering import Gathered, Run
@@ -63,7 +63,7 @@ def export_tensorboard(
         _check_run(output / commit_id, force)
     source = Source(store, progress(chosen), names, strict=False)
     overflows = 0
-    temporary = output / f".expstore-{os.urandom(8).hex()}.tmp"
+    temporary = output / unfinished_name()
     output.mkdir(parents=True, exist_ok=True)
     try:
         for commit_id, _, table in source:
