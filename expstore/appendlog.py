@@ -6,7 +6,8 @@ so nothing is appended behind a torn tail: the tear is first set aside into a fi
 and cut, under a lease that excludes every other program. Room is reserved before it is needed, so
 that a full disk is found out before a record is torn; where that is not possible, what a write
 left of a record is cut off again. After it, a look at the position tells whether someone else's
-tear came in between. An append that returns is readable; one that raises says what became of it.
+tear came in between; then the record is cut off with it, and appended again. An append that returns
+is readable; one that raises says what became of it.
 
 This module knows files; where a record ends, `formats` tells it.
 """
@@ -89,6 +90,7 @@ class AppendLog:
         self._quick_path = os.fsencode(path)
         self._anchor = b""  # what stood before the boundary when it was found
         self._room = Room(path)
+        self._shared = False  # others were seen to append, so that the next one may be near
         self._unproved = False  # opened by its path alone
         self._bad: _Bad | None = None
         self._fork = _forks[0]
@@ -111,8 +113,13 @@ class AppendLog:
         """Whether it is not open now."""
         return self._descriptor < 0
 
-    def append(self, data: bytes) -> None:
+    def append(self, data: bytes, looked: bool = False) -> None:
         """Append whole records by one write.
+
+        Args:
+            data: the records.
+            looked: the end was looked at a moment ago. As long as nobody else was seen to append,
+                it is taken to be there still, and only the look after the write is made.
 
         Raises:
             NoSpaceError: there is no room; nothing is written.
@@ -129,10 +136,7 @@ class AppendLog:
         try:
             if self._fork != _forks[0]:
                 self._part()
-            # Not fstat: asking for a file's times makes its next write dearer than the write.
-            end = _lseek(self._descriptor, 0, _END)
-            if end != self.boundary:
-                end = self._reconcile()
+            end = self.boundary if looked and not self._shared else self._look()
             behind = end + size
             if behind > self._room.end:
                 self._room.reserve(self._descriptor, end, size)
@@ -234,8 +238,15 @@ class AppendLog:
             os.close(shared)
         self._bad, self._fork = None, _forks[0]  # what the parent has to cut, it cuts
 
+    def _look(self) -> int:
+        """The end of the file, which is a boundary then."""
+        # Not fstat: asking for a file's times makes its next write dearer than the write.
+        end = _lseek(self._descriptor, 0, _END)
+        return end if end == self.boundary else self._reconcile()
+
     def _reconcile(self) -> int:
         """Parse what others added; returns the end of the file, which then is a boundary."""
+        self._shared = self._shared or self.boundary > 0  # before, it is what was there already
         if self._unproved:
             self.close()
             self._open(-1, files.APPEND)
@@ -280,6 +291,7 @@ class AppendLog:
 
     def _settle(self, data: bytes, end: int, written: int) -> int:
         """After a write that was short, or not at `end`; returns the offset behind the records."""
+        self._shared = True
         at = _lseek(self._descriptor, 0, _HERE) - written
         if at < end:  # the system contradicts itself; nothing can be concluded, so nothing is cut
             raise ShortWriteError(f"{self.path}: {written} of {len(data)} bytes, but at byte {at}")

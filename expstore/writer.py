@@ -28,8 +28,9 @@ from expstore.errors import SyncError, WriterClosedError
 from expstore.model import MetricTable
 from expstore.presence import Presence
 
-# Seconds: within so few microseconds of the last look, the experiment is taken to be still there.
-# No program can have deleted it and logged again; a tight loop of appends is a third faster.
+# Seconds: within so few microseconds of the last look, the experiment is taken to be still there,
+# and its log to end where it did. No program can have deleted it and logged again, and what is
+# torn meanwhile is found after the write; a tight loop of appends is a third faster.
 _GLANCE = 5e-5
 _ROWS = 1 << 20  # rows in one write of `append`; the system takes at most 2 GiB in one
 
@@ -116,8 +117,14 @@ class MetricWriter:
         now = self._clock()
         names = tuple(values)
         data = self._builders[names](values.values(), timestamp=int(now), step=step)
-        if data:
+        if self._syncer is not None or not data:
             self._append(data, len(names), now)
+            return
+        with self._lock:  # the same without a call, which is felt in a tight loop
+            looked = 0 < now - self._looked < self._glance
+            if not looked:
+                self._look(now)
+            self._log.append(data, looked)
 
     def append(self, metrics: MetricTable | Mapping[str, Any]) -> None:
         """Append many metrics as columns, with the timestamps that they carry.
@@ -190,14 +197,14 @@ class MetricWriter:
 
     def _append(self, data: bytes, count: int, now: float) -> None:
         with self._lock:
-            if not 0 < now - self._looked < self._glance:
+            looked = 0 < now - self._looked < self._glance
+            if not looked:
                 self._look(now)
-            if self._syncer is None:
-                self._log.append(data)
-                return
-            self._syncer.check()
-            self._log.append(data)
-            self._syncer.appended(count, len(data))
+            if self._syncer is not None:
+                self._syncer.check()
+            self._log.append(data, looked)
+            if self._syncer is not None:
+                self._syncer.appended(count, len(data))
 
     def _look(self, now: float) -> None:
         """See whether there still is something to append to."""

@@ -94,23 +94,25 @@ def test_records_of_others_are_stepped_over(log: AppendLog, path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("looked", [False, True])
 def test_record_that_came_in_between_is_no_harm(
-    log: AppendLog, path: Path, before_write: Any
+    looked: bool, log: AppendLog, path: Path, before_write: Any
 ) -> None:
     """Others may append between the look and the write; the next boundary is right."""
     before_write(lambda: add(path, record("between")))
-    log.append(record("own"))
+    log.append(record("own"), looked)
     assert log.boundary == path.stat().st_size
     log.append(record("next"))
     assert names(path) == ["first", "between", "own", "next"]
 
 
+@pytest.mark.parametrize("looked", [False, True])
 def test_tear_that_came_in_between_is_cut_when_alone(
-    log: AppendLog, path: Path, before_write: Any
+    looked: bool, log: AppendLog, path: Path, before_write: Any
 ) -> None:
     """The record was written behind it, so it is written once more; the tear is kept."""
     before_write(lambda: add(path, TEAR))
-    log.append(record("own"))
+    log.append(record("own"), looked)
     log.append(record("next"))
     assert names(path) == ["first", "own", "next"]
     (kept,) = path.parent.glob("*.torn-*")
@@ -126,6 +128,30 @@ def test_tear_that_came_in_between_is_an_error_while_others_are_there(
         log.append(record("own"))
     log.append(record("next"))
     assert names(path) == ["first", "next"]
+
+
+def test_nobody_is_trusted_to_be_away_who_was_there(log: AppendLog, path: Path) -> None:
+    """A look of a moment ago does for who appends alone; beside others, each write is preceded by
+    one, and nothing goes behind a tear that cannot be cut."""
+    add(path, record("other"))
+    log.append(record("own"), looked=True)
+    assert names(path) == ["first", "other", "own"]
+    add(path, TEAR)
+    before = path.read_bytes()
+    with path.open("rb"), pytest.raises(TornTailError, match="others have it open"):
+        log.append(record("own"), looked=True)
+    assert path.read_bytes() == before
+
+
+def test_log_that_was_cut_since_the_look_is_not_reported_as_logged_to(
+    log: AppendLog, path: Path
+) -> None:
+    """Nothing can be concluded then; the next append begins with a look, and goes on."""
+    os.truncate(path, 0)
+    with pytest.raises(ShortWriteError, match="but at byte 0"):
+        log.append(record("own"), looked=True)
+    log.append(record("next"), looked=True)
+    assert names(path) == ["own", "next"]
 
 
 def test_transient_tear_is_waited_out(log: AppendLog, path: Path) -> None:

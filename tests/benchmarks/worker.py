@@ -96,11 +96,12 @@ def log(root: str, count: str) -> dict[str, Any]:
 def log_many(root: str, steps: str) -> dict[str, Any]:
     """Five metrics a step, one write a step."""
     store, values = _warm(root), [index / 7 for index in range(int(steps))]
+    one, two, three, four, five = FIVE
 
     def work(commit_id: str) -> None:
         with store.writer(commit_id) as writer:
-            for step, value in enumerate(values):
-                writer.log_many(dict.fromkeys(FIVE, value), step)
+            for step, x in enumerate(values):  # a literal, as training loops have it
+                writer.log_many({one: x, two: x, three: x, four: x, five: x}, step)
 
     return _writing(store, work)
 
