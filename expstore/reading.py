@@ -114,22 +114,20 @@ class LocalDirectory:
 
     def read_start(self, name: str, limit: int) -> bytes:
         """See `Directory`; three system calls."""
-        # pread refuses what has no position (FIFOs, sockets, terminals), so no fstat is needed.
-        descriptor = os.open(name, files.READ, dir_fd=self._descriptor)
-        try:
-            return os.pread(descriptor, limit, 0)
-        finally:
-            os.close(descriptor)
+        (data,) = self.read_starts([name], limit)
+        if isinstance(data, OSError):
+            raise data
+        return data
 
     def read_starts(self, names: Iterable[str], limit: int) -> Iterator[bytes | OSError]:
         """See `Directory`."""
-        # As `read_start`, whose call a listing of many would feel.
         directory, flags = self._descriptor, files.READ
         data: bytes | OSError
         for name in names:
             try:
                 descriptor = os.open(name, flags, dir_fd=directory)
                 try:
+                    # It refuses what has no position (FIFOs, sockets, terminals): no fstat needed.
                     data = os.pread(descriptor, limit, 0)
                 finally:
                     os.close(descriptor)
