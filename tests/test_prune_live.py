@@ -188,20 +188,28 @@ def test_writer_that_starts_while_its_experiment_is_deleted_is_told(
 
 def test_planning_does_not_disturb_writers(two: ExperimentStore) -> None:
     """Asking for the lock takes it for a moment; a writer that starts then waits that long."""
-    stop = Counter()
+    stop, plans = Counter(), Counter()
 
     def plan() -> None:
         while not stop[0]:
-            two.plan_prune(0)
+            assert [row.commit_id for row in two.plan_prune(0)] == ["new", "old"]
+            plans[0] += 1
 
     child = fork(plan)
     try:
+        patience = time.monotonic() + 10
+        while not plans[0] and time.monotonic() < patience:
+            time.sleep(0.001)
+        before = plans[0]
         for step in range(200):
             with two.writer("old") as writer:
                 writer.log("loss", 0.5, step)
+        during = plans[0] - before
     finally:
         stop[0] = 1
         join(child)
+    assert during > 0
+    assert two.get_metrics("old").steps.tolist() == [1, *range(200)]
 
 
 def test_start_experiment_is_safe_from_a_prune_from_its_metadata_on(
