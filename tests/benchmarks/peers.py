@@ -1,7 +1,8 @@
 """Other ways to keep the same points, measured as expstore is: five metrics a step.
 
 Each peer is used as its makers document it, at a size that it finishes in about a second. None
-syncs to the disk, which would cost all of them the same. How they are timed, and held to what was
+syncs to the disk, which would cost all of them the same, but for expstore's own two levels of
+durability that do. How they are timed, and held to what was
 logged, stands in `comparison`. A library that is not installed is left out with a note;
 the extra `bench` brings them all.
 """
@@ -23,7 +24,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from expstore import ExperimentStore
+from expstore import ExperimentStore, MetricWriter
+from expstore.durability import Durability
 from tests.benchmarks.corpora import FIVE
 from tests.benchmarks.harness import Unavailable
 
@@ -59,31 +61,54 @@ class Peer:
         log(rows)
 
 
-class Expstore(Peer):
-    """This library."""
+class ExpstoreWriter(Peer):
+    """This library's writer."""
 
-    title, points = "expstore", (100_000, 1_000_000)
+    durability: ClassVar[Durability] = "process"
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
         self._store = ExperimentStore(directory.parent)
 
+    def _writer(self) -> MetricWriter:
+        return self._store.writer(self.directory.name, durability=self.durability)
+
     def log_each(self, rows: Rows) -> None:
-        with self._store.writer(self.directory.name) as writer:
+        with self._writer() as writer:
             for step, value in rows:
                 for name in FIVE:
                     writer.log(name, value, step)
 
     def log_steps(self, rows: Rows) -> None:
-        with self._store.writer(self.directory.name) as writer:
+        with self._writer() as writer:
             for step, value in rows:
                 writer.log_many(dict.fromkeys(FIVE, value), step)
+
+
+class Expstore(ExpstoreWriter):
+    """This library."""
+
+    title, points = "expstore", (100_000, 1_000_000)
 
     def read_all(self) -> Values:
         return self._store.get_metrics(self.directory.name).values
 
     def read_one(self) -> Values:
         return self._store.get_metrics(self.directory.name)[ONE].values
+
+
+class ExpstoreInterval(ExpstoreWriter):
+    """This library, syncing now and then."""
+
+    title, points = "expstore, durability interval", (100_000, 5)
+    durability = "interval"
+
+
+class ExpstorePower(ExpstoreWriter):
+    """This library, syncing with each call."""
+
+    title, points = "expstore, durability power", (5_000, 5)
+    durability = "power"
 
 
 class RecordWriter(Peer):
@@ -305,4 +330,7 @@ class Sqlite(Peer):
         return [row[1] for row in found.fetchall()]
 
 
-PEERS = (Expstore, Construct, HandWritten, Kaitai, TensorBoard, Mlflow, Sqlite)
+PEERS = (
+    *(Expstore, ExpstoreInterval, ExpstorePower),
+    *(Construct, HandWritten, Kaitai, TensorBoard, Mlflow, Sqlite),
+)
