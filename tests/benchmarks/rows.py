@@ -148,7 +148,8 @@ def _memory(bench: Bench, corpora: Corpora) -> Iterator[Row]:
 
 
 def _writing(bench: Bench, corpora: Corpora) -> Iterator[Row]:
-    singles, steps = bench.size(50_000, 2_000), bench.size(20_000, 1_000)
+    # So many that each takes a few tenths of a second: a processor needs some time to get fast.
+    singles, steps = bench.size(50_000, 2_000), bench.size(100_000, 1_000)
     million = _million(bench).count
 
     def ours(task: str, argument: int, records: int) -> Contender:

@@ -54,7 +54,8 @@ def _warm(root: str) -> ExperimentStore:
     try:
         store.log_metric(scratch, "loss", 1.0, 0)
         with store.writer(scratch) as writer:
-            writer.log_many(dict.fromkeys(FIVE, 1.0), 1)
+            for step in range(2):  # names that come again get a function of their own
+                writer.log_many(dict.fromkeys(FIVE, 1.0), step)
             writer.append(Corpus("", FIVE, 2000).columns(0, 2000))
         list(store.get_metrics(scratch))
         list(store.iter_metrics(scratch))
