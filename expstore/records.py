@@ -26,7 +26,9 @@ Names = tuple[str, ...]
 Build = Callable[..., bytes]
 """`build(values, timestamp=..., step=...)`: one record for each name it was made for."""
 
+_build = RECORD_CODEC.build
 _NAME_LIMIT = int(RECORD_CODEC.schema["name"].range[1])
+_SHORT = _NAME_LIMIT // 4  # characters that fit without encoding them: one takes four bytes at most
 _KEPT = 4096  # names, in all sets of names for which a function is kept; about 4 KB each
 _MET = 1024  # sets of names of which it is known that they came once
 _PACKAGE = os.path.dirname(__file__)
@@ -34,9 +36,9 @@ _PACKAGE = os.path.dirname(__file__)
 
 def record(name: str, value: float, *, timestamp: int, step: int) -> bytes:
     """One record."""
-    if isinstance(name, str) and not _is_short(name):
+    if isinstance(name, str) and len(name) > _SHORT:
         name = _fit(name)
-    return RECORD_CODEC.build(timestamp=timestamp, step=step, value=value, name=name)
+    return _build(timestamp=timestamp, step=step, value=value, name=name)
 
 
 class Builders(dict[Names, Build]):
@@ -58,7 +60,7 @@ class Builders(dict[Names, Build]):
             if len(self._met) >= _MET:
                 self._met.clear()
             self._met.add(hash(names))
-        elif all(name.__class__ is str and _is_short(name) for name in names):
+        elif all(name.__class__ is str and len(name) <= _SHORT for name in names):
             build = self[names] = RECORD_CODEC.batch([{"name": name} for name in names], "value")
             self._room -= len(names)
             return build
@@ -68,11 +70,6 @@ class Builders(dict[Names, Build]):
 def _one_by_one(names: Names, values: Iterable[float], *, timestamp: int, step: int) -> bytes:
     rows = zip(names, values, strict=True)
     return b"".join([record(*row, timestamp=timestamp, step=step) for row in rows])
-
-
-def _is_short(name: str) -> bool:
-    """Whether it is known to fit without encoding it: a character takes at most four bytes."""
-    return len(name) * 4 <= _NAME_LIMIT
 
 
 def _fit(name: str) -> str:
