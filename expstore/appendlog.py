@@ -142,7 +142,7 @@ class AppendLog:
                 self._room.reserve(self._descriptor, end, size)
             written = os.write(self._descriptor, data)
             if written != size or _lseek(self._descriptor, 0, _HERE) != behind:
-                behind = self._settle(data, end, written)
+                behind = self._settle(data, written)
         except OSError as error:
             if isinstance(error, ExpStoreError):
                 raise
@@ -253,9 +253,7 @@ class AppendLog:
             self._unproved = False
         if self._bad:
             self._cut_bad(self._bad)
-        anchor = self._anchor[-_ANCHOR:]
-        if os.pread(self._descriptor, len(anchor), self.boundary - len(anchor)) != anchor:
-            self.boundary, self._room.end = 0, 0  # cut or replaced: nothing of it is known any more
+        self._recall()
         pause = _PATIENCE / 1000
         torn_since = time.monotonic()
         while True:
@@ -275,6 +273,12 @@ class AppendLog:
         self._anchor = os.pread(self._descriptor, known, self.boundary - known)
         return self.boundary
 
+    def _recall(self) -> None:
+        """Forget the boundary where the log was cut or replaced since it was found."""
+        anchor = self._anchor[-_ANCHOR:]
+        if os.pread(self._descriptor, len(anchor), self.boundary - len(anchor)) != anchor:
+            self.boundary, self._room.end = 0, 0
+
     def _last_boundary(self, start: int, stop: int | None = None) -> tuple[int, int]:
         """Parse from the boundary `start` on, to the end or to `stop`.
 
@@ -289,12 +293,14 @@ class AppendLog:
             if used == 0 or len(block) < _BLOCK:
                 return start, len(block) - used
 
-    def _settle(self, data: bytes, end: int, written: int) -> int:
-        """After a write that was short, or not at `end`; returns the offset behind the records."""
+    def _settle(self, data: bytes, written: int) -> int:
+        """After a write that was short, or not at the boundary; returns the one behind the records.
+
+        Another program appended since the last look. What it wrote is complete by now, since writes
+        to one file exclude each other: a tear there is for good.
+        """
         self._shared = True
         at = _lseek(self._descriptor, 0, _HERE) - written
-        if at < end:  # the system contradicts itself; nothing can be concluded, so nothing is cut
-            raise ShortWriteError(f"{self.path}: {written} of {len(data)} bytes, but at byte {at}")
         if written != len(data):
             self._bad = _Bad(at, at + written, foreign=False)
             said = f"{self.path}: only {written} of {len(data)} bytes could be written"
@@ -305,9 +311,10 @@ class AppendLog:
                     f"{said}; until they can be cut off again: {error}"
                 ) from error
             raise ShortWriteError(f"{said}; they were cut off again")
-        # Another program appended between the look at the end and the write. What it wrote is
-        # complete by now, since writes to one file exclude each other: a tear there is for good.
-        tear, _ = self._last_boundary(end, at)
+        self._recall()
+        if at < self.boundary:  # the system contradicts itself, so nothing is concluded, or cut
+            raise ShortWriteError(f"{self.path}: {written} of {len(data)} bytes, but at byte {at}")
+        tear, _ = self._last_boundary(self.boundary, at)
         if tear == at:
             return at + written
         self._bad = _Bad(tear, at + written, foreign=True)

@@ -143,15 +143,35 @@ def test_nobody_is_trusted_to_be_away_who_was_there(log: AppendLog, path: Path) 
     assert path.read_bytes() == before
 
 
-def test_log_that_was_cut_since_the_look_is_not_reported_as_logged_to(
-    log: AppendLog, path: Path
+@pytest.mark.parametrize("others", [0, 1, 2, 3])
+def test_log_that_was_cut_since_the_look_is_parsed_anew(
+    others: int, log: AppendLog, path: Path
 ) -> None:
-    """Nothing can be concluded then; the next append begins with a look, and goes on."""
+    """What a boundary was is none in what others wrote instead; nothing is taken for a tear."""
     os.truncate(path, 0)
-    with pytest.raises(ShortWriteError, match="but at byte 0"):
-        log.append(record("own"), looked=True)
+    added = [f"another {number}" for number in range(others)]
+    add(path, b"".join(map(record, added)))
+    log.append(record("own"), looked=True)
     log.append(record("next"), looked=True)
-    assert names(path) == ["own", "next"]
+    assert names(path) == [*added, "own", "next"]
+    assert not list(path.parent.glob("*.torn-*"))
+
+
+def test_write_that_was_not_at_the_end_cuts_nothing(
+    log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a file system that does not append: who knows what stands there now."""
+    real = os.lseek
+
+    def astray(descriptor: int, offset: int, whence: int) -> int:
+        return 30 if whence == os.SEEK_CUR else real(descriptor, offset, whence)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(appendlog, "_lseek", astray)
+        with pytest.raises(ShortWriteError, match="24 of 24 bytes, but at byte 6"):
+            log.append(record("own"))
+    log.append(record("next"))
+    assert names(path) == ["first", "own", "next"]
 
 
 def test_transient_tear_is_waited_out(log: AppendLog, path: Path) -> None:
