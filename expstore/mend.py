@@ -8,7 +8,6 @@ makes a new experiment, which is there whole or not at all, and writes over noth
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,11 +150,12 @@ def salvage(
                     os.close(directory)
             # An empty directory is all that a rename would replace, and nothing is lost with it.
             os.rename(building, target)
-        except OSError as error:
-            shutil.rmtree(building, ignore_errors=True)
-            raise files.unreadable(target, error) from error
-        except BaseException:
-            shutil.rmtree(building, ignore_errors=True)
+        except BaseException as error:
+            from shutil import rmtree
+
+            rmtree(building, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise files.unreadable(target, error) from error
             raise
     return report
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import subprocess
 
 from expstore.errors import GitHeadError
 
@@ -15,6 +14,8 @@ def git_head() -> str:
     Raises:
         GitHeadError: no git, no repository, or no commit yet.
     """
+    import subprocess  # only here: it is a tenth of what importing the package takes
+
     hint = "give a commit_id, or work inside a git repository with a commit"
     try:
         done = subprocess.run(
