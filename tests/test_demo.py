@@ -32,6 +32,9 @@ def test_demo_trains_logs_and_shows_three_experiments(tmp_path: Path) -> None:
     assert last["demo-lr-0.003"] < 2.6
     for part in (*ids, "val/accuracy", "prune --keep 2 --dry-run", "beyond the newest 2"):
         assert part in done.stdout
+    show = [*command[:3], "--root", str(store.root), "show", ids[0]]
+    shown = subprocess.run(show, env=environment, capture_output=True, text=True, check=True)
+    assert shown.stdout in done.stdout
     before = {path: path.read_bytes() for path in store.root.rglob("*") if path.is_file()}
     subprocess.run(command, env=environment, capture_output=True, check=True)
     assert len(store.list_experiments()) == 6

@@ -46,7 +46,9 @@ def demo(
     console.print(render.experiments(store.iter_metadata(), now))
     for setting in settings:
         _say(f"$ expstore{where} show {setting.commit_id}")
-        console.print(render.metrics(store.get_metrics(setting.commit_id)))
+        metadata = store.read_metadata(setting.commit_id)
+        table = store.get_metrics(setting.commit_id)
+        render.experiment(console, setting.commit_id, metadata, table)
     _say(f"$ expstore{where} prune --keep 2 --dry-run")
     console.print(render.plan(store.plan_prune(keep_count=2, now=now), now))
     _say(f"All of it is in {store.root}; what each model learnt to write, in files/sample.txt.")

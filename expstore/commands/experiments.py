@@ -136,28 +136,9 @@ def show(context: typer.Context, commit_id: Id, root: Root = None, as_json: Json
             | {"metrics": _describe_metrics(table), "tail": _describe_tail(table)}
         )
         return
-    _show(commit_id, metadata, table)
-
-
-def _show(commit_id: str, metadata: Metadata | Exception, table: MetricTable) -> None:
-    from rich.text import Text
-
     from expstore.commands import render
 
-    console = render.console()
-    console.print(Text(plain(commit_id), style="bold"))
-    if isinstance(metadata, Metadata):
-        lines = render.metadata(metadata)
-        if metadata.commit_id != commit_id:
-            lines.append(("commit_id", f"{plain(metadata.commit_id)} (as the file says)"))
-    else:
-        lines = [("metadata", plain(str(metadata)))]
-    lines.append(("metrics", f"{len(table):,} points, file {table.status}"))
-    for label, text in lines:
-        console.print(Text.assemble((f"  {label:<10}", "dim"), text))
-    if len(table):
-        console.print()
-        console.print(render.metrics(table))
+    render.experiment(render.console(), commit_id, metadata, table)
 
 
 def _describe_metrics(table: MetricTable) -> list[dict[str, Any]]:

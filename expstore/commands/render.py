@@ -1,4 +1,4 @@
-"""Tables for a terminal: of experiments, of metrics, of a prune's plan.
+"""What a terminal shows: tables of experiments, of metrics, of a prune's plan; one experiment.
 
 Guarantees: all text from files passes through `plain`; on a pipe a table has no colour and is as
 wide as its content, so that nothing is cut away from `grep`.
@@ -97,7 +97,28 @@ def metrics(points: MetricTable) -> Table:
     return table
 
 
-def metadata(metadata: Metadata) -> list[tuple[str, str]]:
+def experiment(
+    console: Console, commit_id: str, metadata: Metadata | Exception, points: MetricTable
+) -> None:
+    """Print one experiment: its metadata, or what is wrong with it, and its metrics."""
+    from rich.text import Text
+
+    console.print(Text(plain(commit_id), style="bold"))
+    if isinstance(metadata, Metadata):
+        lines = _metadata(metadata)
+        if metadata.commit_id != commit_id:
+            lines.append(("commit_id", f"{plain(metadata.commit_id)} (as the file says)"))
+    else:
+        lines = [("metadata", plain(str(metadata)))]
+    lines.append(("metrics", f"{len(points):,} points, file {points.status}"))
+    for label, text in lines:
+        console.print(Text.assemble((f"  {label:<10}", "dim"), text))
+    if len(points):
+        console.print()
+        console.print(metrics(points))
+
+
+def _metadata(metadata: Metadata) -> list[tuple[str, str]]:
     """Metadata as labelled lines."""
     return [
         ("created", absolute(metadata.timestamp)),
