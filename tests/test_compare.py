@@ -119,7 +119,7 @@ def test_unreadable_experiments_are_in_it_with_their_problem(vectors: Experiment
 
 def test_the_command_prints_json(three: ExperimentStore) -> None:
     """Valid JSON, non-finite values as strings, and nothing else."""
-    result = run(three, "compare", "--json", "--metric", "accuracy", "--sort", "loss")
+    result = run(three, "compare", "--json", "--name", "accuracy", "--sort", "loss")
     rows = json.loads(result.stdout, parse_constant=pytest.fail)
     assert [row["commit_id"] for row in rows] == ["b", "a", "c"]
     assert rows[0]["metrics"]["accuracy"]["last"] == "NaN"
@@ -189,6 +189,18 @@ def test_a_curve_that_an_axis_cannot_show_is_told(store: ExperimentStore, tmp_pa
     done = run(store, "plot", "--name", "loss", "--name", "below", "--log", "-o", str(picture))
     assert "1 curves" in done.stderr
     assert "'below'" in done.stderr
+
+
+def test_experiments_that_a_picture_does_not_tell_apart_are_told(
+    store: ExperimentStore, tmp_path: Path
+) -> None:
+    """Two names leave the line styles to the names, and there are eight colours."""
+    for number in range(9):
+        log(store, f"run{number}", {"loss": [3.0, 1.0], "lr": [2.0, 1.0]})
+    picture = str(tmp_path / "a.png")
+    both = run(store, "plot", "--name", "loss", "--name", "lr", "-o", picture)
+    assert "9 experiments share 8 colours" in both.stderr
+    assert "share" not in run(store, "plot", "--name", "loss", "-o", picture).stderr
 
 
 def test_prune_as_json_asks_nothing(store: ExperimentStore) -> None:

@@ -138,6 +138,8 @@ def export_command(
     if as_json:
         print_json(_describe(report))
     _tell_report(report, None if streamed else output)
+    if names and not report.rows:
+        tell(f"no metric is named {' or '.join(map(repr, names))}; `compare` tells what there is")
     if report.failures and not skip_damaged:
         fail(f"{len(report.failures)} of {report.experiments} experiments could not be read whole")
 

@@ -40,7 +40,8 @@ def compare_command(
     context: typer.Context,
     commit_ids: Ids = None,
     names: Annotated[
-        list[str] | None, typer.Option("--metric", help="Only this metric; may be repeated.")
+        list[str] | None,
+        typer.Option("--name", "--metric", help="Only this metric; may be repeated."),
     ] = None,
     sort: Annotated[
         str | None,
@@ -59,7 +60,7 @@ def compare_command(
 
     What cannot be read is told on standard error; the exit code is 1.
 
-    Example: expstore compare --metric val/loss --sort val/loss:min
+    Example: expstore compare --name val/loss --sort val/loss:min
     """
     if as_json and as_csv:
         raise typer.BadParameter("use one of --json and --csv", param_hint="--csv")
@@ -204,7 +205,7 @@ def plot_command(
 
     Example: expstore plot 3f2a9c1d --name loss --smooth 0.9 -o loss.png
     """
-    from expstore.plot import curves, drawable, save
+    from expstore.plot import ON_LIGHT, curves, drawable, save
     from expstore.textplot import COLOURS, text
 
     store = open_store(context, root)
@@ -223,6 +224,9 @@ def plot_command(
     if output is not None:
         save(found, output, log=log, smoothing=smooth)
         tell(f"{len(drawn)} curves in {output}")
+        ids = {curve.commit_id for curve in drawn}
+        if len(ids) > len(ON_LIGHT) and len({curve.name for curve in drawn}) > 1:
+            tell(f"{len(ids)} experiments share {len(ON_LIGHT)} colours; with one --name none do")
         return
     width, lines = shutil.get_terminal_size()
     from rich.console import Console
