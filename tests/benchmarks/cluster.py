@@ -5,8 +5,9 @@
 makes the store once (2.6 GB: four long logs among 20,000), does four things to it in one process
 and with so many workers, and prints a Markdown table: seconds (median), and the largest peak of
 memory of a process. Every answer is held to that of the one process; the export by a sum over all
-rows that any change alters and no order does. At last a worker is killed in the middle of it. Exit
-code 1: an answer differs.
+rows that any change alters and no order does. A worker is killed in the middle of it. At last the
+export is brought up to date where nothing has changed, and DuckDB asks it. Exit code 1: an answer
+differs.
 """
 
 from __future__ import annotations
@@ -139,7 +140,7 @@ def export_alone(store: ExperimentStore, work: Path) -> Path:
     """One file of Parquet."""
     from expstore.export import export_file
 
-    export_file(store, None, work / "alone.parquet", "parquet", force=True)
+    export_file(store, None, work / "alone.parquet", "parquet", metadata=True, force=True)
     return work / "alone.parquet"
 
 
@@ -179,8 +180,35 @@ def export_together(store: ExperimentStore, work: Path) -> Path:
     from expstore.cluster import export_parquet
 
     shutil.rmtree(work / "parts", ignore_errors=True)
-    export_parquet(store, work / "parts")
+    export_parquet(store, work / "parts", metadata=True)
     return work / "parts"
+
+
+def export_again(store: ExperimentStore, work: Path) -> bool:
+    """Whether nothing had to be made."""
+    from expstore.cluster import export_parquet
+
+    return export_parquet(store, work / "parts", metadata=True).written == 0
+
+
+# --- the export, by other programs ---
+
+
+def best_by_duckdb(_: ExperimentStore, work: Path) -> dict[str, float]:
+    """As `best_alone`, of the export."""
+    import duckdb
+
+    query = "SELECT \"user\", min(value) FROM {} WHERE name = 'val/loss' GROUP BY 1 ORDER BY 1"
+    return dict(duckdb.sql(query.format(f"'{work / 'parts'}/*.parquet'")).fetchall())
+
+
+def means_by_duckdb(_: ExperimentStore, work: Path) -> dict[str, tuple[int, float]]:
+    """As `means_alone`, of the export."""
+    import duckdb
+
+    query = "SELECT name, count(*), avg(value) FROM {} GROUP BY 1 ORDER BY 1"
+    rows = duckdb.sql(query.format(f"'{work / 'parts'}/*.parquet'")).fetchall()
+    return {name: (count, mean) for name, count, mean in rows}
 
 
 Work = Callable[[ExperimentStore, Path], Any]
@@ -350,7 +378,28 @@ def measure(store: ExperimentStore, work: Path, counts: list[int], repeat: int) 
                     f"{_FORMS[1]}, {count} workers, one of them killed: {seconds:.2f} s, "
                     f"{'the same answer' if right else 'ANOTHER ANSWER'}"
                 )
+            if count == counts[-1]:
+                _afterwards(measured, answers, store, work, repeat)
     return measured
+
+
+def _afterwards(
+    measured: Measured, answers: dict[str, Any], store: ExperimentStore, work: Path, repeat: int
+) -> None:
+    """What is done with an export that is there."""
+    expected = {
+        export_again: ("the export again, with nothing to do", True),
+        best_by_duckdb: (f"{_FORMS[0]}, DuckDB from the export", answers[_FORMS[0]]),
+        means_by_duckdb: (f"{_FORMS[1]}, DuckDB from the export", answers[_FORMS[1]]),
+    }
+    held = sum(path.stat().st_size for path in (work / "parts").iterdir())
+    measured.notes.append(f"the export: {held / 1e9:.2f} GB")
+    for ask, (title, answer) in expected.items():
+        samples = [timed_alone(ask, store, work) for _ in range(repeat)]
+        right = all(same(answer, found) for _, _, found in samples)
+        measured.equal &= right
+        seconds = median(second for second, _, _ in samples)
+        measured.notes.append(f"{title}: {seconds:.2f} s{'' if right else ', ANOTHER ANSWER'}")
 
 
 def _add(measured: Measured, form: str, who: str, samples: list[tuple[float, int]]) -> None:
