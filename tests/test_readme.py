@@ -33,43 +33,38 @@ def run_console(block: str, cwd: Path) -> None:
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 
 
+def run_python(block: str, names: dict[str, object]) -> list[str]:
+    """Run each statement; an expression with a comment that looks like its value must have it.
+
+    Returns:
+        The comments that were values.
+    """
+    values = []
+    for statement in re.split(r"\n(?=\S)", block.strip()):
+        code, _, comment = statement.partition("  #")
+        comment = comment.strip()
+        if re.match(r"[\[(\d]|Metric\(|True$", comment):
+            shown = repr(eval(code, names))
+            pattern = ".*".join(map(re.escape, comment.split("...")))
+            assert re.fullmatch(pattern, shown), statement
+            values.append(comment)
+        else:
+            exec(compile(statement, "README.md", "exec"), names)
+    return values
+
+
 def test_examples_run_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The whole of "Use it", in an empty directory."""
+    """The whole of "Use it", in an empty directory; what comments tell is what comes out."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("EXPSTORE_ROOT", raising=False)
-    blocks = BLOCK.findall(README.read_text())
-    assert {kind for kind, _ in blocks} == {"python", "console"}
     names: dict[str, object] = {}
-    for kind, block in blocks:
+    values: list[str] = []
+    for kind, block in BLOCK.findall(README.read_text()):
         if kind == "python":
-            exec(compile(block, "README.md", "exec"), names)
+            values += run_python(block, names)
         else:
             run_console(block, tmp_path)
-
-
-def test_comments_tell_what_the_examples_give(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An expression with a comment that looks like its value has that value."""
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    checked = []
-    for kind, block in BLOCK.findall(README.read_text()):
-        if kind == "console":
-            if "expstore log" in block or "-o parquet" in block:
-                run_console(block, tmp_path)
-            continue
-        for statement in re.split(r"\n(?=\S)", block.strip()):
-            code, _, comment = statement.partition("  #")
-            comment = comment.strip()
-            if re.match(r"[\[(\d]|Metric\(|True$", comment):
-                shown = repr(eval(code, names))
-                pattern = ".*".join(map(re.escape, comment.split("...")))
-                assert re.fullmatch(pattern, shown), statement
-                checked.append(comment)
-            else:
-                exec(statement, names)
-    assert len(checked) == 10, checked  # a comment that no longer looks like a value is missed
+    assert len(values) == 10, values  # a comment that no longer looks like a value is missed
 
 
 @pytest.mark.parametrize("marker", ["demo", "tests"])
