@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from expstore import ExperimentStore, Metadata
+from tests import commands
 
 ROOT = Path(__file__).parent.parent
 HOSTILE = "<b>[red]\x1b[31m\x07\u202e\udcff" + "n" * 200
@@ -39,15 +40,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("TZ", "UTC")
 
-    def run(*arguments: str, code: int = 0, **options: Any) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "expstore.cli", *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            **options,
-        )
+    def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = commands.expstore(*arguments)
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr
         if code in (1, 2):
@@ -415,8 +409,14 @@ def test_what_an_encoding_lacks_is_escaped(
     store.write_metadata(Metadata("uuu", 1, "\u0141\u2581", "\u0141"))
     for step in range(3):
         store.log_metrics("uuu", {"loss": step, "\u0141oss": step}, step)
-    env = {**os.environ, "PYTHONUTF8": "1", **ENCODINGS[encoding]}
-    done = run(*arguments.split(), env=env)
+    done = subprocess.run(
+        [sys.executable, "-m", "expstore.cli", *arguments.split()],
+        env={**os.environ, "PYTHONUTF8": "1", **ENCODINGS[encoding]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Traceback" not in done.stderr
     assert "\\u" in done.stdout or arguments.startswith("hexdump")
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests import commands
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCK = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -21,15 +20,7 @@ def run_console(block: str, cwd: Path) -> None:
         command, *arguments = shlex.split(line.removeprefix("$ "))
         assert line.startswith("$ ")
         assert command == "expstore", line
-        done = subprocess.run(
-            [sys.executable, "-m", "expstore.cli", *arguments],
-            cwd=cwd,
-            env=os.environ | {"PYTHONPATH": str(README.parent)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = commands.expstore(*arguments, cwd=cwd)
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 
 
