@@ -1,6 +1,6 @@
 """The command line in a process of its own, forked from one that has its modules loaded.
 
-Starting Python anew for each of some hundred calls would take half of the suite's time.
+Starting Python anew for each of some hundred calls would take a fifth of the suite's time.
 """
 
 from __future__ import annotations
