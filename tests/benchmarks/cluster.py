@@ -196,19 +196,22 @@ def export_again(store: ExperimentStore, work: Path) -> bool:
 
 def best_by_duckdb(_: ExperimentStore, work: Path) -> dict[str, float]:
     """As `best_alone`, of the export."""
-    import duckdb
-
-    query = "SELECT \"user\", min(value) FROM {} WHERE name = 'val/loss' GROUP BY 1 ORDER BY 1"
-    return dict(duckdb.sql(query.format(f"'{work / 'parts'}/*.parquet'")).fetchall())
+    return dict(_asked(work, '"user", min(value)', "name = 'val/loss'"))
 
 
 def means_by_duckdb(_: ExperimentStore, work: Path) -> dict[str, tuple[int, float]]:
     """As `means_alone`, of the export."""
+    rows = _asked(work, "name, count(*), avg(value)", "true")
+    return {name: (count, mean) for name, count, mean in rows}
+
+
+def _asked(work: Path, columns: str, where: str) -> list[Any]:
+    """Rows by the first of the columns."""
     import duckdb
 
-    query = "SELECT name, count(*), avg(value) FROM {} GROUP BY 1 ORDER BY 1"
-    rows = duckdb.sql(query.format(f"'{work / 'parts'}/*.parquet'")).fetchall()
-    return {name: (count, mean) for name, count, mean in rows}
+    source = f"'{work / 'parts'}/*.parquet'"
+    query = f"SELECT {columns} FROM {source} WHERE {where} GROUP BY 1 ORDER BY 1"
+    return duckdb.sql(query).fetchall()
 
 
 Work = Callable[[ExperimentStore, Path], Any]

@@ -2,9 +2,8 @@
 
 Each peer is used as its makers document it, at a size that it finishes in about a second. None
 syncs to the disk, which would cost all of them the same, but for expstore's own two levels of
-durability that do. How they are timed, and held to what was
-logged, stands in `comparison`. A library that is not installed is left out with a note;
-the extra `bench` brings them all.
+durability that do. How they are timed, and held to what was logged, stands in `comparison`. A
+library that is not installed is left out with a note; the extra `bench` brings them all.
 """
 
 from __future__ import annotations
