@@ -8,7 +8,6 @@
 Importing this package loads no NumPy and nothing of the command line.
 """
 
-from expstore.check import CheckReport, Finding
 from expstore.errors import (
     ClusterError,
     DeletionError,
@@ -39,13 +38,15 @@ from expstore.errors import (
     UnreadableFileError,
     WriterClosedError,
 )
-from expstore.follow import Follower
-from expstore.mend import RepairReport, SalvageReport
-from expstore.model import Metadata, Metric, MetricTable
-from expstore.retention import PrunePlan, PruneRow
-from expstore.run import Run, start
-from expstore.store import ExperimentStore
-from expstore.writer import MetricWriter
+from expstore.model.table import MetricTable
+from expstore.model.values import Metadata, Metric
+from expstore.store.append.writer import MetricWriter
+from expstore.store.care.check import CheckReport, Finding
+from expstore.store.care.mend import RepairReport, SalvageReport
+from expstore.store.care.prune import PrunePlan, PruneRow
+from expstore.store.read.follow import Follower
+from expstore.store.repository import ExperimentStore
+from expstore.store.run import Run, start
 from formats import (
     FieldValueError,
     FormatError,

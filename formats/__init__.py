@@ -9,7 +9,8 @@ package.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from formats.codec import RecordCodec
+from formats.codec.record import RecordCodec
+from formats.damage.tail import CLEAN, TailStatus, tail_status
 from formats.errors import (
     FieldValueError,
     FormatError,
@@ -22,12 +23,11 @@ from formats.fields import AbsentAtEnd, LengthPrefixedText, Text, Version
 from formats.meta import META
 from formats.metrics import METRICS, RECORD
 from formats.schema import Schema
-from formats.tail import CLEAN, TailStatus, tail_status
 
 if TYPE_CHECKING:
     from formats.catalog import FORMATS, Format
-    from formats.ksy import to_ksy
-    from formats.spans import Span, annotate
+    from formats.codec.spans import Span, annotate
+    from formats.descriptions.ksy import to_ksy
 
 __all__ = [
     "CLEAN",
@@ -57,15 +57,15 @@ __all__ = [
 
 # What only tools need is loaded when it is asked for: logging should start at once.
 _ON_DEMAND = {
-    "FORMATS": "catalog",
-    "Format": "catalog",
-    "Span": "spans",
-    "annotate": "spans",
-    "to_ksy": "ksy",
+    "FORMATS": "formats.catalog",
+    "Format": "formats.catalog",
+    "Span": "formats.codec.spans",
+    "annotate": "formats.codec.spans",
+    "to_ksy": "formats.descriptions.ksy",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _ON_DEMAND:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"formats.{_ON_DEMAND[name]}"), name)
+    return getattr(import_module(_ON_DEMAND[name]), name)

@@ -9,6 +9,7 @@ length; a field that is cut short is an error, never zero-filled.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import IO, Any
 
 from construct import Adapter, Const, GreedyBytes, Int8ub, Prefixed, StringError, Subconstruct
@@ -68,6 +69,21 @@ class AbsentAtEnd(Subconstruct):  # type: ignore[type-arg]
 
     def _build(self, obj: Any, stream: IO[bytes], context: Any, path: str) -> Any:
         return self.subcon._build(self.default if obj is None else obj, stream, context, path)
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The fields by which a record is judged.
+
+    Attributes:
+        clock: an integer, Unix seconds.
+        counter: an integer that does not wander far from those of other records.
+        label: a text that other records carry, too.
+    """
+
+    clock: str
+    counter: str
+    label: str
 
 
 def fit(text: str, limit: int) -> str:

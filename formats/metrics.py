@@ -6,8 +6,7 @@ no checksum, so a file may be appended to by one write, and may end inside a rec
 
 from construct import Float64b, GreedyRange, Int32ub, Int64sb, Struct
 
-from formats.fields import Text
-from formats.plausible import Roles
+from formats.fields import Roles, Text
 
 RECORD = Struct(
     "timestamp" / Int64sb * "time of logging in seconds since 1970-01-01 UTC",

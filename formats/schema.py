@@ -36,7 +36,7 @@ class Field:
         is_text: a length prefix, then that many bytes of UTF-8.
         constant: the value that must stand here, or None.
         is_version: `constant` is the format's version.
-        absent: the value where the data ends before the field, or None where it must be there.
+        default: the value where the data ends before the field, or None where it must be there.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Field:
     is_text: bool = False
     constant: int | float | None = None
     is_version: bool = False
-    absent: Any = None
+    default: Any = None
 
     @property
     def code(self) -> str:
@@ -139,7 +139,7 @@ class Schema:
 
     @classmethod
     def of(cls, declaration: Any) -> Schema:
-        """Walk a Struct, or the Struct inside a GreedyRange.
+        """RecordWalk a Struct, or the Struct inside a GreedyRange.
 
         Raises:
             UnsupportedSchema: not such a declaration, or a field that cannot be expressed.
@@ -158,7 +158,7 @@ class Schema:
                 raise UnsupportedSchema("declared twice", field=field.name)
             if field.name in (text.length_name for text in fields if text.is_text):
                 raise UnsupportedSchema("named as the length of a text", field=field.name)
-            if field.absent is None and position and fields[position - 1].absent is not None:
+            if field.default is None and position and fields[position - 1].default is not None:
                 raise UnsupportedSchema("follows a field that may be absent", field=field.name)
         return cls(fields, is_sequence)
 
@@ -180,7 +180,7 @@ class Schema:
             if (
                 not runs
                 or runs[-1][-1].is_text
-                or field.absent is not None
+                or field.default is not None
                 or field.order != runs[-1][-1].order
             ):
                 runs.append([])
@@ -195,7 +195,7 @@ class Schema:
     @property
     def min_size(self) -> int:
         """Bytes of the shortest whole value (absent fields left out, texts empty)."""
-        return sum(field.width for field in self.fields if field.absent is None)
+        return sum(field.width for field in self.fields if field.default is None)
 
     @property
     def max_size(self) -> int:
@@ -212,15 +212,15 @@ def _unnamed(declaration: Any) -> Any:
 
 def _field(subcon: Any) -> Field:
     """One subcon of a Struct, unwrapped from the outside in."""
-    name, doc, constant, absent, is_version = subcon.name, subcon.docs or "", None, None, False
+    name, doc, constant, default, is_version = subcon.name, subcon.docs or "", None, None, False
     if not name or not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
         raise UnsupportedSchema("a field needs a plain name", field=str(name))
     while isinstance(subcon, (Renamed, Const, AbsentAtEnd)):
         if isinstance(subcon, Const):
             constant, is_version = subcon.value, isinstance(subcon, Version)
         elif isinstance(subcon, AbsentAtEnd):
-            absent = subcon.default
-            if absent is None:
+            default = subcon.default
+            if default is None:
                 raise UnsupportedSchema("a field that may be absent needs a default", field=name)
         subcon = subcon.subcon
     is_text = isinstance(subcon, LengthPrefixedText)
@@ -237,4 +237,4 @@ def _field(subcon: Any) -> Field:
             struct.pack(format, constant)
         except (struct.error, OverflowError):
             raise UnsupportedSchema(f"constant {constant!r} does not fit", field=name) from None
-    return Field(name, " ".join(doc.split()), format, is_text, constant, is_version, absent)
+    return Field(name, " ".join(doc.split()), format, is_text, constant, is_version, default)

@@ -11,8 +11,7 @@ import hypothesis
 import pytest
 
 from expstore import ExperimentStore
-
-VECTORS = Path(__file__).parent / "vectors"
+from tests.helpers.paths import VECTORS
 
 # Machines are shared: a slow example is no failure.
 hypothesis.settings.register_profile("default", deadline=None)

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from formats import RECORD, RecordCodec
+from formats.damage.salvage import Stretch, resync
 from formats.metrics import ROLES
-from formats.resync import Stretch, resync
 from formats.schema import Schema
 
 SCHEMA = Schema.of(RECORD)

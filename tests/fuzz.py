@@ -36,10 +36,10 @@ from formats import (
     TruncatedError,
     tail_status,
 )
-from formats.boundaries import boundaries
 from formats.columns import parse_columns, record_starts
+from formats.columns.splits import split_points
+from formats.damage.salvage import Stretch, resync
 from formats.metrics import ROLES
-from formats.resync import Stretch, resync
 from formats.schema import Schema
 
 CODECS = {"META": (META, RecordCodec(META)), "RECORD": (RECORD, RecordCodec(RECORD))}
@@ -134,7 +134,7 @@ def _check_codec(declaration: Any, codec: RecordCodec, data: bytes) -> None:
     assert oracle is not None, "construct refuses it"
     assert end == stream.tell()
     assert [_bits(v) for v in values.values()] == [_bits(oracle[name]) for name in values]
-    if all(field.absent is None for field in codec.schema):
+    if all(field.default is None for field in codec.schema):
         assert _same_number(codec.build(**values), data[:end])
 
 
@@ -158,7 +158,7 @@ def _check_boundaries(data: bytes, starts: list[int]) -> None:
     }
     cut = len(data) // 3
     blocks = [memoryview(data)[:cut], memoryview(data)[cut:]]
-    assert list(boundaries(SCHEMA, blocks, every)) == sorted(expected - {None})
+    assert list(split_points(SCHEMA, blocks, every)) == sorted(expected - {None})
 
 
 def _bits(value: Any) -> Any:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.helpers.paths import ROOT
+
 FORMATS = sorted((ROOT / "formats").glob("*.py"))
 REPOSITORY = sorted((ROOT / "expstore").rglob("*.py"))
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from tests.helpers.paths import ROOT
 
 
 def test_every_extra_is_in_the_readmes_table() -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import commands
+from tests.helpers import commands
+from tests.helpers.paths import ROOT
 
-README = Path(__file__).parent.parent / "README.md"
+README = ROOT / "README.md"
 BLOCK = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

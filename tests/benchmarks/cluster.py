@@ -138,7 +138,7 @@ def check_alone(store: ExperimentStore, _: Path) -> list[Any]:
 
 def export_alone(store: ExperimentStore, work: Path) -> Path:
     """One file of Parquet."""
-    from expstore.export import export_file
+    from expstore.exchange.export import export_file
 
     export_file(store, None, work / "alone.parquet", "parquet", metadata=True, force=True)
     return work / "alone.parquet"
@@ -362,7 +362,7 @@ def measure(store: ExperimentStore, work: Path, counts: list[int], repeat: int) 
         _add(measured, form, "one process", samples)
     for count in counts:
         with open_client(workers=count) as client:
-            client.run(eval, "__import__('expstore.partitions')")
+            client.run(eval, "__import__('expstore.cluster.frames')")
             for form, together in zip(_FORMS, TOGETHER, strict=True):
                 samples = []
                 for _ in range(repeat):

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expstore import ExperimentStore, MetricWriter
-from expstore.durability import Durability
+from expstore.store.append.durability import Durability
 from tests.benchmarks.corpora import FIVE
 from tests.benchmarks.harness import Unavailable
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from expstore import ExperimentStore, NoSpaceError, TornTailError, room
+from expstore import ExperimentStore, NoSpaceError, TornTailError
+from expstore.store.append import space
 from tests.faults.base import Figures, Skip, check_steps, fork, join, read_log
 
 _TMPFS, _EXT4 = 64 << 10, 2 << 20  # bytes
@@ -102,7 +103,7 @@ def _fill_in(make: Place, where: Path, rounds: int, reserving: bool) -> None:
 
 def _fill(mounted: Path, rounds: int, reserving: bool) -> None:
     if not reserving:  # as on a file system that has no fallocate, and blind to the limit too
-        room.Room.reserve = lambda *_: None  # type: ignore[method-assign]
+        space.ReservedSpace.reserve = lambda *_: None  # type: ignore[method-assign]
     store = ExperimentStore(mounted)
     limited, unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     for number in range(rounds):

@@ -1,4 +1,4 @@
-"""The state machine of tests/test_state_machine.py, for as many steps as wanted."""
+"""The state machine of tests/store/test_state_machine.py, for as many steps as wanted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.faults.base import Figures
-from tests.test_state_machine import StoreMachine
+from tests.store.test_state_machine import StoreMachine
 
 _LENGTH = 50  # steps of one example at most
 

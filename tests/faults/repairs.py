@@ -6,9 +6,9 @@ import subprocess
 from pathlib import Path
 
 from expstore import ExperimentStore, TornTailError
-from expstore.appendlog import AppendLog
-from expstore.codecs import RECORD_CODEC
-from expstore.mend import look
+from expstore.model.values import RECORD_CODEC
+from expstore.store.append.log import AppendLog
+from expstore.store.read.survey import tail_of
 from tests.faults.base import Counter, Figures, check_steps, fork, join, read_log, reference
 
 _TRIES = 6
@@ -40,7 +40,7 @@ def _run(directory: Path, appends: int) -> Figures:
             log = AppendLog(path, RECORD_CODEC)
             try:
                 alone[0] = alone[0] + 1
-                if log.repair(look)[1]:
+                if log.repair(tail_of)[1]:
                     cut[0] = cut[0] + 1
             except TornTailError:
                 alone[0] = alone[0] - 1

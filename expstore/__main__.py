@@ -1,0 +1,5 @@
+"""`python -m expstore`: the command line."""
+
+from expstore.cli import main
+
+main()

@@ -1,0 +1,40 @@
+"""The command `expstore`: the library's twin, one command a method.
+
+Guarantees: a result goes to stdout, everything else to stderr; an error is one line on stderr and
+exit code 1 (2 for wrong usage), never a traceback; without the extra `cli`, one line says how to
+get it. The commands themselves stand in `expstore.cli`, a module a theme.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line; the entry point of the script `expstore`."""
+    try:
+        from expstore.cli import streams
+
+        streams.mend()
+        _load_and_run()
+    except KeyboardInterrupt:  # while modules are loaded; later, `run` takes it
+        print("expstore: broken off", file=sys.stderr)
+        sys.exit(130)
+
+
+def _load_and_run() -> None:
+    try:
+        import rich
+        import typer
+    except ModuleNotFoundError as error:
+        if error.name not in {"typer", "rich"}:
+            raise
+        sys.exit("expstore: the command line needs the extra `cli`: pip install 'expstore[cli]'")
+    del rich, typer
+    from expstore.cli.run import run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

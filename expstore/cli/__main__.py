@@ -1,0 +1,5 @@
+"""`python -m expstore.cli`: the command line."""
+
+from expstore.cli import main
+
+main()

@@ -1,0 +1,147 @@
+"""What all commands share: the application, the root, errors, JSON, and text made safe to show.
+
+Guarantees: text from files reaches a terminal only through `printable`, which shows control
+characters instead of sending them; JSON is always valid: non-finite numbers are the strings "NaN",
+"Infinity" and "-Infinity".
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+from expstore import (
+    ExperimentStore,
+    __version__,
+)
+from expstore.model.texts import json_number, printable
+from expstore.store.defaults import default_root
+
+Item = TypeVar("Item")
+
+
+app = typer.Typer(
+    name="expstore",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Root = Annotated[
+    str | None,
+    typer.Option(
+        "--root",
+        help="The store, or its URL. Default: $EXPSTORE_ROOT, else ./experiments.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"expstore {__version__}")
+        raise typer.Exit
+
+
+__all__ = [
+    "Json",
+    "Root",
+    "app",
+    "fail",
+    "open_store",
+    "print_json",
+    "print_json_array",
+    "print_json_line",
+    "printable",
+    "progress",
+    "tell",
+]
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    root: Root = None,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Experiments on a plain file system, in declared binary formats."""
+    del version
+    context.obj = root
+
+
+def open_store(context: typer.Context, root: str | None) -> ExperimentStore:
+    """The store that the options, the environment or the default name."""
+    return ExperimentStore(root or context.obj or default_root())
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """End with one line on stderr."""
+    tell(message)
+    sys.exit(code)
+
+
+def tell(message: str) -> None:
+    """One line on stderr, beside the result."""
+    print(f"expstore: {printable(message)}", file=sys.stderr)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    print(json.dumps(_finite(value), ensure_ascii=True, indent=2))
+
+
+def print_json_line(value: Any) -> None:
+    """One JSON document on one line of stdout, at once, so that a stream can be followed."""
+    print(json.dumps(_finite(value), ensure_ascii=True), flush=True)
+
+
+def print_json_array(rows: Iterable[dict[str, Any]]) -> None:
+    """A JSON array on stdout, a row a line, written as the rows come."""
+    between = "[\n"
+    for row in rows:
+        print(between + json.dumps(_finite(row), ensure_ascii=True), end="")
+        between = ",\n"
+    print("[]" if between == "[\n" else "\n]")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return json_number(value)
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return [_finite(item) for item in value]
+    return value
+
+
+def progress(
+    what: str, *, total: int | None = None, stays: bool = False
+) -> Callable[[Iterable[Item]], Iterable[Item]]:
+    """What hands items on under a progress bar on stderr, where that is a terminal.
+
+    Args:
+        what: is done with the items.
+        total: how many there are, where they have no length.
+        stays: the bar stays when all is done; off a terminal, one line says what is done.
+    """
+
+    def hand_on(items: Iterable[Item]) -> Iterable[Item]:
+        if not sys.stderr.isatty():
+            if stays:
+                print(what, file=sys.stderr)
+            return items
+        from rich.console import Console
+        from rich.progress import track
+
+        return track(items, what, total, console=Console(stderr=True), transient=not stays)
+
+    return hand_on

@@ -1,0 +1,270 @@
+"""Commands that look after a store: check, repair, salvage, and tail.
+
+Exit codes of `check`, and of a `repair` that cannot help: 0 all is well, 3 there is damage; as for
+every command, 1 is an error and 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from expstore.cli.base import (
+    Json,
+    Root,
+    app,
+    open_store,
+    print_json,
+    print_json_line,
+    printable,
+    progress,
+    tell,
+)
+from expstore.cli.cluster_option import Cluster, ClusterCommand, open_cluster
+from expstore.cli.ids import Id, complete, resolve
+
+if TYPE_CHECKING:
+    from expstore import CheckReport, ExperimentStore, MetricTable
+
+DAMAGED = 3
+_LEAST, _MOST = 0.01, 1e9  # seconds to sleep: the system refuses, or overflows at, far more
+
+
+def _check_interval(seconds: float) -> float:
+    if not _LEAST <= seconds <= _MOST:  # NaN, too, which is beyond no bound
+        raise typer.BadParameter(f"{seconds} is not from {_LEAST} to {_MOST:g}")
+    return seconds
+
+
+@app.command(cls=ClusterCommand)
+def check(
+    context: typer.Context,
+    commit_id: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[ID]",
+            help="A commit id, or the beginning of one. Default: the whole store.",
+            autocompletion=complete,
+        ),
+    ] = None,
+    cluster: Cluster = None,
+    root: Root = None,
+    as_json: Json = False,
+) -> None:
+    """Look for damage, in one experiment or in the whole store; nothing is written.
+
+    Exit code 0: none; 3: damage found. Notes alone are no damage.
+
+    Example: expstore check 3f2a9c1d
+    """
+    if commit_id is not None and cluster is not None:
+        raise typer.BadParameter("one experiment is not for a cluster", param_hint="--cluster")
+    store = open_store(context, root)
+    reports: list[CheckReport] = []  # only those with something to say
+    checked = damaged = 0
+    one = None if commit_id is None else store.check(resolve(store, commit_id))
+    for report in _check_all(store, cluster) if one is None else [one]:
+        checked += report.commit_id is not None
+        damaged += not report.ok
+        if report.findings:
+            reports.append(report)
+    if as_json:
+        findings = [row for report in reports for row in _rows(report)]
+        print_json({"experiments": checked, "damaged": damaged, "findings": findings})
+    else:
+        _show_findings(reports, checked, damaged)
+    if damaged:
+        raise typer.Exit(DAMAGED)
+
+
+@app.command()
+def repair(
+    context: typer.Context,
+    commit_id: Id,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Even while others write: what they write can be lost."),
+    ] = False,
+    root: Root = None,
+    as_json: Json = False,
+) -> None:
+    """Cut a torn or zero tail off an experiment's log; what is cut is kept in a file beside it.
+
+    Exit code 3: the log is damaged before its end, so nothing was cut; see `salvage`.
+
+    Example: expstore repair 3f2a9c1d
+    """
+    store = open_store(context, root)
+    commit_id = resolve(store, commit_id)
+    report = store.repair(commit_id, force)
+    if as_json:
+        print_json(
+            {
+                "commit_id": commit_id,
+                "ok": report.ok,
+                "kind": report.status.kind,
+                "offset": report.status.offset,
+                "size": report.status.size,
+                "kept": None if report.kept is None else str(report.kept),
+            }
+        )
+    else:
+        print(printable(str(report)))
+    if not report.ok:
+        raise typer.Exit(DAMAGED)
+
+
+@app.command()
+def salvage(
+    context: typer.Context,
+    commit_id: Id,
+    to: Annotated[str, typer.Option("--to", metavar="NEW", help="The new experiment's id.")],
+    root: Root = None,
+    as_json: Json = False,
+) -> None:
+    """Copy the whole records of a damaged log into a new experiment; the old one stays as it is.
+
+    Values with flipped bits look like any other, and are copied. Artifacts are not.
+
+    Example: expstore salvage 3f2a9c1d --to 3f2a9c1d-salvaged
+    """
+    store = open_store(context, root)
+    commit_id = resolve(store, commit_id)
+    report = store.salvage(commit_id, to)
+    if as_json:
+        print_json(
+            {
+                "commit_id": commit_id,
+                "target": to,
+                "records": report.records,
+                "size": report.size,
+                "gap_count": report.gap_count,
+                "gap_bytes": report.gap_bytes,
+                "gaps": [{"offset": gap.offset, "size": gap.size} for gap in report.gaps],
+                "metadata_error": report.metadata_error or None,
+            }
+        )
+        return
+    print(printable(str(report)))
+    for gap in report.gaps:
+        print(f"  gap at byte {gap.offset}: {gap.size} bytes")
+    if report.metadata_error:
+        print(printable(f"  no metadata was written: {report.metadata_error}"))
+
+
+@app.command()
+def tail(
+    context: typer.Context,
+    commit_id: Id,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on printing what is logged, until Ctrl-C.")
+    ] = False,
+    count: Annotated[
+        int, typer.Option("--lines", "-n", min=0, help="How many of the last metrics to print.")
+    ] = 10,
+    interval: Annotated[
+        float,
+        typer.Option("--interval", callback=_check_interval, help="Seconds between two looks."),
+    ] = 0.5,
+    root: Root = None,
+    as_json: Json = False,
+) -> None:
+    """Print the last metrics of an experiment, one a line; with -f, the next as they come.
+
+    With --json, each line is a JSON object.
+
+    Example: expstore tail -f 3f2a9c1d
+    """
+    store = open_store(context, root)
+    follower = store.follow(resolve(store, commit_id), interval=interval)
+    last: deque[MetricTable] = deque()
+    kept = 0
+    behind = True
+    while behind:
+        last.append(follower.poll())
+        behind = follower.is_behind
+        kept += len(last[-1])
+        while kept - len(last[0]) >= count and len(last) > 1:
+            kept -= len(last.popleft())
+    for table in last:
+        _print_metrics(table[max(kept - count, 0) :], as_json)
+        kept -= len(table)
+    if not follow:
+        return
+    cuts = follower.cuts
+    try:
+        for table in follower:
+            if follower.cuts != cuts:
+                cuts = follower.cuts
+                tell("the log was cut; going on from its new end")
+            _print_metrics(table, as_json)
+    except KeyboardInterrupt:
+        return
+
+
+def _print_metrics(table: MetricTable, as_json: bool) -> None:
+    from expstore.cli.render import number
+    from expstore.cli.times import absolute
+
+    for metric in table:
+        if as_json:
+            print_json_line(metric._asdict())
+        else:
+            line = f"{metric.step:>10}  {number(metric.value):>12}  {printable(metric.name)}"
+            print(f"{absolute(metric.timestamp)}  {line}", flush=True)
+
+
+def _check_all(store: ExperimentStore, cluster: str | None) -> Iterator[CheckReport]:
+    reports = 1 + len(store.list_experiments())  # the first is on the root
+    track = progress("checking", total=reports)
+    if cluster is None:
+        yield from track(store.check_all())
+        return
+    from expstore.cluster import check_store
+
+    with open_cluster(cluster) as client:
+        yield from track(check_store(store, client))
+
+
+def _rows(report: CheckReport) -> Iterator[dict[str, Any]]:
+    for finding in report.findings:
+        yield {
+            "commit_id": report.commit_id,
+            "kind": finding.kind,
+            "severity": finding.severity,
+            "path": str(finding.path),
+            "offset": finding.offset,
+            "record": finding.record,
+            "size": finding.size,
+            "field": finding.field,
+            "detail": finding.detail,
+        }
+
+
+def _show_findings(reports: list[CheckReport], checked: int, damaged: int) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from expstore.store.care.check import DAMAGE, NOTES
+
+    console = Console(highlight=False, soft_wrap=True)
+    kinds = set()
+    for report in reports:
+        for finding in report.findings:
+            kinds.add(finding.kind)
+            file = "/".join(filter(None, (report.commit_id, finding.path.name)))
+            place = "" if finding.offset is None else f" at byte {finding.offset}"
+            place += "" if finding.record is None else f", record {finding.record}"
+            style = "red" if finding.severity == "damage" else "yellow"
+            line = (
+                f"{printable(file)}: ",
+                (finding.kind, style),
+                f"{place}: {printable(finding.detail)}",
+            )
+            console.print(Text.assemble(*line))
+    for kind in sorted(kinds):
+        console.print(f"  {kind}: {(DAMAGE | NOTES)[kind]}", style="dim")
+    console.print(f"{checked} checked, {damaged} damaged")

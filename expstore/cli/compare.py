@@ -1,0 +1,282 @@
+"""Looking at experiments: `compare`, `plot` and `report`."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from expstore.cli.base import (
+    Json,
+    Root,
+    app,
+    fail,
+    open_store,
+    print_json,
+    printable,
+    progress,
+    tell,
+)
+from expstore.cli.ids import Ids, resolve_all
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from expstore.compare.summaries import Summary
+    from expstore.store.repository import ExperimentStore
+
+_NUMBERS_WIDTH = 57  # of a terminal's columns: four numbers at their widest, and what is between
+_GAP = 3  # between two columns of a table
+_COLUMNS = ("last", "min", "max", "last_step", "points")
+
+
+@app.command("compare")
+def compare_command(
+    context: typer.Context,
+    commit_ids: Ids = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Option("--name", "--metric", help="Only this metric; may be repeated."),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(metavar="METRIC[:last|min|max]", help="Order by this, least first."),
+    ] = None,
+    reverse: Annotated[bool, typer.Option("--reverse", help="Greatest, or last, first.")] = False,
+    as_json: Json = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print CSV, a row for each experiment and metric.")
+    ] = False,
+    root: Root = None,
+) -> None:
+    """Show what metrics came to: last, least and greatest value.
+
+    The last value is the one at the greatest step. NaN counts as last value only.
+
+    What cannot be read is told on standard error; the exit code is 1.
+
+    Example: expstore compare --name val/loss --sort val/loss:min
+    """
+    if as_json and as_csv:
+        raise typer.BadParameter("use one of --json and --csv", param_hint="--csv")
+    from expstore.compare.summaries import compare
+
+    store = open_store(context, root)
+    summaries = compare(
+        store,
+        resolve_all(store, commit_ids),
+        names or None,
+        sort=sort,
+        reverse=reverse,
+        progress=progress("reading"),
+    )
+    if as_json:
+        print_json([_plain_data(summary) for summary in summaries])
+    elif as_csv:
+        _print_csv(summaries)
+    else:
+        _print_tables(summaries)
+    _tell_problems(summaries)
+
+
+def _plain_data(summary: Summary) -> dict[str, Any]:
+    metadata = summary.metadata
+    return {
+        "commit_id": summary.commit_id,
+        "timestamp": metadata.timestamp if metadata else None,
+        "job_name": metadata.job_name if metadata else None,
+        "user": metadata.user if metadata else None,
+        "status": str(summary.status),
+        "problems": list(summary.problems),
+        "metrics": {
+            name: {column: getattr(metric, column) for column in _COLUMNS}
+            for name, metric in summary.metrics.items()
+        },
+    }
+
+
+def _print_csv(summaries: Iterable[Summary]) -> None:
+    from expstore.model.texts import escape
+
+    # A terminal must not get control characters; a file gets every name as it can be read back.
+    shown = printable if sys.stdout.isatty() else escape
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(("commit_id", "name", *_COLUMNS))
+    for summary in summaries:
+        for name, metric in summary.metrics.items():
+            values = (getattr(metric, column) for column in _COLUMNS)
+            writer.writerow((shown(summary.commit_id), shown(name), *values))
+
+
+def _print_tables(summaries: Sequence[Summary]) -> None:
+    """A table for each metric, experiments as rows: it fits any terminal."""
+    from expstore.cli.render import console
+
+    screen = console()
+    names = dict.fromkeys(name for summary in summaries for name in summary.metrics)
+    for name in names:
+        screen.print(_table(name, [s for s in summaries if name in s.metrics], screen.width))
+    if not names:
+        print(f"no metrics in {len(summaries)} experiments")
+
+
+def _table(name: str, summaries: Sequence[Summary], width: int) -> Table:
+    """One metric's values; where it is narrow, ids and jobs are cut, and never a number."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=Text(printable(name), style="bold"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        header_style="dim",
+    )
+    left = max(width - _NUMBERS_WIDTH, 3)
+    with_job = left >= 20
+    id_width = (left - _GAP) * 2 // 3 if with_job else left
+    table.add_column("experiment", no_wrap=True, overflow="ellipsis", max_width=id_width)
+    if with_job:
+        job_width = left - _GAP - id_width
+        table.add_column("job", no_wrap=True, overflow="ellipsis", max_width=job_width, style="dim")
+    for column in ("last", "min", "max", "at step"):
+        table.add_column(column, justify="right", no_wrap=True)
+    metrics = [summary.metrics[name] for summary in summaries]
+    least = min((m.min for m in metrics if m.min == m.min), default=None)
+    greatest = max((m.max for m in metrics if m.max == m.max), default=None)
+    for summary, metric in zip(summaries, metrics, strict=True):
+        several = len(summaries) > 1
+        job = Text(printable(summary.metadata.job_name) if summary.metadata else "")
+        table.add_row(
+            Text(printable(summary.commit_id)),
+            *([job] if with_job else []),
+            f"{metric.last:.5g}",
+            Text(f"{metric.min:.5g}", style="bold" if several and metric.min == least else ""),
+            Text(f"{metric.max:.5g}", style="bold" if several and metric.max == greatest else ""),
+            Text(f"{metric.last_step:,}", style="dim"),
+        )
+    return table
+
+
+def _tell_problems(summaries: Iterable[Summary]) -> None:
+    """Problems and torn tails on standard error; what is unreadable makes the exit code 1."""
+    unreadable = 0
+    for summary in summaries:
+        for problem in summary.problems:
+            tell(f"{summary.commit_id}: {problem}")
+        if not summary.status:
+            tell(f"{summary.commit_id}: {summary.status}; what can be read of it is shown")
+        unreadable += bool(summary.problems)
+    if unreadable:
+        fail(f"{unreadable} experiments could not be read whole")
+
+
+@app.command("plot")
+def plot_command(
+    context: typer.Context,
+    commit_ids: Ids = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Option("--name", help="The metric; may be repeated. Default: the only one."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="A .png, .svg or .pdf, replaced where it exists."),
+    ] = None,
+    log: Annotated[bool, typer.Option("--log", help="A logarithmic axis of values.")] = False,
+    smooth: Annotated[
+        float,
+        typer.Option(
+            metavar="WEIGHT", help="Exponential moving average as TensorBoard's, 0 to 0.99."
+        ),
+    ] = 0.0,
+    root: Root = None,
+) -> None:
+    """Draw curves in the terminal, or into a picture.
+
+    In a picture, the curves stand over each other: an experiment has a colour, a name a line
+    style. In the terminal, each name has a picture of its own.
+
+    Example: expstore plot 3f2a9c1d --name loss --smooth 0.9 -o loss.png
+    """
+    from expstore.compare.curves import curves
+    from expstore.compare.plot import ON_LIGHT, drawable, save
+    from expstore.compare.textplot import COLOURS, text
+
+    store = open_store(context, root)
+    chosen = resolve_all(store, commit_ids)
+    if not names:
+        names = [_only_name(store.select_ids(chosen), store)]
+    found = curves(store, chosen, names)
+    for commit_id in chosen or ():
+        missing = [n for n in names if not any(c[:2] == (commit_id, n) for c in found)]
+        if missing:
+            tell(f"{commit_id}: has no {', '.join(map(repr, missing))}, or cannot be read")
+    drawn = drawable(found, log, smooth)
+    for commit_id, name in [c[:2] for c in found]:
+        if not any(c[:2] == (commit_id, name) for c in drawn):
+            tell(f"{commit_id}: {name!r} has no value that such an axis can show; left out")
+    if output is not None:
+        save(found, output, log=log, smoothing=smooth)
+        tell(f"{len(drawn)} curves in {output}")
+        ids = {curve.commit_id for curve in drawn}
+        if len(ids) > len(ON_LIGHT) and len({curve.name for curve in drawn}) > 1:
+            tell(f"{len(ids)} experiments share {len(ON_LIGHT)} colours; with one --name none do")
+        return
+    width, lines = shutil.get_terminal_size()
+    from rich.console import Console
+
+    colour = Console().color_system is not None
+    height = min(max(lines - 10, 8), 20) if sys.stdout.isatty() else 15
+    size = {"width": min(width, 120), "height": height}
+    print(text(found, log=log, smoothing=smooth, colour=colour, **size))
+    shown = len({curve.commit_id for curve in found})
+    if shown > len(COLOURS):
+        tell(f"{shown} experiments share {len(COLOURS)} colours; -o and report tell all apart")
+
+
+def _only_name(ids: Iterable[str], store: ExperimentStore) -> str:
+    from expstore.compare.curves import load
+
+    names = dict.fromkeys(name for one in load(store, ids) for name in one.curves)
+    if len(names) != 1:
+        more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+        listed = ", ".join(list(names)[:20])
+        fail(f"plot needs --name; the metrics are: {listed or 'none'}{more}", code=2)
+    return next(iter(names))
+
+
+@app.command("report")
+def report_command(
+    context: typer.Context,
+    commit_ids: Ids = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The file, replaced where it exists.")
+    ] = Path("report.html"),
+    title: Annotated[str | None, typer.Option(help="Default: named after the store.")] = None,
+    root: Root = None,
+) -> None:
+    """Write one HTML file with interactive curves and a table.
+
+    It needs no network and can be passed on. Long curves are thinned; no spike is lost.
+
+    Example: expstore report -o report.html
+    """
+    from expstore.report.page import write_report
+
+    store = open_store(context, root)
+    count = write_report(
+        store,
+        output,
+        resolve_all(store, commit_ids),
+        title=title,
+        progress=progress("reading"),
+    )
+    megabytes = output.stat().st_size / 1e6
+    tell(f"{count} experiments in {output} ({megabytes:.1f} MB)")

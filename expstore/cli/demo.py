@@ -1,0 +1,58 @@
+"""`demo`: trains three small models, and shows what can be done with what they logged."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Annotated
+
+import typer
+
+from expstore.cli.base import Root, app, open_store, printable, progress
+
+
+@app.command()
+def demo(
+    context: typer.Context,
+    directory: Annotated[
+        str | None, typer.Argument(metavar="[DIR]", help="The store. Default: as for --root.")
+    ] = None,
+    root: Root = None,
+) -> None:
+    """Train three small models (NumPy only, a few seconds), log them, and look at them.
+
+    Nothing that exists is overwritten, and nothing is deleted.
+
+    Example: expstore demo
+    """
+    # The matrices are small: threads of a linear algebra library would only wait for each other,
+    # for minutes where other programs are busy. Read when NumPy is first imported.
+    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+
+    from expstore.cli import demo_training as demonstration
+    from expstore.cli import render
+
+    store = open_store(context, directory or root)
+    store.initialize()
+    settings = demonstration.free_settings(store)
+    for setting in settings:
+        bar = progress(f"training {setting.commit_id}", stays=True)
+        demonstration.train(store, setting, progress=bar)
+    console, now = render.console(), time.time()
+    where = f" --root {printable(str(store.root))}"
+
+    _say(f"$ expstore{where} ls")
+    console.print(render.experiments(store.iter_metadata(), now))
+    for setting in settings:
+        _say(f"$ expstore{where} show {setting.commit_id}")
+        metadata = store.read_metadata(setting.commit_id)
+        table = store.get_metrics(setting.commit_id)
+        render.experiment(console, setting.commit_id, metadata, table)
+    _say(f"$ expstore{where} prune --keep 2 --dry-run")
+    console.print(render.plan(store.plan_prune(keep_count=2, now=now), now))
+    _say(f"All of it is in {store.root}; what each model learnt to write, in files/sample.txt.")
+
+
+def _say(line: str) -> None:
+    print("\n" + printable(line))

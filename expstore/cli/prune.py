@@ -1,0 +1,104 @@
+"""`prune`: shows what would be deleted and why, asks, and deletes.
+
+Guarantees: nothing is deleted before the plan was shown; on a terminal only after a yes, off a
+terminal only with `--yes`.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Annotated, Any
+
+import typer
+
+from expstore import DeletionError, PrunePlan
+from expstore.cli.base import Json, Root, app, fail, open_store, print_json
+from expstore.cli.experiments import describe
+from expstore.cli.ids import complete, resolve
+from expstore.cli.times import parse_days
+
+
+@app.command()
+def prune(
+    context: typer.Context,
+    keep: Annotated[
+        int | None, typer.Option("--keep", min=0, metavar="N", help="Keep the newest N.")
+    ] = None,
+    older_than: Annotated[
+        str | None,
+        typer.Option(metavar="DAYS", help="Prune what is older: 30, 30d, 2w, or 2026-01-31."),
+    ] = None,
+    protect: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="Never prune this; repeatable.", autocompletion=complete),
+    ] = None,
+    grace: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Skip what was logged to so lately, for writers that hold no lock.",
+        ),
+    ] = 0,
+    force: Annotated[
+        bool, typer.Option("--force", help="Prune also what a writer has open.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
+    root: Root = None,
+    as_json: Json = False,
+) -> None:
+    """Delete experiments beyond the newest N, or older than DAYS local calendar days.
+
+    What cannot be read is never deleted. Off a terminal nothing is deleted without --yes.
+
+    Example: expstore prune --keep 10 --older-than 30 --dry-run
+    """
+    now = time.time()
+    days = 0 if older_than is None else parse_days(older_than, now)
+    if keep is None and days == 0:
+        raise typer.BadParameter("give --keep, --older-than or both")
+    store = open_store(context, root)
+    kept = [resolve(store, commit_id) for commit_id in protect or ()]
+    plan = store.plan_prune(keep, days, protect=kept, now=now, grace=grace, force=force)
+    if not as_json:
+        _show(plan, now)
+    pruned: list[str] = []
+    error = None
+    if plan.pruned and not dry_run:
+        if as_json and not yes:
+            fail("with --json nothing is asked: --yes deletes, --dry-run only shows the plan", 2)
+        _confirm(len(plan.pruned), yes)
+        try:
+            pruned = store.prune(plan, grace=grace, force=force)  # what was shown, no new plan
+        except DeletionError as caught:
+            error, pruned = caught, caught.deleted
+    if as_json:
+        failures = error.failures if error else {}
+        rows = [_describe(row) for row in plan]
+        print_json({"pruned": pruned, "failures": failures, "plan": rows})
+    if error is not None:
+        raise error  # after the JSON: what is gone is told in any case
+    if not as_json and not dry_run:
+        print(f"{len(pruned)} pruned")
+
+
+def _show(plan: PrunePlan, now: float) -> None:
+    from expstore.cli import render
+
+    render.console().print(render.plan(plan, now))
+
+
+def _describe(row: Any) -> dict[str, Any]:
+    known = {} if row.metadata is None else describe(row.commit_id, row.metadata)
+    return {"commit_id": row.commit_id, **known, "action": row.action, "reason": row.reason}
+
+
+def _confirm(count: int, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        fail(f"{count} to prune, none deleted: off a terminal --yes is needed")
+    if not typer.confirm(f"Delete {count}?", err=True):
+        fail("nothing deleted")

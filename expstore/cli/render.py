@@ -1,0 +1,134 @@
+"""What a terminal shows: tables of experiments, of metrics, of a prune's plan; one experiment.
+
+Guarantees: all text from files passes through `printable`; on a pipe a table has no colour and is
+as wide as its content, so that nothing is cut away from `grep`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from expstore import Metadata, MetricTable, PrunePlan
+from expstore.cli.base import printable
+from expstore.cli.times import absolute, relative
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_PIPE_WIDTH = 10_000
+_COLOURS = {"prune": "red", "skip": "yellow", "keep": "green"}
+
+
+def console() -> Console:
+    """Where tables go: stdout."""
+    from rich.console import Console
+
+    piped = not sys.stdout.isatty()
+    return Console(highlight=False, markup=False, emoji=False, width=_PIPE_WIDTH if piped else None)
+
+
+def _table(*columns: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    for column in columns:
+        number = column.startswith(">")
+        table.add_column(column.lstrip(">"), justify="right" if number else "left", no_wrap=number)
+    return table
+
+
+def experiments(rows: Iterable[tuple[str, Metadata | Exception]], now: float) -> Table:
+    """Experiments with when, what and who; an unreadable one with its error."""
+    from rich.text import Text
+
+    table = _table("experiment", "created", "job", "user")
+    for commit_id, metadata in rows:
+        if isinstance(metadata, Metadata):
+            table.add_row(
+                printable(commit_id),
+                relative(metadata.timestamp, now),
+                printable(metadata.job_name),
+                printable(metadata.user),
+            )
+        else:
+            table.add_row(
+                printable(commit_id), "?", Text(printable(str(metadata)), style="yellow"), "?"
+            )
+    return table
+
+
+def plan(plan: PrunePlan, now: float) -> Table:
+    """What a prune would do, and why."""
+    from rich.text import Text
+
+    table = _table("action", "experiment", "created", "job", "user", "reason")
+    for row in plan:
+        known = row.metadata
+        table.add_row(
+            Text(row.action, style=_COLOURS[row.action]),
+            printable(row.commit_id),
+            relative(known.timestamp, now) if known else "?",
+            printable(known.job_name) if known else "?",
+            printable(known.user) if known else "?",
+            printable(row.reason),
+        )
+    return table
+
+
+def metrics(points: MetricTable) -> Table:
+    """Each metric's points, values and course."""
+    from expstore.compare.series import extremes, split
+    from expstore.compare.textplot import sparkline
+
+    table = _table("metric", ">points", ">steps", ">last", ">min", ">max", "course")
+    for name, series in split(points).items():
+        row = extremes(series)
+        table.add_row(
+            printable(name),
+            f"{row.points:,}",
+            f"{int(series.steps[0]):,} to {row.last_step:,}",
+            number(row.last),
+            number(row.min),
+            number(row.max),
+            sparkline(series.values, 24),
+        )
+    return table
+
+
+def experiment(
+    console: Console, commit_id: str, metadata: Metadata | Exception, points: MetricTable
+) -> None:
+    """Print one experiment: its metadata, or what is wrong with it, and its metrics."""
+    from rich.text import Text
+
+    console.print(Text(printable(commit_id), style="bold"))
+    if isinstance(metadata, Metadata):
+        lines = _metadata(metadata)
+        if metadata.commit_id != commit_id:
+            lines.append(("commit_id", f"{printable(metadata.commit_id)} (as the file says)"))
+    else:
+        lines = [("metadata", printable(str(metadata)))]
+    lines.append(("metrics", f"{len(points):,} points, file {points.status}"))
+    for label, text in lines:
+        console.print(Text.assemble((f"  {label:<10}", "dim"), text))
+    if len(points):
+        console.print()
+        console.print(metrics(points))
+
+
+def _metadata(metadata: Metadata) -> list[tuple[str, str]]:
+    """Metadata as labelled lines."""
+    return [
+        ("created", absolute(metadata.timestamp)),
+        ("job", printable(metadata.job_name)),
+        ("user", printable(metadata.user)),
+    ]
+
+
+def number(value: float) -> str:
+    """A value in six digits."""
+    return f"{value:.6g}"

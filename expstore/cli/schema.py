@@ -1,0 +1,211 @@
+"""The formats: `schema` prints the declarations, `hexdump` what each byte of a file is.
+
+Guarantees: what is shown is derived from the declarations; damage is shown, never an error.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from expstore import UnreadableFileError
+from expstore.cli.base import Json, Root, app, open_store, print_json, printable
+from expstore.cli.ids import complete, resolve
+from expstore.store.files import layout
+from formats import FORMATS, Format
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from expstore.store.files.directory import Location
+    from formats.codec.spans import Span
+    from formats.descriptions.dump import Row
+
+FormatName = StrEnum("FormatName", {n.upper(): n for n in FORMATS})  # type: ignore[misc]
+
+
+class Notation(StrEnum):
+    """How a format is printed."""
+
+    KSY = "ksy"
+    TABLE = "table"
+    JSON = "json"
+
+
+_COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green")
+
+
+@app.command()
+def schema(
+    name: Annotated[FormatName | None, typer.Argument(help="Default: all formats.")] = None,
+    notation: Annotated[
+        Notation,
+        typer.Option(
+            "--format", help="Kaitai Struct, the specification's table (Markdown), or JSON."
+        ),
+    ] = Notation.TABLE,
+) -> None:
+    """Print the declared formats.
+
+    Example: expstore schema metrics --format ksy > metrics.ksy
+    """
+    from formats import to_ksy
+    from formats.descriptions import spec
+
+    chosen = [FORMATS[name]] if name else list(FORMATS.values())
+    if notation is Notation.JSON:
+        print_json([spec.describe(format) for format in chosen])
+    elif notation is Notation.KSY:
+        print("---\n".join(to_ksy(format.declaration) for format in chosen), end="")
+    else:
+        _print_markdown("\n\n".join(f"## {f.name}\n\n{spec.markdown(f)}" for f in chosen))
+
+
+def _print_markdown(text: str) -> None:
+    """Rendered on a terminal; as it is in a pipe, where it may go into a file."""
+    if not sys.stdout.isatty():
+        print(text)
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console().print(Markdown(text))
+
+
+@app.command()
+def hexdump(
+    context: typer.Context,
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID|FILE", help="An experiment, or a file.", autocompletion=complete
+        ),
+    ],
+    metadata: Annotated[
+        bool, typer.Option("--metadata", help="The experiment's meta.bin; a FILE is read as one.")
+    ] = False,
+    records: Annotated[
+        str | None,
+        typer.Option(metavar="A:B", help="Only records A to B - 1; -A: counts from the end."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="At most the first N of the records.")
+    ] = None,
+    root: Root = None,
+    as_json: Json = False,
+) -> None:
+    """Print what each byte of a file is, record by record, damage and all.
+
+    `!` marks what is torn or wrong, `?` what should be doubted.
+
+    Example: expstore hexdump 3f2a9c1d --records -3:
+    """
+    from expstore.store.care.annotate import iter_spans
+    from formats.descriptions.dump import rows
+
+    path, format = _find(context, root, target, metadata)
+    spans = _limited(iter_spans(path, format, _slice(records)), limit)
+    if as_json:
+        print_json([_describe(span) for span in spans])
+    elif not _print_rows(rows(spans), format):
+        print(f"{printable(str(path))}: nothing there", file=sys.stderr)
+
+
+def _find(
+    context: typer.Context, root: str | None, target: str, metadata: bool
+) -> tuple[Location, Format]:
+    """The file that is meant, and what it holds: an experiment of the store goes before a file."""
+    from expstore.store.care.annotate import METADATA_FORMAT, format_of
+
+    store = open_store(context, root)
+    file, path = Path(target), store.location
+    if layout.is_commit_id(target) and (store.experiment_exists(target) or not file.exists()):
+        commit_id = resolve(store, target)
+        path = store.locate(commit_id, layout.METADATA if metadata else layout.METRICS)
+    elif file.is_file():
+        path = file.resolve()
+    else:
+        raise UnreadableFileError(f"{target}: is no regular file and no experiment")
+    return path, METADATA_FORMAT if metadata else format_of(path)
+
+
+def _slice(records: str | None) -> slice:
+    if records is None:
+        return slice(None)
+    match = re.fullmatch(r"(-?\d+)?(:)?(-?\d+)?", records.strip())
+    if not match or not (match[2] or match[1]):
+        raise typer.BadParameter(f"expected A:B, not {records!r}", param_hint="--records")
+    start = int(match[1]) if match[1] else None
+    if match[2]:
+        return slice(start, int(match[3]) if match[3] else None)
+    return slice(start, (start or 0) + 1 or None)
+
+
+def _limited(spans: Iterator[Span], limit: int | None) -> Iterator[Span]:
+    first: int | None = None
+    for span in spans:
+        if span.index is not None and limit is not None:
+            first = span.index if first is None else first
+            if span.index >= first + limit:
+                return
+        yield span
+
+
+def _describe(span: Span) -> dict[str, Any]:
+    return {
+        "offset": span.offset,
+        "size": len(span.data),
+        "hex": span.data.hex(),
+        "record": span.index,
+        "field": span.name or None,
+        "value": span.value,
+        "error": span.error and span.error.reason,
+        "note": span.note or None,
+    }
+
+
+def _print_rows(dump: Iterator[Row], format: Format) -> int:
+    """Print the rows; returns how many there were."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    names = [field.name for field in format.schema]
+    colours = {name: _COLOURS[place % len(_COLOURS)] for place, name in enumerate(names)}
+    count = 0
+    for row in dump:
+        count += 1
+        if not console.is_terminal:
+            print(f"{row.heading}\n{row}" if row.heading else row)
+            continue
+        if row.heading:
+            console.print(row.heading, style="yellow" if row.span.note else "bold", markup=False)
+        console.print(_coloured(row, colours))
+    return count
+
+
+def _coloured(row: Row, colours: dict[str, str]) -> Text:
+    from rich.text import Text
+
+    field = row.span.field
+    colour = "yellow" if field is None else colours[field.name]
+    name, equals, value = row.what.partition(" = ")
+    if row.span.error is not None:
+        colour, name, equals, value = "bold red", row.what, "", ""
+    return Text.assemble(
+        (f"{row.mark} ", colour),
+        (row.place, "dim"),
+        "  ",
+        (row.hex, colour),
+        "  ",
+        (row.ascii, "dim"),
+        "  ",
+        (name, colour),
+        equals,
+        value,
+    )

@@ -1,0 +1,87 @@
+"""`check` by Dask's workers.
+
+Guarantees: the reports are those of one process, in the same order, with paths as this process
+names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expstore.cluster import sections, workers
+from expstore.cluster.sections import BATCH
+from expstore.errors import ClusterError
+from expstore.extras import require
+from expstore.store.care import check
+from expstore.store.care.check import CheckReport
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from expstore.store.reader import StoreReader
+
+
+def check_store(
+    store: StoreReader, client: Client | None = None, *, batch: int = BATCH
+) -> Iterator[CheckReport]:
+    """What `store.check_all` gives, in the same order, found by many.
+
+    Args:
+        store: what to look at.
+        client: of the workers; None: the one that is open, else new processes of this machine.
+        batch: bytes of log in a task.
+
+    Raises:
+        MissingExtraError: the extra `cluster` is not installed.
+        SelectionError: `batch` is no whole number above 0.
+        StoreNotFoundError: the root does not exist.
+        ClusterError: the cluster gave up, or its workers do not see the store.
+    """
+    require("distributed", workers.EXTRA)
+    sections.check_size(batch)
+    yield check.check_root(store.location)
+    sizes = store.log_sizes(store.list_experiments())
+    calls = [(store, ids) for ids in sections.batches(sizes, batch)]
+    with workers.chosen_client(client) as chosen:
+        ready: dict[int, list[CheckReport]] = {}
+        turn = 0
+        for number, reports in workers.completed(chosen, _check, calls):
+            _must_be_gone(store, {*calls[number][1]} - {report.commit_id for report in reports})
+            ready[number] = reports
+            while turn in ready:
+                for report in ready.pop(turn):
+                    yield _as_here(report, store.location)
+                turn += 1
+
+
+def _must_be_gone(store: StoreReader, unseen: set[str]) -> None:
+    """Raise ClusterError where an experiment that a worker did not find is there."""
+    for commit_id in sorted(unseen):
+        if store.experiment_exists(commit_id):
+            raise ClusterError(
+                f"{store.locate(commit_id)}: a worker does not see it; the store must lie where "
+                "all workers find it under the same name"
+            )
+
+
+def _check(store: StoreReader, ids: list[str]) -> list[CheckReport]:
+    return list(check.check_experiments(store.location, ids))
+
+
+def _as_here(report: CheckReport, root: Any) -> CheckReport:
+    """A worker's report, with paths as this process names them: it may know a relative root."""
+    if not isinstance(root, Path) or root.is_absolute() or not report.findings:
+        return report
+    there, here = root.absolute(), str(root / "_")[:-1]  # of ".", nothing
+    findings = tuple(
+        replace(
+            finding,
+            path=root / Path(str(finding.path)).relative_to(there),
+            detail=finding.detail.replace(f"{there}/", here),
+        )
+        for finding in report.findings
+    )
+    return replace(report, findings=findings)

@@ -1,1 +1,0 @@
-"""The commands of `expstore`: each module a theme, each command one method of the library."""

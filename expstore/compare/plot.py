@@ -1,0 +1,236 @@
+"""Curves as a picture in a file, by matplotlib; `textplot` draws the same as text.
+
+Guarantees: a name is shown as it is: control characters as escapes, and neither mathtext nor markup
+is read in it. A value that is not finite, or not above zero on a logarithmic axis, is a gap in its
+curve. The colours differ for every common kind of colour blindness and stand out from their ground.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expstore.compare.curves import Curve
+from expstore.compare.series import Series, check_weight, smooth, thin
+from expstore.errors import PlotError
+from expstore.extras import require
+from expstore.model.texts import printable
+from expstore.store.files.output import write_output
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+# Eight colours, each at least 3:1 from the ground in contrast, and at least 0.08 (OKLab) from each
+# other, as they are and as protanopes, deuteranopes and tritanopes see them; tests hold them to it.
+ON_LIGHT = (
+    *("#0072b2", "#d55e00", "#009e73", "#a686bf"),
+    *("#9a4729", "#804f7c", "#233278", "#612326"),
+)
+ON_DARK = (
+    *("#3f8cff", "#ff8a3d", "#5fe0a5", "#d3befd"),
+    *("#a35e16", "#bf8ab9", "#8059bb", "#218373"),
+)
+DASHES = ((), (6, 3), (1.5, 2.5), (6, 2.5, 1.5, 2.5))
+"""Line styles, as lengths drawn and left out in units of the line's width."""
+
+SUFFIXES = (".png", ".svg", ".pdf")
+_POINTS = 4000  # of a drawn curve: two for each pixel of a wide picture
+_LABEL = 44  # characters of a name in a legend
+
+
+Style = tuple[str, tuple[float, ...]]
+"""A colour and dashes."""
+
+
+def save(
+    found: Sequence[Curve],
+    path: str | os.PathLike[str],
+    *,
+    log: bool = False,
+    smoothing: float = 0.0,
+) -> None:
+    """Draw curves over each other into a file.
+
+    An experiment has a colour and a name has a line style; with one name, experiments beyond the
+    eighth differ by line style too. Smoothing leaves the logged curve faint behind.
+
+    Args:
+        found: what to draw.
+        path: ends in .png, .svg or .pdf; a file there is replaced.
+        log: a logarithmic axis of values.
+        smoothing: weight of `series.smooth`, at least 0 and below 1.
+
+    Raises:
+        MissingExtraError: the extra `plot` is not installed.
+        PlotError: nothing can be drawn; no file was touched.
+        UnreadableFileError, OutputExistsError: the file cannot be written.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise PlotError(f"{path}: ends in none of {', '.join(SUFFIXES)}")
+    drawn = drawable(found, log, smoothing)
+    matplotlib = require("matplotlib", "plot")
+    # A user's own style must not bring TeX to the names; in SVG they stay text to be searched.
+    settings = {"text.usetex": False, "svg.fonttype": "none", "svg.hashsalt": "expstore"}
+    buffer = io.BytesIO()
+    with (
+        warnings.catch_warnings(),
+        matplotlib.rc_context({**matplotlib.rcParamsDefault, **settings, "backend": "agg"}),
+    ):
+        figure = _figure(drawn, log=log, smoothing=smoothing)
+        # A character that no font has becomes a box; the name in the legend still tells.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        metadata = {"Date": None} if suffix == ".svg" else None  # the same picture, the same file
+        figure.savefig(buffer, format=suffix[1:], metadata=metadata)
+    write_output(path, buffer.getvalue())
+
+
+def drawable(found: Sequence[Curve], log: bool, smoothing: float) -> list[Curve]:
+    """The curves with gaps where there is nothing to draw, less those that are nothing else."""
+    import numpy as np
+
+    try:
+        check_weight(smoothing)
+    except ValueError as error:
+        raise PlotError(str(error)) from error
+    drawn = []
+    for commit_id, name, (steps, values) in found:
+        shown = np.isfinite(values) & (values > 0) if log else np.isfinite(values)
+        if shown.any():
+            drawn.append(Curve(commit_id, name, Series(steps, np.where(shown, values, np.nan))))
+    if not drawn:
+        reason = "no value above zero for a logarithmic axis" if log else "no finite value"
+        raise PlotError(f"nothing to draw: {reason} in {len(found)} curves")
+    return drawn
+
+
+def _figure(drawn: Sequence[Curve], *, log: bool, smoothing: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    ids = list(dict.fromkeys(curve.commit_id for curve in drawn))
+    names = list(dict.fromkeys(curve.name for curve in drawn))
+    entries = len(ids) + (len(names) if len(names) > 1 and len(ids) > 1 else 0)
+    figure = Figure(figsize=(10, max(5.0, 0.19 * entries + 1)), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    styles = _styles(ids, names)
+    for curve in drawn:
+        colour, dashes = styles(curve.commit_id, curve.name)
+        raw = thinned(curve.series, curve.series.values)
+        if smoothing:
+            axes.plot(*raw, color=colour, linewidth=0.8, alpha=0.25, zorder=1.5)
+        shown = thinned(curve.series, smooth(curve.series.values, smoothing))
+        lone = _lone(shown.values)
+        axes.plot(
+            *shown,
+            color=colour,
+            linewidth=1.6,
+            linestyle=(0, dashes),
+            marker="o" if lone else None,
+            markevery=lone or None,
+            markersize=4,
+        )
+    _furnish(axes, log)
+    label = short(names[0]) if len(names) == 1 else "value"
+    axes.set_ylabel(label, parse_math=False)
+    if smoothing:
+        axes.set_title(f"smoothed by {smoothing:g}", loc="right", fontsize=9, color="#5b6470")
+    _legend(figure, axes, ids, names, styles)
+    return figure
+
+
+def _styles(ids: Sequence[str], names: Sequence[str]) -> Callable[[str, str], Style]:
+    """Colour and dashes of a curve; one name, or one experiment, leaves both to what varies."""
+
+    def cycle(index: int) -> Style:
+        lap, place = divmod(index, len(ON_LIGHT))
+        return ON_LIGHT[place], DASHES[lap % len(DASHES)]
+
+    def style(commit_id: str, name: str) -> Style:
+        if len(names) == 1:
+            return cycle(ids.index(commit_id))
+        if len(ids) == 1:
+            return cycle(names.index(name))
+        colour = ON_LIGHT[ids.index(commit_id) % len(ON_LIGHT)]
+        return colour, DASHES[names.index(name) % len(DASHES)]
+
+    return style
+
+
+def _furnish(axes: Axes, log: bool) -> None:
+    if log:
+        axes.set_yscale("log", nonpositive="mask")
+    axes.set_xlabel("step")
+    axes.margins(x=0.01)
+    axes.grid(color="#d9dde3", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("#8a93a0")
+    axes.tick_params(which="both", color="#8a93a0", labelcolor="#3a424d", labelsize=9)
+
+
+def _legend(
+    figure: Figure,
+    axes: Axes,
+    ids: Sequence[str],
+    names: Sequence[str],
+    styles: Callable[[str, str], Style],
+) -> None:
+    """What varies: experiments by colour, names by line style, or both in turn."""
+    from matplotlib.lines import Line2D
+
+    def line(colour: str, dashes: tuple[float, ...]) -> Line2D:
+        return Line2D([], [], color=colour, linewidth=1.6, linestyle=(0, dashes))
+
+    entries: list[tuple[Line2D, str]] = []
+    if len(ids) > 1 or len(names) == 1:
+        for commit_id in ids:
+            entries.append((line(*styles(commit_id, names[0])), commit_id))
+    if len(names) > 1:
+        for name in names:
+            colour, dashes = styles(ids[0], name)
+            entries.append((line("#5b6470" if len(ids) > 1 else colour, dashes), name))
+    beside = len(entries) > 6 or max(len(label) for _, label in entries) > 30
+    # A label that starts with an underscore would be left out, so labels are set afterwards.
+    legend = (figure if beside else axes).legend(
+        [handle for handle, _ in entries],
+        [str(index) for index in range(len(entries))],
+        loc="outside right upper" if beside else "best",
+        frameon=not beside,
+        framealpha=0.85,
+        edgecolor="#d9dde3",
+        fontsize=8 if beside else 9,
+        handlelength=2.6,
+    )
+    for text, (_, label) in zip(legend.get_texts(), entries, strict=True):
+        text.set_parse_math(False)
+        text.set_text(short(label))
+
+
+def thinned(series: Series, values: NDArray[np.float64]) -> Series:
+    """Points enough for any picture; `values` stand at the steps of `series`."""
+    kept = thin(Series(series.steps, values), _POINTS).kept
+    return Series(series.steps[kept], values[kept])
+
+
+def _lone(values: NDArray[np.float64]) -> list[int]:
+    """Where a point has gaps on both sides, so that a line would not show it."""
+    import numpy as np
+
+    there = np.isfinite(np.concatenate([[np.nan], values, [np.nan]]))
+    return [int(i) for i in np.flatnonzero(there[1:-1] & ~there[:-2] & ~there[2:])]
+
+
+def short(name: str, limit: int = _LABEL) -> str:
+    """A name fit for one line of a legend: escaped, its middle left out where it is long."""
+    name = printable(name)
+    if len(name) <= limit:
+        return name
+    return f"{name[: limit // 2]}…{name[-(limit - limit // 2 - 1) :]}"

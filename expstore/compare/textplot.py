@@ -1,0 +1,121 @@
+"""Curves as text, by uniplot: for a terminal, or a log file.
+
+Guarantees: as `plot`; escape sequences only of colours, and only where colour is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from expstore.compare.curves import Curve
+from expstore.compare.plot import ON_LIGHT, drawable, short, thinned
+from expstore.compare.series import smooth
+from expstore.extras import require
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+COLOURS = ON_LIGHT[:6]
+"""These stand out from white and from black alike."""
+
+_BARS = "▁▂▃▄▅▆▇█"
+_GAP = "·"
+_MARKS = "+xo*~."  # tell experiments apart where there is no colour
+_MARGIN = 14  # columns for the frame and the axis labels on its right
+
+
+def text(
+    found: Sequence[Curve],
+    *,
+    log: bool = False,
+    smoothing: float = 0.0,
+    width: int = 80,
+    height: int = 15,
+    colour: bool = False,
+) -> str:
+    """Draw curves as text: a picture for each name, experiments over each other.
+
+    Args:
+        found: what to draw.
+        log, smoothing: see `plot.save`.
+        width: columns of the whole.
+        height: lines of each picture, without its frame.
+        colour: tell experiments apart by colour; else by character.
+
+    Raises:
+        MissingExtraError: the extra `plot` is not installed.
+        PlotError: nothing can be drawn.
+    """
+    drawn = drawable(found, log, smoothing)
+    require("uniplot", "plot")
+    ids = list(dict.fromkeys(curve.commit_id for curve in drawn))
+    names = dict.fromkeys(curve.name for curve in drawn)
+    pictures = []
+    for name in names:
+        own = [curve for curve in drawn if curve.name == name]
+        pictures.append(_picture(own, ids, log, smoothing, width, height, colour))
+    return "\n\n".join(pictures)
+
+
+def _picture(
+    own: Sequence[Curve],
+    ids: Sequence[str],
+    log: bool,
+    smoothing: float,
+    width: int,
+    height: int,
+    colour: bool,
+) -> str:
+    import numpy as np
+    from uniplot import plot_to_string
+
+    values = [smooth(curve.series.values, smoothing) for curve in own]
+    shown = [thinned(curve.series, v) for curve, v in zip(own, values, strict=True)]
+    places = [ids.index(curve.commit_id) for curve in own]
+    alone = len(own) == 1
+    plot_width = max(width - _MARGIN, 10)
+    with np.errstate(all="ignore"):
+        picture = plot_to_string(
+            xs=[s.steps.astype(float) for s in shown],
+            ys=[s.values for s in shown],
+            lines=[len(s.steps) > 1 for s in shown],
+            width=plot_width,
+            height=height,
+            title=short(own[0].name, plot_width),
+            y_as_log=log,
+            x_gridlines=[],
+            y_gridlines=[],
+            character_set="braille" if colour or alone else "ascii",
+            force_ascii_characters=[_MARKS[place % len(_MARKS)] for place in places],
+            color=[COLOURS[place % len(COLOURS)] for place in places] if colour else False,
+            legend_labels=[short(curve.commit_id, plot_width - 4) for curve in own],
+            legend_placement="vertical" if len(own) > 3 else "auto",
+        )
+    return str(picture).rstrip("\n")
+
+
+def sparkline(values: NDArray[np.float64], width: int) -> str:
+    """Block characters, one a stretch of values; a dot where no value is finite."""
+    import numpy as np
+
+    means = []
+    for part in np.array_split(values, min(width, len(values)) or 1) if len(values) else ():
+        finite = part[np.isfinite(part)]
+        # Halves first, since the sum of two great values may be infinite.
+        means.append(float((finite / max(finite.size, 1)).sum()) if finite.size else None)
+    known = [mean for mean in means if mean is not None]
+    if not known:
+        return _GAP * len(means)
+    low, high = min(known), max(known)
+    # Scaled before subtracting, for the same reason.
+    span = high / 2 - low / 2
+
+    def bar(mean: float | None) -> str:
+        if mean is None:
+            return _GAP
+        place = (mean / 2 - low / 2) / span if span else 0.5
+        return _BARS[min(int(place * len(_BARS)), len(_BARS) - 1)]
+
+    return "".join(map(bar, means))

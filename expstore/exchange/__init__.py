@@ -1,0 +1,1 @@
+"""Data out and data in: files of other tools, written and read."""

@@ -1,0 +1,209 @@
+"""TensorBoard event files, written and read by TensorBoard's own library.
+
+Guarantees: one run directory for each experiment, which appears when it is whole; one scalar for
+each metric, in file order, with the metric's timestamp as wall time. Reading takes the scalars of
+every writer there is (TensorFlow 1 and 2, PyTorch, tensorboardX) and counts what is none.
+
+TensorBoard's scalars have 32 bits: a value is rounded to them, and one beyond 3.4e38 becomes
+infinite, which is counted. Wall times are doubles: beyond 2**53 seconds they are rounded.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Collection, Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expstore.errors import ImportSourceError, OutputExistsError
+from expstore.exchange.export import ExportReport, Progress
+from expstore.exchange.runs import ForeignRun, MetricsBuilder
+from expstore.extras import require
+from expstore.model.table import MetricTable
+from expstore.model.texts import escape, unescape
+from expstore.store.files.output import unfinished_name
+from expstore.store.stream import TableStream
+
+if TYPE_CHECKING:
+    from expstore.store.repository import ExperimentStore
+
+_EVENTS = "events.out.tfevents."
+_EVENT_LIMIT = 1000  # values in one event
+_FRAMING = 16  # bytes that a TFRecord adds to its data: a length, and two checksums
+
+
+def export_tensorboard(
+    store: ExperimentStore,
+    ids: Iterable[str] | None,
+    output: str | os.PathLike[str],
+    *,
+    names: Collection[str] | None = None,
+    force: bool = False,
+    progress: Progress = iter,
+) -> ExportReport:
+    """Write each experiment as a run directory `output/<commit_id>`.
+
+    Args:
+        store, ids, names, progress: see `export.export_file`.
+        output: TensorBoard's log directory; made where missing.
+        force: replace run directories that hold nothing but event files.
+
+    Raises:
+        MissingExtraError: the extra `tensorboard` is not installed.
+        InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError, OutputExistsError:
+            nothing was written.
+        OSError: the output cannot be written; the run it happened at is not there.
+    """
+    require("tensorboard.summary.writer.record_writer", "tensorboard")
+    chosen = store.select_ids(ids)
+    output = Path(output)
+    for commit_id in chosen:
+        _check_run(output / commit_id, force)
+    source = TableStream(store.location, progress(chosen), names, strict=False)
+    overflows = 0
+    temporary = output / unfinished_name()
+    output.mkdir(parents=True, exist_ok=True)
+    try:
+        for commit_id, _, table in source:
+            temporary.mkdir()
+            overflows += _write_run(temporary, table)
+            if os.path.lexists(output / commit_id):
+                _check_run(output / commit_id, force)
+                shutil.rmtree(output / commit_id)
+            temporary.rename(output / commit_id)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return ExportReport(source.rows, len(chosen), source.failures, source.tails, overflows)
+
+
+def _check_run(run: Path, force: bool) -> None:
+    if not os.path.lexists(run):
+        return
+    if not force:
+        raise OutputExistsError(f"{run}: is there already; force replaces it")
+    if run.is_symlink() or not run.is_dir() or not all(map(_is_event_file, run.iterdir())):
+        raise OutputExistsError(f"{run}: holds more than event files, and is not replaced")
+
+
+def _is_event_file(path: Path) -> bool:
+    return "tfevents" in path.name and path.is_file()
+
+
+def _write_run(directory: Path, table: MetricTable) -> int:
+    """Write one event file; returns how many values became infinite."""
+    import numpy as np
+
+    events = require("tensorboard.compat.proto.event_pb2", "tensorboard")
+    summaries = require("tensorboard.compat.proto.summary_pb2", "tensorboard")
+    records = require("tensorboard.summary.writer.record_writer", "tensorboard")
+    tags = [escape(name) for name in table.names]
+    with np.errstate(over="ignore"):
+        values = table.values.astype(np.float32)
+    start = int(table.timestamps[0]) if len(table) else 0
+    with open(directory / f"{_EVENTS}{max(start, 0):010d}.expstore", "xb") as file:
+        writer = records.RecordWriter(file)
+        version = events.Event(wall_time=start, file_version="brain.Event:2")
+        writer.write(version.SerializeToString())
+        for part in _same_moment(table):
+            pairs = zip(table.name_codes[part].tolist(), values[part].tolist(), strict=True)
+            summary = summaries.Summary(
+                value=[summaries.Summary.Value(tag=tags[c], simple_value=v) for c, v in pairs]
+            )
+            event = events.Event(
+                wall_time=int(table.timestamps[part.start]),
+                step=int(table.steps[part.start]),
+                summary=summary,
+            )
+            writer.write(event.SerializeToString())
+        writer.flush()
+    return int((np.isinf(values) & np.isfinite(table.values)).sum())
+
+
+def _same_moment(table: MetricTable) -> Iterator[slice]:
+    """Neighbours of one step and timestamp, which go into one event."""
+    import numpy as np
+
+    changes = (np.diff(table.steps) != 0) | (np.diff(table.timestamps) != 0)
+    bounds = [0, *(np.flatnonzero(changes) + 1).tolist(), len(table)]
+    for low, high in pairwise(bounds):
+        for first in range(low, high, _EVENT_LIMIT):
+            yield slice(first, min(first + _EVENT_LIMIT, high))
+
+
+def read_runs(path: Path) -> Iterator[ForeignRun]:
+    """The runs below a log directory: each directory that holds event files, sorted.
+
+    A run's name is its path below `path`, `/` having become `_`; of `path` itself, its last part.
+
+    Raises:
+        MissingExtraError: the extra `tensorboard` is not installed.
+        ImportSourceError: no event files, or a scalar that a store cannot hold.
+    """
+    require("tensorboard.backend.event_processing.event_file_loader", "tensorboard")
+    found: dict[Path, list[Path]] = {}
+    for file in sorted(path.rglob("*tfevents*") if path.is_dir() else []):
+        if file.is_file():
+            found.setdefault(file.parent, []).append(file)
+    if not found:
+        raise ImportSourceError(f"{path}: no TensorBoard event files (*tfevents*) there")
+    for directory, files in found.items():
+        name = str(directory.relative_to(path)) if directory != path else path.resolve().name
+        yield _read_run(name, directory, files)
+
+
+def _read_run(name: str, directory: Path, files: list[Path]) -> ForeignRun:
+    gathered = MetricsBuilder(str(directory))
+    scalars: dict[str, bool] = {}  # by tag; only a tag's first value need tell its kind
+    notes: list[str] = []
+    others = 0
+    for file in files:
+        consumed = 0
+        for event, size in _events(file):
+            consumed += size
+            for value in event.summary.value:
+                number = _scalar(value, scalars)
+                if number is None:
+                    others += 1
+                elif not math.isfinite(event.wall_time):
+                    raise ImportSourceError(f"{file}: tag {value.tag!r}: no wall time")
+                else:
+                    gathered.add(
+                        unescape(value.tag), number, event.step, math.floor(event.wall_time)
+                    )
+        if consumed != file.stat().st_size:
+            notes.append(
+                f"{file.name} is torn or damaged from byte {consumed}: the rest is left out"
+            )
+    if others:
+        notes.append(f"{others} values that are no scalars were left out")
+    table = gathered.table()
+    return ForeignRun(name.replace("/", "_"), table, job_name=name, notes=tuple(notes))
+
+
+def _events(file: Path) -> Iterator[tuple[Any, int]]:
+    """Each event with the bytes it takes in the file; ends at what is torn or damaged."""
+    loaders = require("tensorboard.backend.event_processing.event_file_loader", "tensorboard")
+    events = require("tensorboard.compat.proto.event_pb2", "tensorboard")
+    messages = require("google.protobuf.message", "tensorboard")
+    for data in loaders.RawEventFileLoader(str(file)).Load():
+        try:
+            event = events.Event.FromString(data)
+        except messages.DecodeError:
+            return
+        yield event, len(data) + _FRAMING
+
+
+def _scalar(value: Any, scalars: dict[str, bool]) -> float | None:
+    """The number, where it is one; TensorFlow 2 writes scalars as tensors marked as such."""
+    if value.HasField("simple_value"):
+        return float(value.simple_value)
+    if not value.HasField("tensor"):
+        return None
+    if not scalars.setdefault(value.tag, value.metadata.plugin_data.plugin_name == "scalars"):
+        return None
+    tensors = require("tensorboard.util.tensor_util", "tensorboard")
+    array = tensors.make_ndarray(value.tensor)
+    return float(array.item()) if array.size == 1 else None

@@ -1,0 +1,121 @@
+"""Metrics in the wide form: one row for each experiment and step, one column for each metric name.
+
+Guarantees: rows are in the order of the experiments and then of steps; where a metric was logged
+more than once at a step, the last one in file order stands, and `timestamp` is that of the step's
+last record; a metric that was not logged at a step is null, which NaN is not. No two names share a
+column: a metric named as one of the other columns gets the prefix `metric:`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any
+
+from expstore.errors import ExportError
+from expstore.extras import require
+from expstore.model.frames import repeated_text
+from expstore.model.table import MetricTable
+from expstore.model.texts import escape
+from expstore.store.stream import METADATA_COLUMNS, TableStream, metadata_columns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_KEYS = ("commit_id", "step", "timestamp")
+_PREFIX = "metric:"
+_COLUMN_LIMIT = 10_000  # beyond it no tool reads the result, and hostile files could fill a disk
+_CELLS = 1 << 22  # cells made at a time
+
+
+def column_name(name: str) -> str:
+    """The column of a metric."""
+    bare = name
+    while bare.startswith(_PREFIX):
+        bare = bare.removeprefix(_PREFIX)
+    return escape(_PREFIX + name if bare in (*_KEYS, *METADATA_COLUMNS) else name)
+
+
+def metric_names(source: TableStream) -> tuple[list[str], dict[str, int]]:
+    """The names that occur, in order of first appearance, and how many metrics each experiment has.
+
+    Raises:
+        ExportError: too many names for a table.
+    """
+    names: dict[str, None] = {}
+    counts: dict[str, int] = {}
+    for commit_id, _, table in source:
+        names.update(dict.fromkeys(table.names))
+        counts[commit_id] = len(table)
+        check_columns(names)
+    return list(names), counts
+
+
+def check_columns(names: Collection[str]) -> None:
+    """Raise ExportError where the names are too many for a table."""
+    if len(names) > _COLUMN_LIMIT:
+        raise ExportError(
+            f"more than {_COLUMN_LIMIT:,} metric names make no wide table; choose some by name, or "
+            "use the long form"
+        )
+
+
+def wide_schema(names: Collection[str], metadata: bool = False) -> pa.Schema:
+    """The columns of the wide form."""
+    pa = require("pyarrow", "arrow")
+    text = pa.dictionary(pa.int32(), pa.string())
+    fields = [("commit_id", text), ("step", pa.uint32()), ("timestamp", pa.int64())]
+    if metadata:
+        fields += [("job_name", text), ("user", text), ("created", pa.int64())]
+    return pa.schema(fields + [(column_name(name), pa.float64()) for name in names])
+
+
+def wide_batches(
+    source: TableStream, names: Collection[str], counts: dict[str, int] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The experiments in the wide form.
+
+    Args:
+        source: the experiments.
+        names: metrics to give a column.
+        counts: how many metrics of each experiment to take, so that what is logged meanwhile does
+            not matter; None: all.
+    """
+    pa = require("pyarrow", "arrow")
+    schema = wide_schema(names, source.metadata)
+    for commit_id, metadata, table in source:
+        count = len(table) if counts is None else counts.get(commit_id, 0)
+        for steps, timestamps, cells in _pivot(table[:count], names):
+            columns = [repeated_text(commit_id, len(steps)), pa.array(steps), pa.array(timestamps)]
+            if source.metadata:
+                columns += metadata_columns(metadata, len(steps))
+            missing = pa.nulls(len(steps), pa.float64())
+            columns += [cells.get(name, missing) for name in names]
+            yield pa.record_batch(columns, schema=schema)
+
+
+def _pivot(
+    table: MetricTable, names: Collection[str]
+) -> Iterator[tuple[Any, Any, dict[str, pa.Array]]]:
+    """Steps, timestamps and the cells of each metric that occurs, some rows at a time."""
+    import numpy as np
+
+    pa = require("pyarrow", "arrow")
+    steps, rows = np.unique(table.steps, return_inverse=True)
+    # File order is kept within a step, so that the last record is the last one assigned.
+    order = np.argsort(rows, kind="stable")
+    rows = rows[order]
+    block = max(1, _CELLS // max(1, len(names)))
+    for first in range(0, len(steps), block):
+        count = min(block, len(steps) - first)
+        low, high = np.searchsorted(rows, [first, first + count])
+        records, row = order[low:high], rows[low:high] - first
+        timestamps = np.zeros(count, np.int64)
+        timestamps[row] = table.timestamps[records]
+        values = np.zeros((len(table.names), count))
+        absent = np.ones((len(table.names), count), bool)
+        values[table.name_codes[records], row] = table.values[records]
+        absent[table.name_codes[records], row] = False
+        cells = {
+            name: pa.array(values[code], mask=absent[code]) for code, name in enumerate(table.names)
+        }
+        yield steps[first : first + count], timestamps, cells

@@ -1,0 +1,113 @@
+"""Metrics as tables of pyarrow, pandas and polars.
+
+Guarantees: a column has the name and the type that the format declares, in the order of `Metric`;
+numbers are not copied where the library can share them; `timestamp` stays a 64-bit count of seconds
+since 1970-01-01 UTC, since files hold values that no calendar type does (cast it to `timestamp[s]`,
+which costs nothing, where they are dates). Names are dictionary-encoded, and made valid Unicode by
+`texts.escape`, which keeps different names different.
+
+The functions take columns, not a table: names, and for each metric the index of its name, its
+value, step and timestamp; see `MetricTable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from expstore.extras import require
+from expstore.model.texts import escape
+from expstore.model.values import RECORD_CODEC, Metric
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+
+def to_arrow(
+    names: Sequence[str],
+    name_codes: NDArray[np.int32],
+    values: NDArray[np.float64],
+    steps: NDArray[np.uint32],
+    timestamps: NDArray[np.int64],
+) -> pa.Table:
+    """See `MetricTable.to_arrow`."""
+    pa = require("pyarrow", "arrow")
+    texts = pa.array([escape(name) for name in names], pa.string())
+    columns = {
+        "name": pa.DictionaryArray.from_arrays(pa.array(name_codes), texts),
+        "value": pa.array(values),
+        "step": pa.array(steps),
+        "timestamp": pa.array(timestamps),
+    }
+    return pa.table(columns, schema=pa.schema(metric_fields()))
+
+
+def to_pandas(
+    names: Sequence[str],
+    name_codes: NDArray[np.int32],
+    values: NDArray[np.float64],
+    steps: NDArray[np.uint32],
+    timestamps: NDArray[np.int64],
+) -> pd.DataFrame:
+    """See `MetricTable.to_pandas`."""
+    pandas = require("pandas", "pandas")
+    columns = {
+        "name": pandas.Categorical.from_codes(
+            name_codes, categories=[escape(name) for name in names]
+        ),
+        "value": values,
+        "step": steps,
+        "timestamp": timestamps,
+    }
+    frame: pd.DataFrame = pandas.DataFrame(columns, copy=False)
+    return frame
+
+
+def to_polars(
+    names: Sequence[str],
+    name_codes: NDArray[np.int32],
+    values: NDArray[np.float64],
+    steps: NDArray[np.uint32],
+    timestamps: NDArray[np.int64],
+) -> pl.DataFrame:
+    """See `MetricTable.to_polars`."""
+    polars = require("polars", "polars")
+    texts = polars.Series([escape(name) for name in names], dtype=polars.Categorical)
+    frame: pl.DataFrame = polars.DataFrame(
+        {
+            "name": texts.gather(name_codes),
+            "value": values,
+            "step": steps,
+            "timestamp": timestamps,
+        }
+    )
+    return frame
+
+
+def metric_fields() -> list[tuple[str, Any]]:
+    """Name and Arrow type of each column, from the declaration."""
+    import numpy as np
+
+    pa = require("pyarrow", "arrow")
+
+    def arrow_type(name: str) -> Any:
+        declared = RECORD_CODEC.schema[name]
+        if declared.is_text:
+            return pa.dictionary(pa.int32(), pa.string())
+        return pa.from_numpy_dtype(np.dtype(declared.dtype).newbyteorder("="))
+
+    return [(name, arrow_type(name)) for name in Metric._fields]
+
+
+def repeated_text(text: str | None, count: int) -> pa.DictionaryArray:
+    """A column of one text, or of nulls."""
+    import numpy as np
+
+    pa = require("pyarrow", "arrow")
+    codes = pa.nulls(count, pa.int32()) if text is None else pa.array(np.zeros(count, np.int32))
+    values = pa.array([] if text is None else [escape(text)], pa.string())
+    return pa.DictionaryArray.from_arrays(codes, values)

@@ -1,0 +1,292 @@
+"""MetricTable: many metrics as columns.
+
+Guarantees: a table is immutable. It holds NumPy columns, not objects: a Metric is made
+when one is asked for. Equality is of records, bit by bit: NaN equals the same NaN, and 0.0 differs
+from -0.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, overload
+
+from expstore.errors import UnknownMetricError
+from expstore.model.chunks import chunks, gc_paused
+from expstore.model.values import Metric
+from formats import CLEAN, TailStatus
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from formats.columns import Columns
+
+# Metrics made at a time when iterating: few at first, for who wants only some; then as many as
+# outweigh the cost of a part (at most some 40 MB of objects).
+_FIRST = 1 << 10
+_CHUNK = 1 << 18
+
+
+class MetricTable(Sequence[Metric]):
+    """Many metrics in file order, as columns of equal length.
+
+    Args:
+        names: distinct metric names.
+        name_codes: int32, for each metric its name's index in `names`.
+        values: float64.
+        steps: uint32.
+        timestamps: int64, seconds since 1970-01-01 UTC.
+        status: what the end of the file is like.
+    """
+
+    __slots__ = ("_codes", "_compact", "_names", "_status", "_steps", "_timestamps", "_values")
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        name_codes: NDArray[np.int32],
+        values: NDArray[np.float64],
+        steps: NDArray[np.uint32],
+        timestamps: NDArray[np.int64],
+        status: TailStatus = CLEAN,
+    ) -> None:
+        self._names = tuple(names)
+        self._codes = name_codes
+        self._compact = False  # whether `names` are exactly the names that occur
+        self._values = values
+        self._steps = steps
+        self._timestamps = timestamps
+        self._status = status
+        if not len(name_codes) == len(values) == len(steps) == len(timestamps):
+            raise ValueError("columns differ in length")
+        for column in (name_codes, values, steps, timestamps):
+            column.flags.writeable = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Made anew, so that a copy cannot be changed either.
+        columns = self._codes, self._values, self._steps, self._timestamps
+        return MetricTable, (self._names, *columns, self._status)
+
+    @classmethod
+    def of_columns(
+        cls, columns: Columns, status: TailStatus = CLEAN, *, compact: bool = True
+    ) -> MetricTable:
+        """The table of what `formats.RECORD` declares.
+
+        Args:
+            columns: what a parser gave.
+            status: of the file's end.
+            compact: every listed name occurs, in order of first appearance.
+        """
+        name = columns["name"]
+        table = cls(
+            name.values,
+            name.codes,
+            columns["value"],
+            columns["step"],
+            columns["timestamp"],
+            status,
+        )
+        # A parser lists a text when it first meets it, so a whole file's names are exact.
+        table._compact = compact
+        return table
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The distinct metric names that occur, in order of first appearance."""
+        self._make_compact()
+        return self._names
+
+    @property
+    def name_codes(self) -> NDArray[np.int32]:
+        """For each metric its name's index in `names`."""
+        self._make_compact()
+        return self._codes
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The measured values."""
+        return self._values
+
+    @property
+    def steps(self) -> NDArray[np.uint32]:
+        """The training steps. Unsigned: convert before subtracting."""
+        return self._steps
+
+    @property
+    def timestamps(self) -> NDArray[np.int64]:
+        """The times of logging, in seconds since 1970-01-01 UTC."""
+        return self._timestamps
+
+    @property
+    def status(self) -> TailStatus:
+        """What the end of the file is like: clean, torn, or zeros, with the offset."""
+        return self._status
+
+    def _make_compact(self) -> None:
+        """Drop names that a slice or a selection left without a record, and order the rest."""
+        if self._compact:
+            return
+        import numpy as np
+
+        first = np.full(len(self._names), len(self._codes), np.int64)
+        np.minimum.at(first, self._codes, np.arange(len(self._codes)))
+        order = np.argsort(first, kind="stable")
+        order = order[first[order] < len(self._codes)]
+        if len(order) < len(self._names) or (order[1:] < order[:-1]).any():
+            renumber = np.zeros(len(self._names), np.int32)
+            renumber[order] = np.arange(len(order), dtype=np.int32)
+            codes = renumber[self._codes]
+            codes.flags.writeable = False
+            self._codes = codes
+            self._names = tuple(self._names[code] for code in order)
+        self._compact = True
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @overload
+    def __getitem__(self, key: int) -> Metric: ...
+    @overload
+    def __getitem__(self, key: slice | str) -> MetricTable: ...
+    def __getitem__(self, key: int | slice | str) -> Metric | MetricTable:
+        if isinstance(key, str):
+            return self._named(key)
+        if isinstance(key, slice):
+            return self.take(key)
+        return Metric(
+            self._names[self._codes[key]],
+            float(self.values[key]),
+            int(self.steps[key]),
+            int(self.timestamps[key]),
+        )
+
+    def select(self, names: Iterable[str]) -> MetricTable:
+        """The metrics of any of these names, in file order.
+
+        Raises:
+            UnknownMetricError: a name that the table does not have.
+        """
+        import numpy as np
+
+        wanted = np.zeros(len(self.names), np.bool_)
+        for name in names:
+            wanted[self._code(name)] = True
+        return self.take(wanted[self._codes])
+
+    def _code(self, name: str) -> int:
+        if name not in self.names:
+            known = ", ".join(self.names[:20]) or "none"
+            raise UnknownMetricError(f"no metric {name!r}; the metrics are: {known}")
+        return self._names.index(name)
+
+    def _named(self, name: str) -> MetricTable:
+        return self.take(self._codes == self._code(name))
+
+    def take(
+        self, which: slice | NDArray[np.bool_ | np.intp], *, keep_names: bool = False
+    ) -> MetricTable:
+        """Some of the metrics.
+
+        Args:
+            which: a slice, or for each metric whether to take it.
+            keep_names: `names` stays as it is, so that each code keeps its meaning.
+        """
+        if not isinstance(which, slice):
+            which = which.nonzero()[0]  # found once, and many times as fast to take by
+        table = MetricTable(
+            self._names,
+            self._codes[which],
+            self.values[which],
+            self.steps[which],
+            self.timestamps[which],
+            self.status,
+        )
+        table._compact = keep_names
+        return table
+
+    def __iter__(self) -> Iterator[Metric]:
+        import numpy as np
+
+        names = np.array(self._names, dtype=object)
+        for part in chunks(len(self), _FIRST, _CHUNK):
+            yield from self._made(names, part)
+
+    def _made(self, names: NDArray[np.object_], part: slice) -> list[Metric]:
+        """The metrics of a part, made at once."""
+        rows = zip(
+            names.take(self._codes[part]).tolist(),
+            self.values[part].tolist(),
+            self.steps[part].tolist(),
+            self.timestamps[part].tolist(),
+            strict=True,
+        )
+        with gc_paused():
+            # tuple.__new__ skips the NamedTuple's own __new__, which costs more than the fields.
+            return list(map(tuple.__new__, repeat(Metric), rows))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MetricTable):
+            return NotImplemented
+        return (
+            len(self) == len(other)
+            and self.names == other.names
+            and bool((self.name_codes == other.name_codes).all())
+            and bool((self.values.view("i8") == other.values.view("i8")).all())
+            and bool((self.steps == other.steps).all())
+            and bool((self.timestamps == other.timestamps).all())
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.names[:5]) + (", ..." if len(self.names) > 5 else "")
+        return f"<MetricTable: {len(self):,} metrics of {names or 'no name'}; {self.status}>"
+
+    def to_arrow(self) -> pa.Table:
+        """The metrics as a pyarrow Table, numbers shared and not copied.
+
+        Columns: `name` (dictionary of string), `value` (float64), `step` (uint32) and `timestamp`
+        (int64, seconds since 1970-01-01 UTC). A name that is no valid UTF-8 is escaped, see
+        `expstore.model.texts`.
+
+        Raises:
+            MissingExtraError: the extra `arrow` is not installed.
+        """
+        from expstore.model.frames import to_arrow
+
+        return to_arrow(self.names, self.name_codes, self.values, self.steps, self.timestamps)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The metrics as a pandas DataFrame: the columns of `to_arrow`, `name` categorical.
+
+        Raises:
+            MissingExtraError: the extra `pandas` is not installed.
+        """
+        from expstore.model.frames import to_pandas
+
+        return to_pandas(self.names, self.name_codes, self.values, self.steps, self.timestamps)
+
+    def to_polars(self) -> pl.DataFrame:
+        """The metrics as a polars DataFrame: the columns of `to_arrow`, `name` categorical.
+
+        Raises:
+            MissingExtraError: the extra `polars` is not installed.
+        """
+        from expstore.model.frames import to_polars
+
+        return to_polars(self.names, self.name_codes, self.values, self.steps, self.timestamps)
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The Arrow PyCapsule protocol: DuckDB, pandas and pyarrow take a table as it is.
+
+        polars takes it too, but as the sequence of rows that it also is: `to_polars` is faster.
+
+        Raises:
+            MissingExtraError: the extra `arrow` is not installed.
+        """
+        return self.to_arrow().__arrow_c_stream__(requested_schema)

@@ -1,0 +1,68 @@
+"""The values of a store, Metadata and Metric, and the codecs of the files that hold them.
+
+Guarantees: both are immutable; nothing here needs NumPy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from formats import META, RECORD, RecordCodec
+
+META_CODEC = RecordCodec(META)
+"""Of meta.bin."""
+
+RECORD_CODEC = RecordCodec(RECORD)
+"""Of one record of metrics.bin."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Metadata:
+    """What meta.bin tells of an experiment.
+
+    Attributes:
+        commit_id: the experiment's id.
+        timestamp: creation time in seconds since 1970-01-01 UTC.
+        job_name: what was run.
+        user: who ran it.
+    """
+
+    commit_id: str
+    timestamp: int
+    job_name: str = ""
+    user: str = ""
+
+    def __init__(self, commit_id: str, timestamp: int, job_name: str = "", user: str = "") -> None:
+        # A listing makes one for each experiment, and the slots' own setters take half the time of
+        # the `object.__setattr__` that a frozen dataclass would call.
+        _set_commit_id(self, commit_id)
+        _set_timestamp(self, timestamp)
+        _set_job_name(self, job_name)
+        _set_user(self, user)
+
+    @property
+    def created(self) -> datetime:
+        """The creation time, aware, in UTC.
+
+        Raises:
+            OverflowError: the timestamp lies outside the years 1 to 9999.
+        """
+        return _EPOCH + timedelta(seconds=self.timestamp)
+
+
+_set_commit_id, _set_timestamp, _set_job_name, _set_user = (
+    getattr(Metadata, field.name).__set__ for field in fields(Metadata)
+)
+
+
+class Metric(NamedTuple):
+    """One data point: name, value, step, and timestamp in seconds since 1970-01-01 UTC."""
+
+    name: str
+    value: float
+    step: int
+    timestamp: int

@@ -1,0 +1,164 @@
+"""What is logged, as the bytes of its records.
+
+Guarantees: a value that the format cannot hold is refused before there are any bytes; a name beyond
+the limit is cut at a whole character, with a warning. What is remembered of names is bounded.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from expstore.errors import NameTruncatedWarning
+from expstore.model.table import MetricTable
+from expstore.model.values import RECORD_CODEC
+from formats import FieldValueError
+from formats.fields import fit
+
+if TYPE_CHECKING:
+    from formats.columns import TextColumn
+
+Names = tuple[str, ...]
+Build = Callable[..., bytes]
+"""`build(values, timestamp=..., step=...)`: one record for each name it was made for."""
+
+_build = RECORD_CODEC.build
+_NAME_LIMIT = int(RECORD_CODEC.schema["name"].range[1])
+_SHORT = _NAME_LIMIT // 4  # characters that fit without encoding them: one takes four bytes at most
+_KEPT = 4096  # names, in all sets of names for which a function is kept; about 4 KB each
+_MET = 1024  # sets of names of which it is known that they came once
+# Not the folder of this module: a caller's frame is one outside the whole package.
+_PACKAGE = os.path.abspath(os.path.join(os.path.dirname(__file__), os.pardir, os.pardir))
+
+
+def record(name: str, value: float, *, timestamp: int, step: int) -> bytes:
+    """One record."""
+    if isinstance(name, str) and len(name) > _SHORT:
+        name = _fit(name)
+    return _build(timestamp=timestamp, step=step, value=value, name=name)
+
+
+class StepBuilders(dict[Names, Build]):
+    """Functions that build the records of a step, by the step's names.
+
+    Names that come again get a function of their own, which builds all records at once, as long as
+    there is room for it; others are served without one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._room = _KEPT
+        self._met: set[int] = set()  # hashes: what they stand for may be large
+
+    def __missing__(self, names: Names) -> Build:
+        if not 0 < len(names) <= self._room:
+            pass
+        elif hash(names) not in self._met:
+            if len(self._met) >= _MET:
+                self._met.clear()
+            self._met.add(hash(names))
+        elif all(name.__class__ is str and len(name) <= _SHORT for name in names):
+            build = self[names] = RECORD_CODEC.batch([{"name": name} for name in names], "value")
+            self._room -= len(names)
+            return build
+        return partial(_one_by_one, names)
+
+
+def _one_by_one(names: Names, values: Iterable[float], *, timestamp: int, step: int) -> bytes:
+    rows = zip(names, values, strict=True)
+    return b"".join([record(*row, timestamp=timestamp, step=step) for row in rows])
+
+
+def _fit(name: str) -> str:
+    """The name, cut where it is too long for the format, of which whoever logs it is warned."""
+    try:
+        fitted = fit(name, _NAME_LIMIT)
+    except UnicodeEncodeError:
+        return name  # building says what is wrong
+    if len(fitted) < len(name):
+        warnings.warn(
+            f"metric name {name[:20]!r}... is longer than {_NAME_LIMIT} bytes and was cut",
+            NameTruncatedWarning,
+            stacklevel=_outside(),
+        )
+    return fitted
+
+
+def _outside() -> int:
+    """The `stacklevel` with which the caller's warning names the first line outside the package."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def columns(metrics: MetricTable | Mapping[str, Any], now: int) -> dict[str, Any]:
+    """What `append` takes, as columns by the format's field names, of equal length.
+
+    Raises:
+        FieldValueError: a column is missing or unknown, or is not as long as the others.
+    """
+    import numpy as np
+
+    if isinstance(metrics, MetricTable):
+        from formats.columns import TextColumn
+
+        return {
+            "timestamp": metrics.timestamps,
+            "step": metrics.steps,
+            "value": metrics.values,
+            "name": TextColumn(metrics.name_codes, metrics.names),
+        }
+    given = dict(metrics)
+    known = {field.name for field in RECORD_CODEC.schema}
+    for fault, keys in (
+        ("unknown", given.keys() - known),
+        ("missing", known - {"timestamp"} - given.keys()),
+    ):
+        if keys:
+            raise FieldValueError(f"{fault} column: {', '.join(sorted(map(str, keys)))}")
+    for key, column in given.items():
+        if not hasattr(column, "__getitem__") or not hasattr(column, "__len__"):
+            kind = type(column).__name__
+            raise FieldValueError(f"expected a sequence or an array, got {kind}", field=key)
+    count = _length("value", given["value"])
+    given.setdefault("timestamp", np.full(count, now))
+    given["name"] = _coded(given["name"], count)
+    for key, column in given.items():
+        if _length(key, column) != count:
+            raise FieldValueError(f"{len(column)} values, but {count} in column value", field=key)
+    return given
+
+
+def _length(key: str, column: Any) -> int:
+    try:
+        return len(column)
+    except TypeError as error:  # an array without a dimension
+        raise FieldValueError(str(error), field=key) from None
+
+
+def _coded(names: Any, count: int) -> TextColumn:
+    """A column of names: a code for each, and the names they stand for, none too long."""
+    import numpy as np
+
+    from formats.columns import TextColumn
+
+    texts: tuple[str, ...]
+    if isinstance(names, str):
+        codes, texts = np.zeros(count, np.int32), (names,)
+    elif isinstance(names, TextColumn):
+        codes, texts = names.codes, names.values
+    else:
+        met: dict[str, int] = {}
+        try:
+            codes = np.fromiter((met.setdefault(name, len(met)) for name in names), np.int32)
+        except TypeError as error:  # a list, for one, is no key
+            raise FieldValueError(f"expected texts: {error}", field="name") from None
+        texts = tuple(met)
+    # What is no text is refused when the records are built, by its index.
+    fitted = tuple(_fit(text) if isinstance(text, str) else text for text in texts)
+    return TextColumn(codes, fitted)

@@ -1,0 +1,1 @@
+"""Keeping a store in order: checked, mended, pruned, and what each byte of its files is."""

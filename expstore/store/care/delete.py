@@ -1,0 +1,224 @@
+"""Deleting experiments so that each is whole or gone, and none that a writer uses.
+
+Guarantees: an experiment is locked against writers, looked at once more, renamed in one step into a
+hidden directory of the same root, and only then deleted there, through directory descriptors and
+following no link. What an interruption leaves behind is swept by the next deletion.
+
+Each deletion has a hidden directory of its own, locked while it works, so that others can tell a
+leftover from what is being deleted just now. Where the disk is too full for another directory, an
+experiment is hidden under a new name beside the others instead: then, least of all, must it stay.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+from expstore.errors import DeletionError, LiveWriterError
+from expstore.store.append.locks import deletion_lock, try_deletion_lock
+from expstore.store.files import layout, system
+
+_TRIES = 100
+_LIVE = "a writer has it open"
+_SWAPPED = "another directory was put in its place meanwhile"
+
+Judge = Callable[[str, int], str]
+"""Why an experiment must not be deleted after all, or the empty text; given its id and a
+descriptor of its directory, with writers locked out."""
+
+
+def delete(
+    root: int, commit_ids: Iterable[str], *, judge: Judge | None = None, force: bool = False
+) -> tuple[list[str], dict[str, str]]:
+    """Delete experiments, and what earlier deletions left.
+
+    Args:
+        root: a descriptor of the store's root.
+        commit_ids: checked commit ids.
+        judge: has the last word on each.
+        force: also those that a writer has open.
+
+    Returns:
+        The ids that are gone, as given (one that was not there counts as gone), and those that are
+        still there, with the reason: a writer has it open, or what `judge` said.
+
+    Raises:
+        DeletionError: some are still there, or parts of them in the hidden directory, because the
+            file system refused; all others are deleted.
+    """
+    deleted: list[str] = []
+    spared: dict[str, str] = {}
+    failures: dict[str, str] = {}
+    _sweep(root)
+    commit_ids = list(commit_ids)
+    if not commit_ids:
+        return deleted, spared
+    try:
+        with _hidden_directory(root) as (grave, is_own):
+            for commit_id in commit_ids:
+                try:
+                    with deletion_lock(root, commit_id, force=force) as directory:
+                        reason = judge(commit_id, directory) if judge else ""
+                        if reason:
+                            spared[commit_id] = reason
+                            continue
+                        hidden = commit_id if is_own else _hidden_name()
+                        os.rename(commit_id, hidden, src_dir_fd=root, dst_dir_fd=grave)
+                        if not _names(hidden, grave, directory):
+                            os.rename(hidden, commit_id, src_dir_fd=grave, dst_dir_fd=root)
+                            spared[commit_id] = _SWAPPED
+                            continue
+                        deleted.append(commit_id)
+                        _remove(hidden, grave, directory)
+                except LiveWriterError:
+                    spared[commit_id] = _LIVE
+                except FileNotFoundError:
+                    deleted.append(commit_id)
+                except OSError as error:
+                    said = error.strerror or str(error)
+                    if commit_id in deleted:
+                        said = f"out of the store, but parts are left for the next prune: {said}"
+                    failures[commit_id] = said
+    except OSError as error:
+        rest = [commit_id for commit_id in commit_ids if commit_id not in {*deleted, *spared}]
+        failures |= dict.fromkeys(rest, error.strerror or str(error))
+    if failures:
+        raise DeletionError(deleted, failures)
+    return deleted, spared
+
+
+def in_use(root: int, commit_id: str, *, grace: float = 0, force: bool = False) -> str:
+    """Why an experiment should not be deleted now, or the empty text; see `delete` for the rest."""
+    try:
+        with deletion_lock(root, commit_id, force=force) as directory:
+            return recently_logged(directory, grace)
+    except LiveWriterError:
+        return _LIVE
+    except OSError:
+        return ""  # gone or unreadable: the deletion says so
+
+
+def recently_logged(directory: int, grace: float) -> str:
+    """That the log changed in the last `grace` seconds, or the empty text.
+
+    Where there is no log yet, the metadata counts: a run that has just begun is in use too.
+    """
+    if not grace:
+        return ""
+    for name in (layout.METRICS, layout.METADATA):
+        try:
+            changed = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime
+        except FileNotFoundError:
+            continue
+        age = max(time.time() - changed, 0.0)
+        return f"logged to {age:.0f} seconds ago" if age < grace else ""
+    return ""
+
+
+def _names(name: str, parent: int, directory: int) -> bool:
+    """Whether a name leads to this open directory itself."""
+    found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    return os.path.samestat(found, os.fstat(directory))
+
+
+def _remove(name: str, parent: int, directory: int) -> None:
+    """Delete an open directory. A writer of another program may still be adding files to it."""
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            # The log first: its writers look whether it still has a name.
+            with suppress(FileNotFoundError, IsADirectoryError):
+                os.unlink(layout.METRICS, dir_fd=directory)
+            empty_directory(directory)
+            os.rmdir(name, dir_fd=parent)
+        except FileNotFoundError:
+            return
+        except OSError:
+            if not tries_left:
+                raise
+        else:
+            return
+
+
+def _hidden_name() -> str:
+    return layout.temporary_name(layout.PRUNING)
+
+
+@contextmanager
+def _hidden_directory(root: int) -> Iterator[tuple[int, bool]]:
+    """A hidden directory of our own, locked, and True; or the root and False: the disk is full."""
+    while True:
+        name = _hidden_name()
+        try:
+            os.mkdir(name, 0o700, dir_fd=root)
+        except OSError as error:
+            if error.errno not in system.NO_SPACE:
+                raise
+            yield root, False
+            return
+        try:
+            descriptor = os.open(name, system.DIRECTORY | os.O_NOFOLLOW, dir_fd=root)
+        except FileNotFoundError:
+            continue  # swept before it was locked
+        try:
+            if try_deletion_lock(descriptor) and os.fstat(descriptor).st_nlink:
+                yield descriptor, True
+                with suppress(OSError):  # what could not be deleted stays for the next sweep
+                    os.rmdir(name, dir_fd=root)
+                return
+        finally:
+            os.close(descriptor)
+
+
+def _sweep(root: int) -> None:
+    """Delete what interrupted deletions left; what cannot be deleted now is tried next time."""
+    with os.scandir(root) as entries:
+        names = [e.name for e in entries if layout.is_temporary_name(e.name, layout.PRUNING)]
+    for name in names:
+        with suppress(OSError):
+            descriptor = os.open(name, system.DIRECTORY | os.O_NOFOLLOW, dir_fd=root)
+            try:
+                if try_deletion_lock(descriptor):
+                    empty_directory(descriptor)
+                    os.rmdir(name, dir_fd=root)
+            finally:
+                os.close(descriptor)
+
+
+def empty_directory(directory: int) -> None:
+    """Delete all that is in an open directory.
+
+    Raises:
+        OSError: the file system refuses, or something new came in meanwhile.
+    """
+    while inner := _clear(directory):
+        for name in inner:
+            with suppress(FileNotFoundError):
+                descriptor = os.open(name, system.DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+                try:
+                    for deeper in _clear(descriptor):
+                        moved = layout.temporary_name(".moved-")
+                        os.rename(deeper, moved, src_dir_fd=descriptor, dst_dir_fd=directory)
+                finally:
+                    os.close(descriptor)
+                os.rmdir(name, dir_fd=directory)
+
+
+def _clear(directory: int) -> list[str]:
+    """Delete all that is no directory, and empty directories; returns the names of the others."""
+    with os.scandir(directory) as entries:
+        names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    full = []
+    for name, is_directory in names:
+        with suppress(FileNotFoundError):
+            if not is_directory:
+                os.unlink(name, dir_fd=directory)
+                continue
+            try:
+                os.rmdir(name, dir_fd=directory)
+            except FileNotFoundError:
+                pass
+            except OSError:
+                full.append(name)  # if it is not that it is full, opening it or its rmdir says so
+    return full

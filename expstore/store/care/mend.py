@@ -1,0 +1,192 @@
+"""Mending: cutting a bad tail off a log, and salvaging what is whole of a misaligned one.
+
+Guarantees: no byte is destroyed. What `repair` cuts is first kept in a file beside the log, and it
+cuts only while nobody else has the log open, unless forced. `salvage` never touches its source: it
+makes a new experiment, which is there whole or not at all, and writes over nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from expstore.errors import ExperimentExistsError
+from expstore.model.values import RECORD_CODEC
+from expstore.store.append.log import AppendLog
+from expstore.store.files import layout, system
+from expstore.store.files.directory import OpenLog
+from expstore.store.files.place import open_log
+from expstore.store.read.survey import scan_log, tail_of
+from formats import CLEAN, TailStatus
+from formats.damage.salvage import Gap, Stretch, resync
+from formats.metrics import ROLES
+
+_CHUNK = 1 << 20  # bytes copied at a time
+_GAPS = 100_000  # gaps that a report lists; all are counted
+
+
+@dataclass(frozen=True)
+class RepairReport:
+    """What `repair` found and did.
+
+    Attributes:
+        path: the log.
+        status: of its tail before.
+        kept: the file that holds what was cut, or None where nothing was.
+    """
+
+    path: Path
+    status: TailStatus
+    kept: Path | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the log is well-formed now."""
+        return bool(self.status) or self.kept is not None
+
+    def __str__(self) -> str:
+        if self.kept is not None:
+            return f"{self.path}: {self.status}; cut, and kept in {self.kept.name}"
+        if self.status:
+            return f"{self.path}: clean, nothing to repair"
+        return (
+            f"{self.path}: {self.status}; nothing was cut, since whole records lie behind the "
+            "damage: salvage them into a new experiment"
+        )
+
+
+@dataclass(frozen=True)
+class SalvageReport:
+    """What `salvage` found. A value with flipped bits looks like any other, and cannot be told.
+
+    Attributes:
+        source, target: the experiments' directories.
+        status: of the source's log.
+        records: whole records that are in the target.
+        size: their bytes.
+        gaps: where the source has bytes that belong to no whole record; the first 100,000.
+        gap_count: how many gaps there are in all.
+        gap_bytes: their bytes in all.
+        metadata_error: why the target has no metadata, or the empty text where it has.
+    """
+
+    source: Path
+    target: Path
+    status: TailStatus
+    records: int
+    size: int
+    gaps: tuple[Gap, ...]
+    gap_count: int
+    gap_bytes: int
+    metadata_error: str = ""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.target}: {self.records} records ({self.size} bytes) salvaged from "
+            f"{self.source}; {self.gap_count} gaps ({self.gap_bytes} bytes) left out; "
+            "values with flipped bits cannot be told"
+        )
+
+
+def repair(path: Path, *, force: bool = False) -> RepairReport:
+    """Cut a torn or zero tail off a log; the bytes are kept in `metrics.bin.torn-OFFSET` beside it.
+
+    A misaligned log is left as it is: behind the damage lie whole records.
+
+    Args:
+        path: the log.
+        force: cut although others may have the log open, and may be writing: their records can
+            be lost.
+
+    Raises:
+        TornTailError: others have the log open; nothing was cut.
+        ExperimentNotFoundError, UnreadableFileError: the log cannot be opened.
+    """
+    with open_log(path) as reader:
+        status = scan_log(reader)[0]
+    if not status.can_be_cut:
+        return RepairReport(path, status)
+    log = AppendLog(path, RECORD_CODEC, create=False)
+    try:
+        return RepairReport(path, *log.repair(tail_of, force=force))
+    finally:
+        log.close()
+
+
+def salvage(
+    source: Path, target: Path, metadata: bytes | None, metadata_error: str = ""
+) -> SalvageReport:
+    """Copy the whole records of a damaged log into a new experiment.
+
+    Args:
+        source: the experiment's directory.
+        target: the new one's, beside it.
+        metadata: what its meta.bin is to hold; None: it gets none.
+        metadata_error: for the report.
+
+    Raises:
+        ExperimentExistsError: the target is there already.
+        ExperimentNotFoundError, UnreadableFileError: the source cannot be read.
+    """
+    if os.path.lexists(target):
+        raise ExperimentExistsError(f"{target}: is there already, and nothing is written over it")
+    building = target.with_name(layout.temporary_name(layout.SALVAGING))
+    with open_log(source / layout.METRICS) as log:
+        try:
+            os.makedirs(building / layout.FILES)
+            report = _salvage_log(log, source, target, building, metadata_error)
+            if metadata is not None:
+                directory = system.open_experiment(building)
+                try:
+                    system.write_atomically(building / layout.METADATA, metadata, directory)
+                finally:
+                    os.close(directory)
+            # An empty directory is all that a rename would replace, and nothing is lost with it.
+            os.rename(building, target)
+        except BaseException as error:
+            from shutil import rmtree
+
+            rmtree(building, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise system.unreadable(target, error) from error
+            raise
+    return report
+
+
+def _salvage_log(
+    log: OpenLog, source: Path, target: Path, building: Path, metadata_error: str
+) -> SalvageReport:
+    status, records = scan_log(log)
+    gaps: list[Gap] = []
+    found = size = gap_count = gap_bytes = 0
+    with open(building / layout.METRICS, "xb") as file:
+        for piece in _pieces(log, status, records):
+            if isinstance(piece, Stretch):
+                for start in range(piece.offset, piece.offset + piece.size, _CHUNK):
+                    count = min(_CHUNK, piece.offset + piece.size - start)
+                    size += file.write(log.read(start, count))
+                found += piece.records
+            else:
+                gap_count += 1
+                gap_bytes += piece.size
+                if len(gaps) < _GAPS:
+                    gaps.append(piece)
+        file.flush()
+        os.fsync(file.fileno())
+    return SalvageReport(
+        source, target, status, found, size, tuple(gaps), gap_count, gap_bytes, metadata_error
+    )
+
+
+def _pieces(log: OpenLog, status: TailStatus, records: int) -> Iterator[Stretch | Gap]:
+    """What to copy and what to leave: by plausibility only where the log is misaligned."""
+    if status.kind == "implausible":
+        yield from resync(RECORD_CODEC.schema, ROLES, log.read, log.size)
+        return
+    end = log.size if status == CLEAN else status.offset or 0
+    if end:
+        yield Stretch(0, end, records - status.records)
+    if end < log.size:
+        yield Gap(end, log.size - end)

@@ -1,0 +1,165 @@
+"""What a prune would do, and why: pure, from metadata and a clock; no file is touched here.
+
+Guarantees: an experiment is pruned when it stands at position `keep_count` or later, newest first,
+*or* is older than `older_than_days` local calendar days; equal timestamps are ordered by commit id;
+an experiment whose metadata cannot be read is never pruned, nor one that is protected.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from expstore.errors import RetentionPolicyError
+from expstore.model.values import Metadata
+
+Action = Literal["keep", "prune", "skip"]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What may stay; as `ExperimentStore.plan_prune` takes it, which describes each part.
+
+    Raises:
+        RetentionPolicyError: neither limit is given, or one is negative or no whole number; a
+            grace that is no time; or what is to be protected is no collection of commit ids.
+    """
+
+    keep_count: int | None = None
+    older_than_days: int = 0
+    protect: Collection[str] = ()
+    grace: float = 0
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        if self.keep_count is not None:
+            _check_limit("keep_count", self.keep_count)
+        _check_limit("older_than_days", self.older_than_days)
+        check_grace(self.grace)
+        if isinstance(self.protect, str) or not all(isinstance(i, str) for i in self.protect):
+            raise RetentionPolicyError(
+                f"protect must be commit ids, such as ['3f2a9c1d'], got {self.protect!r}"
+            )
+        if self.keep_count is None and self.older_than_days == 0:
+            raise RetentionPolicyError(
+                "give keep_count, older_than_days or both; nothing says what to prune"
+            )
+
+
+def check_grace(grace: float) -> None:
+    """Raise RetentionPolicyError for what is no number of seconds, at least 0."""
+    if isinstance(grace, bool) or not isinstance(grace, int | float) or not grace >= 0:
+        raise RetentionPolicyError(f"grace must be seconds, at least 0, got {grace!r}")
+
+
+def _check_limit(name: str, limit: int) -> None:
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        raise RetentionPolicyError(f"{name} must be a whole number, got {limit!r}")
+    if limit < 0:
+        raise RetentionPolicyError(f"{name} must not be negative, got {limit}")
+
+
+class PruneRow(NamedTuple):
+    """One experiment's fate.
+
+    Attributes:
+        commit_id: the experiment.
+        metadata: what is known of it, or None where it cannot be read.
+        action: `keep`, `prune`, or `skip` (it would be judged, but must not be touched).
+        reason: why, in words.
+    """
+
+    commit_id: str
+    metadata: Metadata | None
+    action: Action
+    reason: str
+
+
+@dataclass(frozen=True)
+class PrunePlan(Sequence[PruneRow]):
+    """Every experiment's fate: newest first, then those without readable metadata."""
+
+    rows: tuple[PruneRow, ...]
+
+    @property
+    def pruned(self) -> list[str]:
+        """The commit ids to delete, newest first."""
+        return [row.commit_id for row in self.rows if row.action == "prune"]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.rows[index]
+
+    def __iter__(self) -> Iterator[PruneRow]:
+        return iter(self.rows)
+
+
+def plan_prune(
+    experiments: Iterable[tuple[str, Metadata | Exception]],
+    policy: Policy,
+    *,
+    now: float,
+    spare: Callable[[str], str] = lambda commit_id: "",
+) -> PrunePlan:
+    """Decide for each experiment, in n log n.
+
+    Args:
+        experiments: commit ids with their metadata, or with what makes it unreadable.
+        policy: what may stay.
+        now: the time in seconds since 1970-01-01 UTC.
+        spare: asked for each experiment that would be pruned: why it must not be touched now, or
+            the empty text.
+    """
+    keep_count, days = policy.keep_count, policy.older_than_days
+    protected = frozenset(policy.protect)
+    readable: list[tuple[int, str, Metadata]] = []
+    unreadable: list[tuple[str, Exception]] = []
+    for commit_id, metadata in experiments:
+        if isinstance(metadata, Metadata):
+            readable.append((-metadata.timestamp, commit_id, metadata))
+        else:
+            unreadable.append((commit_id, metadata))
+    readable.sort(key=lambda row: row[:2])
+    oldest = cutoff(now, days) if days else None
+
+    rows = []
+    for position, (_, commit_id, metadata) in enumerate(readable):
+        reasons = []
+        if keep_count is not None and position >= keep_count:
+            reasons.append(f"beyond the newest {keep_count}")
+        if oldest is not None and metadata.timestamp < oldest:
+            reasons.append(f"older than {days} days")
+        action: Action = "prune" if reasons else "keep"
+        if reasons and commit_id in protected:
+            action, reasons = "keep", ["protected"]
+        elif reasons and (why := spare(commit_id)):
+            action, reasons = "skip", [why]
+        rows.append(PruneRow(commit_id, metadata, action, ", ".join(reasons) or "within limits"))
+    rows += [
+        PruneRow(commit_id, None, "skip", f"metadata unreadable: {error}")
+        for commit_id, error in sorted(unreadable, key=lambda row: row[0])
+    ]
+    return PrunePlan(tuple(rows))
+
+
+def cutoff(now: float, days: int) -> float:
+    """The same local wall-clock time `days` calendar days before `now`, in Unix seconds.
+
+    A day on which the clocks change has 23 or 25 hours. A wall-clock time that does not exist, or
+    exists twice, is resolved as Go's `time.Date` does: by the zone offset in force at the time that
+    the wall clock would mean in UTC, corrected once.
+    """
+    try:
+        wall = int(now // 1) + _utc_offset(now) - days * 86_400
+        guess = _utc_offset(wall)
+        return wall - _utc_offset(wall - guess)
+    except (OverflowError, ValueError, OSError):
+        return float("-inf")  # so long ago that no calendar reaches it: nothing is older
+
+
+def _utc_offset(instant: float) -> int:
+    return time.localtime(instant).tm_gmtoff

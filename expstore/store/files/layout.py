@@ -1,0 +1,116 @@
+"""What is called what on disk, and what a commit id may be.
+
+Guarantees: every path of a store is made here, from an id that is one plain path component, so no
+path leaves the root; ids are checked before any file call.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from expstore.errors import InvalidCommitIdError
+
+FILES = "files"
+METADATA = "meta.bin"
+METRICS = "metrics.bin"
+
+PRUNING, SALVAGING, IMPORTING = ".pruning-", ".salvage-", ".import-"
+"""What the hidden names of unfinished work in a store's root begin with."""
+
+COMMIT_ID_LIMIT = 255
+"""Bytes: the longest name that Linux file systems store (NAME_MAX)."""
+
+
+def temporary_name(prefix: str) -> str:
+    """A name for what is not finished, which nothing else has."""
+    return prefix + os.urandom(8).hex()
+
+
+def is_temporary_name(name: str, *prefixes: str) -> bool:
+    """Whether `temporary_name` made it: nobody else's file is ever taken for a leftover."""
+    return any(re.fullmatch(re.escape(prefix) + "[0-9a-f]{16}", name) for prefix in prefixes)
+
+
+def check_commit_id(commit_id: str) -> str:
+    """The id itself, where it may name an experiment.
+
+    Raises:
+        InvalidCommitIdError: not a str, empty, hidden (`.`, `..` and names that start with a dot),
+            with `/` or NUL, longer than 255 bytes, or not encodable as a file name.
+    """
+    if fault := _fault(commit_id):
+        shown = repr(commit_id)
+        shown = shown if len(shown) <= 80 else shown[:77] + "..."
+        raise InvalidCommitIdError(
+            f"commit id {shown} {fault}; an id is one visible file name of 1 to "
+            f"{COMMIT_ID_LIMIT} bytes"
+        )
+    return commit_id
+
+
+def check_commit_ids(commit_ids: Iterable[str]) -> list[str]:
+    """The ids themselves, where each may name an experiment.
+
+    Raises:
+        InvalidCommitIdError: one may not; or it is one text, or no collection of ids at all.
+    """
+    if isinstance(commit_ids, str) or not isinstance(commit_ids, Iterable):
+        raise InvalidCommitIdError(
+            f"commit ids must be several, such as ['3f2a9c1d'], got {commit_ids!r}"
+        )
+    return [check_commit_id(commit_id) for commit_id in commit_ids]
+
+
+def _fault(commit_id: object) -> str:
+    if not isinstance(commit_id, str):
+        return f"is {type(commit_id).__name__}, not str"
+    if not commit_id:
+        return "is empty"
+    if commit_id.startswith("."):
+        return "starts with a dot"
+    if "/" in commit_id or "\0" in commit_id:
+        return "has a slash or NUL"
+    try:
+        too_long = len(os.fsencode(commit_id)) > COMMIT_ID_LIMIT
+    except UnicodeEncodeError:
+        return "is no file name"
+    return "is too long" if too_long else ""
+
+
+def is_commit_id(name: str) -> bool:
+    """Whether a directory of this name is an experiment."""
+    return not _fault(name)
+
+
+def commit_ids(names: Iterable[str]) -> list[str]:
+    """Of the names of directories, those that are experiments; sorted."""
+    # What is a file name has no slash and no NUL, so that most names are decided at a glance.
+    return sorted(
+        name
+        for name in names
+        if name[0] != "."
+        and ((name.isascii() and len(name) <= COMMIT_ID_LIMIT) or not _fault(name))
+    )
+
+
+def experiment_path(root: Path, commit_id: str) -> Path:
+    """The experiment's directory."""
+    return root / check_commit_id(commit_id)
+
+
+def files_path(root: Path, commit_id: str) -> Path:
+    """The directory of free-form artifacts."""
+    return experiment_path(root, commit_id) / FILES
+
+
+def metadata_path(root: Path, commit_id: str) -> Path:
+    """The file of `formats.META`."""
+    return experiment_path(root, commit_id) / METADATA
+
+
+def metrics_path(root: Path, commit_id: str) -> Path:
+    """The file of `formats.METRICS`."""
+    return experiment_path(root, commit_id) / METRICS

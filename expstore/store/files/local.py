@@ -1,0 +1,92 @@
+"""A directory of a file system, read by its descriptor.
+
+Guarantees: no symbolic link is followed, and what is no regular file is refused without waiting on
+it; nothing is written, created or locked.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from expstore.store.files import system
+from expstore.store.files.directory import Entry, OpenLog
+
+
+class LocalDirectory:
+    """A directory of a file system, by its descriptor, which the caller closes; see `Directory`."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+
+    def directories(self) -> list[str]:
+        """See `Directory`."""
+        # os.scandir takes a descriptor, and so follows no link that takes the directory's place.
+        with os.scandir(self._descriptor) as entries:
+            return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+    def entries(self) -> list[Entry]:
+        """See `Directory`."""
+        with os.scandir(self._descriptor) as entries:
+            return [Entry(entry.name, _kind(entry)) for entry in entries]
+
+    def sizes(self, names: Iterable[str]) -> Iterator[int | OSError | None]:
+        """See `Directory`."""
+        for name in names:
+            try:
+                status = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False)
+            except (FileNotFoundError, NotADirectoryError):
+                yield None
+            except OSError as error:
+                yield error
+            else:
+                yield status.st_size if stat.S_ISREG(status.st_mode) else None
+
+    def read_start(self, name: str, limit: int) -> bytes:
+        """See `Directory`; three system calls."""
+        (data,) = self.read_starts([name], limit)
+        if isinstance(data, OSError):
+            raise data
+        return data
+
+    def read_starts(self, names: Iterable[str], limit: int) -> Iterator[bytes | OSError]:
+        """See `Directory`."""
+        directory, flags = self._descriptor, system.READ
+        data: bytes | OSError
+        for name in names:
+            try:
+                descriptor = os.open(name, flags, dir_fd=directory)
+                try:
+                    # It refuses what has no position (FIFOs, sockets, terminals): no fstat needed.
+                    data = os.pread(descriptor, limit, 0)
+                finally:
+                    os.close(descriptor)
+            except OSError as error:
+                data = error
+            yield data
+
+    @contextmanager
+    def open_log(self, name: str) -> Iterator[OpenLog]:
+        """See `Directory`."""
+        try:
+            descriptor = system.open_regular(self.path / name, system.READ, self._descriptor)
+        except FileNotFoundError:
+            yield OpenLog.missing()
+            return
+        try:
+            yield OpenLog.of(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _kind(entry: os.DirEntry[str]) -> Literal["directory", "file", "link", "other"]:
+    if entry.is_symlink():
+        return "link"
+    if entry.is_dir(follow_symlinks=False):
+        return "directory"
+    return "file" if entry.is_file(follow_symlinks=False) else "other"

@@ -1,0 +1,291 @@
+"""A store at a URL, read through fsspec: object stores, web servers, and whatever else it reaches.
+
+Guarantees: nothing is ever written; a listing is asked for anew each time, so that what others add
+is seen; a file is read in large blocks ahead, and many small ones at the same time. Whatever a file
+system's library raises becomes a typed error that names the URL.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import reduce
+from itertools import islice
+from operator import truediv
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes
+
+from expstore.errors import (
+    ExperimentNotFoundError,
+    MissingExtraError,
+    StoreNotFoundError,
+    UnreadableFileError,
+)
+from expstore.extras import require
+from expstore.store.files.directory import Entry, OpenLog
+
+_AHEAD = 8 << 20  # bytes asked for at a time: enough to outweigh a request's latency
+_BATCH = 512  # small files asked for together; fsspec bounds how many are under way at a time
+_THREADS = 32  # sizes asked for at the same time
+
+
+class RemotePath:
+    """A file or directory at a URL: what reading a store needs of a pathlib.Path.
+
+    Attributes:
+        name: the last component.
+        place: as the file system names it.
+        parent: the directory it was reached from; a root's is itself.
+    """
+
+    def __init__(
+        self, file_system: Any, path: str, url: str, parent: RemotePath | None = None
+    ) -> None:
+        self._file_system = file_system
+        self.place = path
+        self._url = url
+        self.parent = self if parent is None else parent
+        self.name = url.rpartition("/")[2]
+
+    @classmethod
+    def of(cls, url: str, options: Mapping[str, Any] | None = None) -> RemotePath:
+        """The root at a URL; hardly any kind of file system connects before it is read.
+
+        Args:
+            url: as fsspec understands it.
+            options: for the file system, such as credentials.
+
+        Raises:
+            MissingExtraError: fsspec, or what it needs for such a URL, is not installed.
+            StoreNotFoundError: no such kind of URL; or a kind that connects at once, and cannot.
+        """
+        scheme, _, place = url.partition("://")
+        url = f"{scheme}://{place.rstrip('/')}"
+        if scheme in ("http", "https") and {"?", "#"} & set(place):
+            raise StoreNotFoundError(
+                f"{url}: files have no place behind a query; credentials go into storage_options"
+            )
+        fsspec = require("fsspec", "remote")
+        try:
+            # Kept listings would hide what is added while the program runs.
+            settings = {"use_listings_cache": False, **(options or {})}
+            file_system, path = fsspec.core.url_to_fs(url, **settings)
+        except ImportError as error:
+            raise MissingExtraError(f"{url}: {error}") from error
+        except Exception as error:  # each kind of file system has its own
+            raise StoreNotFoundError(f"{url}: {error or type(error).__name__}") from error
+        return cls(file_system, path.rstrip("/"), url)
+
+    def __truediv__(self, name: str) -> RemotePath:
+        return RemotePath(
+            self._file_system, f"{self.place}/{self._quoted(name)}", f"{self._url}/{name}", self
+        )
+
+    def __str__(self) -> str:
+        return self._url
+
+    def __repr__(self) -> str:
+        return f"RemotePath({self._url!r})"
+
+    def is_dir(self) -> bool:
+        """Whether there is such a directory.
+
+        Raises:
+            UnreadableFileError: the file system refuses to say.
+        """
+        try:
+            self.directory().entries()
+        except ExperimentNotFoundError:
+            return False
+        return True
+
+    def is_symlink(self) -> bool:
+        """No file system at a URL tells of links."""
+        return False
+
+    def fingerprint(self) -> str:
+        """What tells the file there from another of its name and size; empty where nothing does."""
+        try:
+            with _typed(self):
+                return str(self._file_system.ukey(self.place))
+        except (FileNotFoundError, UnreadableFileError):
+            return ""  # not all file systems know such a thing; reading the file says what is wrong
+
+    def directory(self, *, is_root: bool = False) -> RemoteDirectory:
+        """The directory there; whether there is one, only reading it tells."""
+        return RemoteDirectory(self, self._file_system, is_root=is_root)
+
+    @property
+    def _speaks_http(self) -> bool:
+        protocol = self._file_system.protocol
+        return "http" in ((protocol,) if isinstance(protocol, str) else protocol)
+
+    def _quoted(self, name: str) -> str:
+        # By bytes: a name need not be UTF-8.
+        return quote(os.fsencode(name)) if self._speaks_http else name
+
+    def unquoted(self, name: str) -> str:
+        """A name as the listing gives it, as it is."""
+        return os.fsdecode(unquote_to_bytes(name)) if self._speaks_http else name
+
+
+class RemoteDirectory:
+    """A directory at a URL; see `reading.Directory`."""
+
+    def __init__(self, path: RemotePath, file_system: Any, *, is_root: bool) -> None:
+        self.path = path
+        self._file_system = file_system
+        self._is_root = is_root
+
+    def directories(self) -> list[str]:
+        """See `Directory`."""
+        return [entry.name for entry in self.entries() if entry.kind == "directory"]
+
+    def entries(self) -> list[Entry]:
+        """See `Directory`.
+
+        Raises:
+            StoreNotFoundError, ExperimentNotFoundError: there is no such directory.
+            UnreadableFileError: the file system refuses.
+        """
+        try:
+            with _typed(self.path):
+                found = self._file_system.ls(self.path.place, detail=True)
+        except FileNotFoundError:
+            raise self._missing() from None
+        if [(row["name"].rstrip("/"), row["type"]) for row in found] == [(self.path.place, "file")]:
+            raise self._missing()  # a file, which some list as themselves
+        listed = []
+        for row in found:
+            path, kind = row["name"].rstrip("/"), row["type"]
+            name = self.path.unquoted(path.rpartition("/")[2])
+            # Object stores may list a directory's own empty marker in it, and a server's quoting
+            # may hide what no file's name has.
+            if path != self.path.place and "/" not in name and "\0" not in name:
+                listed.append(Entry(name, kind if kind in ("directory", "file") else "other"))
+        return listed
+
+    def sizes(self, names: Iterable[str]) -> Iterator[int | OSError | None]:
+        """See `Directory`; a request each, many at a time."""
+
+        def size(name: str) -> int | OSError | None:
+            path = self._path_of(name)
+            try:
+                with _typed(path):
+                    row = self._file_system.info(path.place)
+                    size = row["size"] if row["type"] == "file" else None
+                if size is None and row["type"] == "file":
+                    return UnreadableFileError(f"{path}: the server does not tell its size")
+                return size
+            except FileNotFoundError:
+                try:
+                    self._raise_unless_missing(path)
+                except UnreadableFileError as error:
+                    return error
+                except (StoreNotFoundError, ExperimentNotFoundError):
+                    pass
+                return None
+            except UnreadableFileError as error:
+                return error
+
+        with ThreadPoolExecutor(_THREADS) as pool:
+            yield from pool.map(size, names)
+
+    def read_start(self, name: str, limit: int) -> bytes:
+        """See `Directory`."""
+        (data,) = self.read_starts([name], limit)
+        if isinstance(data, FileNotFoundError):
+            self._raise_unless_missing(self._path_of(name))
+        if isinstance(data, OSError):
+            raise data
+        return data
+
+    def read_starts(self, names: Iterable[str], limit: int) -> Iterator[bytes | OSError]:
+        """See `Directory`; requests go out many at a time."""
+        names = iter(names)
+        while batch := list(islice(names, _BATCH)):
+            paths = [self._path_of(name).place for name in batch]
+            starts, ends = [0] * len(paths), [limit] * len(paths)
+            with _typed(self.path):
+                found = self._file_system.cat_ranges(paths, starts, ends, on_error="return")
+            for name, data in zip(batch, found, strict=True):
+                # A server may know no ranges, and give the whole file.
+                yield data[:limit] if isinstance(data, bytes) else self._instead(name, data)
+
+    @contextmanager
+    def open_log(self, name: str) -> Iterator[OpenLog]:
+        """See `Directory`."""
+        path = self.path / name
+        try:
+            with _typed(path):
+                file = self._file_system.open(
+                    path.place, "rb", block_size=_AHEAD, cache_type="readahead"
+                )
+        except FileNotFoundError:
+            self._raise_unless_missing(path)
+            yield OpenLog.missing()
+            return
+
+        def fill(buffer: memoryview, offset: int) -> int:
+            with _typed(path):
+                file.seek(offset)
+                count: int = file.readinto(buffer)
+            return count
+
+        with file:
+            try:
+                with _typed(path):
+                    size = file.seek(0, 2)
+            except UnreadableFileError:
+                if not self._is_empty(name):
+                    raise
+                size = 0
+            yield OpenLog(fill, size)
+
+    def _path_of(self, name: str) -> RemotePath:
+        return reduce(truediv, name.split("/"), self.path)
+
+    def _instead(self, name: str, error: BaseException) -> bytes | OSError:
+        """What stands for the start of a file that could not be read."""
+        if isinstance(error, FileNotFoundError):
+            return error
+        if self._is_empty(name):
+            return b""
+        return error if isinstance(error, OSError) else OSError(error or type(error).__name__)
+
+    def _is_empty(self, name: str) -> bool:
+        """Whether a file has no bytes: then no server can give a range of it."""
+        return next(self.sizes([name])) == 0
+
+    def _raise_unless_missing(self, path: RemotePath) -> None:
+        """Raise what is wrong where a file that was not found is there, or not even its directory.
+
+        Over HTTP, fsspec takes every refusal for a file that is not there.
+        """
+        parent = path.parent
+        is_root = self._is_root and parent is self.path
+        there = RemoteDirectory(parent, self._file_system, is_root=is_root).entries()
+        if path.name in (entry.name for entry in there):
+            raise UnreadableFileError(f"{path}: it is listed, but cannot be had")
+
+    def _missing(self) -> StoreNotFoundError | ExperimentNotFoundError:
+        if self._is_root:
+            return StoreNotFoundError(f"{self.path}: no store there")
+        return ExperimentNotFoundError(f"{self.path}: no such experiment")
+
+
+@contextmanager
+def _typed(path: RemotePath) -> Iterator[None]:
+    """What goes wrong meanwhile becomes an UnreadableFileError, but for a file that is not there.
+
+    Any exception, since each of fsspec's file systems passes on those of the library below it,
+    which share no class.
+    """
+    try:
+        yield
+    except (FileNotFoundError, UnreadableFileError):
+        raise
+    except Exception as error:
+        raise UnreadableFileError(f"{path}: {error or type(error).__name__}") from error

@@ -1,0 +1,134 @@
+"""Following a log while others write it.
+
+Guarantees: only new bytes are read, and the 64 before them, by which the log is known again; every
+whole record is given once, in file order. A tail that is torn, or of zeros, is waited out: it is
+given when it is whole. Between two looks no descriptor is held, so a writer that must mend a tear
+is not kept from it. Memory is bounded however far behind the follower is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from expstore.errors import ExperimentGoneError, ExperimentNotFoundError
+from expstore.model.table import MetricTable
+from expstore.model.values import RECORD_CODEC
+from expstore.store.files.directory import Location
+from expstore.store.files.place import open_log
+from formats.damage.tail import CLEAN, TailWatch
+from formats.metrics import ROLES
+
+_MOST = 1 << 22  # bytes read by one look
+_ANCHOR = 64  # bytes before the offset by which the log is known again
+
+
+class Follower:
+    """Gives the metrics of one log as they come; an iterator over MetricTables that never ends.
+
+    Args:
+        path: the log; it need not be there yet, its directory must.
+        offset: where to begin: 0, or the `offset` that an earlier follower had.
+        interval: seconds between two looks, while iterating.
+        sleep: waits that long.
+
+    Attributes:
+        offset: the byte behind the last record that was given; another follower may go on there.
+        cuts: how often the log was found shorter than `offset`. What is written from the new end
+            on is given next; some of what was given before is no longer in the log.
+        is_behind: whether the last look left bytes unread, so that another should follow at once.
+
+    Raises:
+        ExperimentNotFoundError: the directory is missing.
+        UnreadableFileError: no regular file, or no permission.
+        ValueError: a negative offset or interval.
+    """
+
+    def __init__(
+        self,
+        path: Location,
+        offset: int = 0,
+        *,
+        interval: float = 0.5,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        if offset < 0 or not interval >= 0:
+            raise ValueError(f"offset {offset} and interval {interval} must not be negative")
+        self.path = path
+        self.offset = offset
+        self.interval = interval
+        self.cuts = 0
+        self.is_behind = False
+        self._sleep = sleep
+        self._identity: tuple[int, int] | None = None
+        self._anchor = b""  # what stood before the offset
+        with open_log(path):  # at a URL, only this tells whether there is such an experiment
+            pass
+
+    def poll(self) -> MetricTable:
+        """What was added since the last look, at most 4 MiB of it; empty where there is nothing.
+
+        The table's status tells of a tail that is waited for.
+
+        Raises:
+            ExperimentGoneError: the experiment, or its log, was deleted or replaced by another; or
+                the log was cut, and written to again beyond the offset.
+            UnreadableFileError: no regular file, or no permission.
+        """
+        from formats.columns import parse_columns
+
+        data = self._read()
+        columns = parse_columns(RECORD_CODEC.schema, data)
+        watch = TailWatch(RECORD_CODEC.schema, ROLES, self.offset)
+        watch.feed(columns, self.offset + columns.end)
+        status = watch.status(self.offset + len(data))
+        if self.is_behind and status.kind == "zero":
+            self.is_behind = not self._is_zero_from(self.offset + len(data))
+        if self.is_behind and status.kind != "implausible":
+            status = CLEAN  # the tail of what was read, not of the log
+        table = MetricTable.of_columns(columns, status)
+        start, self.offset = self.offset, watch.end
+        if status.kind == "zero" and status.offset is not None:
+            # What is zeros now may be records later, so they are not given yet.
+            table = table[: len(table) - status.records]
+            self.offset = status.offset
+        self._anchor = (self._anchor + data[: self.offset - start])[-_ANCHOR:]
+        return table
+
+    def _read(self) -> bytes:
+        """The bytes from `offset` on."""
+        try:
+            with open_log(self.path) as log:
+                if self._identity not in {None, log.identity}:
+                    raise ExperimentGoneError(f"{self.path}: deleted while it was followed")
+                self._identity = log.identity
+                if log.size < self.offset:
+                    self.cuts += 1
+                    self.offset, self._anchor = log.size, b""
+                self.is_behind = log.size > self.offset + _MOST
+                known = len(self._anchor)
+                data = log.read(self.offset - known, known + _MOST)
+                if data[:known] != self._anchor:  # a new file may get the old one's identity
+                    raise ExperimentGoneError(f"{self.path}: replaced while it was followed")
+                return data[known:]
+        except ExperimentNotFoundError as error:
+            raise ExperimentGoneError(
+                f"{self.path.parent}: deleted while it was followed"
+            ) from error
+
+    def _is_zero_from(self, offset: int) -> bool:
+        """Whether the log has nothing but zeros from there on."""
+        with open_log(self.path) as log:
+            while block := log.read(offset, _MOST):
+                if any(block):
+                    return False
+                offset += len(block)
+        return True
+
+    def __iter__(self) -> Iterator[MetricTable]:
+        while True:
+            table = self.poll()
+            if len(table):
+                yield table
+            else:
+                self._sleep(self.interval)

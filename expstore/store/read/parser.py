@@ -1,0 +1,88 @@
+"""Logs to columns, one log after another.
+
+Guarantees: what a parser gives for a log does not depend on the logs before it; those only save
+work. Most logs of a store hold the same names in the same order, so that what was learned of one
+makes the next, if it is short, several times as fast.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from expstore.model.values import RECORD_CODEC
+
+if TYPE_CHECKING:
+    from expstore.store.files.directory import OpenLog
+    from formats.columns import ColumnParser, Columns
+
+_FEW_TEXTS = 512  # names that are kept for the next log: many would cost more than they save
+
+
+class LogParser:
+    """Parses one log after another, each in as many parts as wanted.
+
+    Args:
+        max_texts: distinct names beyond which parsing ends with TooManyTextsError; None: no limit.
+
+    Attributes:
+        end: the offset in the log behind the last whole record that was parsed.
+        is_fresh: the names that columns list are those of this log; else there may be further ones.
+    """
+
+    def __init__(self, max_texts: int | None = None) -> None:
+        self._max_texts = max_texts
+        self._parser: ColumnParser | None = None
+        self._parsed = 0  # bytes of whole records that the parser has seen, of all logs
+        self._is_whole = False  # the log before ended behind a whole record
+        self.end = 0
+        self.is_fresh = True
+
+    def begin(self, log: OpenLog, start: int = 0, end: int | None = None) -> None:
+        """Turn to a log.
+
+        Args:
+            log: open.
+            start, end: the part of it to read; None: to its end. A record begins at `start`.
+        """
+        log.section(start, log.size if end is None else end)
+        self._log = log
+        self.end = start
+        if self._parser is None or not self._is_whole or self.texts_held > _FEW_TEXTS:
+            self._renew()
+        else:
+            self.is_fresh = False
+        self._is_whole = False
+
+    def read(self, size: int | None = None) -> Columns:
+        """The records that are whole with the log's next `size` bytes, or with all that is left.
+
+        Raises:
+            TooManyTextsError: see `max_texts`.
+        """
+        assert self._parser is not None
+        log = self._log
+        if size is None:
+            columns = self._parser.read(log.readinto, log.left)
+        else:
+            columns = self._parser.read(log.part(size), size)
+        self.end += columns.end - self._parsed
+        self._parsed = columns.end
+        self._is_whole = log.exhausted and self.end == log.size
+        return columns
+
+    @property
+    def texts_held(self) -> int:
+        """Distinct names that are held."""
+        return 0 if self._parser is None else self._parser.texts_held
+
+    def forget(self) -> None:
+        """Drop the names held; the log goes on behind the last whole record."""
+        self._log.section(self.end, self._log.size)
+        self._renew()
+
+    def _renew(self) -> None:
+        from formats.columns import ColumnParser
+
+        self._parser = ColumnParser(RECORD_CODEC.schema, self._max_texts)
+        self._parsed = 0
+        self.is_fresh = True

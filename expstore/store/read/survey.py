@@ -1,0 +1,41 @@
+"""How a log ends, found by parsing all of it.
+
+Guarantees: nothing is written; memory does not grow with the log, whatever is in it.
+"""
+
+from __future__ import annotations
+
+from expstore.model.values import RECORD_CODEC
+from expstore.store.files.directory import OpenLog
+from expstore.store.read.parser import LogParser
+from formats import TailStatus
+from formats.damage.tail import TailWatch
+from formats.metrics import ROLES
+
+_BLOCK = 1 << 20  # bytes parsed at a time
+_TEXTS = 1 << 16  # distinct texts that are remembered meanwhile
+
+
+def scan_log(
+    log: OpenLog, start: int = 0, parser: LogParser | None = None
+) -> tuple[TailStatus, int]:
+    """A log's status and its number of whole records, in bounded memory.
+
+    Args:
+        log: the open log.
+        start: an offset that ends a record; what is before it is not looked at, nor counted.
+        parser: of the logs before.
+    """
+    parser = parser or LogParser()
+    watch = TailWatch(RECORD_CODEC.schema, ROLES, start)
+    parser.begin(log, start)
+    while not log.exhausted:
+        watch.feed(parser.read(_BLOCK), parser.end)
+        if parser.texts_held > _TEXTS:
+            parser.forget()
+    return watch.status(log.size), watch.records
+
+
+def tail_of(descriptor: int) -> TailStatus:
+    """The state of a log's end, through a descriptor of the log."""
+    return scan_log(OpenLog.of(descriptor))[0]

@@ -1,0 +1,166 @@
+"""Some of a log's metrics, chosen by name and step, and logs too long to be held whole.
+
+Guarantees: a selection keeps file order and changes no value; what cannot be meant is refused
+before a file is opened. `iter_tables` holds one table and the log's distinct names at a time,
+however long the log is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from expstore.errors import SelectionError
+from expstore.model.table import MetricTable
+from expstore.model.values import RECORD_CODEC
+from expstore.store.files.directory import Location
+from expstore.store.files.place import open_log
+from expstore.store.read.parser import LogParser
+from formats import CLEAN, TooManyTextsError
+from formats.damage.tail import TailWatch
+from formats.metrics import ROLES
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+CHUNK = 1 << 18
+"""Metrics in a table of `iter_tables`: 6 MB of columns, which outweigh the cost of a call."""
+
+_NAMES_LIMIT = 1 << 20  # distinct names of one table: a few hundred MB of Python texts
+
+
+class Selection:
+    """Which metrics are wanted.
+
+    Args:
+        names: metrics of these names only; a name that does not occur selects nothing. None: all.
+        steps: metrics of these steps only, in either direction. None: all.
+
+    Raises:
+        SelectionError: names are one text or no texts, or steps are no range.
+    """
+
+    def __init__(self, names: Iterable[str] | None = None, steps: range | None = None) -> None:
+        if isinstance(names, str):
+            raise SelectionError(f"names must be several, such as [{names!r}], got one text")
+        if names is not None and not isinstance(names, Iterable):
+            raise SelectionError(f"names must be several texts, got {type(names).__name__}")
+        if steps is not None and not isinstance(steps, range):
+            raise SelectionError(
+                f"steps must be a range, such as range(0, 1000), got {type(steps).__name__}"
+            )
+        wanted = [] if names is None else list(names)
+        for name in wanted:
+            if not isinstance(name, str):
+                raise SelectionError(f"a name must be str, got {type(name).__name__}")
+        self._names = None if names is None else frozenset(wanted)
+        self._steps = None if steps is None else _within_format(steps)
+
+    @property
+    def key(self) -> tuple[list[str] | None, range | None]:
+        """What tells this selection from others."""
+        return None if self._names is None else sorted(self._names), self._steps
+
+    def rows(self, table: MetricTable) -> NDArray[np.bool_] | None:
+        """For each metric of a table whether it is wanted; None: all are."""
+        import numpy as np
+
+        which: NDArray[np.bool_] | None = None
+        if self._names is not None:
+            wanted = np.fromiter((name in self._names for name in table.names), bool)
+            which = wanted[table.name_codes]
+        if self._steps is not None:
+            steps = self._steps
+            if not steps:
+                return np.zeros(len(table), bool)
+            # A step before the first wraps around to a large number, so one comparison is enough.
+            counted = table.steps - np.uint32(steps[0])
+            chosen = counted <= steps[-1] - steps[0]
+            if steps.step > 1:
+                chosen &= counted % np.uint32(steps.step) == 0
+            which = chosen if which is None else which & chosen
+        return which
+
+
+def _within_format(steps: range) -> range:
+    """The same steps in ascending order, without those that no record can hold."""
+    least, greatest = map(int, RECORD_CODEC.schema["step"].range)
+    if steps.step < 0:
+        steps = steps[::-1]
+    first = steps.start
+    if first < least:
+        first = least + (first - least) % steps.step
+    # A distance beyond all steps selects the first alone.
+    return range(first, min(steps.stop, greatest + 1), min(steps.step, greatest))
+
+
+def select(
+    table: MetricTable, names: Iterable[str] | None = None, steps: range | None = None
+) -> MetricTable:
+    """The metrics of these names and steps only; see `Selection`."""
+    which = Selection(names, steps).rows(table)
+    return table if which is None else table.take(which)
+
+
+def iter_tables(
+    path: Location,
+    selection: Selection,
+    chunk: int = CHUNK,
+    start: int = 0,
+    end: int | None = None,
+    parser: LogParser | None = None,
+) -> Iterator[MetricTable]:
+    """A log table by table; see `ExperimentStore.iter_metrics`.
+
+    Args:
+        path: the log.
+        selection: what is wanted of it.
+        chunk: metrics in a table at most.
+        start, end: only what begins a record at `start`, and lies before `end`; a record that
+            `end` cuts is a torn tail.
+        parser: of the logs before; `names` then hold theirs, too.
+    """
+    parser = parser or LogParser()
+    watch = TailWatch(RECORD_CODEC.schema, ROLES, start)
+    size = chunk * RECORD_CODEC.schema.min_size  # bytes that hold no more records than a table may
+    with open_log(path) as log:
+        parser.begin(log, start, end)
+        while True:
+            columns = parser.read(size)
+            watch.feed(columns, parser.end)
+            last = log.exhausted
+            table = MetricTable.of_columns(columns, watch.status(log.size) if last else CLEAN)
+            which = selection.rows(table)
+            if which is not None:
+                table = table.take(which, keep_names=True)
+            if last or len(table):
+                yield table
+            if last:
+                return
+
+
+def read_table(
+    path: Location, start: int = 0, end: int | None = None, parser: LogParser | None = None
+) -> MetricTable:
+    """A log in one table; see `ExperimentStore.get_metrics`, and `iter_tables` for the arguments.
+
+    Raises:
+        TooManyTextsError, ExperimentNotFoundError, UnreadableFileError
+    """
+    parser = parser or table_parser()
+    watch = TailWatch(RECORD_CODEC.schema, ROLES, start)
+    with open_log(path) as log:
+        parser.begin(log, start, end)
+        try:
+            columns = parser.read()
+        except TooManyTextsError as error:
+            raise error.at(source=str(path)) from None
+        watch.feed(columns, parser.end)
+        status = watch.status(log.size)
+    return MetricTable.of_columns(columns, status, compact=parser.is_fresh)
+
+
+def table_parser() -> LogParser:
+    """A parser for `read_table`, of one log or of many."""
+    return LogParser(_NAMES_LIMIT)

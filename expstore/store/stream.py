@@ -1,0 +1,128 @@
+"""The experiments of a store as one stream of tables.
+
+Guarantees: one experiment is held at a time; what cannot be read is raised, or noted and left out,
+as asked.
+
+In the long form of many experiments `commit_id` comes first, and `job_name`, `user` and `created`
+(seconds) last where metadata was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from expstore.errors import ExpStoreError
+from expstore.extras import require
+from expstore.model.frames import metric_fields, repeated_text
+from expstore.model.table import MetricTable
+from expstore.model.values import Metadata
+from expstore.store import metafile
+from expstore.store.files import layout
+from expstore.store.read.tables import read_table, select, table_parser
+from formats import FormatError, TailStatus
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from expstore.store.files.directory import Location
+    from expstore.store.read.parser import LogParser
+
+_Result = TypeVar("_Result")
+
+ROWS = 1 << 20  # rows in one batch at most
+METADATA_COLUMNS = ("job_name", "user", "created")
+
+
+def _read_whole(root: Location, commit_id: str, parser: LogParser) -> MetricTable:
+    return read_table(root / commit_id / layout.METRICS, parser=parser)
+
+
+@dataclass
+class TableStream:
+    """The experiments of a store, read one by one as they are asked for.
+
+    Args:
+        root: where they are.
+        ids: commit ids, in the order wanted; each was checked to be one.
+        names, steps: metrics of these only; None: all.
+        metadata: also read the metadata.
+        strict: raise what cannot be read; otherwise note it and go on.
+        read: gives an experiment's metrics, by a parser for one after another.
+
+    Attributes:
+        failures: by commit id, what could not be read: metrics, then left out, or metadata, then
+            None.
+        tails: by commit id, the end of a metrics.bin that is not clean.
+        rows: metrics given so far.
+    """
+
+    root: Location
+    ids: Iterable[str]
+    names: Collection[str] | None = None
+    steps: range | None = None
+    metadata: bool = False
+    strict: bool = True
+    read: Callable[[Location, str, LogParser], MetricTable] = _read_whole
+    failures: dict[str, ExpStoreError | FormatError] = field(default_factory=dict)
+    tails: dict[str, TailStatus] = field(default_factory=dict)
+    rows: int = 0
+
+    def __iter__(self) -> Iterator[tuple[str, Metadata | None, MetricTable]]:
+        parser = table_parser()
+        for commit_id in self.ids:
+            table = self._attempt(commit_id, lambda i: self.read(self.root, i, parser))
+            if table is None:
+                continue
+            metadata = self._attempt(commit_id, self._read_metadata) if self.metadata else None
+            if not table.status:
+                self.tails[commit_id] = table.status
+            table = select(table, self.names, self.steps)
+            self.rows += len(table)
+            yield commit_id, metadata, table
+
+    def _read_metadata(self, commit_id: str) -> Metadata:
+        return metafile.read(self.root / commit_id / layout.METADATA)
+
+    def _attempt(self, commit_id: str, read: Callable[[str], _Result]) -> _Result | None:
+        try:
+            return read(commit_id)
+        except (ExpStoreError, FormatError) as error:
+            if self.strict:
+                raise
+            self.failures[commit_id] = error
+            return None
+
+
+def long_schema(metadata: bool = False) -> pa.Schema:
+    """The columns of many experiments in the long form."""
+    pa = require("pyarrow", "arrow")
+    text = pa.dictionary(pa.int32(), pa.string())
+    fields = [("commit_id", text), *metric_fields()]
+    if metadata:
+        fields += [("job_name", text), ("user", text), ("created", pa.int64())]
+    return pa.schema(fields)
+
+
+def long_batches(source: TableStream) -> Iterator[pa.RecordBatch]:
+    """The experiments in the long form, each in one batch or more."""
+    pa = require("pyarrow", "arrow")
+    schema = long_schema(source.metadata)
+    for commit_id, metadata, table in source:
+        columns = [repeated_text(commit_id, len(table)), *table.to_arrow().columns]
+        if source.metadata:
+            columns += metadata_columns(metadata, len(table))
+        yield from pa.table(columns, schema=schema).to_batches(max_chunksize=ROWS)
+
+
+def metadata_columns(metadata: Metadata | None, count: int) -> list[pa.Array]:
+    """The columns METADATA_COLUMNS of one experiment; null where the metadata is unreadable."""
+    pa = require("pyarrow", "arrow")
+    if metadata is None:
+        return [repeated_text(None, count), repeated_text(None, count), pa.nulls(count, pa.int64())]
+    return [
+        repeated_text(metadata.job_name, count),
+        repeated_text(metadata.user, count),
+        pa.repeat(pa.scalar(metadata.timestamp, pa.int64()), count),
+    ]

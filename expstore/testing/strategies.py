@@ -1,0 +1,111 @@
+"""Hypothesis strategies: values that any store can hold.
+
+Guarantees: the limits of the values are the declarations'. Hypothesis (extra `testing`) is imported
+when a strategy is made.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from expstore.model.values import Metadata, Metric
+from expstore.store.care.annotate import METADATA_FORMAT, METRICS_FORMAT
+from expstore.store.files import layout
+from formats import Format
+from formats.fields import ENCODING, ERRORS, fit
+from formats.schema import Field
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+
+def commit_ids() -> SearchStrategy[str]:
+    """Commit ids: mostly as git's, also any that a store accepts, up to the longest."""
+    _need_hypothesis()
+    from hypothesis import strategies as st
+
+    field = METADATA_FORMAT.schema["commit_id"]
+    limit = min(layout.COMMIT_ID_LIMIT, int(field.range[1]))
+    hexadecimal = st.text("0123456789abcdef", min_size=7, max_size=40)
+    free = texts(limit).map(_as_commit_id).filter(layout.is_commit_id)
+    return st.one_of(hexadecimal, free)
+
+
+def _as_commit_id(text: str) -> str:
+    return text.replace("/", "_").replace("\0", "_").lstrip(".") or "0"
+
+
+def texts(limit: int) -> SearchStrategy[str]:
+    """Texts of at most `limit` bytes: any characters, or any bytes (as lone surrogates)."""
+    _need_hypothesis()
+    from hypothesis import strategies as st
+
+    characters = st.text(st.characters(exclude_categories=["Cs"]))
+    raw = st.binary(max_size=limit).map(lambda data: data.decode(ENCODING, ERRORS))
+    # Few random texts are long: the limit itself deserves better odds.
+    longest = st.characters(exclude_categories=["Cs"]).map(lambda character: character * limit)
+    return st.one_of(characters, raw, longest).map(lambda text: fit(text, limit))
+
+
+def metadata(
+    *, commit_id: SearchStrategy[str] | None = None, timestamp: SearchStrategy[int] | None = None
+) -> SearchStrategy[Metadata]:
+    """Any Metadata that meta.bin can hold.
+
+    Args:
+        commit_id: default: `commit_ids()`.
+        timestamp: default: any 64-bit integer, also those that no calendar knows.
+    """
+    return _values(
+        Metadata,
+        METADATA_FORMAT,
+        commit_id=commit_ids() if commit_id is None else commit_id,
+        timestamp=timestamp,
+    )
+
+
+def metrics(
+    *,
+    name: SearchStrategy[str] | None = None,
+    value: SearchStrategy[float] | None = None,
+    step: SearchStrategy[int] | None = None,
+    timestamp: SearchStrategy[int] | None = None,
+) -> SearchStrategy[Metric]:
+    """Any Metric that metrics.bin can hold, NaN and the infinities among its values.
+
+    Args:
+        name, value, step, timestamp: default: all that the field can hold.
+    """
+    return _values(Metric, METRICS_FORMAT, name=name, value=value, step=step, timestamp=timestamp)
+
+
+def _values(kind: Any, format: Format, **given: SearchStrategy[Any] | None) -> SearchStrategy[Any]:
+    """Values of a format, as a class whose attributes are its fields."""
+    _need_hypothesis()
+    from hypothesis import strategies as st
+
+    chosen = {name: strategy for name, strategy in given.items() if strategy is not None}
+    for field in format.schema:
+        if field.constant is None and field.name not in chosen:
+            chosen[field.name] = _field_values(field)
+    return st.builds(kind, **chosen)
+
+
+def _field_values(field: Field) -> SearchStrategy[Any]:
+    _need_hypothesis()
+    from hypothesis import strategies as st
+
+    if field.is_text:
+        return texts(int(field.range[1]))
+    if field.is_float:
+        return st.floats(width=64 if field.width == 8 else 32 if field.width == 4 else 16)
+    least, greatest = field.range
+    return st.integers(int(least), int(greatest))
+
+
+def _need_hypothesis() -> None:
+    if find_spec("hypothesis") is None:
+        raise ModuleNotFoundError(
+            "the strategies need Hypothesis: pip install 'expstore[testing]'", name="hypothesis"
+        )

@@ -1,0 +1,78 @@
+"""Do an experiment's files keep to the format?
+
+Guarantees: the check reads, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from expstore.errors import ExpStoreError
+from expstore.store.care.annotate import METADATA_FORMAT, METRICS_FORMAT, iter_spans
+from expstore.store.files import layout
+from expstore.store.repository import ExperimentStore
+from formats import Span
+from formats.descriptions.dump import dump
+
+_CONTEXT = 2  # records shown before the damage
+_SHOWN = 100  # spans shown at most
+
+
+def assert_valid_experiment(path: str | os.PathLike[str]) -> None:
+    """Check an experiment's meta.bin and metrics.bin, which may be missing, against the format.
+
+    Valid is what a writer should leave: every byte belongs to a field, meta.bin names the directory
+    that it stands in, and metrics.bin ends with a whole record and without zeros.
+
+    Args:
+        path: the experiment's directory.
+
+    Raises:
+        AssertionError: names the file, the field and the byte offset, and shows an annotated dump
+            of the bytes around the damage; also where there is no experiment, no meta.bin, or a
+            file that cannot be read.
+    """
+    __tracebackhide__ = True
+    path = Path(path).absolute()
+    try:
+        layout.check_commit_id(path.name)
+        _check_metadata(path / layout.METADATA)
+        _check_metrics(path / layout.METRICS)
+    except ExpStoreError as error:
+        raise AssertionError(str(error)) from error
+
+
+def _check_metadata(path: Path) -> None:
+    __tracebackhide__ = True
+    spans = list(iter_spans(path, METADATA_FORMAT))
+    for span in spans:
+        if span.error or span.note:
+            _fail(path, span, spans)
+        if span.name == "commit_id" and span.value != path.parent.name:
+            _fail(path, span, spans, f"the directory is named {path.parent.name!r}")
+
+
+def _check_metrics(path: Path) -> None:
+    __tracebackhide__ = True
+    table = ExperimentStore(path.parent.parent).get_metrics(path.parent.name)
+    if table.status:
+        return
+    damage = len(table) - table.status.records  # the first record that is torn or zeros
+    shown = slice(max(damage - _CONTEXT, 0), damage + 1)
+    spans = list(iter_spans(path, METRICS_FORMAT, shown))
+    worst = next(span for span in spans if span.error or span.note)
+    _fail(path, worst, spans, "" if worst.error else str(table.status))
+
+
+def _fail(path: Path, span: Span, spans: list[Span], reason: str = "") -> None:
+    __tracebackhide__ = True
+    place = [f"byte {span.offset}"]
+    if span.index is not None:
+        place.insert(0, f"record {span.index}")
+    if span.field is not None:
+        place.insert(0, f"field {span.field.name}")
+    raise AssertionError(
+        f"{path}: {reason or (span.error.reason if span.error else str(span))} "
+        f"({', '.join(place)})\n{dump(spans[:_SHOWN])}"
+    )

@@ -1,0 +1,1 @@
+"""One value: a codec compiled from its declaration, and what each of its bytes is."""

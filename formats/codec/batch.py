@@ -1,0 +1,140 @@
+"""Many records that differ in one number and in their texts, built by one call.
+
+Guarantees: the function made by `batch_builder` gives the same bytes as building each record by
+itself, and refuses the same values with the same errors; a refused batch has built nothing.
+
+As in `record`, the function is generated: a record is a row of *pieces*, each a run of
+neighbouring fields of one kind. Fixed pieces (texts, constants) are encoded once, when the function
+is made; shared pieces are packed once a call; what is left is one `struct` call for all records.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Literal
+
+from formats.errors import UnsupportedSchema
+from formats.fields import ENCODING, ERRORS
+from formats.schema import Field, Schema
+
+if TYPE_CHECKING:
+    from formats.codec.record import RecordCodec
+
+BatchBuilder = Callable[..., bytes]
+_Kind = Literal["fixed", "shared", "varying"]
+
+
+def batch_builder(
+    codec: RecordCodec, texts: Sequence[Mapping[str, str]], varying: str
+) -> BatchBuilder:
+    """A function `build(values, **shared) -> bytes` of records whose texts are known.
+
+    Args:
+        codec: of one record.
+        texts: for each record its texts by field name.
+        varying: the number that differs from record to record.
+
+    Returns:
+        A function of the varying numbers, one a record, and of the other numbers by field name,
+        which all records share. It raises FieldValueError, and ValueError for a wrong count.
+
+    Raises:
+        FieldValueError: a text that its field cannot hold.
+        UnsupportedSchema: a field may be absent, so records cannot stand one behind another; or
+            `varying` is no number of the declaration.
+    """
+    schema = codec.schema
+    vary = _varying(schema, varying)
+    shared = [f for f in schema if _kind(f, vary) == "shared"]
+
+    def one_by_one(values: Iterable[Any], **numbers: Any) -> bytes:
+        # Decides whatever the generated function leaves open, and says what is wrong.
+        rows = zip(values, texts, strict=True)
+        return b"".join(codec.build(**numbers, **{varying: value}, **row) for value, row in rows)
+
+    one_by_one([0] * len(texts), **{f.name: 0 for f in shared})  # refuses texts that do not fit
+    names: dict[str, Any] = {
+        "_int": int,
+        "_float": float,
+        "_StructError": struct.error,
+        "_one_by_one": one_by_one,
+    }
+    source = "\n".join(_source(schema, texts, vary, shared, names))
+    exec(compile(source, f"<batch of {len(texts)}>", "exec"), names)
+    build: BatchBuilder = names["build"]
+    return build
+
+
+def _varying(schema: Schema, name: str) -> Field:
+    for field in schema:
+        if field.default is not None:
+            raise UnsupportedSchema(
+                "may be absent, so no other record can follow", field=field.name
+            )
+    for field in schema:
+        if field.name == name and not field.is_text and field.constant is None:
+            return field
+    raise UnsupportedSchema("is no number that can vary", field=name)
+
+
+def _kind(field: Field, varying: Field) -> _Kind:
+    if field.is_text or field.constant is not None:
+        return "fixed"
+    return "varying" if field is varying else "shared"
+
+
+def _source(
+    schema: Schema,
+    texts: Sequence[Mapping[str, str]],
+    varying: Field,
+    shared: list[Field],
+    names: dict[str, Any],
+) -> Iterable[str]:
+    """The function's source; the constants that it uses are put into `names`."""
+    values = [f"_v{row}" for row in range(len(texts))]
+    format, arguments, packing = [varying.order], [], {}
+    for row, record in enumerate(texts):
+        for piece, (kind, run) in enumerate(groupby(schema, lambda f: _kind(f, varying))):
+            fields = list(run)
+            if kind == "varying":
+                format.append(varying.code)
+                arguments.append(values[row])
+            elif kind == "fixed":
+                fixed = b"".join(_fixed(field, record) for field in fields)
+                names[f"_b{row}_{piece}"] = fixed
+                format.append(f"{len(fixed)}s")
+                arguments.append(f"_b{row}_{piece}")
+            else:
+                packing[f"_s{piece}"] = fields
+                format.append(f"{sum(field.width for field in fields)}s")
+                arguments.append(f"_s{piece}")
+    names["_pack"] = struct.Struct("".join(format)).pack
+
+    plain = [f"{f.name}.__class__ is {'_float' if f.is_float else '_int'}" for f in shared]
+    plain += [f"{v}.__class__ is {'_float' if varying.is_float else '_int'}" for v in values]
+    passed = "".join(f", {f.name}={f.name}" for f in shared)
+    yield f"def build(_values{', *' if shared else ''}{''.join(f', {f.name}' for f in shared)}):"
+    yield f"    {''.join(v + ', ' for v in values) or '()'} = _values"
+    yield f"    if {' and '.join(plain) or 'True'}:"
+    yield "        try:"
+    for name, fields in packing.items():
+        packed: list[str] = []
+        for order, group in groupby(fields, lambda f: f.order):
+            members = list(group)
+            pack = f"_pack{name}_{len(packed)}"
+            names[pack] = struct.Struct(order + "".join(f.code for f in members)).pack
+            packed.append(f"{pack}({', '.join(f.name for f in members)})")
+        yield f"            {name} = {' + '.join(packed)}"
+    yield f"            return _pack({', '.join(arguments)})"
+    yield "        except (_StructError, OverflowError):"
+    yield "            pass"
+    yield f"    return _one_by_one(({''.join(v + ', ' for v in values)}){passed})"
+
+
+def _fixed(field: Field, record: Mapping[str, str]) -> bytes:
+    if not field.is_text:
+        return struct.pack(field.format, field.constant)
+    text = record[field.name].encode(ENCODING, ERRORS)
+    return struct.pack(field.format, len(text)) + text

@@ -1,0 +1,204 @@
+"""Columns to bytes: the inverse of parsing columns, derived from the same declaration.
+
+Guarantees: the bytes are those that building one record after another would give; a value that its
+field cannot hold raises `FieldValueError` with field and index, and nothing is returned.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from formats.columns.starts import RecordWalk
+from formats.columns.types import TextColumn
+from formats.errors import FieldValueError
+from formats.fields import ENCODING, ERRORS
+from formats.schema import Field, Run, Schema
+
+_ROWS = 1 << 14  # records built at a time, so that they stay in cache
+_WIDE = 1 << 10  # bytes of a text up to which all texts may be padded to the longest
+
+Numbers = Mapping[str, NDArray[Any]]
+Texts = tuple[NDArray[np.int64], list[bytes]]
+
+
+def build_columns(schema: Schema, columns: Mapping[str, Any]) -> bytes:
+    """The records whose fields are the columns' items.
+
+    Args:
+        columns: by field name, all of one length: an array of numbers; for a text a `TextColumn`,
+            or codes and the texts they stand for. A constant may be left out.
+
+    Raises:
+        FieldValueError: a field is missing, unknown, of another kind or length, or has a value
+            that it cannot hold.
+        UnsupportedSchema: a field may be absent.
+    """
+    RecordWalk(schema)  # refuses what columns cannot express
+    for name in columns:
+        if name not in (field.name for field in schema):
+            raise FieldValueError("is not declared", field=name)
+    numbers: dict[str, NDArray[Any]] = {}
+    texts: dict[str, Texts] = {}
+    for field in schema:
+        if field.name in columns and field.is_text:
+            texts[field.name] = _texts(field, columns[field.name])
+        elif field.name in columns:
+            numbers[field.name] = _numbers(field, columns[field.name])
+        elif field.constant is None:
+            raise FieldValueError("is missing", field=field.name)
+    lengths = {name: len(column) for name, column in numbers.items()}
+    lengths |= {name: len(codes) for name, (codes, _) in texts.items()}
+    count = next(iter(lengths.values()), 0)
+    for name, length in lengths.items():
+        if length != count:
+            raise FieldValueError(f"has {length} items where others have {count}", field=name)
+    if not count:
+        return b""
+    pieces = [_Pieces(run, texts) for run in schema.runs]
+    width = max(piece.width for piece in pieces)
+    for piece in pieces:
+        piece.lay_out(width if width <= _WIDE else 0)
+    write = _scattered if width <= _WIDE else _joined
+    # Grows without copying and gives its bytes away: one pass over memory that is not in cache.
+    stream = io.BytesIO()
+    for first in range(0, count, _ROWS):
+        stream.write(write(pieces, numbers, slice(first, min(first + _ROWS, count))))
+    return stream.getvalue()
+
+
+class _Pieces:
+    """A run with each text that may follow it: whole but for the numbers, which are blank."""
+
+    def __init__(self, run: Run, texts: Mapping[str, Texts]) -> None:
+        self.codes: NDArray[np.int64] | None = None
+        self.values = [b""]
+        if run.text is not None:
+            self.codes, self.values = texts[run.text.name]
+        self.sizes = np.array([run.width + len(value) for value in self.values], np.int64)
+        self.width = int(self.sizes.max())
+        self.numbers: list[tuple[Field, int]] = []
+        blanks: list[bytes] = []
+        for field in run.fields:
+            if not field.is_text:
+                self.numbers.append((field, sum(len(blank) for blank in blanks)))
+                blanks.append(struct.pack(field.format, field.constant or 0))
+        head = b"".join(blanks)
+        self.heads = [head] * len(self.values)
+        if run.text is not None:
+            prefix = struct.Struct(run.text.format).pack
+            self.heads = [head + prefix(len(value)) for value in self.values]
+
+    def lay_out(self, width: int) -> None:
+        """Put the pieces into a table of that width; without texts for width 0."""
+        wide = width or len(self.heads[0])
+        whole = zip(self.heads, self.values if width else [b""] * len(self.heads), strict=True)
+        joined = b"".join((head + value).ljust(wide, b"\0") for head, value in whole)
+        self.table = np.frombuffer(joined, f"V{wide}")
+
+    def fill(self, numbers: Numbers, rows: slice) -> tuple[NDArray[np.void], NDArray[np.int64]]:
+        """The pieces of these records with their numbers, and the codes of their texts."""
+        count = rows.stop - rows.start
+        codes = np.zeros(count, np.int64) if self.codes is None else self.codes[rows]
+        filled = self.table[codes]
+        for field, offset in self.numbers:
+            if field.constant is None:
+                target = np.ndarray(count, field.dtype, filled, offset, filled.strides)
+                target[:] = numbers[field.name][rows]
+        return filled, codes
+
+
+def _scattered(pieces: list[_Pieces], numbers: Numbers, rows: slice) -> memoryview:
+    """Records whose pieces are written padded, each over the padding of the one before."""
+    parts = [piece.fill(numbers, rows) for piece in pieces]
+    items = _in_turn([filled for filled, _ in parts])
+    sizes = [piece.sizes[codes] for piece, (_, codes) in zip(pieces, parts, strict=True)]
+    ends = _in_turn(sizes).cumsum()
+    starts = np.append(0, ends[:-1])
+    data = np.empty(int(ends[-1]) + items.itemsize, np.uint8)
+    # NumPy assigns in the order of the index, so that what is written last stays.
+    np.ndarray(int(ends[-1]) + 1, items.dtype, data, 0, (1,))[starts] = items
+    return data[: ends[-1]].data
+
+
+def _in_turn(columns: list[NDArray[Any]]) -> NDArray[Any]:
+    """The columns' first items, then their second ones, and so on."""
+    return np.stack(columns, axis=1).ravel() if len(columns) > 1 else columns[0]
+
+
+def _joined(pieces: list[_Pieces], numbers: Numbers, rows: slice) -> bytes:
+    """Records with texts too long to pad all others to their length."""
+    parts = [piece.fill(numbers, rows) for piece in pieces]
+    columns = [
+        [head + piece.values[code] for head, code in zip(filled.tolist(), codes, strict=True)]
+        for piece, (filled, codes) in zip(pieces, parts, strict=True)
+    ]
+    return b"".join(part for record in zip(*columns, strict=True) for part in record)
+
+
+def _numbers(field: Field, column: Any) -> NDArray[Any]:
+    """A column of numbers, each of which its field can hold."""
+    if np.ma.is_masked(column):
+        _refuse(field, column.data, np.ma.getmaskarray(column), "is masked")
+    values = np.asarray(column)
+    if values.size == 0:
+        return np.empty(0, field.dtype)
+    if values.ndim != 1 or values.dtype.kind not in ("iuf" if field.is_float else "iu"):
+        if not isinstance(column, np.ndarray):  # items may be of several kinds: name the first
+            wrong = [not _is_number(field, value) for value in column]
+            _refuse(field, column, np.array(wrong), f"is no {field.type_name}")
+        raise FieldValueError(f"expected numbers, got {values.dtype}", field=field.name)
+    if field.constant is not None:
+        _refuse(field, values, values != field.constant, f"is not {field.constant}")
+    if field.is_float:
+        with np.errstate(over="ignore"):
+            narrow = values.astype(field.dtype)
+        _refuse(field, values, np.isinf(narrow) & ~np.isinf(values), "is out of range")
+        return narrow
+    low, high = field.range
+    if values.min() < low or values.max() > high:
+        _refuse(field, values, (values < low) | (values > high), "is out of range")
+    return values
+
+
+def _is_number(field: Field, value: Any) -> bool:
+    kinds = (int, float) if field.is_float else int
+    low, high = field.range
+    return isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
+
+
+def _texts(field: Field, column: Any) -> Texts:
+    """Codes, and the texts as bytes, each of which its field can hold."""
+    codes, values = (column.codes, column.values) if isinstance(column, TextColumn) else column
+    codes = np.asarray(codes)
+    if codes.size == 0:
+        return np.empty(0, np.int64), []
+    if codes.ndim != 1 or codes.dtype.kind not in "iu":
+        raise FieldValueError(f"expected one code a record, got {codes.dtype}", field=field.name)
+    _refuse(field, codes, (codes < 0) | (codes >= len(values)), "is no text's code")
+    used = np.zeros(len(values), bool)
+    used[codes] = True
+    texts = [b""] * len(values)
+    for code in np.flatnonzero(used).tolist():
+        wrong = f"is the code of a text longer than {field.range[1]} bytes"
+        try:
+            texts[code] = values[code].encode(ENCODING, ERRORS)
+        except (UnicodeEncodeError, AttributeError) as error:
+            wrong = f"is the code of no text: {error}"
+        else:
+            if len(texts[code]) <= field.range[1]:
+                continue
+        _refuse(field, codes, codes == code, wrong)
+    return codes.astype(np.int64), texts
+
+
+def _refuse(field: Field, values: Any, wrong: NDArray[np.bool_], reason: str) -> None:
+    """Raise for the first wrong value."""
+    if wrong.any():
+        index = int(wrong.argmax())
+        raise FieldValueError(f"{values[index]} {reason}", field=field.name, index=index)

@@ -1,0 +1,266 @@
+"""Many records at once: bytes to NumPy columns and back, derived from a declaration.
+
+Guarantees: columns hold exactly what `GreedyRange(declaration).parse` would return, bit for bit:
+all whole records up to the first that is torn or whose constant is wrong; `Columns.end` is the
+offset behind them. A torn tail is never an error. Nothing is assumed of the data: expectations
+only save work, and each is compared with the bytes. Memory beyond the columns is one block.
+
+Numbers become arrays of native byte order, texts codes into a tuple of distinct texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from formats.columns.repetition import Match, Repetition
+from formats.columns.starts import PADDING, Bytes, Offsets, RecordWalk, gather
+from formats.columns.types import Columns, TextColumn
+from formats.columns.vocabulary import MAX_WORDS, WORD, Vocabulary
+from formats.errors import FieldValueError, TooManyTextsError
+from formats.schema import Schema
+
+BLOCK = 1 << 19
+"""Bytes decoded at a time: enough to outweigh NumPy's calls, and little enough to stay, with what
+is made of them, in a core's cache. Twice as many cost more in fresh memory than they save.
+"""
+
+Buffer = bytes | bytearray | memoryview | NDArray[Any]
+
+
+class _Output:
+    """Columns being written: longer than needed, until `finish` cuts them where they stand.
+
+    Untouched memory is never committed, so that a generous capacity costs nothing.
+    """
+
+    def __init__(self, walk: RecordWalk, capacity: int) -> None:
+        self.count, self._capacity = 0, capacity
+        self._texts = [field.name for field, *_ in walk.places if field.is_text]
+        self.arrays = {
+            field.name: np.empty(capacity, np.int32 if field.is_text else dtype.newbyteorder("="))
+            for field, dtype, *_ in walk.places
+        }
+
+    def extend(self, count: int) -> slice:
+        """ReservedSpace for further records."""
+        room = slice(self.count, self.count + count)
+        if room.stop > self._capacity:
+            self._resize(max(room.stop, self._capacity * 3 // 2))
+        self.count = room.stop
+        return room
+
+    def last(self, count: int) -> dict[str, NDArray[np.int32]]:
+        """The texts' codes of the last records."""
+        return {name: self.arrays[name][self.count - count : self.count] for name in self._texts}
+
+    def finish(self) -> dict[str, NDArray[Any]]:
+        """The columns; the arrays are the caller's from here on."""
+        self._resize(self.count)
+        return self.arrays
+
+    def _resize(self, capacity: int) -> None:
+        self._capacity = capacity
+        for array in self.arrays.values():
+            array.resize(capacity, refcheck=False)  # no view of it has left this class
+
+
+class ColumnParser:
+    """Parses a stream that comes in pieces of any size; opens and reads nothing itself.
+
+    Codes stay valid from feed to feed: there is one vocabulary, and it only grows.
+
+    Args:
+        schema: the declaration of one record.
+        max_texts: distinct texts of a field beyond which parsing ends with TooManyTextsError, give
+            or take a block's; None: as many as there are.
+    """
+
+    def __init__(self, schema: Schema, max_texts: int | None = None) -> None:
+        self._max_texts = max_texts
+        self._walk = RecordWalk(schema)
+        self._repetition = Repetition(self._walk)
+        self._vocabularies = {field.name: Vocabulary() for field in schema.texts}
+        self._buffer: Bytes = np.empty(0, np.uint8)
+        self._held = 0  # bytes in the buffer: a torn tail
+        self._end = 0  # bytes moved out of it
+        self._count = 0  # records in earlier calls' columns
+        self._error: FieldValueError | None = None
+
+    def feed(self, block: Buffer) -> Columns:
+        """All records that are whole with these bytes; a torn tail waits for the next feed."""
+        fresh = np.frombuffer(block, np.uint8)
+        output = _Output(self._walk, (self._held + fresh.size) // self._walk.min_size)
+        while fresh.size and self._error is None:
+            room = self._room(min(fresh.size, BLOCK))
+            taken = min(room.size, fresh.size)
+            room[:taken] = fresh[:taken]
+            fresh = fresh[taken:]
+            self._decode(taken, output)
+        return self._columns(output)
+
+    def read(self, readinto: Callable[[memoryview], int | None], size: int) -> Columns:
+        """All records that `readinto` yields until it returns 0, without ever holding their bytes.
+
+        Args:
+            readinto: fills a buffer and says with how many bytes, such as `io.FileIO.readinto`.
+            size: bytes to expect, such as the file's size; more or fewer may come.
+        """
+        output = _Output(self._walk, (self._held + size) // self._walk.min_size)
+        while self._error is None:
+            got = readinto(self._room(min(size + 1, BLOCK)).data)
+            if not got:
+                break
+            self._decode(got, output)
+        return self._columns(output)
+
+    @property
+    def texts_held(self) -> int:
+        """Distinct texts that the parser holds, of the field that has most."""
+        return max((len(v.texts) for v in self._vocabularies.values()), default=0)
+
+    def _room(self, wanted: int) -> Bytes:
+        """A free part of the buffer, behind the bytes held."""
+        if self._buffer.size < self._held + wanted + PADDING:
+            # Doubled, so that the copies of a record longer than many blocks add up linearly.
+            buffer = np.empty(2 * self._held + wanted + PADDING, np.uint8)
+            buffer[: self._held] = self._buffer[: self._held]
+            self._buffer = buffer
+        return self._buffer[self._held : self._held + wanted]
+
+    def _decode(self, fresh: int, output: _Output) -> None:
+        """Move the whole records of the buffer to the output, the rest to the buffer's begin."""
+        data, begin, end = self._buffer, 0, self._held + fresh
+        while begin < end:
+            match = self._repetition.match(data, begin, end)
+            if not match.count:
+                break
+            begin = self._emit_match(data, match, output)
+        if end - begin >= self._walk.min_size:
+            bounds = self._walk.bounds(data, begin, end)
+            begin = self._emit(data, bounds, output)
+            if bounds.size > 1 and self._error is None:
+                self._repetition.learn(data, bounds, output.last(bounds.size - 1), end)
+        self._end += begin
+        if self._max_texts is not None and self.texts_held > self._max_texts:
+            raise TooManyTextsError(
+                f"more than {self._max_texts:,} distinct texts of one field", offset=self._end
+            )
+        self._held = end - begin
+        if begin:
+            data[: self._held] = data[begin:end].copy()
+
+    def _emit_match(self, data: Bytes, match: Match, output: _Output) -> int:
+        """Write records to the output whose texts are known and whose constants were compared.
+
+        Returns:
+            The last one's end.
+        """
+        room = output.extend(match.count)
+        heads: list[Bytes] = []
+        if not match.is_dense:
+            begins = [match.bounds()[:-1]]
+            if len(self._walk.runs) > 1:
+                begins, _ = self._walk.run_starts(data, begins[0])
+            heads = self._heads(data, begins)
+        for field, dtype, run, offset in self._walk.places:
+            target = output.arrays[field.name][room]
+            if field.is_text:
+                target[:] = match.codes(field.name)
+            elif heads:
+                target[:] = _column(heads[run], dtype, offset)
+            else:
+                for which, values in match.strides(field.name, dtype, data):
+                    target[which] = values
+        return match.end
+
+    def _heads(
+        self, data: Bytes, begins: list[Offsets], extra: list[int] | None = None
+    ) -> list[Bytes]:
+        """Each run's numbers, and as many bytes behind them as `extra` says, a row a record."""
+        runs = self._walk.runs
+        wider = extra or [0] * len(runs)
+        return [
+            gather(data, begin, run.width + more)
+            for run, begin, more in zip(runs, begins, wider, strict=True)
+        ]
+
+    def _emit(self, data: Bytes, bounds: Offsets, output: _Output) -> int:
+        """Write records to the output, whatever their texts are.
+
+        Returns:
+            The last one's end, which a wrong constant may bring forward.
+        """
+        starts, runs = bounds[:-1], self._walk.runs
+        if not starts.size:
+            return int(bounds[0])
+        begins, lengths = self._walk.run_starts(data, starts)
+        extra = [WORD * min(-(-int(text.max()) // WORD), MAX_WORDS) for text in lengths]
+        heads = self._heads(data, begins, extra)
+        count = self._conforming(heads, begins, output.count)
+        if not count:
+            return int(bounds[0])
+        room = output.extend(count)
+        for field, dtype, run, offset in self._walk.places:
+            head, target = heads[run][:count], output.arrays[field.name][room]
+            if not field.is_text:
+                target[:] = _column(head, dtype, offset)
+            else:
+                behind = runs[run].width
+                texts = begins[run][:count] + behind, lengths[run][:count], head, behind
+                target[:] = self._vocabularies[field.name].codes(data, *texts)
+        return int(bounds[count])
+
+    def _conforming(self, heads: list[Bytes], begins: list[Offsets], before: int) -> int:
+        """How many records come before the first wrong constant, which becomes the error."""
+        count = len(heads[0])
+        for field, dtype, run, offset in self._walk.places:
+            if field.constant is None:
+                continue
+            found = _column(heads[run], dtype, offset)[:count]
+            # As Python compares: a constant 0.1 is no 32-bit float.
+            wrong = (found.astype(np.float64) if field.is_float else found) != field.constant
+            if wrong.any():
+                count = int(wrong.argmax())
+                self._error = FieldValueError(
+                    f"expected {field.constant}, found {found[count]}",
+                    field=field.name,
+                    index=self._count + before + count,
+                    offset=self._end + int(begins[run][count]) + offset,
+                )
+        return count
+
+    def _columns(self, output: _Output) -> Columns:
+        """What one call has parsed."""
+        columns: dict[str, Any] = dict(output.finish())
+        for name, vocabulary in self._vocabularies.items():
+            values = partial(vocabulary.decode, len(vocabulary.texts))
+            columns[name] = TextColumn(columns[name], values)
+        self._count += output.count
+        return Columns(columns, output.count, self._end, self._error)
+
+
+def _column(head: Bytes, dtype: np.dtype[Any], offset: int) -> NDArray[Any]:
+    """A number of every row."""
+    return np.ndarray(len(head), dtype, head, offset, head.strides[:1])
+
+
+def parse_columns(schema: Schema, data: Buffer) -> Columns:
+    """All whole records at the begin of `data`."""
+    return ColumnParser(schema).feed(data)
+
+
+def record_starts(schema: Schema, data: Buffer) -> tuple[Offsets, int]:
+    """Where the whole records of `data` begin, and where the last one ends.
+
+    Constants are looked at by `parse_columns` only.
+    """
+    fresh = np.frombuffer(data, np.uint8)
+    padded = np.zeros(fresh.size + PADDING, np.uint8)
+    padded[: fresh.size] = fresh
+    bounds = RecordWalk(schema).bounds(padded, 0, fresh.size)
+    return bounds[:-1], int(bounds[-1])

@@ -1,0 +1,173 @@
+"""Texts to codes: a growing set of distinct texts, numbered in order of first appearance.
+
+Guarantees: equal bytes have equal codes and different bytes different ones (every match is
+compared byte by byte, hashing only finds the candidate); a code never changes; NUL bytes, empty
+texts and texts of any length are texts like others.
+
+Texts of up to 64 bytes are compared as 8-byte words in NumPy; longer ones, and each text's first
+appearance, go through a dict.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from formats.columns.starts import PADDING, Bytes, Offsets
+from formats.fields import ENCODING, ERRORS
+
+Words = NDArray[np.uint64]
+
+WORD = 8
+MAX_WORDS = PADDING // WORD
+
+_FEW = 256  # records that a dict looks up sooner than arrays do
+_FIRST_BATCH = 32  # unknown texts looked at one by one before the rest is looked up again
+_MASKS = [
+    np.array(
+        [(1 << 8 * min(max(length - WORD * word, 0), WORD)) - 1 for length in range(PADDING + 1)],
+        "<u8",
+    )
+    for word in range(MAX_WORDS)
+]
+"""For each word of a text, by the text's length: which of its bytes belong to the text."""
+
+
+def words_of(rows: Bytes, offset: int, lengths: Offsets) -> list[Words]:
+    """The texts from `offset` in each row on, as columns of words with zeros behind each text."""
+    return [
+        np.ndarray(len(rows), "<u8", rows, offset + WORD * word, rows.strides[:1])
+        & _MASKS[word].take(lengths, mode="clip")
+        for word in range((rows.shape[1] - offset) // WORD)
+    ]
+
+
+class Vocabulary:
+    """Distinct texts and their codes."""
+
+    def __init__(self) -> None:
+        self.texts: list[bytes] = []
+        self._index: dict[bytes, int] = {}
+        # Random, so that no data can be made to collide.
+        self._factors = [np.uint64(random.getrandbits(64) | 1) for _ in range(MAX_WORDS + 1)]
+        self._found = 0  # how many texts `_find` knows
+        # By code; one item more than codes, so that code -1 finds a text that equals none.
+        self._lengths = np.full(1, -1, np.int64)
+        self._words = [np.zeros(1, np.uint64)] * MAX_WORDS
+        self._table = np.full(2, -1, np.int64)
+        self._shift = np.uint64(63)
+
+    def codes(
+        self, data: Bytes, begins: Offsets, lengths: Offsets, rows: Bytes, offset: int
+    ) -> Offsets:
+        """The codes of the texts at `begins`; unknown texts are added.
+
+        Args:
+            rows: the same texts, from `offset` in each row on, cut or filled to whole words.
+        """
+
+        def one_by_one(which: Offsets | slice) -> list[int]:
+            raw = data.data
+            places = zip(begins[which].tolist(), lengths[which].tolist(), strict=True)
+            return self.add([bytes(raw[begin : begin + length]) for begin, length in places])
+
+        if lengths.size <= _FEW:
+            return np.array(one_by_one(slice(None)), np.int64)
+        words = words_of(rows, offset, lengths)
+        codes = self._find(words, lengths)
+        unknown = np.flatnonzero(codes < 0)
+        batch = _FIRST_BATCH
+        while unknown.size:
+            codes[unknown[:batch]] = one_by_one(unknown[:batch])
+            unknown = unknown[batch:]
+            codes[unknown] = self._find([word[unknown] for word in words], lengths[unknown])
+            unknown = unknown[codes[unknown] < 0]
+            batch *= 4
+        return codes
+
+    def add(self, texts: Sequence[bytes]) -> list[int]:
+        """The codes of texts, known or not."""
+        index, texts_ = self._index, self.texts
+        codes = []
+        for text in texts:
+            code = index.setdefault(text, len(index))
+            if code == len(texts_):
+                texts_.append(text)
+            codes.append(code)
+        return codes
+
+    def decode(self, count: int) -> tuple[str, ...]:
+        """The first `count` texts as `str`."""
+        return tuple(text.decode(ENCODING, ERRORS) for text in self.texts[:count])
+
+    def _find(self, words: list[Words], lengths: Offsets) -> Offsets:
+        """Codes, -1 where a text is unknown or too long for words."""
+        if self._found < len(self.texts):
+            self._admit(self.texts[self._found :], self._found)
+            self._found = len(self.texts)
+        slots = (self._hash(words, lengths) >> self._shift).view(np.int64)
+        codes = self._table.take(slots)
+        differ = self._differ(codes, words, lengths)
+        probing = np.flatnonzero(differ)
+        if not probing.size:
+            return codes
+        probing = probing[codes[probing] >= 0]
+        codes[differ] = -1
+        while probing.size:
+            slots[probing] = (slots[probing] + 1) % self._table.size
+            found = self._table.take(slots[probing])
+            differ = self._differ(found, [word[probing] for word in words], lengths[probing])
+            codes[probing[~differ]] = found[~differ]
+            probing = probing[differ & (found >= 0)]
+        return codes
+
+    def _differ(self, codes: Offsets, words: list[Words], lengths: Offsets) -> NDArray[np.bool_]:
+        differ: NDArray[np.bool_] = self._lengths.take(codes) != lengths
+        for known, word in zip(self._words, words, strict=False):
+            differ |= known.take(codes) != word
+        return differ
+
+    def _hash(self, words: list[Words], lengths: Offsets) -> Words:
+        """Words beyond a text are zero, so that their number makes no difference."""
+        total = lengths.view(np.uint64) * self._factors[-1]
+        for factor, word in zip(self._factors, words, strict=False):
+            total += word * factor
+        return total
+
+    def _admit(self, texts: list[bytes], first: int) -> None:
+        """Make texts, numbered from `first`, known to `_find`."""
+        last = first + len(texts)
+        if last >= self._lengths.size:
+            self._grow(2 * last)
+        width = PADDING
+        joined = b"".join(text[:width].ljust(width, b"\0") for text in texts)
+        rows = np.frombuffer(joined, np.uint8).reshape(len(texts), width)
+        lengths = np.array([len(text) for text in texts], np.int64)
+        for known, word in zip(self._words, words_of(rows, 0, lengths), strict=True):
+            known[first:last] = word
+        # A text too long for words is none that `_find` could tell from others.
+        self._lengths[first:last] = np.where(lengths > width, -1, lengths)
+        self._place(np.arange(first, last))
+
+    def _grow(self, capacity: int) -> None:
+        known, room = len(self._lengths) - 1, capacity - len(self._lengths) + 1
+        self._lengths = np.append(self._lengths, np.full(room, -1))
+        self._words = [np.append(word, np.zeros(room, np.uint64)) for word in self._words]
+        bits = (4 * capacity).bit_length()
+        self._table = np.full(1 << bits, -1, np.int64)
+        self._shift = np.uint64(64 - bits)
+        self._place(np.arange(known))
+
+    def _place(self, codes: Offsets) -> None:
+        """Enter codes into the table, each at its slot or the first free one behind."""
+        codes = codes[self._lengths[codes] >= 0]
+        words = [known[codes] for known in self._words]
+        slots = (self._hash(words, self._lengths[codes]) >> self._shift).view(np.int64)
+        while codes.size:
+            free = self._table[slots] < 0
+            self._table[slots[free]] = codes[free]
+            lost = self._table[slots] != codes
+            codes, slots = codes[lost], (slots[lost] + 1) % self._table.size

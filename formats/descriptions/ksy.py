@@ -1,0 +1,215 @@
+"""A declaration as a Kaitai Struct schema (.ksy), from which parsers of a dozen languages come.
+
+Guarantees: the text is a function of the declaration alone; field names are the declaration's, a
+text `name` is `len_name` and then `name`, as the Kaitai style guide has it; whatever Kaitai cannot
+express is refused by `UnsupportedSchema` naming the field. Where a generated parser must differ
+from this package, the schema's `doc` says so.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from formats.catalog import FORMATS
+from formats.errors import UnsupportedSchema
+from formats.schema import Field, Schema
+
+_IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
+_PLAIN = re.compile(r"[A-Za-z][^:#\n\"'&*!|>%@`{}\[\]]*(?<! )")
+_RESERVED = frozenset({"true", "false", "null", "yes", "no", "on", "off"})  # to YAML, no texts
+_ENDIAN = {">": "be", "<": "le"}
+_WIDTH = 88
+
+_ORIGIN = "# Derived from a declaration by formats.to_ksy: change that, not this."
+_TORN = (
+    "A file may end inside a record (a torn tail), which is no corruption: readers drop that "
+    "record. A generated parser reads the whole sequence or fails with its end-of-stream error; to "
+    "get the records before a torn tail, parse values of the type `record` one by one until then."
+)
+_TEXT = (
+    "Texts are UTF-8 by convention, and any bytes are allowed. On others, generated parsers do "
+    "what their language does: Python raises UnicodeDecodeError, JavaScript puts U+FFFD."
+)
+_ABSENT = (
+    "A generated parser leaves fields out that the file ends before; their `has_` values tell."
+)
+_WIDE = "In JavaScript, integers beyond 2^53 lose their lowest bits."
+
+
+def to_ksy(
+    declaration: Any,
+    *,
+    id: str | None = None,
+    title: str | None = None,
+    doc: str | None = None,
+    doc_ref: str | None = None,
+) -> str:
+    """The declaration as the text of a .ksy file.
+
+    Args:
+        declaration: a `construct` Struct, or a GreedyRange of one.
+        id: the schema's name; default: the declaration's in FORMATS, or its own (`"id" / Struct`),
+            or `record` or `records`.
+        title, doc, doc_ref: default: as in FORMATS, or what the declaration's own docs say.
+
+    Returns:
+        YAML, which kaitai-struct-compiler 0.11 accepts.
+
+    Raises:
+        UnsupportedSchema: a part that Kaitai Struct cannot express; names the field.
+    """
+    schema = Schema.of(declaration)
+    known = next((f for f in FORMATS.values() if f.declaration is declaration), None)
+    if known is not None:
+        id, title, doc = id or known.name, title or known.title, doc or known.doc
+        doc_ref = doc_ref or f"README.md in the package formats, section {known.name}"
+    id = id or declaration.name or ("records" if schema.is_sequence else "record")
+    _check_names(id, schema)
+    endian = _default_endian(schema)
+    document: dict[str, Any] = {
+        "meta": _filled(id=id, title=title or declaration.docs, ks_version=0.9, endian=endian),
+        "doc": "\n\n".join(textwrap.fill(p, _WIDTH) for p in (doc, *_caveats(schema)) if p),
+        "doc-ref": doc_ref,
+    }
+    fields = _fields(schema, endian)
+    if schema.is_sequence:
+        document["seq"] = [{"id": "records", "type": "record", "repeat": "eos"}]
+        document["types"] = {"record": fields}
+    else:
+        document |= fields
+    return "\n".join((_ORIGIN, *_yaml(_filled(**document)))) + "\n"
+
+
+def _check_names(id: str, schema: Schema) -> None:
+    names = [id_ for field in schema for id_ in _ids(field)]
+    for name in (id, *names):
+        if not _IDENTIFIER.fullmatch(name):
+            raise UnsupportedSchema("Kaitai names are of a-z, 0-9 and _ only", field=name)
+        if names.count(name) > 1:
+            raise UnsupportedSchema("clashes with a name that Kaitai needs", field=name)
+
+
+def _ids(field: Field) -> Iterator[str]:
+    """The names that a field takes in the schema."""
+    if field.is_text:
+        yield field.length_name
+    yield field.name
+    if field.default is not None:
+        yield f"has_{field.name}"
+
+
+def _default_endian(schema: Schema) -> str | None:
+    """The byte order of the first number that has one."""
+    return next((_ENDIAN[field.order] for field in schema if field.width > 1), None)
+
+
+def _caveats(schema: Schema) -> Iterator[str]:
+    if schema.is_sequence:
+        yield _TORN
+    if schema.texts:
+        yield _TEXT
+    if any(field.default is not None for field in schema):
+        yield _ABSENT
+    if any(field.width == 8 and not field.is_float for field in schema):
+        yield _WIDE
+
+
+def _fields(schema: Schema, endian: str | None) -> dict[str, Any]:
+    """`seq`, and `instances` where fields may be absent."""
+    presence = {
+        # Evaluated once, when the field is reached: a text is there if its length is.
+        f"has_{field.name}": {
+            "value": "not _io.eof",
+            "doc": f"whether the file holds {field.name}",
+        }
+        for field in schema
+        if field.default is not None
+    }
+    seq = [item for field in schema for item in _items(field, endian)]
+    return _filled(seq=seq, instances=presence or None)
+
+
+def _items(field: Field, endian: str | None) -> Iterator[dict[str, Any]]:
+    condition = None if field.default is None else f"has_{field.name}"
+    number = _number_type(field, endian)
+    if not field.is_text:
+        valid = field.constant
+        if isinstance(valid, bool):
+            valid = int(valid)
+        if isinstance(valid, float) and not math.isfinite(valid):
+            raise UnsupportedSchema(f"Kaitai has no constant {valid}", field=field.name)
+        yield _filled(
+            **{"id": field.name, "type": number, "if": condition, "valid": valid, "doc": field.doc}
+        )
+        return
+    yield _filled(
+        **{
+            "id": field.length_name,
+            "type": number,
+            "if": condition,
+            "doc": f"bytes of {field.name}",
+        }
+    )
+    yield _filled(
+        **{
+            "id": field.name,
+            "type": "str",
+            "size": field.length_name,
+            "encoding": "UTF-8",
+            "if": condition,
+            "doc": field.doc,
+        }
+    )
+
+
+def _number_type(field: Field, endian: str | None) -> str:
+    if field.is_float and field.width < 4:
+        raise UnsupportedSchema("Kaitai has no half-precision float", field=field.name)
+    kind = "f" if field.is_float else "s" if field.is_signed else "u"
+    order = _ENDIAN[field.order]
+    suffix = order if field.width > 1 and order != endian else ""
+    return f"{kind}{field.width}{suffix}"
+
+
+def _filled(**items: Any) -> dict[str, Any]:
+    """The items that say something; `ks_version` becomes `ks-version`."""
+    return {k.replace("_", "-"): v for k, v in items.items() if v is not None and v != ""}
+
+
+def _yaml(value: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+    """A mapping of mappings, lists of mappings, texts and numbers, in block style."""
+    for key, item in value.items():
+        if isinstance(item, Mapping):
+            yield f"{indent}{key}:"
+            yield from _yaml(item, indent + "  ")
+        elif isinstance(item, list):
+            yield f"{indent}{key}:"
+            for element in item:
+                first, *rest = _yaml(element, indent + "    ")
+                yield f"{indent}  - {first.lstrip()}"
+                yield from rest
+        elif isinstance(item, str) and "\n" in item:
+            yield f"{indent}{key}: |"
+            yield from (f"{indent}  {line}".rstrip() for line in item.split("\n"))
+        else:
+            yield f"{indent}{key}: {_scalar(item)}"
+
+
+def _scalar(value: Any) -> str:
+    if not isinstance(value, str):
+        return repr(value)
+    is_plain = _PLAIN.fullmatch(value) and value.isprintable() and value.lower() not in _RESERVED
+    return value if is_plain else _quoted(value)
+
+
+def _quoted(value: str) -> str:
+    def escape(character: str) -> str:
+        if character in '"\\':
+            return "\\" + character
+        return character if character.isprintable() else f"\\U{ord(character):08x}"
+
+    return '"' + "".join(map(escape, value)) + '"'

@@ -1,0 +1,513 @@
+"""The command line: each command, its JSON, its errors, and what it does off and on a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from expstore import ExperimentStore, Metadata
+from tests.helpers import commands
+from tests.helpers.paths import ROOT
+
+HOSTILE = "<b>[red]\x1b[31m\x07\u202e\udcff" + "n" * 200
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def strict_json(text: str) -> Any:
+    """JSON as the standard has it: no NaN, no Infinity."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs `expstore` in a process of its own, in an empty directory, off any terminal."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EXPSTORE_ROOT", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("TZ", "UTC")
+
+    def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = commands.expstore(*arguments)
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        if code in (1, 2):
+            assert len(done.stderr.splitlines()) == 1, done.stderr
+            assert done.stderr.startswith("expstore: ")
+        return done
+
+    return run
+
+
+@pytest.fixture
+def filled(run: Run, tmp_path: Path) -> ExperimentStore:
+    """Three experiments of different age in ./experiments, and a damaged fourth."""
+    store = ExperimentStore(tmp_path / "experiments")
+    now = int(time.time())
+    for commit_id, age, job, user in (
+        ("aaa111", 90, "train", "alice"),
+        ("aab222", 5 * 86_400, "eval", "bob"),
+        ("ccc333", 50 * 86_400, "train-long", "alice"),
+    ):
+        store.create_experiment(commit_id)
+        store.write_metadata(Metadata(commit_id, now - age, job, user))
+        store.log_metrics(commit_id, {"loss": 0.5, "accuracy": 0.25}, 1)
+        store.log_metrics(commit_id, {"loss": 0.25, "accuracy": 0.75}, 2)
+    store.create_experiment("ddd444")
+    store.metadata_path("ddd444").write_bytes(b"\x02")
+    return store
+
+
+def test_init_makes_the_store(run: Run, tmp_path: Path) -> None:
+    """By default ./experiments; twice is no error."""
+    assert "experiments" in run("init").stdout
+    run("init")
+    assert (tmp_path / "experiments").is_dir()
+    assert strict_json(run("ls", "--json").stdout) == []
+    assert "expstore demo" in run("ls").stderr
+
+
+@pytest.mark.parametrize("place", ["before", "after", "environment"])
+def test_root_is_taken_from_option_or_environment(
+    place: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--root before or after the command, and EXPSTORE_ROOT, which the option beats."""
+    monkeypatch.setenv("EXPSTORE_ROOT", "here" if place == "environment" else "elsewhere")
+    options = ["--root", "here"]
+    run(*{"before": [*options, "init"], "after": ["init", *options]}.get(place, ["init"]))
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
+def test_ls_lists_newest_first_and_the_unreadable_last(run: Run, filled: ExperimentStore) -> None:
+    """The table has a row each; JSON has the reference's keys, or the error."""
+    lines = run("ls").stdout.splitlines()
+    assert [line.split()[0] for line in lines[2:]] == ["aaa111", "aab222", "ccc333", "ddd444"]
+    assert "1 minute ago" in lines[2]
+    assert "unsupported version" in lines[5]
+    rows = strict_json(run("ls", "--json").stdout)
+    assert list(rows[0]) == ["commit_id", "timestamp", "job_name", "user"]
+    assert rows[0]["commit_id"] == "aaa111"
+    assert list(rows[3]) == ["commit_id", "error"]
+
+
+@pytest.mark.parametrize(
+    ("options", "listed"),
+    [
+        (["--sort", "id", "--reverse"], ["ddd444", "ccc333", "aab222", "aaa111"]),
+        (["--sort", "job"], ["aab222", "aaa111", "ccc333", "ddd444"]),
+        (["--sort", "user"], ["aaa111", "ccc333", "aab222", "ddd444"]),
+        (["--user", "alice"], ["aaa111", "ccc333"]),
+        (["--job", "train"], ["aaa111", "ccc333"]),
+        (["--since", "30d"], ["aaa111", "aab222"]),
+        (["--since", "1h"], ["aaa111"]),
+        (["--since", "2001-02-03"], ["aaa111", "aab222", "ccc333"]),
+        (["--limit", "1"], ["aaa111"]),
+    ],
+)
+def test_ls_selects_and_sorts(
+    options: list[str], listed: list[str], run: Run, filled: ExperimentStore
+) -> None:
+    """Each option, alone."""
+    rows = strict_json(run("ls", "--json", *options).stdout)
+    assert [row["commit_id"] for row in rows] == listed
+
+
+def test_show_tells_metadata_and_metrics(run: Run, filled: ExperimentStore) -> None:
+    """Last, least and greatest value, the course, and the state of the file."""
+    shown = run("show", "aaa111").stdout
+    for part in ("aaa111", "train", "alice", "4 points", "clean", "loss", "0.25", "0.5", "█▁"):
+        assert part in shown
+    described = strict_json(run("show", "aaa111", "--json").stdout)
+    assert described["job_name"] == "train"
+    assert described["tail"] == {"kind": "clean", "offset": None, "size": 0}
+    assert described["metrics"][1] == {
+        "name": "accuracy",
+        "last": 0.75,
+        "min": 0.25,
+        "max": 0.75,
+        "last_step": 2,
+        "points": 2,
+    }
+    assert "unsupported version" in run("show", "ddd444").stdout
+
+
+def test_log_appends_one_metric(run: Run, filled: ExperimentStore) -> None:
+    """Negative values, NaN and infinities are values; the step must be given."""
+    for value in ("-0.5", "nan", "inf", "-inf", "1e-3"):
+        run("log", "aaa111", "x", value, "--step", "7")
+    values = [
+        row["value"]
+        for row in strict_json(run("metrics", "aaa111", "--name", "x", "--json").stdout)
+    ]
+    assert values == [-0.5, "NaN", "Infinity", "-Infinity", 0.001]
+    assert "--step" in run("log", "aaa111", "x", "1", code=2).stderr
+    assert "VALUE" in run("log", "aaa111", "x", "one", "--step", "1", code=2).stderr
+    assert "field step" in run("log", "aaa111", "x", "1", "--step", "-1", code=1).stderr
+    assert "no experiment zzz" in run("log", "zzz", "x", "1", "--step", "1", code=1).stderr
+
+
+def test_metrics_prints_points_in_order(run: Run, filled: ExperimentStore) -> None:
+    """All, some names, the last few; as a table and as JSON with the reference's keys."""
+    rows = strict_json(run("metrics", "aaa111", "--json").stdout)
+    assert [list(row) for row in rows] == [["name", "value", "step", "timestamp"]] * 4
+    assert [row["name"] for row in rows] == ["loss", "accuracy"] * 2
+    lines = run("metrics", "aaa111", "--name", "loss", "--last", "1").stdout.splitlines()
+    assert [line.split()[:3] for line in lines] == [
+        ["step", "metric", "value"],
+        ["2", "loss", "0.25"],
+    ]
+    assert "the metrics are: loss" in run("metrics", "aaa111", "--name", "los", code=1).stderr
+
+
+def test_torn_tail_is_told_beside_the_result(run: Run, filled: ExperimentStore) -> None:
+    """stdout stays JSON; stderr tells the offset."""
+    with filled.metrics_path("aaa111").open("ab") as file:
+        file.write(bytes(9) + b"torn")
+    done = run("metrics", "aaa111", "--json")
+    assert len(strict_json(done.stdout)) == 4
+    assert "torn tail of 13 bytes at byte" in done.stderr
+    assert "torn tail" in run("show", "aaa111").stdout
+
+
+def test_id_may_be_a_unique_prefix(run: Run, filled: ExperimentStore) -> None:
+    """As in git; ambiguity is an error that lists the candidates, an exact id is itself."""
+    assert strict_json(run("show", "aaa", "--json").stdout)["commit_id"] == "aaa111"
+    assert "begins 2 experiments: aaa111, aab222" in run("show", "aa", code=1).stderr
+    filled.create_experiment("aa")
+    assert strict_json(run("show", "aa", "--json").stdout)["commit_id"] == "aa"
+    assert "commit id" in run("show", "../aaa111", code=1).stderr
+
+
+def test_prune_shows_its_plan_and_deletes_only_with_yes(run: Run, filled: ExperimentStore) -> None:
+    """Off a terminal, a forgotten --yes deletes nothing."""
+    before = filled.list_experiments()
+    dry = run("prune", "--keep", "1", "--older-than", "30", "--dry-run").stdout
+    assert "beyond the newest 1, older than 30 days" in dry
+    assert "metadata unreadable" in dry
+    refused = run("prune", "--keep", "1", code=1)
+    assert "--yes" in refused.stderr
+    assert filled.list_experiments() == before
+    done = strict_json(run("prune", "--older-than", "30d", "--yes", "--json").stdout)
+    assert done["pruned"] == ["ccc333"]
+    assert done["failures"] == {}
+    assert [row["action"] for row in done["plan"]] == ["keep", "keep", "prune", "skip"]
+    assert "2 pruned" in run("prune", "--keep", "0", "--yes").stdout
+    assert filled.list_experiments() == ["ddd444"]
+    run("prune", "--keep", "0")  # nothing to delete needs no yes
+
+
+@pytest.mark.parametrize(("limit", "pruned"), [("1w", 1), ("3", 2), ("2001-02-03", 0)])
+def test_prune_takes_ages_as_people_say_them(
+    limit: str, pruned: int, run: Run, filled: ExperimentStore
+) -> None:
+    """Days, weeks, dates."""
+    plan = strict_json(run("prune", "--older-than", limit, "--dry-run", "--json").stdout)["plan"]
+    assert sum(row["action"] == "prune" for row in plan) == pruned
+
+
+def test_prune_tells_what_is_gone_where_some_fail(run: Run, filled: ExperimentStore) -> None:
+    """The JSON comes before the error."""
+    code = "def fail(*_, **__): raise expstore.DeletionError(['aab222'], {'ccc333': 'busy'})\n"
+    code += "expstore.ExperimentStore.prune = fail"
+    done = run_patched(code, "prune", "--keep", "1", "--yes", "--json")
+    told = strict_json(done.stdout)
+    assert (told["pruned"], told["failures"]) == (["aab222"], {"ccc333": "busy"})
+    assert len(told["plan"]) == 4
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "ccc333: busy" in done.stderr
+    assert run_patched(code, "prune", "--keep", "1", "--yes").stderr == done.stderr
+
+
+def test_an_id_behind_cluster_is_told_where_to_go(run: Run) -> None:
+    """It would be taken for the scheduler's address."""
+    assert "ids stand before" in run("export", "--to", "csv", "--cluster", "aaa", code=2).stderr
+
+
+def test_prune_protects(run: Run, filled: ExperimentStore) -> None:
+    """A protected experiment stays, by prefix too."""
+    done = run("prune", "--keep", "0", "--protect", "ccc", "--yes", "--json")
+    assert strict_json(done.stdout)["pruned"] == ["aaa111", "aab222"]
+    assert filled.experiment_exists("ccc333")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["prune"],
+        ["prune", "--keep", "-1"],
+        ["prune", "--older-than", "soon"],
+        ["prune", "--older-than", "9999-01-01"],
+        ["ls", "--since", "soon"],
+        ["nonsense"],
+        ["show"],
+        ["ls", "--nonsense"],
+        ["check", "--cluster="],
+        ["check", "--cluster", ""],
+        ["check", "--cluster", "aaa111"],
+        ["tail", "aaa111", "--interval", "inf"],
+        ["tail", "aaa111", "--interval", "1e300"],
+        ["tail", "aaa111", "--interval", "9.3e9"],
+        ["tail", "aaa111", "--interval", "nan"],
+        ["tail", "aaa111", "--interval", "-1"],
+        ["export", "--to", "csv", "--json"],
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(arguments: list[str], run: Run) -> None:
+    """The line names the command whose help to read."""
+    assert "--help" in run(*arguments, code=2).stderr
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_prune_asks_on_a_terminal(answer: str, run: Run, filled: ExperimentStore) -> None:
+    """The plan, then the question; only yes deletes."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "expstore.cli", "prune", "--keep", "1"],
+        stdin=follower,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.write(leader, f"{answer}\n".encode())
+    out, err = process.communicate(timeout=30)
+    os.close(leader)
+    os.close(follower)
+    assert "Delete 2?" in err
+    assert out.index("beyond the newest 1") >= 0
+    assert process.returncode == (0 if answer == "y" else 1)
+    assert len(filled.list_experiments()) == (2 if answer == "y" else 4)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["ls"], ["show", "evil"], ["metrics", "evil"], ["prune", "--keep", "0", "--dry-run"]],
+)
+def test_text_from_files_cannot_act_on_a_terminal(
+    arguments: list[str], run: Run, tmp_path: Path
+) -> None:
+    """Control characters, bidi overrides and broken UTF-8 are shown, markup is text."""
+    store = ExperimentStore(tmp_path / "experiments")
+    job = HOSTILE[:200]
+    store.create_experiment("evil")
+    store.write_metadata(Metadata("evil", 2**63 - 1, job, job))
+    store.log_metric("evil", HOSTILE, float("nan"), 2**32 - 1)
+    shown = run(*arguments).stdout
+    assert not set(shown) & set("\x1b\x07\u202e\udcff")
+    assert "<b>[red]\\x1b[31m\\x07\\u202e\\udcff" in shown
+    if arguments[0] != "prune":
+        strict_json(run(*arguments, "--json").stdout)
+
+
+def test_output_to_a_closed_pipe_ends_quietly(run: Run, filled: ExperimentStore) -> None:
+    """`| head` is no error worth a word."""
+    with filled.writer("aaa111") as writer:
+        count = 50_000
+        writer.append({"name": "x", "value": [0.5] * count, "step": list(range(count))})
+    command = f"{sys.executable} -m expstore.cli metrics aaa111 | head -2"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_version(run: Run) -> None:
+    """The version of the package."""
+    from expstore import __version__
+
+    assert run("--version").stdout == f"expstore {__version__}\n"
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich"])
+def test_without_its_extra_one_line_says_how_to_get_it(missing: str) -> None:
+    """The library alone is enough for the hint."""
+    code = f"import sys; sys.modules[{missing!r}] = None; import expstore.cli; expstore.cli.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "expstore: the command line needs the extra `cli`: pip install 'expstore[cli]'\n"
+    )
+
+
+def test_ids_complete_in_the_shell(run: Run, filled: ExperimentStore) -> None:
+    """The shell's completion offers the ids that begin with what was typed."""
+    words = {
+        "_EXPSTORE_COMPLETE": "complete_bash",
+        "COMP_WORDS": "expstore show a",
+        "COMP_CWORD": "2",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "expstore.cli"],
+        env=os.environ | words,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["aaa111", "aab222"]
+
+
+def run_patched(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command line in a process where something was replaced before."""
+    main = f"import sys, expstore, expstore.cli\n{code}\nexpstore.cli.main()"
+    return subprocess.run(
+        [sys.executable, "-c", main, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def run_shell(command: str) -> subprocess.CompletedProcess[str]:
+    """Runs what a shell is told; `$E` is `expstore`."""
+    script = f'set -o pipefail; E="{sys.executable} -m expstore.cli"; {command}'
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+
+
+ENCODINGS = {
+    "ascii": {"PYTHONIOENCODING": "ascii"},
+    "latin-1": {"PYTHONIOENCODING": "latin-1"},
+    "C": {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"},
+}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "arguments"),
+    [
+        ("ascii", "ls"),
+        ("latin-1", "ls"),
+        ("C", "ls"),
+        ("ascii", "show uuu"),
+        ("C", "plot uuu --name loss"),
+        ("ascii", "metrics uuu"),
+        ("ascii", "tail uuu"),
+        ("ascii", "compare uuu"),
+        ("ascii", "prune --keep 0 --dry-run"),
+        ("ascii", "hexdump uuu"),
+    ],
+)
+def test_what_an_encoding_lacks_is_escaped(
+    encoding: str, arguments: str, run: Run, tmp_path: Path
+) -> None:
+    """A sign that the terminal's encoding does not have is no error."""
+    store = ExperimentStore(tmp_path / "experiments")
+    store.create_experiment("uuu")
+    store.write_metadata(Metadata("uuu", 1, "\u0141\u2581", "\u0141"))
+    for step in range(3):
+        store.log_metrics("uuu", {"loss": step, "\u0141oss": step}, step)
+    done = subprocess.run(
+        [sys.executable, "-m", "expstore.cli", *arguments.split()],
+        env={**os.environ, "PYTHONUTF8": "1", **ENCODINGS[encoding]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Traceback" not in done.stderr
+    assert "\\u" in done.stdout or arguments.startswith("hexdump")
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_error(closed: str, run: Run, filled: ExperimentStore) -> None:
+    """What was to be done is done, and the exit code says so."""
+    done = run_shell(
+        f"$E ls {closed} && $E show aaa111 {closed} && $E log aaa111 new 1 --step 3 {closed} "
+        f"&& $E metrics aaa111 --json {closed}"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert filled.get_metrics("aaa111").names[-1] == "new"
+    done = run_shell(f"$E ls --nonsense {closed}")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("reader", ["head -2", "true"])
+@pytest.mark.parametrize(
+    "arguments", ["metrics aaa111", "metrics ccc333", "metrics aaa111 --json", "--help", "ls 2>&1"]
+)
+def test_a_reader_that_leaves_makes_no_exit_code(
+    arguments: str, reader: str, run: Run, filled: ExperimentStore
+) -> None:
+    """Little output or much, the exit code is 0."""
+    with filled.writer("aaa111") as writer:
+        count = 20_000
+        writer.append({"name": "x", "value": [0.5] * count, "step": list(range(count))})
+    done = run_shell(f"$E {arguments} | {reader}")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["ls", "metrics aaa111 --json"])
+def test_a_full_disk_is_one_line(command: str, run: Run, filled: ExperimentStore) -> None:
+    """Whether the output fails at once or at the end."""
+    done = run_shell(f"$E {command} > /dev/full")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "No space" in done.stderr
+
+
+@pytest.mark.parametrize("module", ["rich", "expstore.cli.base", "expstore.cli.compare"])
+def test_ctrl_c_while_modules_are_loaded(module: str) -> None:
+    """It ends with one line, as in a command."""
+    finder = f"""
+class Interrupting:
+    def find_spec(self, name, *rest):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())"""
+    done = run_patched(finder, "ls")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "expstore: broken off\n")
+
+
+def test_ctrl_c_in_a_command(run: Run, filled: ExperimentStore) -> None:
+    """One line says so; Typer alone says nothing."""
+    code = "import os, signal\nexpstore.ExperimentStore.get_metrics = "
+    code += "lambda *_: os.kill(os.getpid(), signal.SIGINT)"
+    done = run_patched(code, "metrics", "aaa111")
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr.strip() == "expstore: broken off"
+
+
+def test_export_of_a_name_that_nothing_has_is_told(run: Run, filled: ExperimentStore) -> None:
+    """An empty table is what was asked for, but hardly what was meant."""
+    told = run("export", "aaa111", "--to", "csv", "--name", "los", "--name", "x").stderr
+    assert "no metric is named 'los' or 'x'; `compare` tells what there is" in told
+
+
+@pytest.mark.parametrize("text", ["", "Unable to allocate 5 TiB"])
+@pytest.mark.parametrize("command", ["show", "metrics", "compare", "plot", "report", "export"])
+def test_too_little_memory_is_one_line(
+    command: str, text: str, run: Run, filled: ExperimentStore
+) -> None:
+    """It tells what reads in parts."""
+    code = f"def fail(*_, **__): raise MemoryError({text!r})\n"
+    code += "import numpy, expstore.cli.compare; numpy.empty = fail"
+    rest = {"plot": ["--name", "loss"], "export": ["--to", "csv"]}.get(command, [])
+    done = run_patched(code, command, "aaa111", *rest)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "not enough memory" in done.stderr
+    assert text in done.stderr
+    assert "iter_metrics" in done.stderr
+
+
+def test_a_cut_name_is_told_in_one_line(run: Run, filled: ExperimentStore) -> None:
+    """Without the line of code that Python shows with a warning."""
+    told = run("log", "aaa111", "n" * 300, "1", "--step", "3").stderr
+    assert len(told.splitlines()) == 1
+    assert told.startswith("expstore: metric name")
+    code = "import warnings\nexpstore.ExperimentStore.list_experiments = "
+    other = run_patched(code + "lambda _: warnings.warn('other') or []", "ls").stderr
+    assert "UserWarning: other" in other

@@ -1,0 +1,53 @@
+"""README and help are held to each other and to the application."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+from typing import Any
+
+import pytest
+import typer.main
+
+from expstore.cli import base, run
+from tests.helpers.paths import ROOT
+
+README = (ROOT / "README.md").read_text()
+
+for theme in run._THEMES:
+    importlib.import_module(f"expstore.cli.{theme}")
+
+COMMANDS: dict[str, Any] = dict(typer.main.get_command(base.app).commands)  # type: ignore[attr-defined]
+
+
+def lines() -> list[str]:
+    """Every `expstore ...` that README or a command's help shows as a line to type."""
+    shown = re.findall(r"^\$ (expstore .*)$", README, re.MULTILINE)
+    for command in COMMANDS.values():
+        shown += re.findall(r"Example: (expstore .*)", command.help or "")
+    return shown
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name: str) -> None:
+    """The example is of that command."""
+    text = COMMANDS[name].help or ""
+    assert re.search(rf"^Example: expstore {name}\b", text, re.MULTILINE), text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_in_the_readme(name: str) -> None:
+    """Nothing is hidden from who reads."""
+    assert re.search(rf"\bexpstore {name}\b", README)
+
+
+@pytest.mark.parametrize("line", lines())
+def test_every_line_shown_is_a_command_with_its_options(line: str) -> None:
+    """What is shown parses as it stands; `> file` is the shell's."""
+    words = shlex.split(line.split(" > ", maxsplit=1)[0].split(" | ", maxsplit=1)[0])[1:]
+    command = COMMANDS[words[0]]
+    parser = command.make_context(words[0], words[1:], resilient_parsing=True)
+    known = {option for parameter in command.params for option in parameter.opts}
+    assert parser is not None
+    assert {word.split("=")[0] for word in words[1:] if re.match(r"--\w", word)} <= known

@@ -1,0 +1,247 @@
+"""Curves as pictures, in files and in the terminal."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from expstore import ExperimentStore, MissingExtraError, PlotError, UnknownMetricError
+from expstore.compare.curves import Curve, curves
+from expstore.compare.plot import ON_DARK, ON_LIGHT, save
+from expstore.compare.series import Series
+from expstore.compare.textplot import COLOURS, text
+from tests.helpers.application import log, run
+
+HOSTILE = "_$\\frac{1}{x}$ <b>&amp; \x1b[31m\u202eevil"
+SHOWN = r"_$\frac{1}{x}$ <b>&amp; \x1b[31m\u202eevil"
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def curve(values: list[float], commit_id: str = "a", name: str = "loss") -> Curve:
+    """A curve at the steps 0, 1, ..."""
+    return Curve(commit_id, name, Series(np.arange(len(values)), np.array(values, float)))
+
+
+def texts(path: Path) -> list[str]:
+    """What is written in an SVG."""
+    return ["".join(node.itertext()) for node in ET.parse(path).iter(f"{SVG}text")]
+
+
+def lines(path: Path) -> list[tuple[str, int]]:
+    """Colour and number of corners of each long line of an SVG's curves."""
+    found = []
+    for node in ET.parse(path).iter(f"{SVG}path"):
+        style, corners = node.get("style", ""), (node.get("d") or "").count("L")
+        colour = re.search(r"stroke: (#\w+)", style)
+        if node.get("clip-path") and colour and colour[1] in ON_LIGHT:
+            found.append((colour[1], corners))
+    return found
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf", ".PNG"])
+def test_a_picture_is_of_the_kind_its_name_says(tmp_path: Path, suffix: str) -> None:
+    """And replaces what was there."""
+    path = tmp_path / f"plot{suffix}"
+    path.write_text("old")
+    save([curve([1.0, 2.0, 3.0])], path)
+    starts = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
+    assert path.read_bytes().startswith(starts[suffix.lower()])
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
+    """No mathtext, no markup, no control characters; a leading underscore hides nothing."""
+    path = tmp_path / "plot.svg"
+    save([curve([1, 2], HOSTILE, "$x^2$"), curve([2, 1], "b" * 255, "$x^2$")], path)
+    shown = texts(path)
+    assert SHOWN in shown
+    assert "$x^2$" in shown
+    assert any(re.fullmatch("b+…b+", entry) for entry in shown)
+
+
+def test_each_experiment_and_name_is_drawn_and_told_apart(tmp_path: Path) -> None:
+    """Colour by experiment, line style by name; the legend has each once."""
+    path = tmp_path / "plot.svg"
+    save([curve([1, 2, 4], i, n) for i in "ab" for n in ("loss", "accuracy")], path)
+    assert [colour for colour, _ in lines(path)] == [ON_LIGHT[0]] * 2 + [ON_LIGHT[1]] * 2
+    assert [entry for entry in texts(path) if entry in ("a", "b", "loss", "accuracy")] == [
+        *("a", "b", "loss", "accuracy")
+    ]
+
+
+def test_smoothing_draws_the_logged_curve_faint_behind(tmp_path: Path) -> None:
+    """Two lines a curve, and a note."""
+    path = tmp_path / "plot.svg"
+    save([curve([1, 2, 4])], path, smoothing=0.9)
+    assert len(lines(path)) == 2
+    assert "smoothed by 0.9" in texts(path)
+    assert "stroke-opacity: 0.25" in path.read_text()
+
+
+def test_the_same_curves_give_the_same_svg(tmp_path: Path) -> None:
+    """No date and no random ids."""
+    for name in ("1.svg", "2.svg"):
+        save([curve([1, 2, 4])], tmp_path / name, log=True)
+    assert (tmp_path / "1.svg").read_bytes() == (tmp_path / "2.svg").read_bytes()
+
+
+def test_a_million_points_are_thinned(tmp_path: Path) -> None:
+    """The picture stays small, and the one spike is in it."""
+    values = np.zeros(1_000_000)
+    values[123_456] = 5.0
+    path = tmp_path / "plot.svg"
+    save([Curve("a", "loss", Series(np.arange(len(values)), values))], path)
+    assert path.stat().st_size < 300_000
+    assert "4" in texts(path)
+
+
+@pytest.mark.parametrize(
+    ("values", "options"),
+    [
+        ([], {}),
+        ([float("nan"), float("inf")], {}),
+        ([0.0, -1.0], {"log": True}),
+        ([1.0], {"smoothing": 1.0}),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(
+    tmp_path: Path, values: list[float], options: dict[str, float]
+) -> None:
+    """And no file is touched."""
+    found = [curve(values)] if values else []
+    with pytest.raises(PlotError):
+        save(found, tmp_path / "plot.png", **options)  # type: ignore[arg-type]
+    with pytest.raises(PlotError):
+        text(found, **options)  # type: ignore[arg-type]
+    with pytest.raises(PlotError, match=r"ends in none of \.png"):
+        save([curve([1.0])], tmp_path / "plot.gif")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning", "ignore:.*deprecated")
+@pytest.mark.parametrize("log_scale", [False, True])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1.0],
+        [2.0, 2.0, 2.0],
+        [1.0, float("nan"), 2.0, float("inf"), 3.0, float("-inf"), 0.0],
+        [1e300, 2e300],
+        [1e-300, 2e-300],
+        [1e9, 1e9 + 1],
+    ],
+)
+def test_odd_values_are_drawn_without_a_warning(
+    tmp_path: Path, values: list[float], log_scale: bool
+) -> None:
+    """One point, constants, gaps, and both ends of float64."""
+    save([curve(values, "実験")], tmp_path / "plot.png", log=log_scale, smoothing=0.5)
+    assert len(text([curve(values)], log=log_scale, height=6).splitlines()) >= 8
+
+
+def test_text_pictures_fit_their_width_and_show_names_safely() -> None:
+    """One picture for each name; escapes only where colour is asked for, and only of colour."""
+    found = [curve([1, 2, 3], i * 100, n) for i in "ab" for n in (HOSTILE, "n" * 255)]
+    plain = text(found, width=80)
+    assert "\x1b" not in plain
+    assert max(map(len, plain.splitlines())) <= 80
+    assert plain.count("┌") == 2
+    assert SHOWN in plain
+    coloured = text(found, width=80, colour=True)
+    assert re.sub(r"\x1b\[(0|38;2;[\d;]+)m", "", coloured).count("\x1b") == 0
+
+
+def test_without_colour_experiments_differ_by_character() -> None:
+    """Crossing lines can be told apart in a log file."""
+    shown = text([curve([1, 1, 1], "first"), curve([2, 2, 2], "second")], width=60)
+    rows = [line for line in shown.splitlines() if line.startswith("│")]
+    assert any("++" in row and "x" not in row for row in rows)
+    assert any("xx" in row and "+" not in row for row in rows)
+    assert "++ first" in shown
+    assert "xx second" in shown
+
+
+def test_curves_are_chosen_by_id_and_name(store: ExperimentStore) -> None:
+    """What an experiment lacks is left out; what all lack is an error."""
+    log(store, "a", {"loss": [1.0], "accuracy": [0.5]})
+    log(store, "b", {"loss": [2.0]})
+    assert [found[:2] for found in curves(store, names=["accuracy", "loss"])] == [
+        *(("a", "accuracy"), ("a", "loss"), ("b", "loss"))
+    ]
+    with pytest.raises(UnknownMetricError):
+        curves(store, ["b"], ["accuracy"])
+
+
+def test_the_command_draws_in_the_terminal_and_into_a_file(
+    store: ExperimentStore, tmp_path: Path
+) -> None:
+    """The only metric needs no name; of several, one must be chosen."""
+    log(store, "a", {"loss": [3.0, 2.0, 1.0]})
+    assert "loss" in run(store, "plot", "a").stdout
+    path = tmp_path / "loss.svg"
+    result = run(store, "plot", "a", "--log", "--smooth", "0.6", "-o", str(path))
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "loss" in texts(path)
+    log(store, "b", {"accuracy": [1.0]})
+    result = run(store, "plot")
+    assert result.exit_code == 2
+    assert "--name; the metrics are: loss, accuracy" in result.stderr
+
+
+def test_without_the_extra_one_line_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both ways of drawing name the same extra."""
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "uniplot", None)
+    with pytest.raises(MissingExtraError, match=r"expstore\[plot\]"):
+        save([curve([1.0])], tmp_path / "plot.png")
+    with pytest.raises(MissingExtraError, match=r"expstore\[plot\]"):
+        text([curve([1.0])])
+
+
+# How protanopes, deuteranopes and tritanopes see linear RGB (Machado, Oliveira, Fernandes, 2009).
+SIGHTS = np.array(
+    [
+        [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+        [[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]],
+        [[0.3673, 0.8606, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]],
+        [[1.2555, -0.0767, -0.1788], [-0.0784, 0.9308, 0.1476], [0.0047, 0.6914, 0.3039]],
+    ]
+)
+TO_CONES = np.array([[0.4122, 0.5363, 0.0514], [0.2119, 0.6807, 0.1074], [0.0883, 0.2817, 0.6300]])
+TO_OKLAB = np.array(
+    [[0.2105, 0.7936, -0.0041], [1.9780, -2.4286, 0.4506], [0.0259, 0.7828, -0.8087]]
+)
+
+
+def linear(colour: str) -> NDArray[np.float64]:
+    """Linear RGB of a colour in hex."""
+    parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+
+
+def contrast(one: str, other: str) -> float:
+    """As the Web Content Accessibility Guidelines define it."""
+    light = sorted(float(linear(c) @ [0.2126, 0.7152, 0.0722]) + 0.05 for c in (one, other))
+    return light[1] / light[0]
+
+
+@pytest.mark.parametrize(
+    ("colours", "grounds"),
+    [(ON_LIGHT, ["#ffffff"]), (ON_DARK, ["#15181e"]), (COLOURS, ["#ffffff", "#000000"])],
+)
+def test_colours_differ_for_every_eye(colours: tuple[str, ...], grounds: list[str]) -> None:
+    """At least 0.08 apart in OKLab under each kind of colour blindness, 3:1 from the ground."""
+    for sight in SIGHTS:
+        seen = [TO_OKLAB @ np.cbrt(TO_CONES @ np.clip(sight @ linear(c), 0, 1)) for c in colours]
+        apart = [np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)]
+        assert min(apart) > 0.08
+    assert all(contrast(colour, ground) >= 3 for colour in colours for ground in grounds)

@@ -1,0 +1,128 @@
+"""One metric's curve: ordered, smoothed, thinned."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from expstore import MetricTable
+from expstore.compare.series import Series, extremes, smooth, split, thin
+
+NUMBERS = st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=300)
+
+
+def series(values: list[float], steps: list[int] | None = None) -> Series:
+    """A series; the steps count from zero where none are given."""
+    return Series(np.array(steps or range(len(values)), np.int64), np.array(values, np.float64))
+
+
+def reference_smooth(values: list[float], weight: float) -> list[float]:
+    """TensorBoard's own algorithm, as its line chart states it."""
+    last, count, result = 0.0, 0, []
+    for value in values:
+        if not np.isfinite(value):
+            result.append(value)
+            continue
+        last = last * weight + (1 - weight) * value
+        count += 1
+        result.append(last / (1 - weight**count))
+    return result
+
+
+def test_a_table_is_split_by_name_and_ordered_by_step() -> None:
+    """Points of one step keep the order in which they were logged."""
+    table = MetricTable(
+        ("a", "b"),
+        np.array([0, 1, 0, 0, 1], np.int32),
+        np.array([3.0, 9.0, 1.0, 2.0, 8.0]),
+        np.array([5, 1, 2, 2, 0], np.uint32),
+        np.zeros(5, np.int64),
+    )
+    parts = split(table)
+    assert list(parts) == ["a", "b"]
+    assert parts["a"].steps.tolist() == [2, 2, 5]
+    assert parts["a"].values.tolist() == [1.0, 2.0, 3.0]
+    assert parts["b"].values.tolist() == [8.0, 9.0]
+
+
+def test_an_empty_table_has_no_series() -> None:
+    """No metric, nothing to split."""
+    empty = np.array([])
+    table = MetricTable(
+        (), empty.astype(np.int32), empty, empty.astype(np.uint32), empty.astype(np.int64)
+    )
+    assert split(table) == {}
+
+
+def test_extremes_leave_out_nan_but_not_infinity() -> None:
+    """A loss that became infinite did so; the last value is what was logged last."""
+    found = extremes(series([2.0, float("inf"), -1.0, float("nan")], [0, 1, 2, 7]))
+    assert (found.min, found.max, found.last_step, found.points) == (-1.0, float("inf"), 7, 4)
+    assert np.isnan(found.last)
+    assert np.isnan(extremes(series([float("nan")])).min)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.6, 0.9, 0.999])
+def test_smoothing_is_tensorboards(weight: float) -> None:
+    """Debiased from the first point; what is not finite stays, and does not enter."""
+    values = [*np.random.default_rng(0).standard_normal(50).tolist(), np.nan, 4.0, np.inf, 5.0]
+    found = smooth(np.array(values), weight)
+    np.testing.assert_allclose(found, reference_smooth(values, weight), rtol=1e-9)
+
+
+@pytest.mark.parametrize("weight", [-0.1, 1.0, float("nan")])
+def test_a_weight_out_of_range_is_refused(weight: float) -> None:
+    """1 would never move, and below 0 is no average."""
+    with pytest.raises(ValueError, match="not at least 0 and below 1"):
+        smooth(np.zeros(3), weight)
+
+
+@given(NUMBERS, st.integers(8, 64))
+def test_thinning_keeps_extremes_ends_and_order(values: list[float], limit: int) -> None:
+    """Least, greatest, first and last point stay, and there are no more points than asked for."""
+    whole = series(values)
+    kept = thin(whole, limit).kept
+    assert (np.diff(kept) > 0).all()
+    assert len(kept) <= max(limit, 8)
+    assert {0, len(values) - 1} <= set(kept.tolist())
+    finite = whole.values[np.isfinite(whole.values)]
+    if len(finite):
+        left = whole.values[kept][np.isfinite(whole.values[kept])]
+        assert (left.min(), left.max()) == (finite.min(), finite.max())
+    if len(finite) < len(values):
+        assert not np.isfinite(whole.values[kept]).all()
+
+
+@given(
+    st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=200),
+    st.data(),
+)
+def test_thinning_accounts_for_every_point(values: list[float], data: st.DataObject) -> None:
+    """The counts add up to all finite points, and the means to their sum, at uneven steps too."""
+    steps = data.draw(
+        st.lists(st.integers(0, 2**32 - 1), min_size=len(values), max_size=len(values))
+    )
+    values = [float("nan") if data.draw(st.integers(0, 9)) == 0 else v for v in values]
+    whole = series(values, sorted(steps))
+    thinned = thin(whole, 8)
+    finite = whole.values[np.isfinite(whole.values)]
+    assert thinned.counts.sum() == len(finite)
+    total = np.where(thinned.counts > 0, thinned.counts * thinned.means, 0).sum()
+    np.testing.assert_allclose(total, finite.sum(), rtol=1e-9, atol=1e-5)
+
+
+def test_a_spike_of_one_point_survives() -> None:
+    """One point in a hundred thousand is in the thinned curve."""
+    values = np.zeros(100_000)
+    values[54_321] = 1.0
+    thinned = thin(Series(np.arange(100_000), values), 200)
+    assert 54_321 in thinned.kept
+    assert len(thinned.kept) <= 200
+
+
+def test_great_values_do_not_overflow() -> None:
+    """Means of values near the end of float64 stay finite."""
+    thinned = thin(series([1.7e308] * 100), 8)
+    assert np.isfinite(thinned.means).all()

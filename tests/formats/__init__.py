@@ -1,0 +1,1 @@
+"""The formats: declarations, codecs, columns, damage and descriptions."""

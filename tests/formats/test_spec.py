@@ -1,0 +1,157 @@
+"""The specification: its tables and examples are the declarations', and the command prints them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from construct import Const, Float32l, GreedyRange, Int8sb, Int16ul, Int32ul, Struct
+from typer.testing import CliRunner
+
+import expstore.cli.schema  # noqa: F401  importing it adds its commands
+import formats
+from expstore.cli.base import app
+from formats import (
+    FORMATS,
+    META,
+    METRICS,
+    AbsentAtEnd,
+    Format,
+    LengthPrefixedText,
+    Text,
+    annotate,
+    to_ksy,
+)
+from formats.descriptions import spec
+from formats.descriptions.dump import dump
+
+README = Path(formats.__file__).with_name("README.md").read_text()
+
+
+def between(kind: str, name: str) -> str:
+    """What stands in the specification between two markers."""
+    found = re.findall(rf"<!-- {kind} {name} -->\n(.*?)\n<!-- end -->", README, re.DOTALL)
+    assert len(found) == 1, f"{kind} {name}"
+    return str(found[0])
+
+
+def example(name: str) -> tuple[str, bytes]:
+    """A worked example's text, and the bytes that its hexadecimal column spells."""
+    text = between("example", name).removeprefix("```text\n").removesuffix("\n```")
+    columns = [line[12:35] for line in text.splitlines() if not line.startswith("record")]
+    return text, bytes.fromhex("".join(columns))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_tables_are_the_declarations(name: str) -> None:
+    """Sizes, offsets, types and limits in the text are those of the code."""
+    assert between("table", name) == spec.markdown(FORMATS[name])
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_examples_are_what_a_dump_shows(name: str) -> None:
+    """The worked examples are read by the code as the text says."""
+    text, data = example(name)
+    assert data
+    assert text == dump(annotate(FORMATS[name].schema, data))
+
+
+def test_examples_parse_with_construct() -> None:
+    """The values that the examples name are construct's."""
+    meta = META.parse(example("meta")[1])
+    assert (meta.commit_id, meta.timestamp, meta.job_name) == ("3f2a9c1d", 1700000000, "train")
+    data = example("metrics")[1]
+    (record,) = METRICS.parse(data)
+    assert (record.name, record.value, record.step) == ("loss", 0.25, 7)
+    assert data.endswith(b"val/ac")
+
+
+def test_specification_names_every_format_and_its_schema() -> None:
+    """No format is without a section, and each `.ksy` that is named is there."""
+    for name in FORMATS:
+        assert f"\n## {name}\n" in README
+        assert f"`{name}.ksy`" in README
+        assert Path(formats.__file__).with_name(f"{name}.ksy").exists()
+
+
+def test_sizes_are_derived() -> None:
+    """The limits that the golden vectors show, and those of a single value."""
+    assert "10 to 777 bytes" in spec.sizes(FORMATS["meta"].schema)
+    assert "so 12 or more" in spec.sizes(FORMATS["meta"].schema)
+    assert "21 to 276 bytes" in spec.sizes(FORMATS["metrics"].schema)
+    fixed = Format("f", Struct("a" / Int16ul), "", "")
+    assert spec.sizes(fixed.schema) == "A value takes 2 to 2 bytes."
+
+
+def test_table_of_another_declaration() -> None:
+    """Other types, byte orders and limits, and what a Markdown cell needs."""
+    declared = Struct(
+        "magic" / Const(7, Int16ul),
+        "level" / Int8sb * "of a|b",
+        "note" / LengthPrefixedText(Int16ul),
+        "ratio" / Float32l,
+        "count" / AbsentAtEnd(Int32ul, 3),
+        "last" / AbsentAtEnd(Text, ""),
+    )
+    rows = spec.table(Format("x", declared, "", "").schema)
+    assert [(row.offset, row.type, row.size, row.limits) for row in rows] == [
+        ("0", "u16le", "2", "= 7"),
+        ("2", "i8", "1", "-128 to 127"),
+        ("3", "text[u16le]", "2 + length", "0 to 65535 bytes"),
+        ("after note", "f32le", "4", "IEEE 754 binary32"),
+        ("after note + 4", "u32le", "4", "0 to 2^32 - 1; if absent, 3"),
+        ("after note + 8", "text", "1 + length", "0 to 255 bytes; if absent, ''"),
+    ]
+    lines = spec.markdown(Format("x", declared, "", "")).splitlines()
+    assert r"of a\|b" in lines[5]
+    assert len({len(line) for line in lines[2:]}) == 1
+
+
+def run(*arguments: str) -> Any:
+    """`expstore schema`."""
+    return CliRunner().invoke(app, ["schema", *arguments])
+
+
+def test_command_prints_what_belongs_between_the_markers() -> None:
+    """Off a terminal the table is Markdown, of one format or of all."""
+    for name in FORMATS:
+        assert between("table", name) in run(name).stdout
+    everything = run().stdout
+    assert all(between("table", name) in everything for name in FORMATS)
+
+
+def test_command_prints_kaitai_schemas() -> None:
+    """One is the committed file; all are YAML documents of one stream."""
+    assert run("metrics", "--format", "ksy").stdout == to_ksy(METRICS)
+    documents = list(yaml.safe_load_all(run("--format", "ksy").stdout))
+    assert [document["meta"]["id"] for document in documents] == list(FORMATS)
+
+
+def test_command_prints_json() -> None:
+    """Every field with its limits, for programs."""
+    (meta,) = json.loads(run("meta", "--format", "json").stdout)
+    assert (meta["min_size"], meta["max_size"], meta["is_sequence"]) == (10, 777, False)
+    user = meta["fields"][-1]
+    assert (user["name"], user["after"], user["offset"]) == ("user", "job_name", 0)
+    assert (user["may_be_absent"], user["default"], user["max"]) == (True, "", 255)
+    assert meta["fields"][0]["constant"] == 1
+    both = json.loads(run("--format", "json").stdout)
+    assert [one["name"] for one in both] == list(FORMATS)
+    assert both[1]["fields"][2]["max"] is None
+
+
+def test_command_refuses_an_unknown_format() -> None:
+    """Wrong usage names what there is."""
+    refused = run("nope")
+    assert refused.exit_code == 2
+    assert "metrics" in refused.output
+
+
+def test_a_sequence_of_a_sequence_is_no_format() -> None:
+    """Only a Struct, or one GreedyRange of one, is walked."""
+    with pytest.raises(formats.UnsupportedSchema, match="GreedyRange is not a Struct"):
+        to_ksy(GreedyRange(METRICS))

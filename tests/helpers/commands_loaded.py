@@ -1,0 +1,17 @@
+"""What `tests.helpers.commands` has loaded before it forks: all that most commands need."""
+
+from contextlib import redirect_stdout, suppress
+from importlib import import_module
+from io import StringIO
+
+import numpy
+import rich.table
+
+from expstore.cli import base, run
+
+for theme in run._THEMES:
+    import_module(f"expstore.cli.{theme}")
+with redirect_stdout(StringIO()), suppress(SystemExit):  # libraries load more at the first call
+    base.app(["schema", "metrics"], prog_name="expstore", standalone_mode=False)
+
+__all__ = ["numpy", "rich"]

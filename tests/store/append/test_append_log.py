@@ -1,0 +1,593 @@
+"""AppendLog: nothing is appended behind a tear, whoever made it, and nothing is lost by mending."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from expstore import (
+    ExperimentGoneError,
+    ExperimentNotFoundError,
+    ExperimentStore,
+    NoSpaceError,
+    ShortWriteError,
+    TornTailError,
+    UnreadableFileError,
+)
+from expstore.model.values import RECORD_CODEC
+from expstore.store.append import cut, space
+from expstore.store.append import log as append_log
+from expstore.store.append.log import AppendLog
+from expstore.store.read.survey import tail_of
+from formats import CLEAN, TailStatus
+from tests.faults.base import fork, join, read_log
+
+TEAR = b"\x01" * 18
+
+
+def record(name: str) -> bytes:
+    """A record that is told from others by its name."""
+    return RECORD_CODEC.build(timestamp=1_700_000_000, step=1, value=0.5, name=name)
+
+
+def names(path: Path) -> list[str]:
+    """The names in a log that must end at a record's end."""
+    records, rest = read_log(path)
+    assert rest == 0
+    return [name for name, _, _ in records]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a log may be made."""
+    return tmp_path / "metrics.bin"
+
+
+@pytest.fixture
+def log(path: Path) -> Iterator[AppendLog]:
+    """An open log with one record."""
+    log = AppendLog(path, RECORD_CODEC)
+    log.append(record("first"))
+    yield log
+    log.close()
+
+
+@pytest.fixture
+def before_write(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], None]:
+    """Has something happen between the look at the log's end and the next write."""
+
+    def plan(act: Callable[[], None]) -> None:
+        write = os.write
+
+        def first(descriptor: int, data: bytes) -> int:
+            monkeypatch.setattr(os, "write", write)
+            act()
+            return write(descriptor, data)
+
+        monkeypatch.setattr(os, "write", first)
+
+    return plan
+
+
+def add(path: Path, data: bytes) -> None:
+    """Append as another program would."""
+    with path.open("ab") as file:
+        file.write(data)
+
+
+def test_records_of_others_are_stepped_over(log: AppendLog, path: Path) -> None:
+    """Whatever whole records were added since, by whomever."""
+    for number in range(3):
+        add(path, record(f"other {number}") * 2)
+        log.append(record(f"own {number}"))
+    assert names(path)[1:] == [
+        x for n in range(3) for x in (f"other {n}", f"other {n}", f"own {n}")
+    ]
+
+
+@pytest.mark.parametrize("looked", [False, True])
+def test_record_that_came_in_between_is_no_harm(
+    looked: bool, log: AppendLog, path: Path, before_write: Any
+) -> None:
+    """Others may append between the look and the write; the next boundary is right."""
+    before_write(lambda: add(path, record("between")))
+    log.append(record("own"), looked)
+    assert log.boundary == path.stat().st_size
+    log.append(record("next"))
+    assert names(path) == ["first", "between", "own", "next"]
+
+
+@pytest.mark.parametrize("looked", [False, True])
+def test_tear_that_came_in_between_is_cut_when_alone(
+    looked: bool, log: AppendLog, path: Path, before_write: Any
+) -> None:
+    """The record was written behind it, so it is written once more; the tear is kept."""
+    before_write(lambda: add(path, TEAR))
+    log.append(record("own"), looked)
+    log.append(record("next"))
+    assert names(path) == ["first", "own", "next"]
+    (kept,) = path.parent.glob("*.torn-*")
+    assert kept.read_bytes() == TEAR + record("own")
+
+
+def test_tear_that_came_in_between_is_an_error_while_others_are_there(
+    log: AppendLog, path: Path, before_write: Any
+) -> None:
+    """The record is not acknowledged; when the others have gone, all is mended."""
+    before_write(lambda: add(path, TEAR))
+    with path.open("rb"), pytest.raises(TornTailError, match=r"behind a tear at byte 26.*others"):
+        log.append(record("own"))
+    log.append(record("next"))
+    assert names(path) == ["first", "next"]
+
+
+def test_nobody_is_trusted_to_be_away_who_was_there(log: AppendLog, path: Path) -> None:
+    """A look of a moment ago does for who appends alone; beside others, each write is preceded by
+    one, and nothing goes behind a tear that cannot be cut."""
+    add(path, record("other"))
+    log.append(record("own"), looked=True)
+    assert names(path) == ["first", "other", "own"]
+    add(path, TEAR)
+    before = path.read_bytes()
+    with path.open("rb"), pytest.raises(TornTailError, match="others have it open"):
+        log.append(record("own"), looked=True)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("others", [0, 1, 2, 3])
+def test_log_that_was_cut_since_the_look_is_parsed_anew(
+    others: int, log: AppendLog, path: Path
+) -> None:
+    """What a boundary was is none in what others wrote instead; nothing is taken for a tear."""
+    os.truncate(path, 0)
+    added = [f"another {number}" for number in range(others)]
+    add(path, b"".join(map(record, added)))
+    log.append(record("own"), looked=True)
+    log.append(record("next"), looked=True)
+    assert names(path) == [*added, "own", "next"]
+    assert not list(path.parent.glob("*.torn-*"))
+
+
+def test_write_that_was_not_at_the_end_cuts_nothing(
+    log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a file system that does not append: who knows what stands there now."""
+    real = os.lseek
+
+    def astray(descriptor: int, offset: int, whence: int) -> int:
+        return 30 if whence == os.SEEK_CUR else real(descriptor, offset, whence)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(append_log, "_lseek", astray)
+        with pytest.raises(ShortWriteError, match="24 of 24 bytes, but at byte 6"):
+            log.append(record("own"))
+    log.append(record("next"))
+    assert names(path) == ["first", "own", "next"]
+
+
+def test_transient_tear_is_waited_out(log: AppendLog, path: Path) -> None:
+    """A live writer's record that is half there is completed a moment later."""
+    other = record("other")
+    add(path, other[:10])
+    timer = threading.Timer(0.01, add, (path, other[10:]))
+    timer.start()
+    log.append(record("own"))
+    timer.join()
+    assert names(path) == ["first", "other", "own"]
+    assert not list(path.parent.glob("*.torn-*"))
+
+
+def test_tear_is_not_cut_while_others_have_the_log_open(log: AppendLog, path: Path) -> None:
+    """Not even while someone only reads it; nothing is written and nothing is lost."""
+    add(path, TEAR)
+    before = path.read_bytes()
+    with path.open("rb"), pytest.raises(TornTailError, match="others have it open"):
+        log.append(record("own"))
+    assert path.read_bytes() == before
+    log.append(record("own"))
+    assert names(path) == ["first", "own"]
+
+
+def test_log_of_a_killed_process_can_be_mended_as_soon_as_it_is_gone(
+    log: AppendLog, path: Path
+) -> None:
+    """Whoever has it open gets a moment to close it."""
+    add(path, TEAR)
+    with path.open("rb") as other:
+        timer = threading.Timer(append_log._PATIENCE + 0.05, other.close)
+        timer.start()
+        log.append(record("own"))
+        timer.join()
+    assert names(path) == ["first", "own"]
+
+
+def test_lease_can_be_taken_in_a_thread(log: AppendLog, path: Path) -> None:
+    """Mending does not hang on the main thread's signals."""
+    add(path, TEAR)
+    thread = threading.Thread(target=log.append, args=(record("own"),))
+    thread.start()
+    thread.join()
+    assert names(path) == ["first", "own"]
+
+
+def test_others_wait_while_a_log_is_mended(
+    log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers and writers are held up, not refused; the holder survives their knocking."""
+    store = ExperimentStore(path.parent.parent)
+    commit_id = path.parent.name
+    add(path, TEAR)
+    children = []
+    keep = append_log.set_aside
+
+    def slowly(*arguments: Any) -> Path:
+        children.append(fork(lambda: store.log_metric(commit_id, "other", 0.5, 1)))
+        children.append(fork(lambda: names(path)))
+        children.append(fork(lambda: store.writer(commit_id).log("writer", 0.5, 1)))
+        time.sleep(0.1)
+        return keep(*arguments)
+
+    monkeypatch.setattr(append_log, "set_aside", slowly)
+    log.append(record("own"))
+    join(*children)
+    assert sorted(names(path)) == ["first", "other", "own", "writer"]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [(errno.EACCES, "another user"), (errno.EINVAL, "has no leases"), (errno.EIO, "output error")],
+)
+def test_lease_that_cannot_be_had_is_explained(
+    code: int, reason: str, log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a file of another user, and on file systems without leases, nothing is cut."""
+    real = cut.fcntl.fcntl
+
+    def refuse(descriptor: int, command: int, argument: int = 0) -> int:
+        if command == cut.fcntl.F_SETLEASE:
+            raise OSError(code, os.strerror(code))
+        return real(descriptor, command, argument)
+
+    monkeypatch.setattr(cut.fcntl, "fcntl", refuse)
+    add(path, TEAR)
+    with pytest.raises(TornTailError, match=f"{reason}.*repair --force"):
+        log.append(record("own"))
+    kept = path.with_name("metrics.bin.torn-26")
+    assert log.repair(tail_of, force=True) == (TailStatus("torn", 26, 18), kept)
+    log.append(record("own"))
+    assert names(path) == ["first", "own"]
+
+
+def test_lease_that_lasted_too_long_cuts_nothing(
+    log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel may have let others in by then."""
+    monkeypatch.setattr(cut, "_TRUSTED", -1.0)
+    add(path, TEAR)
+    with pytest.raises(TornTailError, match="took too long"):
+        log.append(record("own"))
+    monkeypatch.undo()
+    log.append(record("own"))
+    assert names(path) == ["first", "own"]
+    assert len(list(path.parent.glob("*.torn-*"))) == 1  # kept once, though cut at the second try
+
+
+def short_writes(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """From now on a write takes so many bytes at most, as on a full disk."""
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:size]))
+
+
+def test_short_write_is_cut_off_again(
+    log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error, and the log as it was."""
+    with monkeypatch.context() as patch:
+        short_writes(patch, 18)
+        with pytest.raises(ShortWriteError, match=r"only 18 of 24 bytes .* were cut off again"):
+            log.append(record("own"))
+    assert names(path) == ["first"]
+    log.append(record("next"))
+    assert names(path) == ["first", "next"]
+
+
+def test_short_write_beside_others_blocks_appending_until_they_are_gone(
+    log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot be cut off while they might append; no record of ours goes behind it."""
+    with path.open("rb"):
+        with monkeypatch.context() as patch:
+            short_writes(patch, 18)
+            with pytest.raises(ShortWriteError, match="others have it open"):
+                log.append(record("own"))
+        with pytest.raises(TornTailError, match="others have it open"):
+            log.append(record("own"))
+    log.append(record("next"))
+    assert names(path) == ["first", "next"]
+
+
+def test_short_write_that_another_program_appended_to_is_never_appended_to_again(
+    log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our later records would be lost; the error says how to get back what there is."""
+    with path.open("ab") as other, monkeypatch.context() as patch:
+        short_writes(patch, 18)
+        with pytest.raises(ShortWriteError):
+            log.append(record("own"))
+        other.write(record("other"))
+    size = path.stat().st_size
+    for _ in range(2):
+        with pytest.raises(TornTailError, match=r"byte 26 .* salvage"):
+            log.append(record("next"))
+    assert path.stat().st_size == size
+
+
+def test_full_disk_is_told_before_anything_is_written(
+    log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ReservedSpace is reserved first; what is less than asked ahead will do."""
+    asked = []
+
+    def full(descriptor: int, offset: int, size: int) -> bool:
+        asked.append(size)
+        if len(asked) != 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return True
+
+    monkeypatch.setattr(space, "_reserve", full)
+    log._room.end = 0
+    log.append(record("own"))
+    with pytest.raises(NoSpaceError, match="No space left on device; nothing was written"):
+        log.append(record("next"))
+    assert asked[1::2] == [24, 25]
+    assert names(path) == ["first", "own"]
+
+
+def test_reserving_shows_nowhere_and_wastes_little(path: Path) -> None:
+    """The size is that of the records; the space is at most an eighth more, and a block."""
+    log = AppendLog(path, RECORD_CODEC)
+    for _ in range(200):
+        log.append(record("x") * 40)
+        found = path.stat()
+        assert found.st_size == log.boundary
+        assert found.st_blocks * 512 <= log.boundary * 9 // 8 + 3 * 4096
+    log.close()
+    assert names(path) == ["x"] * 8000
+
+
+@pytest.mark.parametrize("answer", [errno.ENOSYS, errno.EOPNOTSUPP])
+def test_file_system_without_reserving_will_do(
+    answer: int, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a help, and no condition."""
+    monkeypatch.setattr(space, "_fallocate", lambda: lambda *_: answer)
+    log = AppendLog(path, RECORD_CODEC)
+    log.append(record("own"))
+    log.close()
+    assert names(path) == ["own"]
+
+
+def test_log_that_was_cut_or_replaced_is_parsed_anew(path: Path) -> None:
+    """What is remembered of a log between two appends holds only for that log."""
+    log = AppendLog(path, RECORD_CODEC)
+    log.append_once(record("first") * 3)
+    path.unlink()
+    add(path, record("a longer name") * 3 + TEAR)
+    log.append_once(record("own"))
+    assert names(path) == ["a longer name"] * 3 + ["own"]
+    os.truncate(path, 0)
+    add(path, record("third") * 2)
+    log.append_once(record("own"))
+    assert names(path) == ["third"] * 2 + ["own"]
+
+
+@pytest.mark.parametrize("kind", ["link", "linked directory", "fifo", "directory", "nothing"])
+def test_path_that_became_something_else_is_refused_or_made_anew(kind: str, tmp_path: Path) -> None:
+    """Also by the quick way, which a log takes that was appended to before."""
+    store = ExperimentStore(tmp_path / "root")
+    store.create_experiment("abc")
+    store.log_metric("abc", "loss", 0.5, 1)
+    path = store.metrics_path("abc")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    target = outside / "metrics.bin"
+    target.write_bytes(record("a file of someone else"))
+    path.unlink()
+    if kind == "link":
+        path.symlink_to(target)
+    elif kind == "linked directory":
+        store.files_path("abc").rmdir()
+        path.parent.rmdir()
+        path.parent.symlink_to(outside)
+    elif kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "directory":
+        path.mkdir()
+    if kind == "nothing":
+        store.log_metric("abc", "again", 0.5, 1)
+        assert names(path) == ["again"]
+    else:
+        with pytest.raises((UnreadableFileError, ExperimentNotFoundError)):
+            store.log_metric("abc", "loss", 0.5, 1)
+    assert target.read_bytes() == record("a file of someone else")
+
+
+def test_log_that_was_never_appended_to_is_opened_with_care(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty file behind a link ends where an empty log does, and is another all the same."""
+    store = ExperimentStore(tmp_path / "root")
+    path = store.create_experiment("abc")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda *_: os.read(-1, 1))
+        with pytest.raises(UnreadableFileError, match="Bad file descriptor"):
+            store.log_metric("abc", "loss", 0.5, 1)
+    outside = tmp_path / "outside"
+    path.rename(outside)
+    path.symlink_to(outside)
+    with pytest.raises(ExperimentNotFoundError):
+        store.log_metric("abc", "loss", 0.5, 1)
+    assert (outside / "metrics.bin").read_bytes() == b""
+
+
+def test_large_addition_is_parsed_too(log: AppendLog, path: Path) -> None:
+    """More than is walked record by record, with a tear at its end."""
+    add(path, record("other") * 5000 + TEAR)
+    log.append(record("own"))
+    assert names(path) == ["first", *["other"] * 5000, "own"]
+
+
+def test_repair_of_a_clean_log_does_nothing(log: AppendLog, path: Path) -> None:
+    """An empty one is clean too."""
+    assert log.repair(tail_of) == (CLEAN, None)
+    log.append(record("own"))
+    assert names(path) == ["first", "own"]
+    empty = AppendLog(path.with_name("empty"), RECORD_CODEC)
+    assert empty.repair(tail_of) == (CLEAN, None)
+    empty.close()
+
+
+@pytest.mark.parametrize("zeros", [21, 21 * 5, 21 * 5 + 7, 7, 21 * 400_000])
+def test_repair_cuts_zeros_and_keeps_them(log: AppendLog, path: Path, zeros: int) -> None:
+    """What a power cut left: whole records of zeros, and a part of one."""
+    add(path, bytes(zeros))
+    status = TailStatus("zero" if zeros >= 21 else "torn", 26, zeros, zeros // 21)
+    kept = path.with_name("metrics.bin.torn-26")
+    assert log.repair(tail_of) == (status, kept)
+    assert kept.read_bytes() == bytes(zeros)
+    log.append(record("own"))
+    assert names(path) == ["first", "own"]
+
+
+@pytest.mark.parametrize("name", ["\0" * 60, ""])
+def test_zeros_that_belong_to_a_record_are_not_cut(log: AppendLog, path: Path, name: str) -> None:
+    """Neither a name of zero bytes, nor a record that only ends in zeros."""
+    log.append(RECORD_CODEC.build(timestamp=1_700_000_000, step=0, value=0.0, name=name) * 2)
+    assert log.repair(tail_of) == (CLEAN, None)
+    add(path, bytes(21))
+    assert log.repair(tail_of)[0].size == 21
+    assert names(path) == ["first", name, name]
+
+
+def test_append_leaves_records_of_zeros_to_repair(log: AppendLog, path: Path) -> None:
+    """They are whole, so nothing is misaligned by them; only what is torn is cut."""
+    add(path, bytes(21 * 2 + 5))
+    log.append(record("own"))
+    assert names(path) == ["first", "", "", "own"]
+
+
+def test_repair_beside_others_is_refused_unless_forced(log: AppendLog, path: Path) -> None:
+    """Only who knows that they write nothing may force it."""
+    add(path, TEAR)
+    with path.open("rb"):
+        with pytest.raises(TornTailError, match="others have it open"):
+            log.repair(tail_of)
+        _, kept = log.repair(tail_of, force=True)
+    assert kept is not None
+    assert kept.read_bytes() == TEAR
+    assert names(path) == ["first"]
+
+
+def test_repair_makes_no_log(path: Path) -> None:
+    """Where there is none there is nothing to repair."""
+    with pytest.raises(ExperimentNotFoundError, match="no such experiment or log"):
+        AppendLog(path, RECORD_CODEC, create=False)
+    assert not path.exists()
+
+
+def test_kept_bytes_are_never_overwritten(log: AppendLog, path: Path) -> None:
+    """A second tear at the same place gets another name; the same bytes are kept once."""
+    for number, tear in enumerate([TEAR, b"\x02" * 5, TEAR]):
+        add(path, tear)
+        assert log.repair(tail_of)[1] is not None
+        kept = sorted(file.read_bytes() for file in path.parent.glob("*.torn-26*"))
+        assert kept == sorted([TEAR, b"\x02" * 5][: number + 1])
+
+
+def test_what_cannot_be_kept_is_not_cut(
+    log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No room for the cut bytes: the log stays, and no half of them is left."""
+    add(path, TEAR)
+    before = path.read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(NoSpaceError, match="torn-26: No space left"):
+            log.append(record("own"))
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_forked_processes_share_a_writer(store: ExperimentStore) -> None:
+    """Each opens the log for itself; no record that was acknowledged is cut or misread."""
+    store.create_experiment("abc")
+    steps, width = 400, 3
+    with store.writer("abc") as writer:
+        writer.log("first", 0.5, 0)
+
+        def work(me: int) -> None:
+            for step in range(steps):
+                writer.log_many({f"{me}" * (1 + me): 0.5, f"{me}/second": 0.5}, step)
+
+        children = [fork(partial(work, me)) for me in range(width)]
+        work(width)
+        join(*children)
+    records, rest = read_log(store.metrics_path("abc"))
+    assert rest == 0
+    assert len(records) == 1 + 2 * steps * (width + 1)
+    assert not list(store.experiment_path("abc").glob("*.torn-*"))
+
+
+def test_a_fork_of_a_deleted_log_says_so(store: ExperimentStore) -> None:
+    """What lies under the same name by then is another experiment's."""
+    store.create_experiment("abc")
+    with store.writer("abc") as writer:
+        writer.log("first", 0.5, 0)
+
+        def work() -> None:
+            time.sleep(0.2)
+            with pytest.raises(ExperimentGoneError):
+                writer.log("late", 0.5, 1)
+
+        child = fork(work)
+        store.delete_experiments(["abc"], force=True)
+        store.create_experiment("abc")
+        store.log_metric("abc", "new", 0.5, 1)
+        join(child)
+    assert names(store.metrics_path("abc")) == ["new"]
+
+
+def test_a_misaligned_log_is_left_to_salvage(vectors_copy: ExperimentStore) -> None:
+    """What its last bytes seem to be torn off are whole records."""
+    commit_id = "torn-then-appended"
+    path = vectors_copy.metrics_path(commit_id)
+    data = path.read_bytes()
+    with pytest.raises(TornTailError, match="salvage"):
+        vectors_copy.log_metric(commit_id, "loss", 0.5, 1)
+    assert path.read_bytes() == data
+    assert not list(path.parent.glob("*.torn-*"))
+    assert vectors_copy.salvage(commit_id, "mended").records == 10
+    vectors_copy.log_metric("mended", "loss", 0.5, 1)
+    assert len(vectors_copy.get_metrics("mended")) == 11
+
+
+def test_what_stands_where_a_tear_is_kept_is_not_waited_for(log: AppendLog, path: Path) -> None:
+    """A FIFO or a link there is left alone, and the tear is kept under the next name."""
+    os.mkfifo(path.with_name("metrics.bin.torn-26"))
+    path.with_name("metrics.bin.torn-26.1").symlink_to("nowhere")
+    add(path, TEAR)
+    log.append(record("own"))
+    assert names(path) == ["first", "own"]
+    assert path.with_name("metrics.bin.torn-26.2").read_bytes() == TEAR

@@ -1,0 +1,237 @@
+"""Salvage: whole records found again behind damage, into a new experiment."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from construct import Float64l, Int16ul, Int32ul, Struct
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from expstore import (
+    ExperimentExistsError,
+    ExperimentNotFoundError,
+    ExperimentStore,
+    InvalidCommitIdError,
+    Metadata,
+)
+from formats import RECORD, LengthPrefixedText, RecordCodec, UnsupportedSchema
+from formats.damage.chain import best_chain
+from formats.damage.salvage import Gap, Stretch, resync
+from formats.fields import Roles
+from formats.metrics import ROLES
+from formats.schema import Schema
+from tests.damage import CODEC, NAMES, SCHEMA, corpus, damaged, judge, records, salvaged
+
+
+@pytest.mark.parametrize("part", range(6))
+def test_nearly_all_intact_records_come_back_and_nothing_else(part: int) -> None:
+    """At least 99.9% of the intact records of each log, and at most one that was never written."""
+    for number, (title, log) in enumerate(corpus(36, 4000)):
+        if number % 6 == part:
+            lost, false = judge(log)
+            assert lost <= len(log.intact) / 1000, title
+            assert false <= 1, title
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_undamaged_log_is_one_whole(kind: str) -> None:
+    """Nothing is lost where nothing is damaged, and no gap is seen."""
+    written = records(random.Random(kind), 3000, NAMES[kind], in_turn=False)
+    assert list(salvaged(b"".join(written))) == written
+
+
+def test_names_that_occur_once_are_salvaged() -> None:
+    """A log whose every record has a name of its own is believed, tears or not."""
+    rng = random.Random(7)
+    written = records(rng, 3000, [f"run/{number}" for number in range(3000)], in_turn=True)
+    lost, false = judge(damaged(rng, written, tears=20, deletions=0, zeroed=0))
+    assert lost <= 3
+    assert false == 0
+
+
+def test_empty_names_are_salvaged_less_well() -> None:
+    """With nothing to know a record by, some torn ones pass; the intact ones still come back."""
+    rng = random.Random(8)
+    log = damaged(rng, records(rng, 4000, [""], in_turn=True), tears=100, deletions=0, zeroed=2)
+    lost, false = judge(log)
+    assert lost <= 4
+    assert false <= 5
+
+
+def test_gap_has_the_place_and_size_of_the_tear() -> None:
+    """What is left out is exactly the torn record's bytes."""
+    written = records(random.Random(1), 100, NAMES["five"], in_turn=True)
+    data = b"".join(written[:50]) + written[50][:13] + b"".join(written[51:])
+    start = sum(map(len, written[:50]))
+    assert list(resync(SCHEMA, ROLES, lambda at, n: data[at : at + n], len(data))) == [
+        Stretch(0, start, 50),
+        Gap(start, 13),
+        Stretch(start + 13, len(data) - start - 13, 49),
+    ]
+
+
+@pytest.mark.parametrize("block", [4096, 5000, 5777, 30_000, 200_000])
+def test_blocks_do_not_show(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records and damage across the borders of blocks are found as they are elsewhere."""
+    log = damaged(
+        random.Random(3), records(random.Random(2), 3000, NAMES["long"], in_turn=False), 30, 0, 2
+    )
+    whole = list(salvaged(log.data))
+    monkeypatch.setattr("formats.damage.salvage._BLOCK", block)
+    monkeypatch.setattr("formats.damage.salvage._AHEAD", 4096)
+    assert list(salvaged(log.data)) == whole
+
+
+def test_resync_is_derived_from_the_declaration() -> None:
+    """A log of quite other fields, little-endian and with the clock in the middle, is salvaged."""
+    event = Struct(
+        "level" / Int16ul,
+        "at" / Int32ul,
+        "round" / Int32ul,
+        "label" / LengthPrefixedText(Int16ul),
+        "x" / Float64l,
+    )
+    codec = RecordCodec(event)
+    built = [
+        codec.build(level=1, at=1_600_000_000 + n, round=n, label=f"event {n % 3}", x=n / 7)
+        for n in range(200)
+    ]
+    data = b"".join(built[:100]) + built[100][:17] + b"".join(built[101:])
+    roles = Roles(clock="at", counter="round", label="label")
+    pieces = list(resync(Schema.of(event), roles, lambda at, n: data[at : at + n], len(data)))
+    assert [piece.size for piece in pieces if isinstance(piece, Gap)] == [17]
+    assert sum(piece.records for piece in pieces if isinstance(piece, Stretch)) == 199
+
+
+def test_declaration_without_a_fixed_clock_is_refused() -> None:
+    """Where the clock's place depends on a text, any offset could be anything."""
+    event = Struct("label" / LengthPrefixedText(Int16ul), "at" / Int32ul, "round" / Int32ul)
+    roles = Roles(clock="at", counter="round", label="label")
+    with pytest.raises(UnsupportedSchema, match="before the first text"):
+        list(resync(Schema.of(event), roles, lambda at, n: b"", 10))
+
+
+def best_score(
+    pieces: list[tuple[int, int, int]], gap: int, end: int | None, at: int, inside: bool
+) -> int:
+    """The oracle: the best score by trying every chain."""
+    scores = [0 if end is None or at == end or inside else -gap]
+    for start, stop, score in pieces:
+        if start >= at:
+            cost = gap if start > at and not inside else 0
+            scores.append(score - cost + best_score(pieces, gap, end, stop, False))
+    return max(scores)
+
+
+@given(
+    pieces=st.lists(
+        st.tuples(st.integers(0, 12), st.integers(1, 6), st.integers(1, 5)), max_size=7
+    ),
+    gap=st.integers(0, 4),
+    is_last=st.booleans(),
+    follows=st.booleans(),
+)
+@settings(max_examples=400)
+def test_best_chain_is_the_best_of_all(
+    pieces: list[tuple[int, int, int]], gap: int, is_last: bool, follows: bool
+) -> None:
+    """No other choice of intervals that do not overlap scores more."""
+    intervals = sorted({start: (start, start + size, s) for start, size, s in pieces}.values())
+    end = max((stop for _, stop, _ in intervals), default=0) if is_last else None
+    columns = [np.array([i[k] for i in intervals], np.int64) for k in range(3)]
+    chosen = [intervals[i] for i in best_chain(*columns, gap, end, follows).tolist()]
+    position, inside, score = 0, not follows, 0
+    for start, stop, points in chosen:
+        assert start >= position
+        score += points - (gap if start > position and not inside else 0)
+        position, inside = stop, False
+    if end is not None and position != end and not inside:
+        score -= gap
+    assert score == best_score(intervals, gap, end, 0, not follows)
+
+
+def test_salvage_makes_a_new_experiment(store: ExperimentStore) -> None:
+    """Records and metadata are in the target; the source is as it was."""
+    written = torn_in_the_middle(store, "old")
+    store.write_metadata(Metadata("old", 1_600_000_000, "job", "ann"))
+    before = store.metrics_path("old").read_bytes()
+    report = store.salvage("old", "new")
+    assert store.metrics_path("new").read_bytes() == b"".join(written)
+    assert store.metrics_path("old").read_bytes() == before
+    assert store.read_metadata("new") == Metadata("new", 1_600_000_000, "job", "ann")
+    assert store.files_path("new").is_dir()
+    assert (report.records, report.gap_count, report.gap_bytes) == (len(written), 1, 13)
+    assert [gap.size for gap in report.gaps] == [13]
+    assert report.metadata_error == ""
+    assert "flipped" in str(report)
+    assert store.get_metrics("new").status
+    assert store.list_experiments() == ["new", "old"]
+
+
+def test_salvage_without_metadata_says_so(vectors_copy: ExperimentStore) -> None:
+    """An experiment without metadata gets none, and the report tells why."""
+    report = vectors_copy.salvage("torn-then-appended", "new")
+    assert "no metadata" in report.metadata_error
+    assert not vectors_copy.metadata_path("new").exists()
+    assert report.records == 10
+
+
+@pytest.mark.parametrize("commit_id", ["torn-name", "zero-tail", "edge-values", "empty-metrics"])
+def test_salvage_of_an_aligned_log_is_its_prefix(
+    commit_id: str, vectors_copy: ExperimentStore
+) -> None:
+    """Where only the end is bad, whatever stands before it is kept, plausible or not."""
+    table = vectors_copy.get_metrics(commit_id)
+    vectors_copy.salvage(commit_id, "new")
+    assert vectors_copy.get_metrics("new") == table[: len(table) - table.status.records]
+    assert vectors_copy.get_metrics("new").status
+
+
+def test_salvage_writes_over_nothing(store: ExperimentStore) -> None:
+    """An experiment, a file or a link of the target's name is left alone."""
+    torn_in_the_middle(store, "old")
+    store.create_experiment("there")
+    (store.root / "file").write_text("kept")
+    (store.root / "link").symlink_to("nowhere")
+    for target in ("there", "file", "link", "old"):
+        with pytest.raises(ExperimentExistsError, match="is there already"):
+            store.salvage("old", target)
+    assert (store.root / "file").read_text() == "kept"
+    with pytest.raises(InvalidCommitIdError):
+        store.salvage("old", "../new")
+    with pytest.raises(ExperimentNotFoundError):
+        store.salvage("nope", "new")
+    assert sorted(path.name for path in store.root.iterdir()) == ["file", "link", "old", "there"]
+
+
+def test_failed_salvage_leaves_nothing(
+    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new experiment is there whole or not at all."""
+    torn_in_the_middle(store, "old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("expstore.store.care.mend.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        store.salvage("old", "new")
+    assert [path.name for path in store.root.iterdir()] == ["old"]
+
+
+def torn_in_the_middle(store: ExperimentStore, commit_id: str) -> list[bytes]:
+    """Write a log with one tear in its middle; returns its whole records."""
+    written = records(random.Random(4), 400, NAMES["five"], in_turn=True)
+    path: Path = store.create_experiment(commit_id) / "metrics.bin"
+    path.write_bytes(b"".join(written[:200]) + written[200][:13] + b"".join(written[201:]))
+    return written[:200] + written[201:]
+
+
+def test_records_are_those_of_the_declaration() -> None:
+    """The corpus is built by the format itself."""
+    assert RECORD.parse(records(random.Random(0), 1, ["x"], in_turn=True)[0]).name == "x"
+    assert CODEC.schema == SCHEMA

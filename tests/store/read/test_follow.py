@@ -1,0 +1,274 @@
+"""Following a log: each whole record once, as it comes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from expstore import (
+    ExperimentGoneError,
+    ExperimentNotFoundError,
+    ExperimentStore,
+    Follower,
+    UnreadableFileError,
+)
+from tests.helpers.logs import log
+from tests.helpers.paths import ROOT
+
+RECORD_SIZES = [25, 24]  # of the records of `log`, in turn
+
+
+def followed(store: ExperimentStore, data: bytes = b"") -> tuple[Follower, Path]:
+    """A follower of an experiment, and its log."""
+    path = store.create_experiment("a") / "metrics.bin"
+    if data:
+        path.write_bytes(data)
+    return store.follow("a"), path
+
+
+def append(path: Path, data: bytes) -> None:
+    """Append as another program does."""
+    with open(path, "ab") as file:
+        file.write(data)
+
+
+def test_each_record_comes_once(store: ExperimentStore) -> None:
+    """A look gives what is new since the last, and nothing where nothing is."""
+    follower, path = followed(store)
+    assert len(follower.poll()) == 0
+    append(path, log(3))
+    assert follower.poll().steps.tolist() == [0, 0, 1]
+    assert len(follower.poll()) == 0
+    append(path, log(2, names=("lr",)))
+    table = follower.poll()
+    assert [m.name for m in table] == ["lr", "lr"]
+    assert table.status
+    assert follower.offset == path.stat().st_size
+
+
+@given(cuts=st.lists(st.integers(0, 490), max_size=12))
+def test_torn_tails_are_waited_out(
+    cuts: list[int], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """However a log grows, byte by byte if need be, its records come whole and in order."""
+    directory = tmp_path_factory.mktemp("log")
+    data = log(20)
+    follower, given_so_far = Follower(directory / "metrics.bin"), []
+    for end in [*sorted(cuts), len(data)]:
+        (directory / "metrics.bin").write_bytes(data[:end])
+        table = follower.poll()
+        given_so_far += list(table)
+        if follower.offset < min(end, len(data)):
+            assert table.status.kind == "torn"
+            assert table.status.offset == follower.offset
+    assert [m.value for m in given_so_far] == [n / 7 for n in range(20)]
+    shutil.rmtree(directory)
+
+
+def test_zero_tail_is_not_given_until_it_is_records(store: ExperimentStore) -> None:
+    """Zeros that a file system shows for a moment, or for good, are no metrics."""
+    data = log(6)
+    follower, path = followed(store, data[:49] + bytes(60))
+    table = follower.poll()
+    assert len(table) == 2
+    assert (table.status.kind, table.status.offset) == ("zero", 49)
+    assert len(follower.poll()) == 0
+    path.write_bytes(data)
+    assert follower.poll().steps.tolist() == [1, 1, 2, 2]
+
+
+def test_offset_can_be_resumed(store: ExperimentStore) -> None:
+    """Another follower goes on where the first stopped."""
+    follower, path = followed(store, log(4))
+    follower.poll()
+    append(path, log(3))
+    assert len(store.follow("a", follower.offset).poll()) == 3
+    assert len(store.follow("a").poll()) == 7
+
+
+def test_only_new_bytes_are_read(store: ExperimentStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look at a long log reads from the last offset on."""
+    follower, path = followed(store, log(1000))
+    follower.poll()
+    append(path, log(1))
+    read: list[tuple[int, int]] = []
+    preadv = os.preadv
+
+    def noted(descriptor: int, buffers: list[memoryview], offset: int) -> int:
+        read.append((offset, sum(map(len, buffers))))
+        return preadv(descriptor, buffers, offset)
+
+    monkeypatch.setattr("expstore.store.files.directory.os.preadv", noted)
+    start = follower.offset
+    assert len(follower.poll()) == 1
+    assert read == [(start - 64, 64 + 25)]  # 64 bytes, by which the log is known again
+
+
+def test_follower_far_behind_reads_in_parts(
+    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long log comes as many tables, none of which calls its end torn."""
+    monkeypatch.setattr("expstore.store.read.follow._MOST", 1000)
+    follower, _ = followed(store, log(300))
+    tables = [follower.poll()]
+    while follower.is_behind:
+        tables.append(follower.poll())
+    assert len(tables) > 5
+    assert all(table.status for table in tables)
+    assert [m.value for table in tables for m in table] == [n / 7 for n in range(300)]
+
+
+def test_no_descriptor_is_held_between_looks(store: ExperimentStore) -> None:
+    """A writer that must mend a torn tail gets its lease although the log is followed."""
+    follower, path = followed(store, log(3)[:-1])
+    assert len(follower.poll()) == 2
+    assert store.repair("a").ok
+    assert len(follower.poll()) == 0
+    append(path, log(2))
+    assert len(follower.poll()) == 2
+    assert follower.cuts == 0
+
+
+def test_shorter_log_is_followed_from_its_new_end(store: ExperimentStore) -> None:
+    """Records that were given and then cut off are counted as a cut; nothing comes twice."""
+    follower, path = followed(store, log(10))
+    follower.poll()
+    os.truncate(path, 49)
+    assert len(follower.poll()) == 0
+    assert (follower.cuts, follower.offset) == (1, 49)
+    append(path, log(3))
+    assert len(follower.poll()) == 3
+
+
+def test_deleted_experiment_is_gone(store: ExperimentStore) -> None:
+    """With its directory, with its log alone, and with another in its place."""
+    for delete in (
+        lambda: store.delete_experiments(["a"]),
+        lambda: store.metrics_path("a").unlink(),
+        lambda: store.metrics_path("a").rename(store.metrics_path("a").with_name("old")),
+    ):
+        follower, _ = followed(store, log(3))
+        follower.poll()
+        delete()
+        with pytest.raises(ExperimentGoneError, match="followed"):
+            follower.poll()
+    append(store.create_experiment("a") / "metrics.bin", log(3))
+    with pytest.raises(ExperimentGoneError):
+        follower.poll()
+
+
+def test_bad_arguments_are_refused(store: ExperimentStore) -> None:
+    """A missing experiment, negative numbers, and what is no log."""
+    with pytest.raises(ExperimentNotFoundError):
+        store.follow("nope")
+    path = store.create_experiment("a")
+    with pytest.raises(ValueError, match="negative"):
+        store.follow("a", -1)
+    with pytest.raises(ValueError, match="negative"):
+        store.follow("a", interval=float("nan"))
+    (path / "metrics.bin").mkdir()
+    with pytest.raises(UnreadableFileError):
+        store.follow("a").poll()
+
+
+def test_iteration_waits_between_looks(store: ExperimentStore) -> None:
+    """It sleeps only where nothing is new, and ends with the experiment."""
+    path = store.create_experiment("a") / "metrics.bin"
+    path.write_bytes(log(2))
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 1:
+            append(path, log(5))
+        else:
+            shutil.rmtree(path.parent)
+
+    tables = iter(Follower(path, interval=0.25, sleep=sleep))
+    assert [len(next(tables)), len(next(tables))] == [2, 5]
+    with pytest.raises(ExperimentGoneError):
+        next(tables)
+    assert slept == [0.25, 0.25]
+
+
+class TestTail:
+    """`expstore tail`."""
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """The command as its own process."""
+        program = "from expstore.cli import base, care; base.app()"
+        return subprocess.Popen(
+            [sys.executable, "-c", program, "tail", *arguments],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def test_last_metrics_are_printed(self, store: ExperimentStore) -> None:
+        """As many as asked for, ten by default, in lines or as JSON."""
+        followed(store, log(30))
+        root = ("a", "--root", str(store.root))
+        for arguments, count in (((), 10), (("-n", "3"), 3), (("-n", "0"), 0), (("-n", "99"), 30)):
+            said, error = self.start(*root, "--json", *arguments).communicate()
+            rows = [json.loads(line) for line in said.splitlines()]
+            assert [row["value"] for row in rows] == [n / 7 for n in range(30 - count, 30)]
+            assert error == ""
+        said, _ = self.start(*root, "-n", "1").communicate()
+        assert said.split()[-3:] == ["14", "4.14286", "acc"]
+
+    def test_new_metrics_are_printed_until_interrupted(self, store: ExperimentStore) -> None:
+        """Each comes at once, as one JSON object; Ctrl-C ends it without a word."""
+        _, path = followed(store, log(4))
+        arguments = ("-f", "a", "-n", "1", "--json", "--interval", "0.01")
+        process = self.start(*arguments, "--root", str(store.root))
+        assert process.stdout is not None
+        try:
+            assert json.loads(process.stdout.readline())["value"] == 3 / 7
+            for n in range(3):
+                store.log_metric("a", "loss", float(n), n)
+                row = json.loads(process.stdout.readline())
+                assert (row["name"], row["value"], row["step"]) == ("loss", n, n)
+            append(path, log(1)[:-1])
+            time.sleep(0.05)
+            append(path, log(1)[-1:])
+            assert json.loads(process.stdout.readline())["step"] == 0
+            process.send_signal(signal.SIGINT)
+            said, error = process.communicate(timeout=20)
+        finally:
+            process.kill()
+        assert (said, error, process.returncode) == ("", "", 0)
+
+
+def test_an_experiment_made_anew_is_another(store: ExperimentStore) -> None:
+    """Also where the file system gives the new log the old one's number, as ext4 does."""
+    for _ in range(5):
+        follower, path = followed(store, log(3))
+        assert len(follower.poll()) == 3
+        store.delete_experiments(["a"])
+        store.create_experiment("a")
+        path.write_bytes(log(9, names=("longer name",)))
+        with pytest.raises(ExperimentGoneError):
+            follower.poll()
+        store.delete_experiments(["a"])
+
+
+def test_zeros_of_any_length_are_waited_out(store: ExperimentStore) -> None:
+    """Also where one look does not reach their end."""
+    follower, path = followed(store, log(3) + bytes(21 * 300_000))
+    assert len(follower.poll()) == 3
+    assert len(follower.poll()) == 0
+    assert not follower.is_behind
+    append(path, log(2))
+    given = [len(follower.poll()) for _ in range(4)]
+    assert sum(given) == 300_002
