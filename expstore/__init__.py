@@ -8,6 +8,35 @@
 Importing this package loads no NumPy and nothing of the command line.
 """
 
+# ruff: noqa: E402 - `formats` is checked before anything imports it
+
+import sys
+from importlib.util import find_spec
+from os import path
+
+
+def _check_formats() -> None:
+    """Refuse another module named `formats` that comes first on the path, without running it.
+
+    Raises:
+        ImportError: names the file that is in the way.
+    """
+    loaded = sys.modules.get("formats")
+    spec = getattr(loaded, "__spec__", None) if loaded else find_spec("formats")
+    origin = (spec and spec.origin) or getattr(loaded, "__file__", None)
+    ours = path.join(path.dirname(path.dirname(path.abspath(__file__))), "formats", "__init__.py")
+    if origin is None or path.realpath(origin) != path.realpath(ours):
+        raise ImportError(
+            f"expstore needs its own package `formats` ({ours}), but Python finds "
+            f"{origin or 'another one'} first: rename that module, or remove its directory from "
+            "sys.path before importing expstore",
+            name="formats",
+            path=origin,
+        )
+
+
+_check_formats()
+
 from expstore.errors import (
     ClusterError,
     DeletionError,

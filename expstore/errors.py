@@ -1,25 +1,28 @@
-"""What a store refuses, beside what the formats refuse (`formats.FormatError` and its kinds).
+"""The store's exceptions; those of the formats are `formats.FormatError` and its subclasses.
 
-Guarantees: every error of the store is an `ExpStoreError`, and also the standard library's twin, so
-that `except LookupError` and the like work; its text names the file or the id, and what to do.
+Guarantees: every exception derives from `ExpStoreError`, and also from its standard counterpart
+where there is one, so that `except LookupError` and the like work. The message names the file or
+the id, and says what to do.
 """
 
 from __future__ import annotations
 
 import io
-from typing import Any
+from collections.abc import Collection
+from itertools import islice
+from typing import Any, Self
 
 
 class ExpStoreError(Exception):
-    """Base of all that an experiment store refuses."""
+    """Base class of the store's exceptions."""
 
 
 class InvalidCommitIdError(ExpStoreError, ValueError):
-    """A commit id that is not one plain, visible path component of at most 255 bytes."""
+    """The commit id is not a plain, visible path component of at most 255 bytes."""
 
 
 class StoreNotFoundError(ExpStoreError, LookupError):
-    """The root is no directory; `initialize` creates it."""
+    """The root is not a directory; `initialize` creates it."""
 
 
 class ExperimentNotFoundError(ExpStoreError, LookupError):
@@ -35,54 +38,59 @@ class MetadataNotFoundError(ExpStoreError, LookupError):
 
 
 class UnreadableFileError(ExpStoreError, OSError):
-    """A file that cannot be read or is no regular file: a link, a FIFO, a directory, no rights."""
+    """A file cannot be read: no permission, or not a regular file but a link, FIFO or directory."""
 
 
 class ReadOnlyStoreError(ExpStoreError, io.UnsupportedOperation):
-    """The store lies at a URL, where it can be read only."""
+    """The store is at a URL, and so read-only."""
 
 
 class UnknownMetricError(ExpStoreError, KeyError):
-    """A metric name that the table does not have."""
+    """There is no metric of this name."""
+
+    @classmethod
+    def of(cls, name: str, known: Collection[str]) -> Self:
+        """The error for one name, naming those that exist."""
+        return cls(f"no metric {name!r}; the metrics are: {listed(known)}")
 
     def __str__(self) -> str:
-        # KeyError shows its argument's repr, which suits a key and not a sentence.
+        # KeyError shows the repr of its argument, which suits a key but not a sentence.
         return str(self.args[0]) if self.args else ""
 
 
 class LiveWriterError(ExpStoreError):
-    """The experiment has a writer, so it is not deleted; close the writer, or force it."""
+    """The experiment has a writer and was not deleted; close the writer, or force the deletion."""
 
 
 class SelectionError(ExpStoreError, ValueError):
-    """Names, steps or a size of tables that cannot be meant."""
+    """Invalid names, steps, or chunk or batch size."""
 
 
 class TornTailError(ExpStoreError):
-    """metrics.bin ends inside a record and cannot be mended now, since others have it open."""
+    """metrics.bin ends inside a record and cannot be repaired while others have it open."""
 
 
 class NoSpaceError(ExpStoreError, OSError):
-    """The file system, a quota or a limit leaves no room; nothing was written."""
+    """The file system is full, or a quota or limit is reached; nothing was written."""
 
 
 class ShortWriteError(NoSpaceError):
-    """The file system took only part of a record; the text says what became of the part."""
+    """Only part of a record was written; the message says what became of that part."""
 
 
 class DurabilityError(ExpStoreError, ValueError):
-    """A durability level that does not exist, or an interval that cannot be."""
+    """Unknown durability level, or invalid interval."""
 
 
 class SyncError(ExpStoreError, OSError):
-    """The system could not bring what was written to the disk: some records are in doubt.
+    """The system could not flush written data to disk; some records are in doubt.
 
-    The writer is of no use any more: the system may forget what it could not write, so that asking
-    again would only seem to succeed.
+    The writer can no longer be used: the system may discard what it failed to write, so a second
+    sync could succeed without having written anything.
 
     Attributes:
-        first, last: which of the records that this writer appended are in doubt, counted from 0.
-        start, end: byte offsets in the log between which they lie.
+        first, last: the records in doubt, among those that this writer appended, counted from 0.
+        start, end: the byte offsets in the log between which they are.
     """
 
     def __init__(self, message: str, first: int, last: int, start: int, end: int) -> None:
@@ -101,20 +109,20 @@ class WriterClosedError(ExpStoreError, ValueError):
 
 
 class RetentionPolicyError(ExpStoreError, ValueError):
-    """Limits that say nothing, or cannot be: none given, or a negative one."""
+    """No limit is given, or an invalid one, such as a negative number."""
 
 
 class DeletionError(ExpStoreError, OSError):
-    """Some experiments could not be deleted, or not wholly.
+    """Some experiments were not deleted, or not completely.
 
     Attributes:
-        deleted: the commit ids that are gone.
-        failures: what went wrong, by commit id.
+        deleted: the commit ids that were deleted.
+        failures: the reason for each failure, by commit id.
     """
 
     def __init__(self, deleted: list[str], failures: dict[str, str]) -> None:
         reasons = "; ".join(f"{commit_id}: {reason}" for commit_id, reason in failures.items())
-        super().__init__(f"{len(failures)} not wholly deleted ({len(deleted)} gone): {reasons}")
+        super().__init__(f"{len(failures)} not fully deleted ({len(deleted)} deleted): {reasons}")
         self.deleted = deleted
         self.failures = failures
 
@@ -123,36 +131,42 @@ class DeletionError(ExpStoreError, OSError):
 
 
 class GitHeadError(ExpStoreError):
-    """No commit id was given and git does not tell one."""
+    """No commit id was given, and git does not provide one."""
 
 
 class MissingExtraError(ExpStoreError, ImportError):
-    """An optional library is not installed; the text names the extra that brings it."""
+    """An optional library is not installed; the message names the extra that provides it."""
 
 
 class ExportError(ExpStoreError, ValueError):
-    """An export that cannot be made as asked for; nothing was written."""
+    """The export cannot be made as requested; nothing was written."""
 
 
 class OutputExistsError(ExpStoreError, FileExistsError):
-    """The output of an export is there already, and may not be replaced."""
+    """The output already exists and may not be replaced."""
 
 
 class ClusterError(ExpStoreError):
-    """Dask's cluster cannot be used, or gave up: not reached, no workers, workers that differ."""
+    """The Dask cluster is unusable or gave up: unreachable, no workers, or workers that differ."""
 
 
 class PlotError(ExpStoreError, ValueError):
-    """Curves that cannot be drawn as asked for: none, none above zero, or no such kind of file."""
+    """The curves cannot be drawn: none, none above zero, or an unsupported kind of file."""
 
 
 class ImportSourceError(ExpStoreError, ValueError):
-    """Data to import that is not what it should be, or that the store's format cannot hold."""
+    """The data to import is malformed, or the store's format cannot hold it."""
 
 
 class ExperimentExistsError(ExpStoreError, FileExistsError):
-    """The experiment is there already; neither an import, a salvage nor a start changes one."""
+    """The experiment already exists; an import, a salvage or a start never changes one."""
 
 
 class NameTruncatedWarning(UserWarning):
-    """A metric name was cut to the longest prefix of whole characters that the format holds."""
+    """A metric name was cut to the longest prefix of whole characters that fits the format."""
+
+
+def listed(names: Collection[str], most: int = 20) -> str:
+    """Names as a message gives them: the first few, and how many more there are."""
+    shown = ", ".join(islice(names, most)) or "none"
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")

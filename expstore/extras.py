@@ -1,7 +1,6 @@
-"""Optional libraries: imported when first used, and missing with one clear line.
+"""Optional libraries, imported on first use.
 
-Guarantees: whatever extra is missing, the error is the same `MissingExtraError`, and it says what
-to install.
+Guarantees: a missing library raises `MissingExtraError`, in one line that says what to install.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ from expstore.errors import MissingExtraError
 
 
 def require(module: str, extra: str) -> Any:
-    """An optional module.
+    """Import an optional module.
 
     Args:
-        module: its full name, such as `pyarrow.parquet`.
-        extra: the extra of this package that brings it.
+        module: the full name, such as `pyarrow.parquet`.
+        extra: the extra of this package that provides it.
 
     Raises:
         MissingExtraError: the library is not installed.
@@ -27,7 +26,7 @@ def require(module: str, extra: str) -> Any:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name != library:
-            raise  # the library is there, and lacks something of its own
+            raise  # the library is installed; one of its own dependencies is missing
         raise MissingExtraError(
             f"{library} is not installed; it comes with the extra `{extra}`: "
             f"pip install 'expstore[{extra}]'",

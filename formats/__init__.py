@@ -1,9 +1,9 @@
 """The binary formats of an experiment store: bytes in, values out; no file is opened here.
 
-`META`, `RECORD` and `METRICS` are `construct` declarations and work as such. All else is derived
-from them: `RecordCodec` (fast scalar and columnar parse and build), `to_ksy` (Kaitai Struct) and
-`annotate` (what each byte is). `FORMATS` lists them by name. The specification is README.md in this
-package.
+`META`, `RECORD` and `METRICS` are ordinary `construct` declarations. Everything else is derived
+from them: `RecordCodec` (fast scalar and columnar parsing and building), `to_ksy` (Kaitai Struct)
+and `annotate` (the meaning of each byte). `FORMATS` lists the formats by name. The specification
+is README.md in this package.
 """
 
 from importlib import import_module
@@ -55,7 +55,7 @@ __all__ = [
     "to_ksy",
 ]
 
-# What only tools need is loaded when it is asked for: logging should start at once.
+# Only tools need these, so they load on first use: logging should start quickly.
 _ON_DEMAND = {
     "FORMATS": "formats.catalog",
     "Format": "formats.catalog",

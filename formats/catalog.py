@@ -1,8 +1,7 @@
-"""The declared formats by name: the one table that the schemas, the specification and the tools
-read.
+"""The declared formats by name: the table that the schemas, the specification and the tools read.
 
-Guarantees: `FORMATS` lists each format once; adding one here gives it a Kaitai schema, a table in
-the specification and a place in the command line.
+Guarantees: `FORMATS` lists each format once. A format added here gets a Kaitai schema, a
+specification table and support in the command line.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ class Format:
     """A declared format.
 
     Attributes:
-        name: one word; also the name of its file, without the suffix.
+        name: one word; also its file name without the suffix.
         declaration: the `construct` object.
         title: what it holds, as a heading.
         doc: what it holds, as a paragraph.
@@ -55,9 +54,9 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
                 METRICS,
                 "Experiment metrics",
                 "The data points of one experiment, in the order in which they were logged: the "
-                "file metrics.bin. There is no header, no count and no checksum.",
+                "file metrics.bin. It has no header, count or checksum.",
             ),
         )
     }
 )
-"""Each format by its name."""
+"""Every format, by name."""

@@ -1,7 +1,8 @@
-"""What can be wrong with bytes or values, said with field, record index and byte offset.
+"""Errors in bytes or values, located by field, record index and byte offset.
 
-Guarantees: every error of this package is a `FormatError`; it is also the standard library's twin
-(`EOFError`, `ValueError`, `TypeError`); its text names all that is known of the place.
+Guarantees: every error that this package defines is a `FormatError`; each subclass is also the
+matching built-in (`EOFError`, `ValueError`, `TypeError`). The message includes everything known
+about the location.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ class FormatError(Exception):
     """Bytes or values that do not fit a declared format.
 
     Attributes:
-        reason: what is wrong, without the place.
-        field: the declared field, where one is to blame.
-        index: the record's number in its file, from 0, where the format is a sequence.
-        offset: the byte offset of the field (not of its record), where bytes were read.
-        source: the file's path; this package opens none, so the caller sets it (`at`).
+        reason: what is wrong, without the location.
+        field: the declared field at fault, if there is one.
+        index: the record's number in its file, from 0, if the format is a sequence.
+        offset: the byte offset of the field (not of its record), if bytes were read.
+        source: the file's path. This package opens no files, so the caller sets it with `at`.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class FormatError(Exception):
     def at(
         self, *, source: str | None = None, index: int | None = None, offset: int | None = None
     ) -> FormatError:
-        """This same error, told more of its place: the file, the record, bytes before the data."""
+        """Add to the location and return this error; `offset` is added to the error's own."""
         if source is not None:
             self.source = source
         if index is not None:
@@ -47,20 +48,20 @@ class FormatError(Exception):
         return self
 
     def __str__(self) -> str:
-        place = [
+        parts = [
             f"field {self.field}" if self.field is not None else "",
             f"record {self.index}" if self.index is not None else "",
             f"byte {self.offset}" if self.offset is not None else "",
         ]
-        said = ", ".join(part for part in place if part)
+        location = ", ".join(part for part in parts if part)
         return (
             (f"{self.source}: " if self.source else "")
             + self.reason
-            + (f" ({said})" if said else "")
+            + (f" ({location})" if location else "")
         )
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Exceptions cross process boundaries by pickle, which would drop keyword arguments.
+        # Exceptions are pickled to cross process boundaries, which drops keyword arguments.
         return (_restore, (type(self), self.reason, self.__dict__))
 
 
@@ -79,12 +80,12 @@ class UnsupportedVersionError(FormatError, ValueError):
 
 
 class FieldValueError(FormatError, ValueError):
-    """A value that its field cannot hold: out of range, too long, or of another kind."""
+    """A value that its field cannot hold: out of range, too long, or of the wrong type."""
 
 
 class TooManyTextsError(FormatError, ValueError):
-    """More distinct texts in one column than the reader is willing to hold."""
+    """One column has more distinct texts than the reader's limit."""
 
 
 class UnsupportedSchema(FormatError, TypeError):
-    """A declaration with a part that a derived codec or schema cannot express."""
+    """A declaration with a part that a codec or schema cannot express."""

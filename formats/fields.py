@@ -1,10 +1,11 @@
 """The field types that the formats share, as `construct` classes.
 
-Guarantees: any bytes of a text survive parse and build unchanged (invalid UTF-8 travels as lone
-surrogates, PEP 383); a text longer than its length prefix can count is an error, never a wrapped
-length; a field that is cut short is an error, never zero-filled.
+Guarantees: the bytes of a text survive parsing and building unchanged (invalid UTF-8 is kept as
+lone surrogates, PEP 383). A text too long for its length prefix is an error; the length never
+wraps. A truncated field is an error; it is never filled with zeros.
 
-`construct`'s own PascalString has no `errors=`, and its Optional hides torn data; hence these.
+These exist because `construct`'s own PascalString has no `errors=`, and its Optional hides torn
+data.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class LengthPrefixedText(Adapter):  # type: ignore[type-arg]
     """A length in bytes, then that many bytes of UTF-8; a value is a `str`.
 
     Args:
-        length: the field that holds the length, an unsigned integer of fixed width.
+        length: the field for the length, an unsigned integer of fixed width.
     """
 
     def __init__(self, length: Any) -> None:
@@ -46,13 +47,13 @@ Text = LengthPrefixedText(Int8ub)
 
 
 class Version(Const):  # type: ignore[type-arg]
-    """A format's version number: a constant whose mismatch is `UnsupportedVersionError`."""
+    """A format's version number: a constant whose mismatch raises `UnsupportedVersionError`."""
 
 
 class AbsentAtEnd(Subconstruct):  # type: ignore[type-arg]
-    """A field that older writers left out at the end: `default` where no byte of it is there.
+    """A field that older writers omitted at the end: `default` if none of its bytes are present.
 
-    Data that ends *inside* the field is torn and stays an error. Building always writes the field.
+    Data that ends *inside* the field is torn, and an error. Building always writes the field.
     """
 
     def __init__(self, subcon: Any, default: Any) -> None:
@@ -73,12 +74,12 @@ class AbsentAtEnd(Subconstruct):  # type: ignore[type-arg]
 
 @dataclass(frozen=True)
 class Roles:
-    """The fields by which a record is judged.
+    """The fields that show whether a record is plausible.
 
     Attributes:
         clock: an integer, Unix seconds.
-        counter: an integer that does not wander far from those of other records.
-        label: a text that other records carry, too.
+        counter: an integer that stays close to those of other records.
+        label: a text that other records share.
     """
 
     clock: str
@@ -88,7 +89,7 @@ class Roles:
 
 def fit(text: str, limit: int) -> str:
     """The longest prefix of whole characters that takes at most `limit` bytes."""
-    prefix = text[:limit]  # a character takes at least one byte
+    prefix = text[:limit]  # every character takes at least one byte
     while len(prefix.encode(ENCODING, ERRORS)) > limit:
         prefix = prefix[:-1]
     return prefix

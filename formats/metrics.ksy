@@ -1,4 +1,4 @@
-# Derived from a declaration by formats.to_ksy: change that, not this.
+# Generated from a declaration by formats.to_ksy: edit that, not this file.
 meta:
   id: metrics
   title: Experiment metrics
@@ -6,17 +6,18 @@ meta:
   endian: be
 doc: |
   The data points of one experiment, in the order in which they were logged: the file
-  metrics.bin. There is no header, no count and no checksum.
+  metrics.bin. It has no header, count or checksum.
 
-  A file may end inside a record (a torn tail), which is no corruption: readers drop that
+  A file may end inside a record (a torn tail). This is not corruption: readers drop that
   record. A generated parser reads the whole sequence or fails with its end-of-stream
-  error; to get the records before a torn tail, parse values of the type `record` one by
-  one until then.
+  error; to get the records before a torn tail, parse values of type `record` one at a
+  time.
 
-  Texts are UTF-8 by convention, and any bytes are allowed. On others, generated parsers
-  do what their language does: Python raises UnicodeDecodeError, JavaScript puts U+FFFD.
+  Texts are UTF-8 by convention, but any bytes are allowed. Generated parsers treat
+  invalid UTF-8 as their language does: Python raises UnicodeDecodeError, JavaScript
+  inserts U+FFFD.
 
-  In JavaScript, integers beyond 2^53 lose their lowest bits.
+  In JavaScript, integers beyond 2^53 lose their low bits.
 doc-ref: README.md in the package formats, section metrics
 seq:
   - id: records
@@ -36,7 +37,7 @@ types:
         doc: measured value, any IEEE 754 double; NaN keeps its payload
       - id: len_name
         type: u1
-        doc: bytes of name
+        doc: length of name in bytes
       - id: name
         type: str
         size: len_name

@@ -1,7 +1,7 @@
-"""RECORD and METRICS: what `metrics.bin` holds, data points one behind another to the end of file.
+"""RECORD and METRICS: the contents of `metrics.bin`, data points up to the end of the file.
 
-Guarantees of the format: a record is never changed once written; there is no header, no count and
-no checksum, so a file may be appended to by one write, and may end inside a record (a torn tail).
+Guarantees: a record never changes once written. There is no header, count or checksum, so one
+write is enough to append, and a file may end inside a record (a torn tail).
 """
 
 from construct import Float64b, GreedyRange, Int32ub, Int64sb, Struct
@@ -18,4 +18,4 @@ RECORD = Struct(
 METRICS = GreedyRange(RECORD)
 
 ROLES = Roles(clock="timestamp", counter="step", label="name")
-"""The fields by which a damaged log is told from a whole one."""
+"""The fields used to detect damage in a log."""

@@ -1,11 +1,11 @@
-"""A declaration, read: the one place that knows `construct`'s classes.
+"""A declaration as a list of fields, read from `construct`'s classes.
 
 Guarantees: `Schema.of` lists a Struct's fields in order, by walking its subcons, or raises
 `UnsupportedSchema` naming the field it cannot express. Every derived part (scalar codec, columns,
-Kaitai schema, specification table) starts from this list and from nothing else.
+Kaitai schema, specification table) is built from this list alone.
 
-The list is cut into *runs*: fixed-width fields up to and including the length prefix of the next
-text. Within a run every offset is known; between runs stands one text of variable length.
+The list is split into *runs*: fixed-width fields up to and including the length prefix of the next
+text. Within a run every offset is known; a text of variable length can only come at its end.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Field:
 
     Attributes:
         name, doc: as declared.
-        format: `struct` format with byte order, of the number, or of a text's length prefix.
-        is_text: a length prefix, then that many bytes of UTF-8.
-        constant: the value that must stand here, or None.
-        is_version: `constant` is the format's version.
-        default: the value where the data ends before the field, or None where it must be there.
+        format: `struct` format, with byte order, of the number or of a text's length prefix.
+        is_text: whether the field is a length prefix, then that many bytes of UTF-8.
+        constant: the only value allowed, or None.
+        is_version: whether `constant` is the format's version.
+        default: the value if the data ends before the field; None if the field is required.
     """
 
     name: str
@@ -54,27 +54,27 @@ class Field:
 
     @property
     def order(self) -> str:
-        """`>` or `<`; big-endian where one byte leaves the choice open."""
+        """`>` or `<`; one-byte fields count as big-endian."""
         return self.format[0]
 
     @cached_property
     def width(self) -> int:
-        """Bytes of the fixed-width part."""
+        """Size of the fixed-width part in bytes."""
         return struct.calcsize(self.format)
 
     @property
     def length_name(self) -> str:
-        """What a text's length prefix is called where it needs a name of its own."""
+        """The name of a text's length prefix, where it needs one."""
         return f"len_{self.name}"
 
     @property
     def is_float(self) -> bool:
-        """An IEEE 754 number, or (False) an integer or a text."""
+        """Whether the field is an IEEE 754 number, not an integer or a text."""
         return self.code in "efd"
 
     @property
     def is_signed(self) -> bool:
-        """A number that may be negative."""
+        """Whether the number may be negative."""
         return self.is_float or self.code.islower()
 
     @property
@@ -85,7 +85,7 @@ class Field:
 
     @property
     def range(self) -> tuple[int | float, int | float]:
-        """Least and greatest value; for a text, of its length in bytes."""
+        """Minimum and maximum value; for a text, of its length in bytes."""
         if self.is_float:
             return -math.inf, math.inf
         bits = 8 * self.width
@@ -93,7 +93,7 @@ class Field:
 
     @property
     def type_name(self) -> str:
-        """The type as the specification names it: `u8`, `i64`, `f64`, `text`."""
+        """The type's name in the specification: `u8`, `i64`, `f64`, `text`."""
         kind = "f" if self.is_float else "i" if self.is_signed else "u"
         number = f"{kind}{8 * self.width}"
         if self.width > 1 and self.order == "<":
@@ -116,7 +116,7 @@ class Run:
 
     @cached_property
     def width(self) -> int:
-        """Bytes of the run, without the text."""
+        """Size of the run in bytes, without the text."""
         return struct.calcsize(self.format)
 
     @property
@@ -131,7 +131,7 @@ class Schema:
 
     Attributes:
         fields: in the order of their bytes.
-        is_sequence: values stand one behind another to the end of the data (`GreedyRange`).
+        is_sequence: whether values repeat to the end of the data (`GreedyRange`).
     """
 
     fields: tuple[Field, ...]
@@ -139,10 +139,10 @@ class Schema:
 
     @classmethod
     def of(cls, declaration: Any) -> Schema:
-        """RecordWalk a Struct, or the Struct inside a GreedyRange.
+        """Read a Struct, or the Struct inside a GreedyRange.
 
         Raises:
-            UnsupportedSchema: not such a declaration, or a field that cannot be expressed.
+            UnsupportedSchema: the declaration is neither, or has a field that cannot be expressed.
         """
         declaration = _unnamed(declaration)
         is_sequence = isinstance(declaration, GreedyRange)
@@ -157,7 +157,7 @@ class Schema:
             if field.name in (earlier.name for earlier in fields[:position]):
                 raise UnsupportedSchema("declared twice", field=field.name)
             if field.name in (text.length_name for text in fields if text.is_text):
-                raise UnsupportedSchema("named as the length of a text", field=field.name)
+                raise UnsupportedSchema("clashes with the length of a text", field=field.name)
             if field.default is None and position and fields[position - 1].default is not None:
                 raise UnsupportedSchema("follows a field that may be absent", field=field.name)
         return cls(fields, is_sequence)
@@ -173,7 +173,7 @@ class Schema:
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:
-        """The fields cut behind each text, before each field that may be absent, and where the
+        """The fields, split after each text, before each field that may be absent, and where the
         byte order changes."""
         runs: list[list[Field]] = []
         for field in self.fields:
@@ -194,12 +194,12 @@ class Schema:
 
     @property
     def min_size(self) -> int:
-        """Bytes of the shortest whole value (absent fields left out, texts empty)."""
+        """Size in bytes of the shortest whole value: optional fields absent, texts empty."""
         return sum(field.width for field in self.fields if field.default is None)
 
     @property
     def max_size(self) -> int:
-        """Bytes of the longest whole value."""
+        """Size in bytes of the longest whole value."""
         longest = sum(int(field.range[1]) for field in self.texts)
         return sum(field.width for field in self.fields) + longest
 

@@ -1,4 +1,4 @@
-"""What the tests share: the golden vectors, a store, and how long hypothesis may think."""
+"""What the tests share: the golden vectors, a store, and the settings of hypothesis."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from expstore import ExperimentStore
 from tests.helpers.paths import VECTORS
 
-# Machines are shared: a slow example is no failure.
+# Machines are shared: a slow example is not a failure.
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.load_profile("default")
 
@@ -26,7 +26,7 @@ def expected() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def vectors() -> ExperimentStore:
-    """The golden vectors as a store; read only."""
+    """The golden vectors as a store; read-only."""
     return ExperimentStore(VECTORS / "store")
 
 
@@ -38,7 +38,7 @@ def vectors_copy(tmp_path: Path) -> ExperimentStore:
 
 @pytest.fixture
 def store(tmp_path: Path) -> ExperimentStore:
-    """An empty, initialized store whose clock stands still."""
+    """An empty, initialized store with a fixed clock."""
     store = ExperimentStore(tmp_path / "experiments", clock=lambda: 1_700_000_000.75)
     store.initialize()
     return store

@@ -1,8 +1,9 @@
-"""Damaged logs with known truth, for salvage; the long form is `python -m tests.damage`.
+"""Damaged logs whose intact records are known, to test salvage.
 
-It makes a thousand logs (or as many as its first argument says), salvages each, and prints one line
-for every log of which less than 99.9% of the intact records came back, or more than one record that
-was never written, and the sums. Exit code 1 if there was such a log.
+The long form, `python -m tests.damage`, makes a thousand logs (or as many as its first argument
+says) and salvages each. It prints one line for every log from which less than 99.9% of the intact
+records were recovered, or more than one record that was never written, and then the totals. The
+exit code is 1 if there was such a log.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ class Log:
 
     Attributes:
         data: its bytes.
-        written: every record that was whole once.
-        intact: those whose bytes are all there.
+        written: every record before the damage.
+        intact: those whose bytes are all left.
     """
 
     data: bytes
@@ -48,7 +49,7 @@ class Log:
 
 
 def records(rng: random.Random, count: int, names: list[str], in_turn: bool) -> list[bytes]:
-    """Records as a training run writes them, of values that are hard to tell from records."""
+    """Records as a training run writes them, with values that can be mistaken for records."""
     timestamp, built = 1_700_000_000, []
     for number in range(count):
         timestamp += rng.random() < 0.1
@@ -62,7 +63,7 @@ def records(rng: random.Random, count: int, names: list[str], in_turn: bool) -> 
 def damaged(
     rng: random.Random, written: list[bytes], tears: int, deletions: int, zeroed: int
 ) -> Log:
-    """The log of these records with as many torn, as many cuts, and as many sectors of zeros."""
+    """A log of these records with so many tears, deletions, and zeroed sectors."""
     torn = set(rng.sample(range(len(written) - 1), tears))
     data = bytearray()
     spans: list[tuple[int, int, bytes]] = []
@@ -92,7 +93,7 @@ def damaged(
 
 
 def salvaged(data: bytes) -> Iterator[bytes]:
-    """The records that salvage finds, one by one; every byte must be accounted for."""
+    """The records that salvage finds; every byte must be accounted for."""
     position = 0
     for piece in resync(SCHEMA, ROLES, lambda at, count: data[at : at + count], len(data)):
         assert piece.offset == position
@@ -108,7 +109,7 @@ def salvaged(data: bytes) -> Iterator[bytes]:
 
 
 def judge(log: Log) -> tuple[int, int]:
-    """How many intact records were lost, and how many were found that were never written."""
+    """The number of intact records lost, and of records found that were never written."""
     wanted = Counter(log.intact)
     others = Counter(log.written) - wanted
     false = 0
@@ -123,7 +124,7 @@ def judge(log: Log) -> tuple[int, int]:
 
 
 def corpus(count: int, size: int) -> Iterator[tuple[str, Log]]:
-    """Logs of `size` records of every kind of name, with every kind of damage."""
+    """Logs of `size` records with every kind of name and every kind of damage."""
     damages = ((1, 0, 0), (20, 0, 0), (200, 0, 0), (0, 3, 0), (0, 0, 5), (40, 2, 3))
     for number in range(count):
         tears, deletions, zeroed = damages[number % len(damages)]
@@ -136,7 +137,7 @@ def corpus(count: int, size: int) -> Iterator[tuple[str, Log]]:
 
 
 def main(count: int = 1000, size: int = 20_000) -> int:
-    """Salvage the corpus and print what fell short."""
+    """Salvage the corpus and print the logs that fell short."""
     intact = lost = false = short = 0
     for title, log in corpus(count, size):
         missing, wrong = judge(log)

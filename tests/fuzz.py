@@ -3,11 +3,11 @@
     python -m tests.fuzz                        a million inputs, on all cores but one
     python -m tests.fuzz --inputs 20000 --seed 7 --processes 1
 
-Each input goes through the scalar codecs of META and RECORD, the columns, the look at the tail, and
-salvage. Only FormatError may come out, and what is parsed must equal what `construct` makes of it.
-Where EXPSTORE_REFERENCE names the reference program, each input is also a meta.bin and a
-metrics.bin that both programs read; they must agree, but where a difference is documented. Prints
-the input of the first failure, and exits with 1.
+Each input goes through the scalar codecs of META and RECORD, the columns, the tail check, and
+salvage. Only FormatError may be raised, and parsed values must equal those of `construct`. If
+EXPSTORE_REFERENCE names the reference program, both programs also read each input as a meta.bin and
+as a metrics.bin; they must agree except for documented differences. At the first failure, the
+input is printed and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ PARSERS = {
     for name, (_, codec) in CODECS.items()
 }
 SCHEMA = Schema.of(RECORD)
-BATCH = 250  # inputs that the reference reads in one go
+BATCH = 250  # inputs that the reference reads in one run
 REFUSED = "!"
 
 
 def random_input(rng: random.Random) -> bytes:
-    """Plain noise, or something that a writer wrote and then went wrong."""
+    """Plain noise, or a valid file that was then damaged."""
     kind = rng.random()
     if kind < 0.15:
         return rng.randbytes(rng.randrange(120))
@@ -108,7 +108,7 @@ def _mutate(rng: random.Random, data: bytearray) -> None:
 
 
 def check_parsers(data: bytes) -> None:
-    """Hold every parser to `construct` on these bytes, and to its own word."""
+    """Check every parser against `construct` on these bytes, and against the other parsers."""
     for name, (declaration, codec) in CODECS.items():
         _check_codec(declaration, codec, data)
         _check_parser(codec, PARSERS[name], data)
@@ -122,7 +122,7 @@ def _check_codec(declaration: Any, codec: RecordCodec, data: bytes) -> None:
     stream = io.BytesIO(data)
     try:
         oracle = declaration.parse_stream(stream)
-    except Exception:  # whatever construct says, it says no
+    except Exception:  # any exception means that construct refuses it
         oracle = None
     try:
         values, end = codec.parse(data)
@@ -166,7 +166,7 @@ def _bits(value: Any) -> Any:
 
 
 def _same_number(built: bytes, data: bytes) -> bool:
-    """Equal bytes; some processors set a signalling NaN's quiet bit when it is moved."""
+    """Equal bytes, except that some processors set a signalling NaN's quiet bit in a move."""
     return built == data or sum(a != b for a, b in zip(built, data, strict=True)) == 1
 
 
@@ -214,7 +214,7 @@ def _check_salvage(data: bytes) -> None:
 
 
 def check_reference(reference: str, inputs: list[bytes], directory: Path) -> None:
-    """Let both programs read each input as a meta.bin and as a metrics.bin."""
+    """Compare how both programs read each input as a meta.bin and as a metrics.bin."""
     store = ExperimentStore(directory)
     script = [f"R={reference}"]
     for number, data in enumerate(inputs):
@@ -248,7 +248,7 @@ def _compare_metadata(store: ExperimentStore, commit_id: str, theirs: str) -> No
     try:
         ours = store.read_metadata(commit_id)
     except TruncatedError as error:
-        # Cut inside a field the reference crashes or fills up with zeros; that is documented.
+        # If cut inside a field, the reference crashes or fills in zeros; that is documented.
         assert theirs == REFUSED or error.field in {"commit_id", "job_name", "user"}
     except FormatError:
         assert theirs == REFUSED
@@ -268,7 +268,7 @@ def _hex(text: str) -> str:
 
 
 def _work(arguments: tuple[str, int]) -> tuple[int, str]:
-    """One batch; returns its size, and what went wrong."""
+    """Check one batch; return its size, and the failure or an empty string."""
     seed, count = arguments
     rng = random.Random(seed)
     inputs = [random_input(rng) for _ in range(count)]

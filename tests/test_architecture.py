@@ -1,42 +1,190 @@
-"""Which package may know what: `formats` bytes and no file, `expstore` files and no layout."""
+"""The layers of the packages: which folders may import which, checked for every import.
+
+Imports inside functions and under TYPE_CHECKING count like all others, and so does a string that is
+a module's full name, since it may be used to load the module. There are no exceptions.
+"""
 
 from __future__ import annotations
 
 import ast
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.paths import ROOT
 
-FORMATS = sorted((ROOT / "formats").glob("*.py"))
-REPOSITORY = sorted((ROOT / "expstore").rglob("*.py"))
+# Each row: a folder or module, and all others of its package that it may import. All of expstore
+# may import `formats`.
+EXPSTORE = """
+    errors      |
+    extras      | errors
+    model       | errors extras
+    store       | errors extras model
+    exchange    | errors extras model store
+    compare     | errors extras model store
+    testing     | errors extras model store
+    report      | errors extras model store compare
+    cluster     | errors extras model store exchange
+    cli         | errors extras model store exchange compare report cluster testing __init__
+    __main__    | cli
+    __init__    | errors model store
+"""
+STORE = """
+    files       |
+    defaults    |
+    metafile    | files
+    read        | files
+    append      | files metafile read
+    stream      | files metafile read
+    care        | files metafile read append
+    reader      | files metafile read stream care
+    keeper      | files metafile read append care reader
+    repository  | files metafile read append care reader keeper defaults
+    run         | files metafile append repository defaults
+    __init__    | repository
+"""
+FORMATS = """
+    errors      |
+    fields      | errors
+    schema      | errors fields
+    meta        | fields
+    metrics     | fields
+    catalog     | schema meta metrics
+    columns     | errors fields schema
+    codec       | errors fields schema columns
+    damage      | errors fields schema columns
+    descriptions | errors fields schema catalog codec
+    __init__    | errors fields schema meta metrics catalog codec damage descriptions
+"""
+PLANS = {"expstore": EXPSTORE, "expstore.store": STORE, "formats": FORMATS}
+CORE = {"__init__.py", "__pycache__", "errors.py", "extras.py", "model", "store", "py.typed"}
+
+FILES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+    for package in ("expstore", "formats")
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
 
 
-def imported(path: Path) -> set[str]:
-    """The top-level packages that a module imports, anywhere in it."""
-    names = set()
+def imported(path: Path) -> Iterator[str]:
+    """The full names of everything that a module imports, anywhere in it."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            names |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module.partition(".")[0])
-    return names
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from re.findall(r"^(?:expstore|formats)(?:\.\w+)+$", node.value)
 
 
-@pytest.mark.parametrize("path", FORMATS, ids=lambda path: path.name)
-def test_formats_opens_no_file_and_knows_no_repository(path: Path) -> None:
-    """Bytes in, values out: nothing that reaches the system, nothing of expstore."""
-    assert not imported(path) & {"expstore", "os", "pathlib", "mmap", "shutil", "tempfile"}
+def module_of(name: str) -> str | None:
+    """The module of this project that has a name, if any."""
+    parts = name.split(".")
+    for count in range(len(parts), 0, -1):
+        module = ".".join(parts[:count])
+        for candidate in (module, f"{module}.__init__"):
+            if candidate in FILES:
+                return candidate
+    return None
+
+
+IMPORTS = {
+    name: {found for one in imported(path) if (found := module_of(one))} - {name}
+    for name, path in FILES.items()
+}
+
+
+def allowed(plan: str) -> dict[str, set[str]]:
+    """Parse a table from above: the allowed imports of each row."""
+    rows = (line.split("|") for line in plan.strip().splitlines())
+    return {name.strip(): set(others.split()) for name, others in rows}
+
+
+@pytest.mark.parametrize("package", PLANS)
+def test_imports_go_in_the_allowed_directions(package: str) -> None:
+    """Every import between parts of a package is in its table, and every part has a row."""
+    table, depth = allowed(PLANS[package]), package.count(".") + 1
+    wrong = []
+    for name, others in IMPORTS.items():
+        if not name.startswith(f"{package}."):
+            continue
+        part = name.split(".")[depth]
+        assert part in table, f"{name}: {package}/{part} has no row in the plan"
+        for other in others:
+            if other.startswith(f"{package}."):
+                target = other.split(".")[depth]
+                if target != part and target not in table[part]:
+                    wrong.append(f"{name} -> {other}")
+    assert not wrong
+
+
+def test_there_are_no_import_cycles() -> None:
+    """The modules have an order in which each imports only earlier ones."""
+    try:
+        TopologicalSorter(IMPORTS).prepare()
+    except CycleError as error:
+        pytest.fail(f"import cycle: {' -> '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_modules_are_short_and_say_what_they_are(name: str) -> None:
+    """Each has a docstring, and at most 340 lines."""
+    text = FILES[name].read_text()
+    assert ast.get_docstring(ast.parse(text))
+    assert text.count("\n") <= 340
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.startswith("formats")])
+def test_formats_opens_no_file_and_knows_no_repository(name: str) -> None:
+    """Bytes in, values out: no access to the system, and no import of expstore."""
+    modules = {one.partition(".")[0] for one in imported(FILES[name])}
+    assert not modules & {"expstore", "os", "pathlib", "mmap", "shutil", "tempfile"}
     calls = {
         node.func.id
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(ast.parse(FILES[name].read_text()))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
     assert "open" not in calls
 
 
-@pytest.mark.parametrize("path", REPOSITORY, ids=lambda path: str(path.relative_to(ROOT)))
-def test_repository_knows_no_layout(path: Path) -> None:
-    """Nothing is packed or unpacked here, and no declaration is made."""
-    assert not imported(path) & {"struct", "construct"}
+@pytest.mark.parametrize("name", [name for name in FILES if name.startswith("expstore")])
+def test_repository_knows_no_layout(name: str) -> None:
+    """expstore does not pack or unpack bytes, or declare a format."""
+    assert not {one.partition(".")[0] for one in imported(FILES[name])} & {"struct", "construct"}
+
+
+@pytest.mark.parametrize("package", ["expstore", "formats"])
+def test_a_package_has_few_entries(package: str) -> None:
+    """The listing of its folder is short enough to show the structure."""
+    kept = [path for path in (ROOT / package).iterdir() if path.suffix in ("", ".py")]
+    assert len([path for path in kept if path.name != "__pycache__"]) <= 14
+
+
+def test_the_core_works_alone(tmp_path: Path) -> None:
+    """It logs, reads and prunes with every other folder deleted."""
+    shutil.copytree(ROOT / "formats", tmp_path / "formats")
+    shutil.copytree(
+        ROOT / "expstore",
+        tmp_path / "expstore",
+        ignore=lambda path, names: (
+            set(names) - CORE if Path(path) == ROOT / "expstore" else {"__pycache__"}
+        ),
+    )
+    program = (
+        "import expstore\n"
+        "with expstore.start('root', 'abc') as run: run.log({'loss': 0.5}, step=1)\n"
+        "store = expstore.ExperimentStore('root')\n"
+        "print(list(store.get_metrics('abc'))[0].value, store.check('abc').ok)\n"
+        "print(store.prune_experiments(0))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("0.5 True\n['abc']\n", "")

@@ -1,4 +1,4 @@
-"""The benchmarks: figures are never asserted, but what they are taken from is."""
+"""The benchmarks: their data and comparisons are tested, not their figures."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def bench(tmp_path: Path) -> Bench:
 
 @pytest.mark.parametrize("corpus", CORPORA, ids=lambda corpus: corpus.title)
 def test_corpus_is_what_it_says(bench: Bench, corpus: Corpus) -> None:
-    """Number, names, steps and bytes of a log that is timed."""
+    """The number, names, steps and bytes of a generated log."""
     corpora = Corpora(bench)
     commit_id = corpora.log(corpus)
     table = corpora.store.get_metrics(commit_id)
@@ -61,7 +61,7 @@ def test_corpus_is_what_it_says(bench: Bench, corpus: Corpus) -> None:
 def test_equality_with_construct_is_seen_and_so_is_a_difference(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each record counts: one that is read wrongly anywhere makes the corpus differ."""
+    """A single record that is read wrongly, anywhere, makes the corpus differ."""
     monkeypatch.setattr("tests.benchmarks.corpora._PIECE", 1000)
     corpora, corpus = Corpora(bench), CORPORA[0]
     assert corpora.verify(corpus, 10**6) == (2_000, True)
@@ -76,12 +76,12 @@ def test_equality_with_construct_is_seen_and_so_is_a_difference(
 
 
 def test_store_of_experiments_has_readable_metadata(bench: Bench) -> None:
-    """As many as asked for, of different ages, that a listing reads without an error."""
+    """It has the number asked for, of different ages, and a listing reads all without an error."""
     corpora = Corpora(bench)
     root = corpora.experiments(50)
     assert corpora.experiments(50) == root
-    said = bench.ours("plan", root, 50, 0)
-    assert said["seconds"] > 0
+    result = bench.ours("plan", root, 50, 0)
+    assert result["seconds"] > 0
     listed = dict(type(corpora.store)(root).iter_metadata())
     assert len({metadata.timestamp for metadata in listed.values()}) == 50  # type: ignore[union-attr]
 
@@ -98,7 +98,7 @@ def test_store_of_experiments_has_readable_metadata(bench: Bench) -> None:
 def test_target_judges_medians(
     target: Target, good: tuple[float, float], bad: tuple[float, float]
 ) -> None:
-    """Met at its limit, and missed beyond; one wild sample changes nothing."""
+    """It is met at its limit and missed beyond it; one outlier changes nothing."""
     for (ours, other), met in ((good, True), (bad, False)):
         samples, others = iter([ours, 1e9, ours]), iter([other, 1e-9, other])
         row = Row("work", "ns", target, samples.__next__, others.__next__)
@@ -106,7 +106,7 @@ def test_target_judges_medians(
 
 
 def test_contenders_take_turns() -> None:
-    """A B A B, the other first."""
+    """A B A B, with the other first."""
     taken: list[str] = []
 
     def sample(name: str) -> float:
@@ -119,7 +119,7 @@ def test_contenders_take_turns() -> None:
 
 
 def test_without_the_reference_its_rows_are_left_out_with_a_note(bench: Bench) -> None:
-    """The command still ends well, and says why a row is missing."""
+    """The command still succeeds, and says why a row is missing."""
     with pytest.raises(Unavailable, match="--reference"):
         bench.theirs("time-list", bench.work)
     only = ("--only", "import expstore", "--only", "one call")
@@ -131,14 +131,14 @@ def test_without_the_reference_its_rows_are_left_out_with_a_note(bench: Bench) -
         cwd=Path(__file__).parents[1],
         env={"PATH": "/usr/bin:/bin"},
     )
-    said = json.loads(done.stdout)
-    assert [row["name"] for row in said["rows"]] == ["import expstore, beyond bare Python"]
-    assert len(said["rows"][0]["ours"]) == 5
-    assert [note.split(":")[0] for note in said["notes"]] == ["log_metric, one call"]
+    result = json.loads(done.stdout)
+    assert [row["name"] for row in result["rows"]] == ["import expstore, beyond bare Python"]
+    assert len(result["rows"][0]["ours"]) == 5
+    assert [note.split(":")[0] for note in result["notes"]] == ["log_metric, one call"]
 
 
 def test_the_clusters_store_and_answers_are_what_they_should_be(tmp_path: Path) -> None:
-    """Its records are all there, and the one process's answers are those of plain arithmetic."""
+    """All records exist, and the answers of one process are those of plain arithmetic."""
     size = cluster.Size(experiments=6, records=250, long_logs=1, long_records=100)
     store = cluster.make_store(tmp_path / "store", size)
     metrics = [metric for i in store.list_experiments() for metric in store.get_metrics(i)]
@@ -156,7 +156,7 @@ def test_the_clusters_store_and_answers_are_what_they_should_be(tmp_path: Path) 
 
 
 def test_a_sum_over_rows_sees_any_change_and_no_order(tmp_path: Path) -> None:
-    """So that a directory of parts can be held to one file."""
+    """So that a directory of parts can be compared with one file."""
     store = cluster.make_store(tmp_path / "store", cluster.Size(4, 100, 1, 40))
     whole = cluster.export_alone(store, tmp_path)
     table = pq.read_table(whole)

@@ -16,29 +16,27 @@ from tests.fuzz import CODECS, check_parsers, check_reference, random_input
 @given(data=st.binary(max_size=200))
 @settings(max_examples=1000)
 def test_noise_gives_format_errors_and_constructs_values(data: bytes) -> None:
-    """Only FormatError comes out of any parser, and all agree with construct."""
+    """Parsers raise only FormatError, and all agree with construct."""
     check_parsers(data)
 
 
 @given(seed=st.integers(0, 1 << 62))
 @settings(max_examples=2000)
 def test_mutated_files_give_format_errors_and_constructs_values(seed: int) -> None:
-    """The same for files that were right once."""
+    """The same for valid files that were damaged."""
     check_parsers(random_input(random.Random(seed)))
 
 
-@pytest.mark.skipif(
-    "EXPSTORE_REFERENCE" not in os.environ, reason="EXPSTORE_REFERENCE names no reference program"
-)
+@pytest.mark.skipif("EXPSTORE_REFERENCE" not in os.environ, reason="EXPSTORE_REFERENCE is not set")
 def test_reference_reads_the_same(tmp_path: Path) -> None:
-    """Two hundred inputs as stores that both programs read."""
+    """Both programs read two hundred inputs as experiments of a store."""
     rng = random.Random(11)
     inputs = [random_input(rng) for _ in range(200)]
     check_reference(os.environ["EXPSTORE_REFERENCE"], inputs, tmp_path)
 
 
 def test_difference_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fuzzer itself can fail: a parser that drops a record is found out."""
+    """The fuzzer itself can fail: it detects a parser that drops a record."""
     from formats.columns import record_starts
 
     def drops(schema: object, data: bytes) -> object:

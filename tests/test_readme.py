@@ -1,4 +1,4 @@
-"""README.md: its examples run as they stand, in their order, library and command line in turn."""
+"""README.md: its examples run unchanged and in order, library and command line in turn."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BLOCK = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL
 
 
 def run_console(block: str, cwd: Path) -> None:
-    """Run each `$ expstore ...` line; each must succeed and, off a terminal, say no word amiss."""
+    """Run each `$ expstore ...` line, which must succeed."""
     for line in block.splitlines():
         command, *arguments = shlex.split(line.removeprefix("$ "))
         assert line.startswith("$ ")
@@ -26,7 +26,7 @@ def run_console(block: str, cwd: Path) -> None:
 
 
 def run_python(block: str, names: dict[str, object]) -> list[str]:
-    """Run each statement; an expression with a comment that looks like its value must have it.
+    """Run each statement; a comment that looks like a value must be the expression's value.
 
     Returns:
         The comments that were values.
@@ -46,7 +46,7 @@ def run_python(block: str, names: dict[str, object]) -> list[str]:
 
 
 def test_examples_run_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The whole of "Use it", in an empty directory; what comments tell is what comes out."""
+    """All examples, in an empty directory; the values in comments are the results."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("EXPSTORE_ROOT", raising=False)
     names: dict[str, object] = {}
@@ -56,12 +56,12 @@ def test_examples_run_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyP
             values += run_python(block, names)
         else:
             run_console(block, tmp_path)
-    assert len(values) == 10, values  # a comment that no longer looks like a value is missed
+    assert len(values) == 10, values  # a comment that does not look like a value is not checked
 
 
 @pytest.mark.parametrize("marker", ["demo", "tests"])
 def test_two_commands_are_there_and_are_one_line(marker: str) -> None:
-    """Setting up takes one line each; the test command is the one that CI runs."""
+    """Each command, setup included, is one line; CI runs the test command from the README."""
     found = re.findall(rf"<!-- {marker} -->\n```sh\n(.*)\n```\n", README.read_text())
     assert len(found) == 1
     assert found[0].startswith("python3 -m venv .venv && ")

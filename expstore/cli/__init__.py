@@ -1,8 +1,8 @@
-"""The command `expstore`: the library's twin, one command a method.
+"""The command `expstore`: the library on the command line.
 
-Guarantees: a result goes to stdout, everything else to stderr; an error is one line on stderr and
-exit code 1 (2 for wrong usage), never a traceback; without the extra `cli`, one line says how to
-get it. The commands themselves stand in `expstore.cli`, a module a theme.
+Guarantees: results go to stdout, everything else to stderr; an error is one line on stderr and exit
+code 1 (2 for wrong usage), never a traceback; without the extra `cli`, one line says how to install
+it. The modules of this package each hold the commands of one subject.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ def main() -> None:
     try:
         from expstore.cli import streams
 
-        streams.mend()
+        streams.prepare()
         _load_and_run()
-    except KeyboardInterrupt:  # while modules are loaded; later, `run` takes it
-        print("expstore: broken off", file=sys.stderr)
+    except KeyboardInterrupt:  # while modules are loaded; after that, `run` handles it
+        print("expstore: interrupted", file=sys.stderr)
         sys.exit(130)
 
 

@@ -1,8 +1,8 @@
-"""What all commands share: the application, the root, errors, JSON, and text made safe to show.
+"""Shared by all commands: the application, the root option, messages, JSON and progress bars.
 
-Guarantees: text from files reaches a terminal only through `printable`, which shows control
-characters instead of sending them; JSON is always valid: non-finite numbers are the strings "NaN",
-"Infinity" and "-Infinity".
+Guarantees: text from files reaches a terminal only through `printable`, which escapes control
+characters; JSON is always valid: non-finite numbers are the strings "NaN", "Infinity" and
+"-Infinity".
 """
 
 from __future__ import annotations
@@ -79,33 +79,33 @@ def _options(
 
 
 def open_store(context: typer.Context, root: str | None) -> ExperimentStore:
-    """The store that the options, the environment or the default name."""
+    """The store named by the options, the environment or the default."""
     return ExperimentStore(root or context.obj or default_root())
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
-    """End with one line on stderr."""
+    """Print one line to stderr, and exit."""
     tell(message)
     sys.exit(code)
 
 
 def tell(message: str) -> None:
-    """One line on stderr, beside the result."""
+    """Print one line to stderr, to keep stdout for the result."""
     print(f"expstore: {printable(message)}", file=sys.stderr)
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on stdout."""
+    """Print a JSON document to stdout."""
     print(json.dumps(_finite(value), ensure_ascii=True, indent=2))
 
 
 def print_json_line(value: Any) -> None:
-    """One JSON document on one line of stdout, at once, so that a stream can be followed."""
+    """Print a JSON document on one line of stdout, and flush, so that output can be followed."""
     print(json.dumps(_finite(value), ensure_ascii=True), flush=True)
 
 
 def print_json_array(rows: Iterable[dict[str, Any]]) -> None:
-    """A JSON array on stdout, a row a line, written as the rows come."""
+    """Print a JSON array to stdout, one row per line, as the rows arrive."""
     between = "[\n"
     for row in rows:
         print(between + json.dumps(_finite(row), ensure_ascii=True), end="")
@@ -126,15 +126,15 @@ def _finite(value: Any) -> Any:
 def progress(
     what: str, *, total: int | None = None, stays: bool = False
 ) -> Callable[[Iterable[Item]], Iterable[Item]]:
-    """What hands items on under a progress bar on stderr, where that is a terminal.
+    """A function that wraps items in a progress bar on stderr, if that is a terminal.
 
     Args:
-        what: is done with the items.
-        total: how many there are, where they have no length.
-        stays: the bar stays when all is done; off a terminal, one line says what is done.
+        what: what is being done, as the label of the bar.
+        total: the number of items, if they have no length.
+        stays: keep the bar at the end; without a terminal, print the label instead.
     """
 
-    def hand_on(items: Iterable[Item]) -> Iterable[Item]:
+    def wrap(items: Iterable[Item]) -> Iterable[Item]:
         if not sys.stderr.isatty():
             if stays:
                 print(what, file=sys.stderr)
@@ -144,4 +144,4 @@ def progress(
 
         return track(items, what, total, console=Console(stderr=True), transient=not stays)
 
-    return hand_on
+    return wrap

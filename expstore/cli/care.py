@@ -1,7 +1,7 @@
-"""Commands that look after a store: check, repair, salvage, and tail.
+"""Commands for damaged and growing logs: check, repair, salvage and tail.
 
-Exit codes of `check`, and of a `repair` that cannot help: 0 all is well, 3 there is damage; as for
-every command, 1 is an error and 2 wrong usage.
+Exit codes: `check` and `repair` exit with 3 if damage is found or remains. As for every command, 0
+is success, 1 an error, and 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from expstore import CheckReport, ExperimentStore, MetricTable
 
 DAMAGED = 3
-_LEAST, _MOST = 0.01, 1e9  # seconds to sleep: the system refuses, or overflows at, far more
+_MINIMUM, _MAXIMUM = 0.01, 1e9  # seconds; far above the maximum, `time.sleep` fails
 
 
 def _check_interval(seconds: float) -> float:
-    if not _LEAST <= seconds <= _MOST:  # NaN, too, which is beyond no bound
-        raise typer.BadParameter(f"{seconds} is not from {_LEAST} to {_MOST:g}")
+    if not _MINIMUM <= seconds <= _MAXIMUM:  # written so that NaN is refused, too
+        raise typer.BadParameter(f"{seconds} is not between {_MINIMUM} and {_MAXIMUM:g}")
     return seconds
 
 
@@ -54,16 +54,18 @@ def check(
     root: Root = None,
     as_json: Json = False,
 ) -> None:
-    """Look for damage, in one experiment or in the whole store; nothing is written.
+    """Check one experiment or the whole store for damage; writes nothing.
 
-    Exit code 0: none; 3: damage found. Notes alone are no damage.
+    Exit code 0: no damage, although there may be notes; 3: damage.
 
     Example: expstore check 3f2a9c1d
     """
     if commit_id is not None and cluster is not None:
-        raise typer.BadParameter("one experiment is not for a cluster", param_hint="--cluster")
+        raise typer.BadParameter(
+            "checks the whole store; omit the id, or this option", param_hint="--cluster"
+        )
     store = open_store(context, root)
-    reports: list[CheckReport] = []  # only those with something to say
+    reports: list[CheckReport] = []  # only those with findings
     checked = damaged = 0
     one = None if commit_id is None else store.check(resolve(store, commit_id))
     for report in _check_all(store, cluster) if one is None else [one]:
@@ -86,14 +88,14 @@ def repair(
     commit_id: Id,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Even while others write: what they write can be lost."),
+        typer.Option("--force", help="Even while others write; what they write may be lost."),
     ] = False,
     root: Root = None,
     as_json: Json = False,
 ) -> None:
-    """Cut a torn or zero tail off an experiment's log; what is cut is kept in a file beside it.
+    """Cut a torn or zero tail off an experiment's log, and keep it in a file next to the log.
 
-    Exit code 3: the log is damaged before its end, so nothing was cut; see `salvage`.
+    Exit code 3: the damage is before the end of the log, so nothing was cut; see `salvage`.
 
     Example: expstore repair 3f2a9c1d
     """
@@ -125,7 +127,7 @@ def salvage(
     root: Root = None,
     as_json: Json = False,
 ) -> None:
-    """Copy the whole records of a damaged log into a new experiment; the old one stays as it is.
+    """Copy the whole records of a damaged log to a new experiment; the old one is not changed.
 
     Values with flipped bits look like any other, and are copied. Artifacts are not.
 
@@ -160,19 +162,19 @@ def tail(
     context: typer.Context,
     commit_id: Id,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on printing what is logged, until Ctrl-C.")
+        bool, typer.Option("--follow", "-f", help="Keep printing new metrics, until Ctrl-C.")
     ] = False,
     count: Annotated[
-        int, typer.Option("--lines", "-n", min=0, help="How many of the last metrics to print.")
+        int, typer.Option("--lines", "-n", min=0, help="The number of metrics to print first.")
     ] = 10,
     interval: Annotated[
         float,
-        typer.Option("--interval", callback=_check_interval, help="Seconds between two looks."),
+        typer.Option("--interval", callback=_check_interval, help="Seconds between checks."),
     ] = 0.5,
     root: Root = None,
     as_json: Json = False,
 ) -> None:
-    """Print the last metrics of an experiment, one a line; with -f, the next as they come.
+    """Print the last metrics of an experiment, one per line; with -f, also new ones as they arrive.
 
     With --json, each line is a JSON object.
 
@@ -199,7 +201,7 @@ def tail(
         for table in follower:
             if follower.cuts != cuts:
                 cuts = follower.cuts
-                tell("the log was cut; going on from its new end")
+                tell("the log was cut; continuing from its new end")
             _print_metrics(table, as_json)
     except KeyboardInterrupt:
         return
@@ -218,7 +220,7 @@ def _print_metrics(table: MetricTable, as_json: bool) -> None:
 
 
 def _check_all(store: ExperimentStore, cluster: str | None) -> Iterator[CheckReport]:
-    reports = 1 + len(store.list_experiments())  # the first is on the root
+    reports = 1 + len(store.list_experiments())  # the first is for the root
     track = progress("checking", total=reports)
     if cluster is None:
         yield from track(store.check_all())

@@ -1,7 +1,7 @@
-"""The option `--cluster`: a command's work done by Dask's workers.
+"""The option `--cluster`: a command's work done by Dask workers.
 
-Guarantees: what Dask logs does not reach the terminal; where its dashboard is, if it has one, is
-told on stderr.
+Guarantees: Dask's logging does not reach the terminal; the address of its dashboard, if there is
+one, is printed on stderr.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ LOCAL = "local"
 
 
 def _check_address(address: str | None) -> str | None:
-    """Every address has a port, behind a colon, and no id has one."""
+    """Check for a colon: every address has one before its port, and an id rarely does."""
     if address is None or address == LOCAL or ":" in address:
         return address
-    wrong = f"{address!r} is no address such as tcp://10.0.0.1:8786"
-    raise typer.BadParameter(f"{wrong}; ids stand before --cluster" if address else wrong)
+    wrong = f"{address!r} is not an address such as tcp://10.0.0.1:8786"
+    raise typer.BadParameter(f"{wrong}; put ids before --cluster" if address else wrong)
 
 
 Cluster = Annotated[
@@ -35,20 +35,20 @@ Cluster = Annotated[
         "--cluster",
         metavar="[ADDRESS]",
         callback=_check_address,
-        help="Have Dask's workers do it: those of the scheduler at this address, such as "
-        "tcp://10.0.0.1:8786; without one, new processes of this machine, one for each core.",
+        help="Use Dask workers: those of the scheduler at this address, such as "
+        "tcp://10.0.0.1:8786; without an address, new local processes, one per core.",
     ),
 ]
 
 
 class ClusterCommand(TyperCommand):
-    """A command with the option `--cluster`, whose address may be left out.
+    """A command with the option `--cluster`, whose address may be omitted.
 
-    Typer has no option with or without a value. What begins with a dash is no address.
+    Typer has no options with an optional value. A word that begins with a dash is not an address.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put in the word that stands for this machine's processes."""
+        """Insert the value that means local processes where the address is omitted."""
         words = []
         for word, following in zip(args, [*args[1:], "-"], strict=False):
             words.append(word)
@@ -59,7 +59,7 @@ class ClusterCommand(TyperCommand):
 
 @contextmanager
 def open_cluster(address: str) -> Iterator[Client]:
-    """A client of the workers that `--cluster` names.
+    """A client of the workers that `--cluster` selects.
 
     Raises:
         MissingExtraError, ClusterError: see `expstore.cluster.workers.open_client`.

@@ -1,4 +1,4 @@
-"""Looking at experiments: `compare`, `plot` and `report`."""
+"""Commands that compare experiments: `compare`, `plot` and `report`."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from expstore.compare.summaries import Summary
     from expstore.store.repository import ExperimentStore
 
-_NUMBERS_WIDTH = 57  # of a terminal's columns: four numbers at their widest, and what is between
-_GAP = 3  # between two columns of a table
+_NUMBERS_WIDTH = 57  # terminal columns: four numbers at their widest, and the gaps
+_GAP = 3  # terminal columns between two table columns
 _COLUMNS = ("last", "min", "max", "last_step", "points")
 
 
@@ -45,20 +45,20 @@ def compare_command(
     ] = None,
     sort: Annotated[
         str | None,
-        typer.Option(metavar="METRIC[:last|min|max]", help="Order by this, least first."),
+        typer.Option(metavar="METRIC[:last|min|max]", help="Sort by this, smallest first."),
     ] = None,
-    reverse: Annotated[bool, typer.Option("--reverse", help="Greatest, or last, first.")] = False,
+    reverse: Annotated[bool, typer.Option("--reverse", help="Reverse the order.")] = False,
     as_json: Json = False,
     as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print CSV, a row for each experiment and metric.")
+        bool, typer.Option("--csv", help="Print CSV, one row per experiment and metric.")
     ] = False,
     root: Root = None,
 ) -> None:
-    """Show what metrics came to: last, least and greatest value.
+    """Show the last, minimum and maximum value of each metric.
 
-    The last value is the one at the greatest step. NaN counts as last value only.
+    The last value is the one at the largest step. NaN counts only as a last value.
 
-    What cannot be read is told on standard error; the exit code is 1.
+    What cannot be read is reported on standard error, with exit code 1.
 
     Example: expstore compare --name val/loss --sort val/loss:min
     """
@@ -103,7 +103,7 @@ def _plain_data(summary: Summary) -> dict[str, Any]:
 def _print_csv(summaries: Iterable[Summary]) -> None:
     from expstore.model.texts import escape
 
-    # A terminal must not get control characters; a file gets every name as it can be read back.
+    # A terminal must not get control characters; in a file every name must be recoverable.
     shown = printable if sys.stdout.isatty() else escape
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(("commit_id", "name", *_COLUMNS))
@@ -114,7 +114,7 @@ def _print_csv(summaries: Iterable[Summary]) -> None:
 
 
 def _print_tables(summaries: Sequence[Summary]) -> None:
-    """A table for each metric, experiments as rows: it fits any terminal."""
+    """A table for each metric, with experiments as rows, so that it fits any terminal."""
     from expstore.cli.render import console
 
     screen = console()
@@ -126,7 +126,7 @@ def _print_tables(summaries: Sequence[Summary]) -> None:
 
 
 def _table(name: str, summaries: Sequence[Summary], width: int) -> Table:
-    """One metric's values; where it is narrow, ids and jobs are cut, and never a number."""
+    """One metric's values; a narrow terminal truncates ids and jobs, never a number."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -148,8 +148,8 @@ def _table(name: str, summaries: Sequence[Summary], width: int) -> Table:
     for column in ("last", "min", "max", "at step"):
         table.add_column(column, justify="right", no_wrap=True)
     metrics = [summary.metrics[name] for summary in summaries]
-    least = min((m.min for m in metrics if m.min == m.min), default=None)
-    greatest = max((m.max for m in metrics if m.max == m.max), default=None)
+    minimum = min((m.min for m in metrics if m.min == m.min), default=None)
+    maximum = max((m.max for m in metrics if m.max == m.max), default=None)
     for summary, metric in zip(summaries, metrics, strict=True):
         several = len(summaries) > 1
         job = Text(printable(summary.metadata.job_name) if summary.metadata else "")
@@ -157,24 +157,24 @@ def _table(name: str, summaries: Sequence[Summary], width: int) -> Table:
             Text(printable(summary.commit_id)),
             *([job] if with_job else []),
             f"{metric.last:.5g}",
-            Text(f"{metric.min:.5g}", style="bold" if several and metric.min == least else ""),
-            Text(f"{metric.max:.5g}", style="bold" if several and metric.max == greatest else ""),
+            Text(f"{metric.min:.5g}", style="bold" if several and metric.min == minimum else ""),
+            Text(f"{metric.max:.5g}", style="bold" if several and metric.max == maximum else ""),
             Text(f"{metric.last_step:,}", style="dim"),
         )
     return table
 
 
 def _tell_problems(summaries: Iterable[Summary]) -> None:
-    """Problems and torn tails on standard error; what is unreadable makes the exit code 1."""
+    """Report problems and torn tails on stderr; exit with 1 if anything is unreadable."""
     unreadable = 0
     for summary in summaries:
         for problem in summary.problems:
             tell(f"{summary.commit_id}: {problem}")
         if not summary.status:
-            tell(f"{summary.commit_id}: {summary.status}; what can be read of it is shown")
+            tell(f"{summary.commit_id}: {summary.status}; the readable part is shown")
         unreadable += bool(summary.problems)
     if unreadable:
-        fail(f"{unreadable} experiments could not be read whole")
+        fail(f"{unreadable} experiments could not be fully read")
 
 
 @app.command("plot")
@@ -187,21 +187,21 @@ def plot_command(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="A .png, .svg or .pdf, replaced where it exists."),
+        typer.Option("-o", "--output", help="A .png, .svg or .pdf file; replaced if it exists."),
     ] = None,
-    log: Annotated[bool, typer.Option("--log", help="A logarithmic axis of values.")] = False,
+    log: Annotated[bool, typer.Option("--log", help="Logarithmic value axis.")] = False,
     smooth: Annotated[
         float,
         typer.Option(
-            metavar="WEIGHT", help="Exponential moving average as TensorBoard's, 0 to 0.99."
+            metavar="WEIGHT", help="Exponential moving average like TensorBoard's, 0 to 0.99."
         ),
     ] = 0.0,
     root: Root = None,
 ) -> None:
-    """Draw curves in the terminal, or into a picture.
+    """Draw curves in the terminal, or into an image file.
 
-    In a picture, the curves stand over each other: an experiment has a colour, a name a line
-    style. In the terminal, each name has a picture of its own.
+    An image has all curves in one plot: one colour per experiment, one line style per name. In the
+    terminal, each name has a plot of its own.
 
     Example: expstore plot 3f2a9c1d --name loss --smooth 0.9 -o loss.png
     """
@@ -221,13 +221,15 @@ def plot_command(
     drawn = drawable(found, log, smooth)
     for commit_id, name in [c[:2] for c in found]:
         if not any(c[:2] == (commit_id, name) for c in drawn):
-            tell(f"{commit_id}: {name!r} has no value that such an axis can show; left out")
+            tell(f"{commit_id}: {name!r} has no value that this axis can show; left out")
     if output is not None:
         save(found, output, log=log, smoothing=smooth)
         tell(f"{len(drawn)} curves in {output}")
         ids = {curve.commit_id for curve in drawn}
         if len(ids) > len(ON_LIGHT) and len({curve.name for curve in drawn}) > 1:
-            tell(f"{len(ids)} experiments share {len(ON_LIGHT)} colours; with one --name none do")
+            tell(
+                f"{len(ids)} experiments share {len(ON_LIGHT)} colours; a single --name avoids this"
+            )
         return
     width, lines = shutil.get_terminal_size()
     from rich.console import Console
@@ -238,17 +240,16 @@ def plot_command(
     print(text(found, log=log, smoothing=smooth, colour=colour, **size))
     shown = len({curve.commit_id for curve in found})
     if shown > len(COLOURS):
-        tell(f"{shown} experiments share {len(COLOURS)} colours; -o and report tell all apart")
+        tell(f"{shown} experiments share {len(COLOURS)} colours; -o and `report` tell them apart")
 
 
 def _only_name(ids: Iterable[str], store: ExperimentStore) -> str:
     from expstore.compare.curves import load
+    from expstore.errors import listed
 
     names = dict.fromkeys(name for one in load(store, ids) for name in one.curves)
     if len(names) != 1:
-        more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-        listed = ", ".join(list(names)[:20])
-        fail(f"plot needs --name; the metrics are: {listed or 'none'}{more}", code=2)
+        fail(f"plot needs --name; the metrics are: {listed(names)}", code=2)
     return next(iter(names))
 
 
@@ -257,14 +258,14 @@ def report_command(
     context: typer.Context,
     commit_ids: Ids = None,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="The file, replaced where it exists.")
+        Path, typer.Option("-o", "--output", help="The file; replaced if it exists.")
     ] = Path("report.html"),
     title: Annotated[str | None, typer.Option(help="Default: named after the store.")] = None,
     root: Root = None,
 ) -> None:
     """Write one HTML file with interactive curves and a table.
 
-    It needs no network and can be passed on. Long curves are thinned; no spike is lost.
+    The file is self-contained and needs no network. Long curves are thinned without losing spikes.
 
     Example: expstore report -o report.html
     """

@@ -1,4 +1,4 @@
-"""`demo`: trains three small models, and shows what can be done with what they logged."""
+"""`demo`: trains three small models, and shows what to do with the metrics they logged."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from expstore.cli.base import Root, app, open_store, printable, progress
 def demo(
     context: typer.Context,
     directory: Annotated[
-        str | None, typer.Argument(metavar="[DIR]", help="The store. Default: as for --root.")
+        str | None, typer.Argument(metavar="[DIR]", help="The store. Default: as with --root.")
     ] = None,
     root: Root = None,
 ) -> None:
-    """Train three small models (NumPy only, a few seconds), log them, and look at them.
+    """Train three small models (NumPy only, a few seconds), log them, and show the results.
 
-    Nothing that exists is overwritten, and nothing is deleted.
+    Nothing is overwritten or deleted.
 
     Example: expstore demo
     """
-    # The matrices are small: threads of a linear algebra library would only wait for each other,
-    # for minutes where other programs are busy. Read when NumPy is first imported.
+    # The matrices are small: the threads of a linear algebra library would only wait for each
+    # other, on a busy machine for minutes. NumPy reads these variables when it is first imported.
     for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
 
@@ -51,7 +51,7 @@ def demo(
         render.experiment(console, setting.commit_id, metadata, table)
     _say(f"$ expstore{where} prune --keep 2 --dry-run")
     console.print(render.plan(store.plan_prune(keep_count=2, now=now), now))
-    _say(f"All of it is in {store.root}; what each model learnt to write, in files/sample.txt.")
+    _say(f"All of it is in {store.root}; each model's sample text is in files/sample.txt.")
 
 
 def _say(line: str) -> None:

@@ -1,10 +1,10 @@
-"""The demonstration: three small language models, really trained, logged as three experiments.
+"""The demonstration: three small language models, trained and logged as three experiments.
 
-Guarantees: nothing but NumPy and the sources of Python's own standard library is needed; runs are
-seeded; experiments that exist are never written to, a free commit id is taken instead.
+Guarantees: only NumPy and the sources of Python's standard library are needed; runs are seeded;
+existing experiments are never written to: a free commit id is chosen.
 
-The model predicts the next byte of Python source from the eight before it: an embedding, one
-hidden layer, a softmax, trained by Adam at three learning rates: too low, good, too high.
+The model predicts the next byte of Python source from the previous eight: an embedding, one hidden
+layer and a softmax, trained with Adam at three learning rates: too low, good, too high.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 STEPS = 400
 LEARNING_RATES = (0.0001, 0.003, 0.1)
 
-_CONTEXT = 8  # bytes that the next is predicted from
+_CONTEXT = 8  # bytes that predict the next one
 _EMBEDDING = 16
 _HIDDEN = 96
-_BYTES = 128  # what is no ASCII becomes 0
+_BYTES = 128  # bytes that are not ASCII become 0
 _BATCH = 256
 _VALIDATE_EVERY = 20
 _FILES = 40
@@ -38,7 +38,7 @@ _TEXT_LIMIT = 1_000_000  # bytes of source
 
 
 class NoTextError(ExpStoreError):
-    """This Python carries no sources to train on."""
+    """This Python installation has no sources to train on."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Setting:
 
 
 def free_settings(store: ExperimentStore) -> list[Setting]:
-    """A setting for each learning rate, under commit ids that are not taken."""
+    """A setting for each learning rate, with commit ids that are free."""
     number = 1
     while True:
         suffix = "" if number == 1 else f"-{number}"
@@ -71,17 +71,17 @@ def train(
     Args:
         store: an initialized store.
         setting: its commit id must be free.
-        progress: hands the steps on while it shows how far they are.
+        progress: wraps the steps to show progress.
 
     Raises:
-        NoTextError: this Python carries no sources.
+        NoTextError: this Python installation has no sources.
     """
     import numpy as np
 
     training, validation = _text()
     rng = np.random.default_rng(0)
     model = _Model(rng)
-    with store.start_experiment(setting.commit_id, job_name="demo: next byte of Python") as run:
+    with store.start_experiment(setting.commit_id, job_name="demo: next byte of Python") as writer:
         for step in progress(range(STEPS)):
             loss, gradients = model.gradients(*_batch(training, rng, _BATCH))
             norm = float(np.sqrt(sum((g * g).sum() for g in gradients.values())))
@@ -93,18 +93,18 @@ def train(
                 picked = probabilities[np.arange(len(targets)), targets]
                 measured["val/loss"] = float(-np.log(picked + 1e-9).mean())
                 measured["val/accuracy"] = float((probabilities.argmax(1) == targets).mean())
-            run.log_many(measured, step)
+            writer.log_many(measured, step)
     (store.files_path(setting.commit_id) / "sample.txt").write_text(model.sample(400))
 
 
 def _text() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Sources of the standard library as ASCII codes: nine parts to train on, one to validate."""
+    """Standard library sources as ASCII codes: nine tenths for training, one for validation."""
     import numpy as np
 
     sources = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))[:: max(1, 200 // _FILES)]
     text = b"\n".join(path.read_bytes() for path in sources[:_FILES])[:_TEXT_LIMIT]
     if len(text) < 10_000:
-        raise NoTextError("this Python has no standard library sources to train on")
+        raise NoTextError("this Python installation has no standard library sources to train on")
     codes = np.frombuffer(text, np.uint8).copy()
     codes[codes >= _BYTES] = 0
     cut = len(codes) * 9 // 10
@@ -121,7 +121,7 @@ def _batch(text: NDArray[np.uint8], rng: Any, size: int) -> tuple[Any, Any]:
 
 
 class _Model:
-    """Embedding, tanh layer, softmax; with Adam's moments beside the weights."""
+    """Embedding, tanh layer, softmax; with Adam's moments for each weight."""
 
     def __init__(self, rng: Any) -> None:
         import numpy as np
@@ -153,7 +153,7 @@ class _Model:
         return embedded, hidden, probabilities
 
     def gradients(self, inputs: Any, targets: Any) -> tuple[float, dict[str, Array]]:
-        """The mean cross-entropy in nats, and its gradient by each weight."""
+        """The mean cross-entropy in nats, and its gradient for each weight."""
         import numpy as np
 
         embedded, hidden, probabilities = self.predict(inputs)
@@ -186,7 +186,7 @@ class _Model:
             self.weights[name] -= rate * unbiased / scale
 
     def sample(self, length: int) -> str:
-        """Text that the model writes, for a look at what it has learnt."""
+        """Text generated by the model, which shows what it has learned."""
         return "".join(self._letters(length))
 
     def _letters(self, length: int) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Data out and data in: `export` and `import`."""
+"""The commands `export` and `import`."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def export_command(
         typer.Option(
             "-o",
             "--output",
-            help="A file; for TensorBoard and a cluster a directory; - or none: standard output.",
+            help="A file, or a directory for TensorBoard and --cluster. Default: standard output.",
         ),
     ] = None,
     names: Annotated[
@@ -68,16 +68,16 @@ def export_command(
         bool,
         typer.Option(
             "--wide",
-            help="A row for each experiment and step, a column for each metric; of a metric logged "
-            "more than once at a step, the last value.",
+            help="One row per experiment and step, one column per metric; of several values at a "
+            "step, the last.",
         ),
     ] = False,
     metadata: Annotated[
         bool, typer.Option("--metadata", help="Add the columns job_name, user and created.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace an output that exists.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
     skip_damaged: Annotated[
-        bool, typer.Option("--skip-damaged", help="Exit 0 though some could not be read.")
+        bool, typer.Option("--skip-damaged", help="Exit with 0 even if some could not be read.")
     ] = False,
     cluster: Cluster = None,
     as_json: Json = False,
@@ -87,13 +87,13 @@ def export_command(
 
     Columns: commit_id, name, value, step, timestamp (Unix seconds).
 
-    CSV and JSON lines go to standard output where no file is named.
+    CSV and JSON lines go to standard output unless -o is given.
 
-    A cluster writes a directory of Parquet files; run again, only what is new or missing.
+    --cluster writes a directory of Parquet files; run again, it writes only what is new or missing.
 
-    An experiment that cannot be read is left out and told; the exit code is 1.
+    An experiment that cannot be read is left out and reported, with exit code 1.
 
-    Text is not altered: a spreadsheet may take the name =1+1 for a formula.
+    Text is not changed: a spreadsheet may take the name =1+1 for a formula.
 
     Example: expstore export --to parquet -o metrics.parquet
     """
@@ -102,13 +102,15 @@ def export_command(
     if streamed and not to_file:
         raise typer.BadParameter(f"{to.value} needs a path", param_hint="-o")
     if streamed and as_json:
-        raise typer.BadParameter("standard output has the rows; use -o", param_hint="--json")
+        raise typer.BadParameter(
+            "standard output is used for the rows; add -o", param_hint="--json"
+        )
     if to is Target.TENSORBOARD and (wide or metadata):
-        raise typer.BadParameter("TensorBoard has no such form", param_hint="--wide, --metadata")
+        raise typer.BadParameter("not available for TensorBoard", param_hint="--wide, --metadata")
     if cluster is not None and (to is not Target.PARQUET or wide or force):
         raise typer.BadParameter(
-            "a cluster writes a directory of Parquet files in the long form, which it brings up to "
-            "date; use it with --to parquet, and without --wide and --force",
+            "a cluster writes or updates a directory of Parquet files in the long form; use it "
+            "with --to parquet, and without --wide and --force",
             param_hint="--cluster",
         )
     from expstore.exchange.export import export_file
@@ -123,9 +125,9 @@ def export_command(
     }
     if cluster is not None:
         assert output is not None
-        from expstore.cluster.dataset import output_directory
+        from expstore.cluster.directory import output_directory
 
-        output_directory(store, output)  # what it cannot be is told before processes are started
+        output_directory(store, output)  # refuse a bad path before starting any process
         with open_cluster(cluster) as client:
             report = _export_parts(store, output, client, ids=chosen, metadata=metadata, **options)
     elif to is Target.TENSORBOARD:
@@ -139,25 +141,25 @@ def export_command(
         print_json(_describe(report))
     _tell_report(report, None if streamed else output)
     if names and not report.rows:
-        tell(f"no metric is named {' or '.join(map(repr, names))}; `compare` tells what there is")
+        tell(f"no metric is named {' or '.join(map(repr, names))}; `compare` lists the names")
     if report.failures and not skip_damaged:
-        fail(f"{len(report.failures)} of {report.experiments} experiments could not be read whole")
+        fail(f"{len(report.failures)} of {report.experiments} experiments could not be fully read")
 
 
 def _tell_report(report: ExportReport, output: Path | None) -> None:
     for commit_id, tail in report.tails.items():
-        tell(f"{commit_id}: {tail}; what can be read of it is exported")
+        tell(f"{commit_id}: {tail}; the readable part is exported")
     for commit_id, error in report.failures.items():
         tell(f"{commit_id}: {error}")
     if report.overflows:
-        tell(f"{report.overflows:,} values are beyond TensorBoard's 32 bits and became infinite")
+        tell(f"{report.overflows:,} values exceed TensorBoard's 32-bit floats and became infinite")
     if output is not None:
         done = report.experiments - len(report.failures)
         tell(f"{report.rows:,} rows of {done:,} experiments in {output}")
 
 
 def _describe(report: ExportReport) -> dict[str, Any]:
-    """What an export did, as JSON has it; one by a cluster tells of its parts, too."""
+    """An export's report as JSON; that of a cluster includes its parts."""
     parts = {key: value for key, value in vars(report).items() if key in ("written", "kept")}
     return {
         "rows": report.rows,
@@ -175,7 +177,7 @@ def _export_parts(
     from expstore.cluster import export_parquet
 
     report = export_parquet(store, output, client, **options)
-    tell(f"parts: {report.written:,} written, {report.kept:,} there already")
+    tell(f"parts: {report.written:,} written, {report.kept:,} already there")
     return report
 
 
@@ -185,26 +187,26 @@ def import_command(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A directory, or a CSV file.")],
     source: Annotated[Source, typer.Option("--from", help="What PATH holds.")],
     to_id: Annotated[
-        str | None, typer.Option("--to-id", help="The commit id, where there is one run only.")
+        str | None, typer.Option("--to-id", help="The commit id, if there is only one run.")
     ] = None,
     prefix: Annotated[
-        str, typer.Option("--prefix", help="Stands before each run's name in its commit id.")
+        str, typer.Option("--prefix", help="Prepended to each run's name to make its commit id.")
     ] = "",
     user: Annotated[
-        str | None, typer.Option("--user", help="Who ran it, where PATH does not tell.")
+        str | None, typer.Option("--user", help="The user, if PATH does not record one.")
     ] = None,
     as_json: Json = False,
     root: Root = None,
 ) -> None:
-    """Make new experiments of other tools' runs.
+    """Create new experiments from other tools' runs.
 
     tensorboard: a log directory; each directory with event files is a run.
 
-    csv: the long form, as export writes it.
+    csv: the long form, as written by export.
 
-    mlflow: a file store (mlruns), one experiment of it, or one run.
+    mlflow: a file store (mlruns), one of its experiments, or one run.
 
-    An id that exists is an error, and then nothing is imported.
+    If an id exists already, that is an error and nothing is imported.
 
     Example: expstore import --from tensorboard runs/ --prefix tb-
     """
@@ -236,7 +238,7 @@ def import_command(
 
 
 class _Terminal:
-    """Standard output that is a terminal: text from files reaches it only through `printable`."""
+    """Standard output on a terminal, which text from files reaches only through `printable`."""
 
     closed = False
 

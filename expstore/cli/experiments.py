@@ -35,7 +35,7 @@ class Order(StrEnum):
 
 @app.command()
 def init(context: typer.Context, root: Root = None) -> None:
-    """Create the store's directory; nothing happens where it exists.
+    """Create the store's directory, unless it exists.
 
     Example: expstore init --root experiments
     """
@@ -48,19 +48,20 @@ def init(context: typer.Context, root: Root = None) -> None:
 def ls(
     context: typer.Context,
     order: Annotated[
-        Order, typer.Option("--sort", help="`created` puts the newest first.")
+        Order, typer.Option("--sort", help="`created` lists the newest first.")
     ] = Order.CREATED,
-    reverse: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
+    reverse: Annotated[bool, typer.Option("--reverse", help="Reverse the order.")] = False,
     user: Annotated[str | None, typer.Option(help="Only this user's.")] = None,
-    job: Annotated[str | None, typer.Option(help="Only jobs with this text in their name.")] = None,
+    job: Annotated[str | None, typer.Option(help="Only jobs whose name contains this.")] = None,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Only newer: 36h, 30d, 2w, or 2026-01-31.")
+        str | None,
+        typer.Option(metavar="TIME", help="Only newer ones: 36h, 30d, 2w or 2026-01-31."),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most N.")] = None,
     root: Root = None,
     as_json: Json = False,
 ) -> None:
-    """List the experiments; one that cannot be read is listed with what is wrong.
+    """List the experiments; one that cannot be read is listed with its error.
 
     Example: expstore ls --user alice --since 30d
     """
@@ -89,11 +90,11 @@ def ls(
 
         render.console().print(render.experiments(rows, now))
     else:
-        tell("no experiments; `expstore demo` makes some")
+        tell("no experiments; `expstore demo` creates some")
 
 
 def _rank(order: Order, commit_id: str, metadata: Any) -> tuple[Any, ...]:
-    """Unreadable experiments come last, and equals by id."""
+    """The sort key: unreadable experiments come last, and ties are sorted by id."""
     if not isinstance(metadata, Metadata):
         return (order is not Order.ID, commit_id if order is Order.ID else "", commit_id)
     ranks: dict[Order, Any] = {
@@ -106,7 +107,7 @@ def _rank(order: Order, commit_id: str, metadata: Any) -> tuple[Any, ...]:
 
 
 def describe(commit_id: str, metadata: Metadata | Exception) -> dict[str, Any]:
-    """An experiment as JSON; `commit_id` is its directory's name."""
+    """An experiment as JSON; `commit_id` is the name of its directory."""
     if not isinstance(metadata, Metadata):
         return {"commit_id": commit_id, "error": str(metadata)}
     return {
@@ -119,7 +120,7 @@ def describe(commit_id: str, metadata: Metadata | Exception) -> dict[str, Any]:
 
 @app.command()
 def show(context: typer.Context, commit_id: Id, root: Root = None, as_json: Json = False) -> None:
-    """Show one experiment: its metadata, and for each metric the last, least and greatest value.
+    """Show one experiment: its metadata, and the last, minimum and maximum value of each metric.
 
     Example: expstore show 3f2a
     """
@@ -152,7 +153,7 @@ def _describe_tail(table: MetricTable) -> dict[str, Any]:
     return {"kind": table.status.kind, "offset": table.status.offset, "size": table.status.size}
 
 
-# A value may begin with a minus sign, which is no option.
+# A value may begin with a minus sign, and must not be taken for an option.
 @app.command(context_settings={"ignore_unknown_options": True})
 def log(
     context: typer.Context,
@@ -162,7 +163,7 @@ def log(
     step: Annotated[int, typer.Option("--step", metavar="N", help="The training step.")],
     root: Root = None,
 ) -> None:
-    """Log one metric of an existing experiment, with the current time.
+    """Log one metric to an existing experiment, with the current time.
 
     Example: expstore log 3f2a val/loss 0.25 --step 100
     """
@@ -175,7 +176,8 @@ def metrics(
     context: typer.Context,
     commit_id: Id,
     names: Annotated[
-        list[str] | None, typer.Option("--name", metavar="N", help="Only this; may be repeated.")
+        list[str] | None,
+        typer.Option("--name", metavar="N", help="Only this metric; may be repeated."),
     ] = None,
     last: Annotated[
         int | None, typer.Option("--last", min=1, metavar="N", help="Only the last N.")
@@ -183,7 +185,7 @@ def metrics(
     root: Root = None,
     as_json: Json = False,
 ) -> None:
-    """Print an experiment's metrics in the order of logging.
+    """Print an experiment's metrics in the order they were logged.
 
     Example: expstore metrics 3f2a --name loss --json
     """
@@ -192,7 +194,7 @@ def metrics(
     table = store.get_metrics(commit_id)
     if not table.status:
         path = store.locate(commit_id, layout.METRICS)
-        tell(f"{path}: {table.status}; `expstore check` tells more")
+        tell(f"{path}: {table.status}; `expstore check` reports the details")
     if names:
         table = table.select(names)
     if last is not None:

@@ -1,7 +1,7 @@
-"""Commit ids as people type them: whole, or by a prefix that only one experiment has.
+"""Commit ids as users type them: in full, or as a unique prefix.
 
-Guarantees: an id that exists is itself, whatever longer ids begin with it; an ambiguous prefix is
-an error that lists what it could mean, and nothing is done.
+Guarantees: an id that exists always means itself, even if longer ids begin with it; an ambiguous
+prefix is an error that lists the candidates, and nothing is done.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from expstore import ExperimentNotFoundError, ExperimentStore, ExpStoreError
 from expstore.cli.base import open_store
 from expstore.store.files import layout
 
-_SHOWN = 5  # candidates that an error lists
+_SHOWN = 5  # candidates listed in an error
 
 
 def complete(context: typer.Context, incomplete: str) -> list[str]:
-    """The ids that begin with what was typed, for the shell."""
+    """The ids that begin with what was typed, for shell completion."""
     parent = context.find_root()
     store = open_store(context, context.params.get("root") or parent.params.get("root"))
     try:
         return [i for i in store.list_experiments() if i.startswith(incomplete)]
     except ExpStoreError:
-        return []  # a shell that completes has no place for errors
+        return []  # shell completion cannot show errors
 
 
 Id = Annotated[
     str,
     typer.Argument(
-        metavar="ID", help="A commit id, or the beginning of one.", autocompletion=complete
+        metavar="ID", help="A commit id, or a unique prefix of one.", autocompletion=complete
     ),
 ]
 
@@ -38,27 +38,27 @@ Ids = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[ID]...",
-        help="Commit ids, or the beginnings of some. Default: all experiments.",
+        help="Commit ids, or unique prefixes. Default: all experiments.",
         autocompletion=complete,
     ),
 ]
 
 
 def resolve_all(store: ExperimentStore, typed: list[str] | None) -> list[str] | None:
-    """Each as `resolve`; None where none was typed, which means all.
+    """Each id resolved; None if none was typed, which means all experiments.
 
     Raises:
-        As `resolve`.
+        InvalidCommitIdError, ExperimentNotFoundError: see `resolve`.
     """
     return [resolve(store, one) for one in typed] if typed else None
 
 
 def resolve(store: ExperimentStore, typed: str) -> str:
-    """The one experiment's id that `typed` is, or begins.
+    """The id of the one experiment that is named `typed` or begins with it.
 
     Raises:
-        InvalidCommitIdError: it can be no id.
-        ExperimentNotFoundError: none, or more than one.
+        InvalidCommitIdError: it cannot be an id.
+        ExperimentNotFoundError: no experiment matches, or more than one.
     """
     layout.check_commit_id(typed)
     if store.experiment_exists(typed):
@@ -71,4 +71,4 @@ def resolve(store: ExperimentStore, typed: str) -> str:
             f"no experiment {typed} in {store.location}; `expstore ls` lists them"
         )
     shown = ", ".join(candidates[:_SHOWN]) + (", ..." if len(candidates) > _SHOWN else "")
-    raise ExperimentNotFoundError(f"{typed} begins {len(candidates)} experiments: {shown}")
+    raise ExperimentNotFoundError(f"{typed} is a prefix of {len(candidates)} experiments: {shown}")

@@ -1,7 +1,7 @@
 """`prune`: shows what would be deleted and why, asks, and deletes.
 
-Guarantees: nothing is deleted before the plan was shown; on a terminal only after a yes, off a
-terminal only with `--yes`.
+Guarantees: without `--json` the plan is shown before anything is deleted; on a terminal nothing is
+deleted without confirmation or `--yes`, elsewhere nothing without `--yes`.
 """
 
 from __future__ import annotations
@@ -27,22 +27,24 @@ def prune(
     ] = None,
     older_than: Annotated[
         str | None,
-        typer.Option(metavar="DAYS", help="Prune what is older: 30, 30d, 2w, or 2026-01-31."),
+        typer.Option(metavar="DAYS", help="Prune what is older: 30, 30d, 2w or 2026-01-31."),
     ] = None,
     protect: Annotated[
         list[str] | None,
-        typer.Option(metavar="ID", help="Never prune this; repeatable.", autocompletion=complete),
+        typer.Option(
+            metavar="ID", help="Never prune this; may be repeated.", autocompletion=complete
+        ),
     ] = None,
     grace: Annotated[
         float,
         typer.Option(
             min=0,
             metavar="SECONDS",
-            help="Skip what was logged to so lately, for writers that hold no lock.",
+            help="Skip what was logged to in the last SECONDS, for writers that hold no lock.",
         ),
     ] = 0,
     force: Annotated[
-        bool, typer.Option("--force", help="Prune also what a writer has open.")
+        bool, typer.Option("--force", help="Also prune what a writer has open.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
@@ -51,7 +53,7 @@ def prune(
 ) -> None:
     """Delete experiments beyond the newest N, or older than DAYS local calendar days.
 
-    What cannot be read is never deleted. Off a terminal nothing is deleted without --yes.
+    What cannot be read is never deleted. Without a terminal, nothing is deleted without --yes.
 
     Example: expstore prune --keep 10 --older-than 30 --dry-run
     """
@@ -68,10 +70,15 @@ def prune(
     error = None
     if plan.pruned and not dry_run:
         if as_json and not yes:
-            fail("with --json nothing is asked: --yes deletes, --dry-run only shows the plan", 2)
+            fail(
+                "--json cannot ask for confirmation; add --yes to delete or --dry-run for the plan",
+                2,
+            )
         _confirm(len(plan.pruned), yes)
         try:
-            pruned = store.prune(plan, grace=grace, force=force)  # what was shown, no new plan
+            pruned = store.prune(
+                plan, grace=grace, force=force
+            )  # the plan that was shown, not a new one
         except DeletionError as caught:
             error, pruned = caught, caught.deleted
     if as_json:
@@ -79,7 +86,7 @@ def prune(
         rows = [_describe(row) for row in plan]
         print_json({"pruned": pruned, "failures": failures, "plan": rows})
     if error is not None:
-        raise error  # after the JSON: what is gone is told in any case
+        raise error  # after the JSON, which reports what is gone in any case
     if not as_json and not dry_run:
         print(f"{len(pruned)} pruned")
 
@@ -99,6 +106,6 @@ def _confirm(count: int, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        fail(f"{count} to prune, none deleted: off a terminal --yes is needed")
+        fail(f"{count} to prune, none deleted: without a terminal --yes is required")
     if not typer.confirm(f"Delete {count}?", err=True):
         fail("nothing deleted")

@@ -1,7 +1,7 @@
-"""What a terminal shows: tables of experiments, of metrics, of a prune's plan; one experiment.
+"""Tables of experiments, of metrics and of a prune's plan, and the view of one experiment.
 
-Guarantees: all text from files passes through `printable`; on a pipe a table has no colour and is
-as wide as its content, so that nothing is cut away from `grep`.
+Guarantees: all text from files passes through `printable`; in a pipe a table has no colour and is
+as wide as its content, so that nothing is truncated before `grep` sees it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _COLOURS = {"prune": "red", "skip": "yellow", "keep": "green"}
 
 
 def console() -> Console:
-    """Where tables go: stdout."""
+    """The console on stdout; in a pipe it never wraps or truncates."""
     from rich.console import Console
 
     piped = not sys.stdout.isatty()
@@ -42,7 +42,7 @@ def _table(*columns: str) -> Table:
 
 
 def experiments(rows: Iterable[tuple[str, Metadata | Exception]], now: float) -> Table:
-    """Experiments with when, what and who; an unreadable one with its error."""
+    """Experiments with creation time, job and user; an unreadable one with its error."""
     from rich.text import Text
 
     table = _table("experiment", "created", "job", "user")
@@ -80,7 +80,7 @@ def plan(plan: PrunePlan, now: float) -> Table:
 
 
 def metrics(points: MetricTable) -> Table:
-    """Each metric's points, values and course."""
+    """Each metric's number of points, steps, values and sparkline."""
     from expstore.compare.series import extremes, split
     from expstore.compare.textplot import sparkline
 
@@ -102,14 +102,14 @@ def metrics(points: MetricTable) -> Table:
 def experiment(
     console: Console, commit_id: str, metadata: Metadata | Exception, points: MetricTable
 ) -> None:
-    """Print one experiment: its metadata, or what is wrong with it, and its metrics."""
+    """Print one experiment: its metadata, or the error in reading it, and its metrics."""
     from rich.text import Text
 
     console.print(Text(printable(commit_id), style="bold"))
     if isinstance(metadata, Metadata):
         lines = _metadata(metadata)
         if metadata.commit_id != commit_id:
-            lines.append(("commit_id", f"{printable(metadata.commit_id)} (as the file says)"))
+            lines.append(("commit_id", f"{printable(metadata.commit_id)} (according to the file)"))
     else:
         lines = [("metadata", printable(str(metadata)))]
     lines.append(("metrics", f"{len(points):,} points, file {points.status}"))
@@ -130,5 +130,5 @@ def _metadata(metadata: Metadata) -> list[tuple[str, str]]:
 
 
 def number(value: float) -> str:
-    """A value in six digits."""
+    """A value with six significant digits."""
     return f"{value:.6g}"

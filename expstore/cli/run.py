@@ -1,7 +1,7 @@
-"""Running the application: the commands loaded, and what goes wrong told in one line.
+"""Runs the application: loads the commands, and reports expected errors in one line.
 
-Guarantees: an error is one line on stderr and exit code 1 (2 for wrong usage, 130 where the user
-interrupts), never a traceback; a pipe whose reader has left is no error.
+Guarantees: an expected error gives one line on stderr and exit code 1 (2 for wrong usage, 130 if
+the user interrupts), never a traceback; a closed pipe is not an error.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from expstore import ExpStoreError, FormatError, NameTruncatedWarning
 from expstore.cli import streams
 from expstore.cli.base import app, fail, tell
 
-# Click's class, whether Typer depends on Click or carries it along.
+# Click's class, whether Typer depends on Click or vendors it.
 _UsageError: Any = typer.BadParameter.__base__
 
-_BROKEN_OFF = 130  # as shells have it; no command ends with it otherwise
+_INTERRUPTED = 130  # as in shells; no command exits with it for another reason
 _show_other_warning = warnings.showwarning
 
-# Importing a module adds its commands, in the order in which help lists them.
+# Importing a module registers its commands, in the order shown by --help.
 _THEMES = (
     "experiments",
     "prune",
@@ -36,14 +36,14 @@ _THEMES = (
 
 
 def run() -> None:
-    """Run the application; what is expected to go wrong becomes one line on stderr.
+    """Run the application; expected errors become one line on stderr.
 
-    Exit codes: 1 for an error, 2 for wrong usage, 130 where the user breaks off.
+    Exit codes: 1 for an error, 2 for wrong usage, 130 if the user interrupts.
     """
     warnings.showwarning = _show_warning
     try:
         _run()
-    except BrokenPipeError:  # the reader of a pipe (head, less) has left
+    except BrokenPipeError:  # the reader of the pipe (head, less) has exited
         streams.discard(sys.stdout)
         streams.discard(sys.stderr)
         sys.exit(0)
@@ -60,11 +60,11 @@ def _run() -> NoReturn:
         command = error.ctx.command_path if error.ctx else "expstore"
         fail(f"{message.rstrip('.')}; see `{command} --help`", 2)
     except (typer.Abort, KeyboardInterrupt):
-        fail("broken off", _BROKEN_OFF)
+        fail("interrupted", _INTERRUPTED)
     except BrokenPipeError:
         raise
     except MemoryError as error:
-        # A log's size says nothing of its worth: a file with a hole has any.
+        # Even a log with few records can be huge, since a file can have holes.
         reason = f" ({error})" if str(error) else ""
         fail(f"not enough memory{reason}; the library's `iter_metrics` reads a log in parts")
     except (ExpStoreError, FormatError, OSError) as error:
@@ -73,10 +73,10 @@ def _run() -> NoReturn:
 
 
 def _call() -> int:
-    """Load the commands and call the one that is meant; returns the exit code.
+    """Load the commands, and call the one given on the command line; returns the exit code.
 
-    Typer ends the process itself where a pipe breaks, and returns a code where the user breaks
-    off; both are errors here, as everything else is.
+    Typer exits if a pipe breaks, and returns a code if the user interrupts. Both are turned into
+    exceptions here, to be handled like all others.
     """
     try:
         for theme in _THEMES:
@@ -88,7 +88,7 @@ def _call() -> int:
         raise
     finally:
         streams.flush()
-    if code == _BROKEN_OFF:
+    if code == _INTERRUPTED:
         raise KeyboardInterrupt
     return code
 
@@ -101,7 +101,7 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """The library's own warning is for the user, and the line of code it came from is not."""
+    """Print the library's own warning as one line, without the source line it came from."""
     if issubclass(category, NameTruncatedWarning):
         tell(str(message))
     else:

@@ -1,6 +1,6 @@
-"""The formats: `schema` prints the declarations, `hexdump` what each byte of a file is.
+"""The formats: `schema` prints the declarations, `hexdump` the meaning of each byte of a file.
 
-Guarantees: what is shown is derived from the declarations; damage is shown, never an error.
+Guarantees: all output is derived from the declarations; damage is shown, and raises no error.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def schema(
 
 
 def _print_markdown(text: str) -> None:
-    """Rendered on a terminal; as it is in a pipe, where it may go into a file."""
+    """Render Markdown on a terminal; print it unchanged into a pipe or a file."""
     if not sys.stdout.isatty():
         print(text)
         return
@@ -88,21 +88,26 @@ def hexdump(
         ),
     ],
     metadata: Annotated[
-        bool, typer.Option("--metadata", help="The experiment's meta.bin; a FILE is read as one.")
+        bool,
+        typer.Option(
+            "--metadata", help="The experiment's meta.bin; a FILE is read in that format."
+        ),
     ] = False,
     records: Annotated[
         str | None,
-        typer.Option(metavar="A:B", help="Only records A to B - 1; -A: counts from the end."),
+        typer.Option(
+            metavar="A:B", help="Only records A to B - 1; negative numbers count from the end."
+        ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="At most the first N of the records.")
+        int | None, typer.Option(min=1, metavar="N", help="Only the first N of these records.")
     ] = None,
     root: Root = None,
     as_json: Json = False,
 ) -> None:
-    """Print what each byte of a file is, record by record, damage and all.
+    """Print what each byte of a file means, record by record, including damage.
 
-    `!` marks what is torn or wrong, `?` what should be doubted.
+    `!` marks what is torn or invalid, `?` what is doubtful.
 
     Example: expstore hexdump 3f2a9c1d --records -3:
     """
@@ -120,7 +125,7 @@ def hexdump(
 def _find(
     context: typer.Context, root: str | None, target: str, metadata: bool
 ) -> tuple[Location, Format]:
-    """The file that is meant, and what it holds: an experiment of the store goes before a file."""
+    """The file that `target` names, and its format; an experiment takes precedence over a file."""
     from expstore.store.care.annotate import METADATA_FORMAT, format_of
 
     store = open_store(context, root)
@@ -131,7 +136,7 @@ def _find(
     elif file.is_file():
         path = file.resolve()
     else:
-        raise UnreadableFileError(f"{target}: is no regular file and no experiment")
+        raise UnreadableFileError(f"{target}: is neither a regular file nor an experiment")
     return path, METADATA_FORMAT if metadata else format_of(path)
 
 
@@ -171,7 +176,7 @@ def _describe(span: Span) -> dict[str, Any]:
 
 
 def _print_rows(dump: Iterator[Row], format: Format) -> int:
-    """Print the rows; returns how many there were."""
+    """Print the rows, and return their number."""
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)

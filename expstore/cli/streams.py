@@ -1,7 +1,7 @@
-"""Standard input, output and error made fit for use: whatever the shell has done to them.
+"""Standard input, output and error made safe to use, whatever the shell has done to them.
 
-Guarantees: none of the three is missing; what an encoding lacks is written as `\\xe9` or `\\u2581`
-and is never an error. Nothing but the standard library is needed.
+Guarantees: none of the three is missing; characters that the encoding lacks are written as `\\xe9`
+or `\\u2581` and never raise an error. Only the standard library is needed.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import sys
 from typing import TextIO, cast
 
 
-def mend() -> None:
-    """Put the null device where a stream was closed, and escapes where an encoding has no sign."""
-    # In this order, a new descriptor gets the number that the closed one had.
+def prepare() -> None:
+    """Replace closed streams by the null device, and escape what the encoding lacks."""
+    # In this order, each new descriptor gets the number of the one that was closed.
     sys.stdin = sys.stdin or _null("r")
     sys.stdout = sys.stdout or _null("w")
     sys.stderr = sys.stderr or _null("w")
@@ -24,10 +24,10 @@ def mend() -> None:
 
 
 def flush() -> None:
-    """Write out what stdout still holds.
+    """Flush stdout.
 
     Raises:
-        OSError: stdout does not take it; it is thrown away.
+        OSError: the write failed; the output is discarded.
     """
     try:
         sys.stdout.flush()
@@ -37,7 +37,7 @@ def flush() -> None:
 
 
 def discard(stream: TextIO) -> None:
-    """Have what a stream holds, and still gets, go nowhere; Python would complain at its end."""
+    """Send a stream to the null device; otherwise Python reports an error when it exits."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, stream.fileno())
     os.close(null)

@@ -1,7 +1,7 @@
-"""Times as people say them: `3 hours ago`, `30d`, `2026-01-31`.
+"""Times as users read and write them: `3 hours ago`, `30d`, `2026-01-31`.
 
-Guarantees: a timestamp that no calendar reaches is shown as its number; what cannot be read as a
-time is a usage error that says what can.
+Guarantees: a timestamp outside the calendar is shown as a number; text that is not a time is a
+usage error that says what is accepted.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ _AGES = (
 
 
 def relative(timestamp: int, now: float) -> str:
-    """How long ago, in the largest unit that fits twice or exactly once: `3 hours ago`."""
+    """How long ago, in the largest unit that fits at least once: `3 hours ago`."""
     seconds = int(now) - timestamp
     if seconds == 0:
         return "now"
     for unit, size in _AGES:
         count = abs(seconds) // size
         if count:
-            said = f"{count:,} {unit}{'s' if count > 1 else ''}"
-            return f"{said} ago" if seconds > 0 else f"in {said}"
+            amount = f"{count:,} {unit}{'s' if count > 1 else ''}"
+            return f"{amount} ago" if seconds > 0 else f"in {amount}"
     raise AssertionError("a second is the smallest unit")
 
 
 def absolute(timestamp: int) -> str:
-    """The local time with its offset from UTC, or the number where no calendar has it."""
+    """The local time with its offset from UTC, or the number if it is outside the calendar."""
     try:
         created = Metadata("", timestamp).created.astimezone()
     except (OverflowError, ValueError, OSError):
@@ -58,21 +58,23 @@ def parse_since(text: str, now: float) -> float:
     try:
         return datetime.fromisoformat(text.strip()).timestamp()
     except (ValueError, OverflowError, OSError):
-        raise typer.BadParameter(f"{text!r} is no time; say 36h, 30d, 2w or 2026-01-31") from None
+        raise typer.BadParameter(
+            f"{text!r} is not a time; use 36h, 30d, 2w or 2026-01-31"
+        ) from None
 
 
 def parse_days(text: str, now: float) -> int:
-    """The whole calendar days that `30`, `30d`, `2w`, or a local date long past, means.
+    """The number of calendar days that `30`, `30d`, `2w` or a local date in the past means.
 
     Raises:
-        typer.BadParameter: it is none of these, or the date is not past.
+        typer.BadParameter: it is none of these, or the date is not in the past.
     """
     if match := re.fullmatch(r"(\d{1,9})([dw]?)", text.strip()):
         return int(match[1]) * (7 if match[2] == "w" else 1)
     try:
         age = date.fromtimestamp(now) - date.fromisoformat(text.strip())
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no age; say 30, 30d, 2w or 2026-01-31") from None
+        raise typer.BadParameter(f"{text!r} is not an age; use 30, 30d, 2w or 2026-01-31") from None
     if age <= timedelta(0):
-        raise typer.BadParameter(f"{text} is not past")
+        raise typer.BadParameter(f"{text} is not in the past")
     return age.days

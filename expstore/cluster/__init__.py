@@ -1,12 +1,12 @@
-"""A store that one process cannot look through in time, by Dask's workers.
+"""Dask workers for a store that is too large for one process.
 
-Every answer is that of one process, to the bit: each record is in one partition, in the order of
-its log; text is made valid Unicode by `texts.escape`. A frame is of the logs as they were when it
-was made: what is appended later is not in it, so that it computes to the same again. A worker that
-dies costs time, and changes no answer.
+Every result is that of one process, to the bit: each record is in one partition, in the order of
+its log; text is made valid Unicode by `texts.escape`. A frame has the logs as they were when it was
+made: it does not include what is appended later, so computing it again gives the same result. A
+worker that dies costs time, and does not change the result.
 
-Every worker reads the store itself, so all must reach it under the same name: on a file system that
-they share, or at a URL.
+Every worker reads the store itself, so all must reach it under the same name: on a shared file
+system, or at a URL.
 """
 
 from expstore.cluster.check import check_store

@@ -1,4 +1,4 @@
-"""`check` by Dask's workers.
+"""`check` with Dask workers.
 
 Guarantees: the reports are those of one process, in the same order, with paths as this process
 names them.
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 def check_store(
     store: StoreReader, client: Client | None = None, *, batch: int = BATCH
 ) -> Iterator[CheckReport]:
-    """What `store.check_all` gives, in the same order, found by many.
+    """The reports of `store.check_all`, in the same order, made by many workers.
 
     Args:
-        store: what to look at.
-        client: of the workers; None: the one that is open, else new processes of this machine.
+        store: what to check.
+        client: of the workers; None: the one that is open, else new local processes.
         batch: bytes of log in a task.
 
     Raises:
         MissingExtraError: the extra `cluster` is not installed.
-        SelectionError: `batch` is no whole number above 0.
+        SelectionError: `batch` is not a whole number above 0.
         StoreNotFoundError: the root does not exist.
-        ClusterError: the cluster gave up, or its workers do not see the store.
+        ClusterError: the cluster failed, or its workers do not see the store.
     """
     require("distributed", workers.EXTRA)
     sections.check_size(batch)
@@ -58,12 +58,12 @@ def check_store(
 
 
 def _must_be_gone(store: StoreReader, unseen: set[str]) -> None:
-    """Raise ClusterError where an experiment that a worker did not find is there."""
+    """Raise ClusterError if an experiment that a worker did not find exists."""
     for commit_id in sorted(unseen):
         if store.experiment_exists(commit_id):
             raise ClusterError(
-                f"{store.locate(commit_id)}: a worker does not see it; the store must lie where "
-                "all workers find it under the same name"
+                f"{store.locate(commit_id)}: a worker does not see it; the store must be where "
+                "all workers reach it under the same name"
             )
 
 
@@ -72,10 +72,10 @@ def _check(store: StoreReader, ids: list[str]) -> list[CheckReport]:
 
 
 def _as_here(report: CheckReport, root: Any) -> CheckReport:
-    """A worker's report, with paths as this process names them: it may know a relative root."""
+    """A worker's report, with paths relative to the root if this process has a relative root."""
     if not isinstance(root, Path) or root.is_absolute() or not report.findings:
         return report
-    there, here = root.absolute(), str(root / "_")[:-1]  # of ".", nothing
+    there, here = root.absolute(), str(root / "_")[:-1]  # empty for "."
     findings = tuple(
         replace(
             finding,

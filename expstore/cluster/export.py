@@ -1,7 +1,7 @@
-"""An export to a directory of Parquet files, by Dask's workers.
+"""An export to a directory of Parquet files, with Dask workers.
 
-Guarantees: the rows are those of one process, to the bit; a worker that dies costs time, and
-changes no answer.
+Guarantees: the rows are those of one process, to the bit; a worker that dies costs time, and does
+not change the result.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from expstore.cluster import dataset, sections, workers
+from expstore.cluster import dataset, directory, sections, workers
 from expstore.cluster.sections import BATCH, Section
 from expstore.cluster.workers import EXTRA
 from expstore.errors import ExpStoreError
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 Progress = Callable[[Iterable[Item]], Iterable[Item]]
-"""Hands items on while it shows how far they are; they have a length."""
+"""Wraps items, which have a length, to show progress."""
 
 
 @dataclass(frozen=True)
 class PartsReport(ExportReport):
-    """What an export to a directory did.
+    """The report of an export to a directory.
 
     Attributes:
-        written: parts that were made now.
-        kept: parts that were there already.
+        written: parts that were written now.
+        kept: parts that were already there.
     """
 
     written: int = 0
@@ -61,36 +61,38 @@ def export_parquet(
 ) -> PartsReport:
     """Write experiments to a directory of Parquet files, with the columns of `export_file`.
 
-    Run again, it makes only what is not there yet: after a breakdown what was missing, in a store
-    that went on what has changed. Parts of experiments that changed, or are gone, are removed. An
-    export of another store, or of another choice of experiments, names or columns, takes another
-    directory.
+    Run again, it writes only what is missing: the rest of an interrupted export, or what has
+    changed in the store since. Parts of experiments that changed or were deleted are removed. An
+    export of another store, or of another selection of experiments, names or columns, needs a
+    directory of its own.
 
     Args:
-        store: where they are.
-        path: the directory, on a file system that all workers share, for one export at a time;
-            `_SUCCESS` is in it when it is whole, that is, when no experiment is among `failures`.
-        client: of the workers; None: the one that is open, else new processes of this machine.
+        store: the store.
+        path: the directory, on a file system that all workers share, for one export at a time; it
+            has the file `_SUCCESS` if the export is complete, that is, if `failures` is empty.
+        client: of the workers; None: the one that is open, else new local processes.
         ids: commit ids; None: all.
-        names: metrics of these names only; None: all.
+        names: only metrics of these names; None: all.
         metadata: add the columns `job_name`, `user` and `created` (seconds since 1970-01-01 UTC).
         batch: bytes of log in a part.
-        progress: see `Progress`; it is given the parts as they are done.
+        progress: see `Progress`; it receives the parts as they are completed.
 
     Raises:
         MissingExtraError: the extra `cluster` is not installed.
-        SelectionError: names are no texts, or `batch` is no size; nothing was written.
+        SelectionError: a name is not a string, or `batch` is not a whole number above 0; nothing
+            was written.
         InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: nothing was written.
         OutputExistsError: the directory holds something else, or an export of something else;
             nothing was written.
         ExportError: the output is a URL, or in the store, and nothing was written; or a worker does
-            not find the directory, or another export took it.
-        ClusterError: the cluster gave up; what was made stays, and needs not be made again.
+            not find the directory, or another export has taken it over.
+        ClusterError: the cluster failed; the parts that were written are kept and need not be
+            written again.
         NoSpaceError, UnreadableFileError: a part cannot be written.
     """
     require("distributed", EXTRA)
-    path = dataset.output_directory(store, path)
-    names = Selection(names).key[0]  # refused, if need be, before anything is written
+    path = directory.output_directory(store, path)
+    names = Selection(names).key[0]  # raises before anything is written
     ids = None if ids is None else list(ids)
     chosen = store.select_ids(ids)
     outcomes = dict(meta.read_all(absolute(store.location), chosen))
@@ -100,7 +102,7 @@ def export_parquet(
         dataset.part_of(store, batch_sections, marks, outcomes, names, metadata)
         for batch_sections in batches
     ]
-    number = dataset.begin(path, dataset.describe(store, ids, names, metadata))
+    number = directory.begin(path, directory.describe(store, ids, names, metadata))
     reports = {part.name: dataset.read_part(path, part) for part in planned}
     missing = [part for part in planned if reports[part.name] is None]
     calls = [(store, path, number, part) for part in missing]
@@ -111,7 +113,7 @@ def export_parquet(
                 reports[missing[index].name] = report
     done = [report for part in planned if (report := reports[part.name]) is not None]
     failures = dict(chain.from_iterable(report.failures.items() for report in done))
-    dataset.finish(path, number, planned, whole=not failures)
+    directory.finish(path, number, {part.name for part in planned}, whole=not failures)
     tails = dict(chain.from_iterable(report.tails.items() for report in done))
     return PartsReport(
         sum(report.rows for report in done),
@@ -124,7 +126,7 @@ def export_parquet(
 
 
 class _Sized(Generic[Item]):
-    """An iterator of which it is known how many come."""
+    """An iterator with a known length."""
 
     def __init__(self, items: Iterator[Item], count: int) -> None:
         self._items, self._count = items, count
@@ -139,14 +141,19 @@ class _Sized(Generic[Item]):
 def _whole_tails(
     store: StoreReader, planned: Iterable[dataset.Part], tails: dict[str, TailStatus]
 ) -> dict[str, TailStatus]:
-    """The ends of logs that are not clean; of one in pieces, looked at anew, and whole.
+    """The tails of logs that are not clean; a log in several sections is read again as a whole.
 
-    A piece alone cannot tell where the doubtful records before its end begin.
+    A section alone does not show where the doubtful records before its end begin.
     """
-    ends = {piece.commit_id: piece.end for part in planned for piece in part.pieces if piece.start}
+    ends = {
+        section.commit_id: section.end
+        for part in planned
+        for section in part.sections
+        if section.start
+    }
     for commit_id in ends.keys() & tails.keys():
         whole = Section(commit_id, 0, ends[commit_id])
-        # It may be gone by now; then what its piece told stands.
+        # It may have been deleted since; then the status from its section remains.
         with suppress(ExpStoreError, FormatError):
             for table in sections.tables(store.location, whole, Selection(names=())):
                 tails[commit_id] = table.status

@@ -1,9 +1,9 @@
-"""Dask frames of a store, and what a worker makes of one partition, straight from NumPy columns.
+"""Dask frames of a store, and the readers that build one partition from NumPy columns.
 
-Guarantees: only the columns asked for are made; beyond them memory is that of one table of
+Guarantees: only the columns asked for are built; beyond them, memory use is that of one table of
 `iter_metrics`. Text is made valid Unicode by `texts.escape`. Equal partitions of equal stores have
-equal keys in Dask's graph, and a frame reads the store that it was made of, whatever the working
-directory is by then.
+equal keys in Dask's graph, and a frame reads the store that it was made from, even if the working
+directory has changed since.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ _NUMBERS = {"step": "steps", "value": "values", "timestamp": "timestamps"}
 
 @dataclass
 class _Texts:
-    """A column of texts in the making: codes, in the least bytes, of texts as they are met."""
+    """A column of texts being built: codes, in the smallest dtype, in order of first occurrence."""
 
     index: dict[str, int] = field(default_factory=dict)
     parts: list[NDArray[Any]] = field(default_factory=list)
 
     def add(self, text: str, count: int) -> None:
-        """Further rows, of one text."""
+        """Add rows that all have one text."""
         code = self._code(text)
         self.parts.append(np.full(count, code, self._dtype()))
 
     def add_coded(self, texts: Sequence[str], codes: NDArray[np.int32]) -> None:
-        """Further rows, as codes of texts; some of these may not occur."""
+        """Add rows as codes of `texts`, some of which may not occur."""
         occurs = np.bincount(codes, minlength=len(texts))
         ours = [
             self._code(text) if times else 0
@@ -82,34 +82,34 @@ def _joined(arrays: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
     if len(arrays) == 1:
         return arrays[0]
     joined = np.concatenate(arrays) if arrays else np.empty(0, dtype)
-    arrays.clear()  # at once, so that one column at a time is held twice
+    arrays.clear()  # now, so that only one column at a time is in memory twice
     return joined
 
 
 def _text_dtype(pandas: Any) -> Any:
-    """What pandas takes texts for, which depends on its version and options."""
+    """The dtype that pandas gives texts, which depends on its version and options."""
     return pandas.Index(["text"]).dtype
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """What reads a store, by its absolute place."""
+    """Reads a store at its absolute location."""
 
     store: StoreReader
 
     def __post_init__(self) -> None:
-        # As a copy in another process: a frame may be computed in another working directory.
+        # A copy has an absolute location: a frame may be computed in another working directory.
         object.__setattr__(self, "store", copy(self.store))
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         normal = require("dask.base", "cluster").normalize_token
-        options = dict(self.store._storage_options or {})
+        options = dict(self.store.storage_options or {})
         return type(self).__name__, str(self.store.location), normal(options)
 
 
 @dataclass(frozen=True)
 class MetricsReader(_Reader):
-    """Makes the frame of a batch of pieces; see `cluster.read_metrics`."""
+    """Builds the frame of a batch of sections; see `read_metrics`."""
 
     selection: Selection
     skip_damaged: bool = False
@@ -118,23 +118,23 @@ class MetricsReader(_Reader):
         return *super().__dask_tokenize__(), self.selection.key, self.skip_damaged
 
     def meta(self) -> pd.DataFrame:
-        """An empty frame that says what the columns are, for Dask."""
+        """An empty frame that tells Dask the columns."""
         clear = require("dask.dataframe.utils", "cluster").clear_known_categories
         frame: pd.DataFrame = clear(self([]))
         return frame
 
     def __call__(self, batch: Iterable[Section], columns: list[str] | None = None) -> pd.DataFrame:
-        """The frame; `columns` are those wanted, which Dask tells."""
+        """The frame; `columns` are those that Dask asks for."""
         pandas = require("pandas", "cluster")
         wanted = METRICS if columns is None else columns
         texts = {name: _Texts() for name in wanted if name in _TEXTS}
         numbers: dict[str, list[NDArray[Any]]] = {name: [] for name in wanted if name in _NUMBERS}
         parser, rows = LogParser(), 0
-        for piece in batch:
-            for table in self._tables(piece, parser):
+        for section in batch:
+            for table in self._tables(section, parser):
                 rows += len(table)
                 if "commit_id" in texts:
-                    texts["commit_id"].add(piece.commit_id, len(table))
+                    texts["commit_id"].add(section.commit_id, len(table))
                 if "name" in texts:
                     texts["name"].add_coded(table.names, table.name_codes)
                 for name, arrays in numbers.items():
@@ -148,9 +148,9 @@ class MetricsReader(_Reader):
         )
         return frame
 
-    def _tables(self, piece: Section, parser: LogParser) -> Iterator[MetricTable]:
+    def _tables(self, section: Section, parser: LogParser) -> Iterator[MetricTable]:
         try:
-            for table in sections.tables(self.store.location, piece, self.selection, parser):
+            for table in sections.tables(self.store.location, section, self.selection, parser):
                 if len(table):
                     yield table
         except (ExpStoreError, FormatError):
@@ -160,10 +160,10 @@ class MetricsReader(_Reader):
 
 @dataclass(frozen=True)
 class MetadataReader(_Reader):
-    """Makes the frame of experiments' metadata; see `cluster.read_metadata`."""
+    """Builds the frame of experiments' metadata; see `read_metadata`."""
 
     def __call__(self, ids: Iterable[str], columns: list[str] | None = None) -> pd.DataFrame:
-        """The frame; `columns` are those wanted, which Dask tells."""
+        """The frame; `columns` are those that Dask asks for."""
         pandas = require("pandas", "cluster")
         rows = [_row(*outcome) for outcome in metafile.read_all(self.store.location, ids)]
         by_name = dict(zip(METADATA, zip(*rows, strict=True) if rows else [()] * 5, strict=True))
@@ -196,22 +196,22 @@ def read_metrics(
     partition_size: int = sections.BATCH,
     skip_damaged: bool = False,
 ) -> dd.DataFrame:
-    """Many experiments' metrics as a Dask frame, read while it is computed.
+    """The metrics of many experiments as a Dask frame, read when it is computed.
 
-    Only the columns that a computation needs are made, and only the metrics of these names and
-    steps; ask for them here, since Dask's own filters come when all is read.
+    Only the columns that a computation needs are built, and only the metrics of these names and
+    steps. Select them here: Dask's own filters apply only after everything is read.
 
     Args:
-        store: where they are.
+        store: the store.
         ids: the experiments, in the order wanted; None: all, sorted.
-        names: metrics of these names only; None: all.
-        steps: metrics of these steps only, such as `range(1000, 2000)`.
-        partition_size: bytes of log in a partition, about as many as it then has in memory.
+        names: only metrics of these names; None: all.
+        steps: only metrics of these steps, such as `range(1000, 2000)`; None: all.
+        partition_size: bytes of log in a partition, which takes about as many in memory.
         skip_damaged: leave out what cannot be read, instead of raising when it is computed.
 
     Returns:
-        Columns `commit_id` and `name` (categories that Dask does not know before), `step` (uint32),
-        `value` (float64) and `timestamp` (int64, seconds since 1970-01-01 UTC).
+        Columns `commit_id` and `name` (categories that are unknown until computed), `step`
+        (uint32), `value` (float64) and `timestamp` (int64, seconds since 1970-01-01 UTC).
 
     Raises:
         MissingExtraError: the extra `cluster` is not installed.
@@ -232,20 +232,20 @@ def read_metadata(
     *,
     partition_size: int = METADATA_PARTITION,
 ) -> dd.DataFrame:
-    """Many experiments' metadata as a Dask frame, read while it is computed.
+    """The metadata of many experiments as a Dask frame, read when it is computed.
 
     Args:
-        store: where they are.
+        store: the store.
         ids: the experiments, in the order wanted; None: all, sorted.
         partition_size: experiments in a partition.
 
     Returns:
         Columns `commit_id`, `timestamp` (Int64, seconds since 1970-01-01 UTC), `job_name`, `user`
-        and `error`, which is null where the metadata could be read; where not, the other three are.
+        and `error`. If the metadata could be read, `error` is null, else the three before it.
 
     Raises:
         MissingExtraError: the extra `cluster` is not installed.
-        SelectionError: `partition_size` is no whole number above 0.
+        SelectionError: `partition_size` is not a whole number above 0.
         InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError
     """
     frames = require("dask.dataframe", "cluster")

@@ -1,12 +1,12 @@
-"""What one task of many reads: pieces of logs, put together by their size.
+"""Batches of work: sections of logs, grouped by size, each batch to be read by one task.
 
-Guarantees: the pieces of a log are all its bytes at the moment of planning, in order, each but the
-first beginning where a record does; a piece is read up to its end only, so that what is appended
-later belongs to no piece. Nothing here knows what runs the tasks.
+Guarantees: the sections of a log cover all its bytes at the time of planning, in order, and each
+begins at a record; a section is read only up to its end, so data appended later is in no section.
+Nothing here depends on what runs the tasks.
 
-A batch ends where its content says so: when it is full, or when it is half full and a hash of the
-commit id falls below what its size earns. One experiment that grows, comes or goes so changes the
-batches near it, and soon a batch ends where one ended before.
+Batch boundaries are content-defined: a batch ends when it is full, or when it is at least half full
+and a hash of the commit id is below a threshold that grows with the size of the log. An experiment
+that grows, is added or is deleted therefore changes only the batches near it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from expstore.errors import ExpStoreError, SelectionError
-from expstore.model.values import RECORD_CODEC
+from expstore.model.values import RECORD_CODEC, is_whole_number
 from expstore.store.files import layout
 from expstore.store.files.place import open_log
 from expstore.store.read.parser import LogParser
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
     from expstore.store.reader import StoreReader
 
 BATCH = 1 << 26
-"""Bytes of log in a batch: some 3 million metrics, a tenth of a second's work."""
+"""Bytes of log in a batch: about 3 million metrics, a tenth of a second's work."""
 
 OPENING = 1 << 16
-"""What an experiment costs beside the bytes of its log, as so many bytes: opening its files."""
+"""The cost of opening an experiment's files, expressed in bytes of log."""
 
-_THREADS = 32  # fingerprints taken at the same time, for the sake of stores at URLs
-_EAGER = 4  # how many ids in half a batch may end it, on average: it rarely comes to be full
+_THREADS = 32  # fingerprints taken concurrently, which helps with stores at URLs
+_EAGER = 4  # ids in half a batch that may end it, on average, so that few batches fill up
 
 
 class Section(NamedTuple):
-    """A part of an experiment's log, from byte `start` to byte `end`."""
+    """The bytes of an experiment's log from `start` up to, but not including, `end`."""
 
     commit_id: str
     start: int
@@ -54,13 +54,13 @@ class Section(NamedTuple):
 
     @property
     def cost(self) -> int:
-        """What reading it costs, in bytes."""
+        """The cost of reading it, in bytes."""
         return self.end - self.start + OPENING
 
 
 def check_size(batch: int, unit: str = "bytes") -> None:
-    """Raise SelectionError where a batch can be of no such size."""
-    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+    """Raise SelectionError unless `batch` is a whole number above 0."""
+    if not is_whole_number(batch) or batch < 1:
         raise SelectionError(f"a batch must be a whole number of {unit} above 0, got {batch!r}")
 
 
@@ -68,83 +68,87 @@ def plan(store: StoreReader, ids: Iterable[str], batch: int = BATCH) -> list[lis
     """The experiments' logs as they are now, in batches of about equal cost.
 
     Args:
-        store: where they are.
+        store: the store.
         ids: the experiments; their order is kept.
-        batch: bytes of log. One that is twice as long or longer is cut at multiples of this.
+        batch: bytes of log. A log at least twice as long is cut near multiples of this.
 
     Raises:
-        SelectionError: `batch` is no whole number above 0.
+        SelectionError: `batch` is not a whole number above 0.
         StoreNotFoundError: the root does not exist.
     """
     check_size(batch)
     planned: list[list[Section]] = []
     whole: list[Section] = []
     for commit_id, size in store.log_sizes(ids).items():
-        if size is None:  # whoever reads it finds out why, or finds it
+        if size is None:  # the reader finds out why, or finds that it can be read
             planned.append([Section(commit_id, 0, sys.maxsize)])
         elif size < 2 * batch:
             whole.append(Section(commit_id, 0, size))
         else:
             planned += _packed(whole, batch)
-            planned += [[piece] for piece in _cut(store, commit_id, size, batch)]
+            planned += [[section] for section in _cut(store, commit_id, size, batch)]
             whole = []
     return [*planned, *_packed(whole, batch)]
 
 
 def batches(sizes: Mapping[str, int | None], batch: int) -> list[list[str]]:
-    """Experiments in batches of about equal cost, each whole.
+    """Whole experiments in batches of about equal cost.
 
     Args:
-        sizes: bytes of each one's log, where they are known.
+        sizes: bytes of each experiment's log, if known.
         batch: bytes.
     """
     whole = [Section(commit_id, 0, size or 0) for commit_id, size in sizes.items()]
-    return [[piece.commit_id for piece in pieces] for pieces in _packed(whole, batch)]
+    return [[section.commit_id for section in packed] for packed in _packed(whole, batch)]
 
 
 def tables(
-    root: Location, piece: Section, selection: Selection, parser: LogParser | None = None
+    root: Location, section: Section, selection: Selection, parser: LogParser | None = None
 ) -> Iterator[MetricTable]:
-    """What is wanted of a piece, table by table; see `selection.iter_tables`."""
-    path = root / piece.commit_id / layout.METRICS
-    return iter_tables(path, selection, CHUNK, piece.start, piece.end, parser)
+    """The selected metrics of a section, table by table; see `store.read.tables.iter_tables`."""
+    path = root / section.commit_id / layout.METRICS
+    return iter_tables(path, selection, CHUNK, section.start, section.end, parser)
 
 
-def table(root: Location, piece: Section, parser: LogParser | None = None) -> MetricTable:
-    """A piece in one table; see `selection.read_table`."""
-    path = root / piece.commit_id / layout.METRICS
-    return read_table(path, piece.start, piece.end, parser)
+def table(root: Location, section: Section, parser: LogParser | None = None) -> MetricTable:
+    """A section in one table; see `store.read.tables.read_table`."""
+    path = root / section.commit_id / layout.METRICS
+    return read_table(path, section.start, section.end, parser)
 
 
 def fingerprints(store: StoreReader, planned: Iterable[Sequence[Section]]) -> dict[Section, str]:
-    """What tells each piece from one that once was at the same place in a log of the same name.
+    """What distinguishes each section from an earlier one at the same place in a log of that name.
 
-    Of a whole log, that is its file and when it was changed. The pieces of a longer one are told by
-    their bytes, since those stay while the log grows, and planning has read them, too.
+    For a whole log, that is its file and modification time. For the sections of a longer log it is
+    a hash of their bytes, which do not change while the log grows, and which planning reads anyway.
 
     Args:
-        store: where they are.
+        store: the store.
         planned: see `plan`.
     """
-    pieces = [piece for batch in planned for piece in batch]
-    counts = Counter(piece.commit_id for piece in pieces)
+    sections = [section for batch in planned for section in batch]
+    counts = Counter(section.commit_id for section in sections)
 
-    def told(piece: Section) -> str:
-        return _of_file(store, piece) if counts[piece.commit_id] == 1 else _of_bytes(store, piece)
+    def fingerprint(section: Section) -> str:
+        return (
+            _of_file(store, section)
+            if counts[section.commit_id] == 1
+            else _of_bytes(store, section)
+        )
 
-    # A thread is worth it only for what takes longer than a system call.
+    # A thread pays off only for what takes longer than a system call.
     quick = {
-        piece: told(piece)
-        for piece in pieces
-        if counts[piece.commit_id] == 1 and isinstance(store.location, Path)
+        section: fingerprint(section)
+        for section in sections
+        if counts[section.commit_id] == 1 and isinstance(store.location, Path)
     }
-    slow = [piece for piece in pieces if piece not in quick]
+    slow = [section for section in sections if section not in quick]
     with ThreadPoolExecutor(_THREADS) as pool:
-        return quick | dict(zip(slow, pool.map(told, slow), strict=True))
+        return quick | dict(zip(slow, pool.map(fingerprint, slow), strict=True))
 
 
-def _of_file(store: StoreReader, piece: Section) -> str:
-    path = store.locate(piece.commit_id, layout.METRICS)
+def _of_file(store: StoreReader, section: Section) -> str:
+    path = store.locate(section.commit_id, layout.METRICS)
     if isinstance(path, Path):
         with suppress(OSError):
             status = os.stat(path, follow_symlinks=False)
@@ -153,29 +157,32 @@ def _of_file(store: StoreReader, piece: Section) -> str:
     return cast("RemotePath", path).fingerprint()
 
 
-def _of_bytes(store: StoreReader, piece: Section) -> str:
+def _of_bytes(store: StoreReader, section: Section) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    # What cannot be read is an error where the piece is made.
+    # A section that cannot be read raises its error in the task that reads it.
     with (
         suppress(ExpStoreError, OSError),
-        open_log(store.locate(piece.commit_id, layout.METRICS)) as log,
+        open_log(store.locate(section.commit_id, layout.METRICS)) as log,
     ):
-        log.section(piece.start, piece.end)
-        for block in log.blocks(piece.start):
+        log.section(section.start, section.end)
+        for block in log.blocks(section.start):
             digest.update(block)
     return digest.hexdigest()
 
 
-def _packed(pieces: Iterable[Section], batch: int) -> Iterator[list[Section]]:
+def _packed(sections: Iterable[Section], batch: int) -> Iterator[list[Section]]:
     packed: list[Section] = []
     filled = 0
-    for piece in pieces:
-        if packed and filled + piece.cost > batch:
+    for section in sections:
+        if packed and filled + section.cost > batch:
             yield packed
             packed, filled = [], 0
-        packed.append(piece)
-        filled += piece.cost
-        if 2 * filled >= batch and _hash(piece.commit_id) * batch < 2 * _EAGER * piece.cost << 32:
+        packed.append(section)
+        filled += section.cost
+        if (
+            2 * filled >= batch
+            and _hash(section.commit_id) * batch < 2 * _EAGER * section.cost << 32
+        ):
             yield packed
             packed, filled = [], 0
     if packed:
@@ -187,15 +194,15 @@ def _hash(commit_id: str) -> int:
 
 
 def _cut(store: StoreReader, commit_id: str, size: int, batch: int) -> Iterator[Section]:
-    """The pieces of a long log."""
+    """The sections of a long log."""
     from formats.columns.splits import split_points
 
     ends: list[int] = []
-    # What cannot be read is one piece, and an error where that is read.
+    # A log that cannot be read is one section, and raises its error in the task that reads it.
     with suppress(ExpStoreError), open_log(store.locate(commit_id, layout.METRICS)) as log:
         log.section(0, size)
         ends += split_points(RECORD_CODEC.schema, log.blocks(), batch)
-    # The last piece takes what is less than a batch.
+    # The last section includes a remainder of less than a batch.
     ends = [end for end in ends if end <= size - batch]
     for start, end in zip([0, *ends], [*ends, size], strict=True):
         yield Section(commit_id, start, end)

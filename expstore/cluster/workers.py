@@ -1,10 +1,8 @@
-"""Dask's workers: reaching them, and having them do many tasks.
+"""Connecting to Dask workers, and running many tasks on them.
 
-Guarantees: what goes wrong with the cluster is a `ClusterError` of one line, and what goes wrong in
-a task is the task's own error; a task whose worker dies is done by another, a few times; nothing is
-left running where a caller breaks off.
-
-Only this module and `cluster` know Dask.
+Guarantees: a failure of the cluster raises a `ClusterError` of one line, and a failure of a task
+raises the task's own error; a task whose worker dies is retried on another, a few times; no task
+keeps running after its caller has stopped.
 """
 
 from __future__ import annotations
@@ -24,14 +22,15 @@ if TYPE_CHECKING:
 
 EXTRA = "cluster"
 _PATIENCE = 5  # seconds to wait for a scheduler to answer, and for it to have a worker
-_SAME = ("expstore", "dask", "distributed")  # whose versions must not differ
+_MATCHED = ("expstore", "dask", "distributed")  # versions must be the same on every worker
 _VERSIONS = (
     "{'python': '%d.%d' % __import__('sys').version_info[:2]}"
-    f" | {{name: __import__(name).__version__ for name in {_SAME}}}"
+    f" | {{name: __import__(name).__version__ for name in {_MATCHED}}}"
 )
 
-# Dask has its workers give memory back to the system at once, and so ask for it, page by page,
-# again and again: a half of the time where columns come and go. One thread needs one arena.
+# By default, Dask's workers return freed memory to the system at once, and then fault it in again
+# page by page, which takes half of the time if many columns are allocated and freed. One thread
+# needs only one arena.
 _ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": 1 << 27,
     "MALLOC_MMAP_THRESHOLD_": 1 << 25,
@@ -44,40 +43,34 @@ _ENVIRONMENT = {
 
 @contextmanager
 def open_client(address: str | None = None, *, workers: int | None = None) -> Iterator[Client]:
-    """A client of the scheduler at an address, or of new processes on this machine.
+    """A client of the scheduler at an address, or of new local worker processes.
 
-    While it is open, Dask's own computations use it, and its log messages are kept back. A script
-    that has processes made must do so below `if __name__ == "__main__":`.
+    While it is open, Dask's own computations use it, and Dask's log messages are suppressed. A
+    script that starts local processes must do so under `if __name__ == "__main__":`.
 
     Args:
-        address: such as `tcp://10.0.0.1:8786`; None: processes of this machine, which end with it.
-        workers: how many processes; None: one for each core.
+        address: such as `tcp://10.0.0.1:8786`; None: start local processes, which end with the
+            client.
+        workers: the number of local processes; None: one for each core.
 
     Raises:
         MissingExtraError: the extra `cluster` is not installed.
-        ClusterError: no scheduler answers there, it has no workers, or they have no expstore, or
-            another version of what must be the same.
+        ClusterError: no scheduler answers at the address; it has no workers; or a worker lacks
+            expstore, or has a different version of Python, expstore or Dask.
     """
-    distributed = require("distributed", EXTRA)
+    require("distributed", EXTRA)
     with ExitStack() as stack:
         stack.enter_context(_quiet())
         if address is None:
             address = stack.enter_context(_processes(workers))
-        try:
-            client = distributed.Client(address, timeout=_PATIENCE)
-        except Exception as error:  # whatever else than a scheduler may answer there
-            reason = str(error).partition("\n")[0]
-            raise ClusterError(
-                f"{address}: no Dask scheduler is reached there: {reason}"
-            ) from error
-        stack.enter_context(client)
+        client = stack.enter_context(_connected(address))
         _check_workers(client)
         yield client
 
 
 @contextmanager
 def chosen_client(client: Client | None) -> Iterator[Client]:
-    """The client given; else the one that is open; else one of new processes, until the end."""
+    """The given client, or the one that is open, or a temporary one of new local processes."""
     distributed = require("distributed", EXTRA)
     if client is None:
         try:
@@ -90,7 +83,7 @@ def chosen_client(client: Client | None) -> Iterator[Client]:
 
 
 def dashboard(client: Client) -> str | None:
-    """Where the cluster shows itself in a browser; None where it does not."""
+    """The URL of the cluster's dashboard; None if it has none."""
     has_bokeh = "__import__('importlib.util').util.find_spec('bokeh') is not None"
     if not client.run_on_scheduler(eval, has_bokeh):  # type: ignore[no-untyped-call]
         return None
@@ -101,26 +94,26 @@ def dashboard(client: Client) -> str | None:
 def completed(
     client: Client, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]
 ) -> Iterator[tuple[int, Any]]:
-    """The results of many calls, each with its call's number, as they are ready.
+    """Run many calls, and yield `(index of the call, result)` for each as it completes.
 
     Args:
-        client: of the workers that do them.
-        function: of a module that the workers have, too.
-        calls: the arguments; earlier ones are begun earlier.
+        client: of the workers that run the calls.
+        function: from a module that the workers have, too.
+        calls: the arguments of each call; earlier calls start first.
 
     Raises:
-        ClusterError: a task's workers died again and again, or the cluster is gone.
-        Exception: what a call raises.
+        ClusterError: a task's workers died repeatedly, or the cluster is gone.
+        Exception: whatever a call raises.
     """
     distributed = require("distributed", EXTRA)
     with translated():
         numbers = {}
         try:
             for number, call in enumerate(calls):
-                # Impure, since a result is of the store as it is now.
+                # Impure, since the result depends on the store's current contents.
                 numbers[client.submit(function, *call, pure=False)] = number
             for future in distributed.as_completed(list(numbers)):
-                # Not `with_results`, which gives an exception as the result where one was lost.
+                # Not `with_results`, which yields the exception as the result of a lost task.
                 yield numbers[future], future.result()
                 del numbers[future]
                 future.release()
@@ -131,7 +124,7 @@ def completed(
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """What goes wrong with the cluster meanwhile becomes a ClusterError.
+    """Turn failures of the cluster in the block into ClusterError.
 
     Raises:
         ClusterError: see `completed`.
@@ -146,8 +139,8 @@ def translated() -> Iterator[None]:
     except distributed.KilledWorker as error:
         tries = error.allowed_failures + 1
         raise ClusterError(
-            f"{tries} workers died one after another over the same task; "
-            "too little memory is the usual reason"
+            f"{tries} workers died one after another on the same task; the usual reason is too "
+            "little memory"
         ) from error
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "expstore":
@@ -159,33 +152,75 @@ def translated() -> Iterator[None]:
         raise ClusterError("the connection to Dask's scheduler was lost") from error
 
 
+def _connected(address: str) -> Client:
+    """A client of the scheduler at an address."""
+    distributed = require("distributed", EXTRA)
+    _check_address(address)
+
+    class ClosingClient(distributed.Client):  # type: ignore[misc, name-defined]
+        """A client that closes itself if it cannot start.
+
+        Otherwise its finalizer would close it, wherever garbage collection happens to run. If
+        that is while the same thread starts another client, it deadlocks on a lock of that thread.
+        """
+
+        def start(self, **options: Any) -> None:
+            try:
+                super().start(**options)
+            except BaseException:
+                self.close()
+                raise
+
+    try:
+        return ClosingClient(address, timeout=_PATIENCE)
+    except Exception as error:  # whatever listens at the address can fail in any way
+        reason = str(error).partition("\n")[0]
+        raise ClusterError(f"{address}: no Dask scheduler answers there: {reason}") from error
+
+
+def _check_address(address: str) -> None:
+    """Raise ClusterError for a malformed address, before a client is constructed."""
+    addressing = require("distributed.comm.addressing", EXTRA)
+    registry = require("distributed.comm.registry", EXTRA)
+    try:
+        scheme, location = addressing.parse_address(address)
+        registry.get_backend(scheme).get_address_host_port(location)
+    except NotImplementedError:
+        pass  # an address without host and port, such as inproc://
+    except ValueError as error:
+        raise ClusterError(
+            f"{address}: not an address of a Dask scheduler, such as tcp://10.0.0.1:8786: {error}"
+        ) from error
+
+
 def _check_workers(client: Client) -> None:
-    """Raise ClusterError where tasks would wait for ever, or fail for what workers lack."""
+    """Raise ClusterError if there are no workers, or if they lack what tasks need."""
     try:
         client.wait_for_workers(1, timeout=_PATIENCE)
     except (OSError, ValueError) as error:
         raise ClusterError(f"{client.scheduler_info()['address']}: has no workers") from error
     ours = eval(_VERSIONS)
-    # By `eval`, because a function of this package could not even be sent where it is missing.
+    # With `eval`, since a worker without this package could not unpickle a function from it.
     for worker, found in client.run(eval, _VERSIONS, on_error="return").items():
         if isinstance(found, BaseException):
             raise ClusterError(f"{worker}: the worker lacks something: {found}") from found
         for name, version in ours.items():
             if found[name] != version:
                 raise ClusterError(
-                    f"{worker}: the worker has {name} {found[name]}, and here is {version}"
+                    f"{worker}: the worker has {name} {found[name]}, but this process has "
+                    f"{version}; install the same version"
                 )
 
 
 @contextmanager
 def _processes(workers: int | None) -> Iterator[str]:
-    """The address of a scheduler with workers on this machine."""
+    """Start a scheduler with workers on this machine; gives its address."""
     distributed, config = require("distributed", EXTRA), require("dask.config", EXTRA)
     with (
         config.set({"distributed.nanny.pre-spawn-environ": _ENVIRONMENT}),
         distributed.LocalCluster(
             n_workers=workers,
-            # Decoding and pandas hold the interpreter's lock, so that threads would wait for it.
+            # Decoding and pandas hold the GIL, so threads would only wait for each other.
             threads_per_worker=1,
             processes=True,
             dashboard_address="127.0.0.1:0",
@@ -199,7 +234,7 @@ def _processes(workers: int | None) -> Iterator[str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the log messages of `distributed` in this process."""
+    """Suppress the log messages of `distributed` in this process."""
     loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -212,8 +247,8 @@ def _quiet() -> Iterator[None]:
 
 
 def dask_setup(_: object) -> None:
-    """Dask calls this in each new worker of this machine, since it is told to preload this module.
+    """Ignore Ctrl-C in a local worker; Dask calls this, since the worker preloads this module.
 
-    Ctrl-C, which a terminal sends to all processes, is for the one that has the workers.
+    A terminal sends Ctrl-C to all processes, but only the parent must react to it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)

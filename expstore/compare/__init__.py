@@ -1,4 +1,4 @@
-"""Experiments side by side: what each metric came to, curves, pictures of them.
+"""Comparing experiments: summaries of each metric, curves, and plots.
 
 for summary in compare(store, sort="loss:min"):
     print(summary.commit_id, summary.metrics["loss"].min)

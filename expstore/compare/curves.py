@@ -1,6 +1,6 @@
-"""Experiments with their curves, and curves of chosen metrics.
+"""Loading experiments with their curves, and the curves of selected metrics.
 
-Guarantees: one unreadable experiment never breaks the rest: it is there, with its problem.
+Guarantees: an unreadable experiment does not affect the others; it is included with its problems.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LoadedExperiment:
-    """One experiment with its curves, as far as it can be read; see `Summary`."""
+    """The readable part of one experiment, with its curves; see `Summary`."""
 
     commit_id: str
     metadata: Metadata | None
@@ -30,21 +30,22 @@ class LoadedExperiment:
 
 
 def load(store: StoreReader, ids: Iterable[str] | None = None) -> Iterator[LoadedExperiment]:
-    """Experiments with their curves, one at a time.
+    """Load experiments with their curves, one at a time.
 
     Args:
-        store: where they are.
-        ids: which, in the order wanted; None: all, sorted.
+        store: the store to read from.
+        ids: commit ids, in output order; None: all, sorted.
 
     Raises:
-        InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: at the call, before
-            anything is read. What is unreadable in an experiment is told in its `problems`.
+        InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: raised by the call
+            itself, before anything is read. Later problems are reported in each experiment's
+            `problems`.
     """
     return (load_one(store, commit_id) for commit_id in store.select_ids(ids))
 
 
 def load_one(store: StoreReader, commit_id: str) -> LoadedExperiment:
-    """One experiment; even that it is gone meanwhile is told in its `problems`."""
+    """Load one experiment; any failure, even its deletion, is reported in its `problems`."""
     metadata, curves, status, problems = None, {}, CLEAN, []
     try:
         metadata = store.read_metadata(commit_id)
@@ -59,21 +60,17 @@ def load_one(store: StoreReader, commit_id: str) -> LoadedExperiment:
 
 
 def check_name(name: str, known: Collection[str]) -> None:
-    """Refuse a metric's name that no experiment has.
+    """Check that at least one experiment has this metric.
 
     Raises:
-        UnknownMetricError: naming those that there are.
+        UnknownMetricError: none has it; the message lists the known names.
     """
     if name not in known:
-        listed = sorted(known)
-        more = f" and {len(listed) - 20} more" if len(listed) > 20 else ""
-        raise UnknownMetricError(
-            f"no metric {name!r}; the metrics are: {', '.join(listed[:20]) or 'none'}{more}"
-        )
+        raise UnknownMetricError.of(name, sorted(known))
 
 
 class Curve(NamedTuple):
-    """One metric of one experiment."""
+    """The curve of one metric in one experiment."""
 
     commit_id: str
     name: str
@@ -85,16 +82,16 @@ def curves(
     ids: Iterable[str] | None = None,
     names: Collection[str] | None = None,
 ) -> list[Curve]:
-    """The curves of experiments; what cannot be read, and what an experiment lacks, is left out.
+    """The curves of experiments; unreadable experiments and missing metrics are left out.
 
     Args:
-        store: where they are.
-        ids: which, in the order wanted; None: all, sorted.
-        names: metrics of these names only; None: all.
+        store: the store to read from.
+        ids: commit ids, in output order; None: all, sorted.
+        names: only metrics with these names; None: all.
 
     Raises:
         InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: nothing was read.
-        UnknownMetricError: a name that no experiment has.
+        UnknownMetricError: no experiment has one of `names`.
     """
     found: list[Curve] = []
     known: set[str] = set()

@@ -1,8 +1,9 @@
-"""Curves as a picture in a file, by matplotlib; `textplot` draws the same as text.
+"""Plotting curves to an image file with matplotlib; `textplot` draws the same as text.
 
-Guarantees: a name is shown as it is: control characters as escapes, and neither mathtext nor markup
-is read in it. A value that is not finite, or not above zero on a logarithmic axis, is a gap in its
-curve. The colours differ for every common kind of colour blindness and stand out from their ground.
+Guarantees: names are shown literally: control characters are escaped, and mathtext and markup are
+not interpreted. A value that is not finite, or not positive on a logarithmic axis, is a gap in its
+curve. The colours are distinguishable with every common kind of colour blindness, and contrast with
+the background.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-# Eight colours, each at least 3:1 from the ground in contrast, and at least 0.08 (OKLab) from each
-# other, as they are and as protanopes, deuteranopes and tritanopes see them; tests hold them to it.
+# Eight colours, each with a contrast of at least 3:1 to the background and an OKLab distance of at
+# least 0.08 to the others, both in normal vision and as seen by protanopes, deuteranopes and
+# tritanopes. Tests check this.
 ON_LIGHT = (
     *("#0072b2", "#d55e00", "#009e73", "#a686bf"),
     *("#9a4729", "#804f7c", "#233278", "#612326"),
@@ -38,11 +40,11 @@ ON_DARK = (
     *("#a35e16", "#bf8ab9", "#8059bb", "#218373"),
 )
 DASHES = ((), (6, 3), (1.5, 2.5), (6, 2.5, 1.5, 2.5))
-"""Line styles, as lengths drawn and left out in units of the line's width."""
+"""Line styles, as alternating lengths of dashes and gaps, in units of the line width."""
 
 SUFFIXES = (".png", ".svg", ".pdf")
-_POINTS = 4000  # of a drawn curve: two for each pixel of a wide picture
-_LABEL = 44  # characters of a name in a legend
+_POINTS = 4000  # per drawn curve: two for each pixel of a wide image
+_LABEL = 44  # maximum characters of a name in a legend
 
 
 Style = tuple[str, tuple[float, ...]]
@@ -56,16 +58,17 @@ def save(
     log: bool = False,
     smoothing: float = 0.0,
 ) -> None:
-    """Draw curves over each other into a file.
+    """Draw curves on one set of axes and save the plot to a file.
 
-    An experiment has a colour and a name has a line style; with one name, experiments beyond the
-    eighth differ by line style too. Smoothing leaves the logged curve faint behind.
+    Each experiment has a colour and each metric a line style; with a single metric, experiments
+    beyond the eighth also differ by line style. With smoothing, the logged curve is drawn faintly
+    underneath.
 
     Args:
-        found: what to draw.
-        path: ends in .png, .svg or .pdf; a file there is replaced.
-        log: a logarithmic axis of values.
-        smoothing: weight of `series.smooth`, at least 0 and below 1.
+        found: the curves to draw.
+        path: must end in .png, .svg or .pdf; an existing file is replaced.
+        log: use a logarithmic y axis.
+        smoothing: weight for `series.smooth`, at least 0 and below 1.
 
     Raises:
         MissingExtraError: the extra `plot` is not installed.
@@ -75,10 +78,10 @@ def save(
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise PlotError(f"{path}: ends in none of {', '.join(SUFFIXES)}")
+        raise PlotError(f"{path}: unsupported suffix; use one of {', '.join(SUFFIXES)}")
     drawn = drawable(found, log, smoothing)
     matplotlib = require("matplotlib", "plot")
-    # A user's own style must not bring TeX to the names; in SVG they stay text to be searched.
+    # A user's own style must not enable TeX for names; in SVG, text stays searchable.
     settings = {"text.usetex": False, "svg.fonttype": "none", "svg.hashsalt": "expstore"}
     buffer = io.BytesIO()
     with (
@@ -86,15 +89,15 @@ def save(
         matplotlib.rc_context({**matplotlib.rcParamsDefault, **settings, "backend": "agg"}),
     ):
         figure = _figure(drawn, log=log, smoothing=smoothing)
-        # A character that no font has becomes a box; the name in the legend still tells.
+        # A character missing from the font is drawn as a box, which needs no warning.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        metadata = {"Date": None} if suffix == ".svg" else None  # the same picture, the same file
+        metadata = {"Date": None} if suffix == ".svg" else None  # for reproducible files
         figure.savefig(buffer, format=suffix[1:], metadata=metadata)
     write_output(path, buffer.getvalue())
 
 
 def drawable(found: Sequence[Curve], log: bool, smoothing: float) -> list[Curve]:
-    """The curves with gaps where there is nothing to draw, less those that are nothing else."""
+    """The curves with undrawable values as NaN; curves with nothing to draw are dropped."""
     import numpy as np
 
     try:
@@ -127,17 +130,17 @@ def _figure(drawn: Sequence[Curve], *, log: bool, smoothing: float) -> Figure:
         if smoothing:
             axes.plot(*raw, color=colour, linewidth=0.8, alpha=0.25, zorder=1.5)
         shown = thinned(curve.series, smooth(curve.series.values, smoothing))
-        lone = _lone(shown.values)
+        isolated = _isolated(shown.values)
         axes.plot(
             *shown,
             color=colour,
             linewidth=1.6,
             linestyle=(0, dashes),
-            marker="o" if lone else None,
-            markevery=lone or None,
+            marker="o" if isolated else None,
+            markevery=isolated or None,
             markersize=4,
         )
-    _furnish(axes, log)
+    _format_axes(axes, log)
     label = short(names[0]) if len(names) == 1 else "value"
     axes.set_ylabel(label, parse_math=False)
     if smoothing:
@@ -147,7 +150,7 @@ def _figure(drawn: Sequence[Curve], *, log: bool, smoothing: float) -> Figure:
 
 
 def _styles(ids: Sequence[str], names: Sequence[str]) -> Callable[[str, str], Style]:
-    """Colour and dashes of a curve; one name, or one experiment, leaves both to what varies."""
+    """Map id and name to colour and dashes; if only one of the two varies, it sets both."""
 
     def cycle(index: int) -> Style:
         lap, place = divmod(index, len(ON_LIGHT))
@@ -164,7 +167,7 @@ def _styles(ids: Sequence[str], names: Sequence[str]) -> Callable[[str, str], St
     return style
 
 
-def _furnish(axes: Axes, log: bool) -> None:
+def _format_axes(axes: Axes, log: bool) -> None:
     if log:
         axes.set_yscale("log", nonpositive="mask")
     axes.set_xlabel("step")
@@ -183,7 +186,7 @@ def _legend(
     names: Sequence[str],
     styles: Callable[[str, str], Style],
 ) -> None:
-    """What varies: experiments by colour, names by line style, or both in turn."""
+    """Add a legend for what varies: experiments by colour, names by line style."""
     from matplotlib.lines import Line2D
 
     def line(colour: str, dashes: tuple[float, ...]) -> Line2D:
@@ -197,16 +200,16 @@ def _legend(
         for name in names:
             colour, dashes = styles(ids[0], name)
             entries.append((line("#5b6470" if len(ids) > 1 else colour, dashes), name))
-    beside = len(entries) > 6 or max(len(label) for _, label in entries) > 30
-    # A label that starts with an underscore would be left out, so labels are set afterwards.
-    legend = (figure if beside else axes).legend(
+    outside = len(entries) > 6 or max(len(label) for _, label in entries) > 30
+    # Matplotlib omits labels that start with an underscore, so the labels are set afterwards.
+    legend = (figure if outside else axes).legend(
         [handle for handle, _ in entries],
         [str(index) for index in range(len(entries))],
-        loc="outside right upper" if beside else "best",
-        frameon=not beside,
+        loc="outside right upper" if outside else "best",
+        frameon=not outside,
         framealpha=0.85,
         edgecolor="#d9dde3",
-        fontsize=8 if beside else 9,
+        fontsize=8 if outside else 9,
         handlelength=2.6,
     )
     for text, (_, label) in zip(legend.get_texts(), entries, strict=True):
@@ -215,21 +218,21 @@ def _legend(
 
 
 def thinned(series: Series, values: NDArray[np.float64]) -> Series:
-    """Points enough for any picture; `values` stand at the steps of `series`."""
+    """Thin `values`, given at the steps of `series`, to enough points for any plot."""
     kept = thin(Series(series.steps, values), _POINTS).kept
     return Series(series.steps[kept], values[kept])
 
 
-def _lone(values: NDArray[np.float64]) -> list[int]:
-    """Where a point has gaps on both sides, so that a line would not show it."""
+def _isolated(values: NDArray[np.float64]) -> list[int]:
+    """Indices of points with gaps on both sides, which a line alone would not show."""
     import numpy as np
 
-    there = np.isfinite(np.concatenate([[np.nan], values, [np.nan]]))
-    return [int(i) for i in np.flatnonzero(there[1:-1] & ~there[:-2] & ~there[2:])]
+    finite = np.isfinite(np.concatenate([[np.nan], values, [np.nan]]))
+    return [int(i) for i in np.flatnonzero(finite[1:-1] & ~finite[:-2] & ~finite[2:])]
 
 
 def short(name: str, limit: int = _LABEL) -> str:
-    """A name fit for one line of a legend: escaped, its middle left out where it is long."""
+    """Escape a name for one line of a legend, eliding the middle if it is too long."""
     name = printable(name)
     if len(name) <= limit:
         return name

@@ -1,8 +1,8 @@
-"""One metric's curve: in the order of its steps, smoothed, thinned for a screen.
+"""One metric's curve: ordered by step, smoothed, and thinned for display.
 
-Guarantees: nothing is invented or hidden. A thinned curve consists of logged points only, and keeps
-the least and the greatest value of every stretch, so a spike of one point survives; values that are
-not finite are kept, or counted, and never join what stands beside them.
+Guarantees: nothing is invented or hidden. A thinned curve consists of logged points only and keeps
+the minimum and maximum of every interval, so a one-point spike survives. It also keeps the first
+non-finite value of every interval; non-finite values never enter an average.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class Series(NamedTuple):
-    """One metric's points, by step; points of one step in the order they were logged.
+    """One metric's points, ordered by step; points at the same step keep their logged order.
 
     Attributes:
-        steps: int64.
-        values: float64, of the same length.
+        steps: int64, ascending.
+        values: float64, same length.
     """
 
     steps: NDArray[np.int64]
@@ -29,13 +29,13 @@ class Series(NamedTuple):
 
 
 class Thinned(NamedTuple):
-    """Some points of a series, and what was left out between them.
+    """Selected points of a series, with statistics of the points they stand for.
 
     Attributes:
-        kept: int64, the indices of the points kept, ascending.
-        counts: int64, for each kept point how many finite points it stands for: itself and those
-            since the kept point before it.
-        means: float64, their mean; NaN where there is none.
+        kept: int64, the indices of the kept points, ascending.
+        counts: int64, the number of finite points each kept point stands for: itself and those
+            after the previous kept point.
+        means: float64, the mean of those points; NaN if there are none.
     """
 
     kept: NDArray[np.int64]
@@ -44,13 +44,13 @@ class Thinned(NamedTuple):
 
 
 class Extremes(NamedTuple):
-    """What a series comes to.
+    """Summary statistics of a series.
 
     Attributes:
-        last: the value at the greatest step (the one logged last, where there are several).
-        min, max: over all values but NaN; NaN where there is no other.
-        last_step: the greatest step.
-        points: how many there are.
+        last: the value at the last step (the one logged last, if there are several).
+        min, max: over all values except NaN; NaN if there are no others.
+        last_step: the maximum step.
+        points: the number of points.
     """
 
     last: float
@@ -61,7 +61,7 @@ class Extremes(NamedTuple):
 
 
 def split(table: MetricTable) -> dict[str, Series]:
-    """Every metric's series, by name in order of first appearance; one sort for all."""
+    """Split a table into one series per metric name, in the order of `table.names`."""
     import numpy as np
 
     order = np.lexsort((table.steps, table.name_codes))
@@ -76,7 +76,7 @@ def split(table: MetricTable) -> dict[str, Series]:
 
 
 def extremes(series: Series) -> Extremes:
-    """Last, least and greatest value of a series that is not empty."""
+    """The last, minimum and maximum values of a non-empty series."""
     import numpy as np
 
     numbers = series.values[~np.isnan(series.values)]
@@ -90,24 +90,24 @@ def extremes(series: Series) -> Extremes:
 
 
 def check_weight(weight: float) -> None:
-    """Refuse what is no smoothing weight.
+    """Check a smoothing weight.
 
     Raises:
-        ValueError: not at least 0 and below 1.
+        ValueError: the weight is not in [0, 1).
     """
     if not 0 <= weight < 1:
-        raise ValueError(f"smoothing {weight} is not at least 0 and below 1")
+        raise ValueError(f"smoothing must be at least 0 and below 1, not {weight}")
 
 
 def smooth(values: NDArray[np.float64], weight: float) -> NDArray[np.float64]:
     """The debiased exponential moving average that TensorBoard draws.
 
     Args:
-        values: float64; one that is not finite stays as it is and does not enter the average.
-        weight: of what came before: 0 changes nothing, 0.99 smooths much.
+        values: float64; non-finite values are returned unchanged and do not enter the average.
+        weight: weight of the previous average: 0 changes nothing, 0.99 smooths strongly.
 
     Raises:
-        ValueError: a weight below 0, or not below 1.
+        ValueError: the weight is not in [0, 1).
     """
     import numpy as np
 
@@ -119,7 +119,7 @@ def smooth(values: NDArray[np.float64], weight: float) -> NDArray[np.float64]:
     smoothed, total, average = [], 0.0, 0.0
     for value in values[finite].tolist():
         average = average * weight + (1 - weight) * value
-        # The average starts from zero; what it lacks for that is the weight not yet given away.
+        # The average starts at zero; dividing by the total weight so far removes that bias.
         total = total * weight + (1 - weight)
         smoothed.append(average / total)
     result[finite] = smoothed
@@ -127,15 +127,15 @@ def smooth(values: NDArray[np.float64], weight: float) -> NDArray[np.float64]:
 
 
 def thin(series: Series, limit: int) -> Thinned:
-    """Points enough to draw a curve of about `limit` points.
+    """Thin a series to at most `limit` points without losing its shape.
 
-    The steps are cut into equal stretches. Of each, the points of least and greatest value stay,
-    and the first that is not finite; so do the first and the last point of all. A series of at most
-    `limit` points stays whole.
+    The range of steps is divided into equal intervals. From each, the points with the minimum and
+    maximum values and the first non-finite point are kept, as are the first and last points of the
+    series. A series of at most `limit` points is kept in full.
 
     Args:
         series: the points.
-        limit: number of points wanted, at least 8.
+        limit: maximum number of points, at least 8.
     """
     import numpy as np
 
@@ -144,15 +144,15 @@ def thin(series: Series, limit: int) -> Thinned:
     if size <= limit:
         kept = np.arange(size)
     else:
-        per_stretch = 2 if finite.all() else 3
+        per_interval = 2 if finite.all() else 3
         span = int(series.steps[-1] - series.steps[0]) + 1
-        stretch = (series.steps - series.steps[0]) * ((limit - 2) // per_stretch) // span
+        interval = (series.steps - series.steps[0]) * ((limit - 2) // per_interval) // span
         kept = np.unique(
             np.concatenate(
                 [
-                    _first_least(series.values, stretch, finite),
-                    _first_least(-series.values, stretch, finite),
-                    _first_of_each(np.flatnonzero(~finite), stretch),
+                    _first_minimum(series.values, interval, finite),
+                    _first_minimum(-series.values, interval, finite),
+                    _first_of_each(np.flatnonzero(~finite), interval),
                     [0, size - 1],
                 ]
             )
@@ -160,30 +160,30 @@ def thin(series: Series, limit: int) -> Thinned:
     starts = np.append(0, kept[:-1] + 1)
     counts = np.add.reduceat(finite.astype(np.int64), starts)
     shares = np.repeat(np.maximum(counts, 1), np.diff(np.append(starts, size)))
-    # Divided before they are added: a sum of great values is beyond float64.
+    # Divided before they are added: the sum of large values may overflow float64.
     means = np.add.reduceat(np.where(finite, series.values, 0.0) / shares, starts)
     means[counts == 0] = np.nan
     return Thinned(kept, counts, means)
 
 
-def _first_least(
-    values: NDArray[np.float64], stretch: NDArray[np.int64], where: NDArray[np.bool_]
+def _first_minimum(
+    values: NDArray[np.float64], interval: NDArray[np.int64], where: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
-    """The index of the first least value of each stretch, among some."""
+    """The index of the first minimum in each interval, among the values where `where` is true."""
     import numpy as np
 
     chosen = np.flatnonzero(where)
     if not len(chosen):
         return chosen
-    own = stretch[chosen]
+    own = interval[chosen]
     starts = np.flatnonzero(np.diff(own, prepend=-1))
-    least = np.minimum.reduceat(values[chosen], starts)
-    places = np.repeat(least, np.diff(np.append(starts, len(chosen))))
-    return _first_of_each(chosen[values[chosen] == places], stretch)
+    minima = np.minimum.reduceat(values[chosen], starts)
+    minimum = np.repeat(minima, np.diff(np.append(starts, len(chosen))))
+    return _first_of_each(chosen[values[chosen] == minimum], interval)
 
 
-def _first_of_each(indices: NDArray[np.int64], stretch: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Of ascending indices, the first in each stretch."""
+def _first_of_each(indices: NDArray[np.int64], interval: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The first of the given ascending indices in each interval."""
     import numpy as np
 
-    return indices[np.flatnonzero(np.diff(stretch[indices], prepend=-1))]
+    return indices[np.flatnonzero(np.diff(interval[indices], prepend=-1))]

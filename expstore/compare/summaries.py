@@ -1,7 +1,7 @@
-"""Experiments side by side: what each metric came to.
+"""Comparing experiments by the last, minimum and maximum value of each metric.
 
-Guarantees: one unreadable experiment never breaks a comparison: it is in it, with its problem.
-Plain values only: no file, no column and no terminal is behind them.
+Guarantees: an unreadable experiment does not break a comparison; it is included with its problems.
+Summaries are plain values that hold no open files or arrays.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from expstore.store.reader import StoreReader
 
 ASPECTS = ("last", "min", "max")
-"""What of a metric can be sorted by."""
+"""The statistics of a metric that experiments can be sorted by."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One experiment.
+    """The summary of one experiment.
 
     Attributes:
         commit_id: its id.
-        metadata: None where it cannot be read.
-        metrics: what each metric came to, by name in order of first appearance.
-        status: of the end of its metrics.
+        metadata: None if it cannot be read.
+        metrics: each metric's statistics, by name in order of first appearance.
+        status: the state of the end of its metrics.bin.
         problems: what could not be read, and why.
     """
 
@@ -51,20 +51,21 @@ def compare(
     reverse: bool = False,
     progress: Callable[[list[str]], Iterable[str]] = iter,
 ) -> list[Summary]:
-    """What the metrics of experiments came to.
+    """Summarize the metrics of experiments.
 
     Args:
-        store: where they are.
-        ids: which, in the order wanted; None: all, sorted.
-        names: metrics of these names only.
-        sort: a metric's name, or `name:last`, `name:min`, `name:max`; least first. Experiments
-            that lack it stand last, those whose value is NaN before them.
-        reverse: greatest first; those that have no number still stand last.
+        store: the store to read from.
+        ids: commit ids, in output order; None: all, sorted.
+        names: only metrics with these names; None: all.
+        sort: a metric's name, or `name:last`, `name:min`, `name:max`; ascending. Experiments
+            without the metric come last, and those whose value is NaN just before them.
+        reverse: sort in descending order; experiments without a number still come last. Without
+            `sort`, reverse the order of the experiments.
         progress: wraps the list of ids while they are read.
 
     Raises:
         InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: nothing was read.
-        UnknownMetricError: a name of `names` or `sort` that no experiment has.
+        UnknownMetricError: no experiment has a metric named in `names` or `sort`.
     """
     wanted = None if names is None else list(dict.fromkeys(names))
     summaries: list[Summary] = []
@@ -97,7 +98,7 @@ def compare(
 
 
 def _sort_key(sort: str, known: Collection[str]) -> tuple[str, str]:
-    """The metric's name and the aspect; a name may itself end in `:min`."""
+    """Split a sort key into metric name and aspect; a name may itself end in `:min`."""
     name, _, aspect = sort.rpartition(":")
     if sort in known or aspect not in ASPECTS:
         name, aspect = sort, ASPECTS[0]

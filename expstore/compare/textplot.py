@@ -1,6 +1,6 @@
-"""Curves as text, by uniplot: for a terminal, or a log file.
+"""Plotting curves as text with uniplot, for a terminal or a log file.
 
-Guarantees: as `plot`; escape sequences only of colours, and only where colour is asked for.
+Guarantees: those of `plot`; escape sequences are used only for colours, and only on request.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 COLOURS = ON_LIGHT[:6]
-"""These stand out from white and from black alike."""
+"""These contrast with both white and black."""
 
 _BARS = "▁▂▃▄▅▆▇█"
 _GAP = "·"
-_MARKS = "+xo*~."  # tell experiments apart where there is no colour
-_MARGIN = 14  # columns for the frame and the axis labels on its right
+_MARKS = "+xo*~."  # distinguish experiments without colour
+_MARGIN = 14  # columns for the frame and the axis labels to its right
 
 
 def text(
@@ -35,14 +35,14 @@ def text(
     height: int = 15,
     colour: bool = False,
 ) -> str:
-    """Draw curves as text: a picture for each name, experiments over each other.
+    """Draw curves as text: one plot per metric name, with all experiments on the same axes.
 
     Args:
-        found: what to draw.
+        found: the curves to draw.
         log, smoothing: see `plot.save`.
-        width: columns of the whole.
-        height: lines of each picture, without its frame.
-        colour: tell experiments apart by colour; else by character.
+        width: total width in columns.
+        height: height of each plot in lines, without its frame.
+        colour: distinguish experiments by colour; otherwise by character.
 
     Raises:
         MissingExtraError: the extra `plot` is not installed.
@@ -52,14 +52,14 @@ def text(
     require("uniplot", "plot")
     ids = list(dict.fromkeys(curve.commit_id for curve in drawn))
     names = dict.fromkeys(curve.name for curve in drawn)
-    pictures = []
+    plots = []
     for name in names:
         own = [curve for curve in drawn if curve.name == name]
-        pictures.append(_picture(own, ids, log, smoothing, width, height, colour))
-    return "\n\n".join(pictures)
+        plots.append(_plot(own, ids, log, smoothing, width, height, colour))
+    return "\n\n".join(plots)
 
 
-def _picture(
+def _plot(
     own: Sequence[Curve],
     ids: Sequence[str],
     log: bool,
@@ -77,7 +77,7 @@ def _picture(
     alone = len(own) == 1
     plot_width = max(width - _MARGIN, 10)
     with np.errstate(all="ignore"):
-        picture = plot_to_string(
+        plot = plot_to_string(
             xs=[s.steps.astype(float) for s in shown],
             ys=[s.values for s in shown],
             lines=[len(s.steps) > 1 for s in shown],
@@ -93,23 +93,23 @@ def _picture(
             legend_labels=[short(curve.commit_id, plot_width - 4) for curve in own],
             legend_placement="vertical" if len(own) > 3 else "auto",
         )
-    return str(picture).rstrip("\n")
+    return str(plot).rstrip("\n")
 
 
 def sparkline(values: NDArray[np.float64], width: int) -> str:
-    """Block characters, one a stretch of values; a dot where no value is finite."""
+    """Block characters, one per run of values; a dot for a run without finite values."""
     import numpy as np
 
     means = []
     for part in np.array_split(values, min(width, len(values)) or 1) if len(values) else ():
         finite = part[np.isfinite(part)]
-        # Halves first, since the sum of two great values may be infinite.
+        # Divided before they are added, since the sum of large values may overflow.
         means.append(float((finite / max(finite.size, 1)).sum()) if finite.size else None)
     known = [mean for mean in means if mean is not None]
     if not known:
         return _GAP * len(means)
     low, high = min(known), max(known)
-    # Scaled before subtracting, for the same reason.
+    # Halved before subtracting, for the same reason.
     span = high / 2 - low / 2
 
     def bar(mean: float | None) -> str:

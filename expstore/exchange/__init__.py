@@ -1,1 +1,1 @@
-"""Data out and data in: files of other tools, written and read."""
+"""Export and import: writing and reading the files of other tools."""

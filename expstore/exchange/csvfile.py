@@ -1,6 +1,6 @@
-"""CSV files in the long form, as `export` writes it: one row for each metric.
+"""CSV files in long form, as `export` writes them: one row per metric.
 
-Guarantees: a value that the store's format cannot hold is refused with the place it came from.
+Guarantees: a value that the store's format cannot hold is refused, and the error names its source.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ _REQUIRED = ("name", "value", "step", "timestamp")
 
 
 def read_runs(path: Path) -> Iterator[ForeignRun]:
-    """The experiments of a CSV file in the long form, as `export` writes it.
+    """Read the experiments of a CSV file in long form, as `export` writes it.
 
-    Columns in any order: `name`, `value`, `step`, `timestamp` (seconds); `commit_id` where it holds
-    more than one experiment, else the file's name is the run's; `job_name`, `user`, `created`.
+    Columns, in any order: `name`, `value`, `step` and `timestamp` (seconds) are required.
+    `commit_id` is needed only for more than one experiment; without it, the run is named after the
+    file. `job_name`, `user` and `created` are optional.
     """
     import numpy as np
 
@@ -71,7 +72,7 @@ def _csv_table(path: Path) -> pa.Table:
     unknown = [name for name in table.column_names if name not in types]
     if missing or unknown or len(set(table.column_names)) < table.num_columns:
         raise ImportSourceError(
-            f"{path}: not the long form, one row for each metric: columns missing: "
+            f"{path}: not the long form (one row per metric): columns missing: "
             f"{', '.join(missing) or 'none'}; unknown: {', '.join(unknown[:10]) or 'none'}"
         )
     for name in (*_REQUIRED, "commit_id"):
@@ -81,7 +82,7 @@ def _csv_table(path: Path) -> pa.Table:
 
 
 def _dictionary(column: pa.ChunkedArray) -> tuple[list[str], Any]:
-    """Distinct texts in order of first appearance, and each row's index in them."""
+    """The distinct strings in order of first appearance, and each row's index into them."""
     import numpy as np
 
     pa = require("pyarrow", "arrow")
@@ -102,7 +103,7 @@ def _csv_run(source: str, name: str, table: pa.Table) -> ForeignRun:
         check_range(source, names[codes[wrong]], "step", int(steps[wrong]), int(steps[wrong]))
     for code in np.unique(codes):
         check_name(source, names[code])
-    # Arrow's buffers stay read-only and shared; the copies are the table's own.
+    # Arrow's buffers are shared and read-only; the table gets its own copies.
     metrics = MetricTable(
         names,
         codes,

@@ -1,13 +1,13 @@
 """Exporting experiments to CSV, JSON lines, Parquet and TensorBoard.
 
-Guarantees: experiments are read and written one at a time; one that cannot be read is left out and
-told, and never breaks the rest; an output appears only when it is whole, and nothing is overwritten
-unless that was asked for.
+Guarantees: experiments are read and written one at a time. One that cannot be read is skipped and
+reported, and does not affect the others. An output appears only when complete, and nothing is
+overwritten unless requested.
 
-The values are the store's own. Text is not altered beyond `texts.escape`: a metric name such as
-`=1+1` reaches a CSV file as it is, and a spreadsheet may take it for a formula. Not-finite numbers
-are `nan`, `inf` and `-inf` in CSV and the strings "NaN", "Infinity" and "-Infinity" in JSON lines,
-where what is null is left out.
+Values are exported exactly as stored. Text is changed only by `texts.escape`: a metric name such as
+`=1+1` is written to CSV unchanged, and a spreadsheet may treat it as a formula. Non-finite numbers
+are `nan`, `inf` and `-inf` in CSV, and the strings "NaN", "Infinity" and "-Infinity" in JSON lines;
+JSON lines omit null fields.
 """
 
 from __future__ import annotations
@@ -33,19 +33,20 @@ if TYPE_CHECKING:
 
 
 Progress = Callable[[Iterable[str]], Iterable[str]]
-"""Hands the commit ids on while it shows how far they are; read twice for the wide form."""
+"""Passes the commit ids through and shows progress; called twice for the wide form."""
 
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What an export did.
+    """The result of an export.
 
     Attributes:
         rows: rows written, or points for TensorBoard.
-        experiments: experiments asked for.
-        failures: by commit id, what could not be read, and so is missing in the output.
-        tails: by commit id, a metrics.bin that does not end cleanly; what can be read is there.
-        overflows: values beyond what TensorBoard's 32 bits hold, which became infinite.
+        experiments: number of experiments requested.
+        failures: by commit id, what could not be read and is therefore missing from the output.
+        tails: by commit id, the status of a metrics.bin that does not end cleanly; its readable
+            records are in the output.
+        overflows: number of values too large for TensorBoard's 32-bit floats, written as infinity.
     """
 
     rows: int
@@ -70,21 +71,21 @@ def export_file(
     """Write experiments to one file.
 
     Args:
-        store: where they are.
-        ids: commit ids, in the order wanted; None: all, sorted.
-        output: the file to make, or one that is open for writing bytes and stays open.
+        store: the store to read from.
+        ids: commit ids, in output order; None: all, sorted.
+        output: the path to create, or a binary file open for writing, which is left open.
         to: the format.
-        names: metrics of these names only; in the wide form, its columns.
-        wide_form: a row for each step, see `wide`; otherwise a row for each metric.
+        names: export only metrics with these names; in the wide form, these are the columns.
+        wide_form: one row per step, see `wide`; otherwise one row per metric.
         metadata: add the columns `job_name`, `user` and `created` (seconds since 1970-01-01 UTC).
-        force: replace an output that exists.
+        force: replace an existing output.
         progress: see `Progress`.
 
     Raises:
         MissingExtraError: the extra `arrow` is not installed.
         InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError, OutputExistsError,
         ExportError: nothing was written.
-        OSError: the output cannot be written; nothing of it is left.
+        OSError: the output cannot be written; no partial output is left at a path.
     """
     require("pyarrow", "arrow")
     chosen = store.select_ids(ids)
@@ -116,7 +117,7 @@ def export_file(
 
 @contextmanager
 def _opened(output: Path | IO[bytes]) -> Iterator[IO[bytes]]:
-    """The file to write to; a path comes to be only when all is written."""
+    """The file to write to; a file at a path appears only when complete."""
     if isinstance(output, Path):
         with whole_file(output) as file:
             yield file

@@ -1,12 +1,12 @@
 """Importing experiments from TensorBoard, CSV and mlflow's file store.
 
-Guarantees: an experiment that exists is never changed; all is read and checked, and written beside
-the store's experiments, before the first one appears, so an import that fails leaves the store as
-it was; one that is killed leaves a hidden directory `.import-*`, which is no experiment. What is
-left out of a source (images, torn ends) is told.
+Guarantees: an existing experiment is never changed. Everything is read, checked and written to a
+staging directory in the root before the first experiment appears, so a failed import leaves the
+store as it was. A killed import leaves a hidden directory `.import-*`, which is not an experiment.
+Anything skipped in a source (images, torn ends) is reported.
 
-Times become whole seconds, rounded down, as the format has them: mlflow's are milliseconds,
-TensorBoard's fractions of seconds.
+The format stores whole seconds, so times are rounded down: mlflow's are in milliseconds,
+TensorBoard's in fractional seconds.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ SourceFormat = Literal["tensorboard", "csv", "mlflow"]
 
 @dataclass(frozen=True)
 class Imported:
-    """One experiment that was imported.
+    """One imported experiment.
 
     Attributes:
-        commit_id, metrics: its id, and how many metrics it has.
-        notes: what was left out, in words.
+        commit_id, metrics: its id, and its number of metrics.
+        notes: messages about what was left out.
     """
 
     commit_id: str
@@ -57,27 +57,27 @@ def import_experiments(
     """Import all runs of a source as new experiments.
 
     Args:
-        store: where to; its root is created where it is missing.
-        source: what `path` is.
+        store: the store to import into; a missing root is created.
+        source: the format of `path`.
         path: a directory of event files, a CSV file, or a directory of mlflow's file store.
-        to_id: the commit id, where there is one run only; default: the run's name.
-        prefix: stands before each run's name.
-        user: who ran it, where the source does not tell; default: the empty text.
-        progress: hands the runs on while it shows how far they are.
+        to_id: the commit id, if the source has exactly one run; default: the run's name.
+        prefix: prepended to each run's name.
+        user: the user to record if the source names none; default: the empty string.
+        progress: passes the runs through and shows progress.
 
     Raises:
         MissingExtraError: the source needs an extra that is not installed.
-        ImportSourceError: the source is not what it should be, or holds what a store cannot.
-        InvalidCommitIdError, FieldValueError: a run's name makes no commit id; its job name or
-            user is too long.
-        ExperimentExistsError: an id is taken.
+        ImportSourceError: the source is malformed, or has values that a store cannot hold.
+        InvalidCommitIdError, FieldValueError: a run's name is not a valid commit id; its job name
+            or user is too long.
+        ExperimentExistsError: an id is already taken.
         In each case nothing was imported.
     """
     runs = _READERS[source](Path(path))
     if to_id is not None:
         only = next(runs)
         if next(runs, None) is not None:
-            raise ImportSourceError(f"{path}: more than one run; one commit id does not name them")
+            raise ImportSourceError(f"{path}: more than one run, but only one commit id was given")
         runs = iter((only,))
     imported: dict[str, Imported] = {}
     new_root = not store.root.exists()
@@ -101,13 +101,13 @@ def import_experiments(
     finally:
         shutil.rmtree(staging.root, ignore_errors=True)
         if new_root:
-            with suppress(OSError):  # it is not empty, or was never made
+            with suppress(OSError):  # not empty, or never created
                 store.root.rmdir()
     return list(imported.values())
 
 
 def _metadata(run: ForeignRun, commit_id: str, user: str) -> Metadata:
-    """The run's metadata, checked to fit the format before anything is written."""
+    """Build the run's metadata, checking that it fits the format before anything is written."""
     created = run.created
     if created is None:
         created = int(run.table.timestamps.min()) if len(run.table) else 0
@@ -119,7 +119,7 @@ def _metadata(run: ForeignRun, commit_id: str, user: str) -> Metadata:
 def _check_free(store: ExperimentStore, commit_id: str) -> None:
     path = store.experiment_path(commit_id)
     if os.path.lexists(path):
-        raise ExperimentExistsError(f"{path}: is there already; an import changes no experiment")
+        raise ExperimentExistsError(f"{path}: already exists; an import never changes experiments")
 
 
 _READERS: dict[SourceFormat, Callable[[Path], Iterator[ForeignRun]]] = {

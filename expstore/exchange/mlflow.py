@@ -1,8 +1,8 @@
-"""Runs of mlflow's file store (`mlruns`), whose files are YAML and lines of text.
+"""Reading runs from mlflow's file store (`mlruns`), which consists of YAML and text files.
 
-Guarantees: mlflow itself is not needed, and nothing in its store is changed. Milliseconds become
-whole seconds, rounded down; each metric has its own file, so the order among metrics is that of
-time, then of step.
+Guarantees: mlflow need not be installed, and nothing in its store is changed. Milliseconds are
+rounded down to whole seconds. mlflow keeps each metric in its own file, so points of different
+metrics are ordered by time, then by step.
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ from expstore.errors import ImportSourceError
 from expstore.exchange.runs import ForeignRun, MetricsBuilder
 from expstore.extras import require
 
-# Where a run's facts stand below the run, its experiment, or the whole file store.
+# Where run metadata is, relative to a run, an experiment, or the whole file store.
 _RUNS = ("meta.yaml", "*/meta.yaml", "*/*/meta.yaml")
 
 
 def read_runs(path: Path) -> Iterator[ForeignRun]:
-    """The runs of mlflow's file store: `mlruns`, one experiment of it, or one run; sorted.
+    """Read the runs in `mlruns`, in one of its experiments, or in a single run directory; sorted.
 
-    A run's name is its run id. Deleted runs, and metrics of models, are left out.
+    A run is named by its run id. Deleted runs and the metrics of models are skipped.
 
     Raises:
         MissingExtraError: the extra `mlflow` is not installed.
-        ImportSourceError: no runs, a file that is not of this format, or a metric that a store
-            cannot hold.
+        ImportSourceError: no runs, a malformed file, or a metric that a store cannot hold.
     """
     yaml = require("yaml", "mlflow")
     files = chain(*(sorted(path.glob(pattern)) for pattern in _RUNS))
@@ -40,12 +39,12 @@ def read_runs(path: Path) -> Iterator[ForeignRun]:
             raise ImportSourceError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
         run_id = (facts.get("run_id") or facts.get("run_uuid")) if isinstance(facts, dict) else None
         if run_id is None:
-            continue  # what describes an experiment or a model
+            continue  # it describes an experiment or a model
         found = True
         if facts.get("lifecycle_stage") != "deleted":
             yield _read_run(file, str(run_id), facts)
     if not found:
-        raise ImportSourceError(f"{path}: no runs of mlflow's file store (meta.yaml) there")
+        raise ImportSourceError(f"{path}: no runs of an mlflow file store (meta.yaml) found")
 
 
 def _read_run(file: Path, run_id: str, facts: dict[str, Any]) -> ForeignRun:
@@ -55,15 +54,14 @@ def _read_run(file: Path, run_id: str, facts: dict[str, Any]) -> ForeignRun:
         if path.is_file():
             name = str(path.relative_to(metrics))
             points += _points(path, name)
-    # Each metric has its own file: the order among them is that of time.
     points.sort(key=lambda point: point[:2])
-    gathered = MetricsBuilder(str(file.parent))
+    builder = MetricsBuilder(str(file.parent))
     for milliseconds, step, name, value in points:
-        gathered.add(name, value, step, milliseconds // 1000)
+        builder.add(name, value, step, milliseconds // 1000)
     created = facts.get("start_time")
     return ForeignRun(
         run_id,
-        gathered.table(),
+        builder.table(),
         job_name=str(facts.get("run_name") or ""),
         user=str(facts.get("user_id") or ""),
         created=created // 1000 if isinstance(created, int) else None,
@@ -71,7 +69,7 @@ def _read_run(file: Path, run_id: str, facts: dict[str, Any]) -> ForeignRun:
 
 
 def _points(path: Path, name: str) -> Iterator[tuple[int, int, str, float]]:
-    """Lines of `milliseconds value [step [dataset digest]]`; without a step, it is 0."""
+    """Parse lines of `milliseconds value [step [dataset digest]]`; the step defaults to 0."""
     for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
         try:
             milliseconds, value, step = [*line.split(" "), "0"][:3]

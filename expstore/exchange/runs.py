@@ -1,7 +1,7 @@
-"""What an importer hands over: runs, each with its metrics gathered into columns.
+"""The runs that an importer produces, each with its metrics in columns.
 
-Guarantees: a value that the store's format cannot hold is refused with the place it came from,
-before anything is written; nothing is cut, wrapped or rounded to fit.
+Guarantees: a value that the store's format cannot hold is refused before anything is written, and
+the error names its source; no value is truncated, wrapped or rounded to fit.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ class ForeignRun:
     """One experiment to import.
 
     Attributes:
-        name: what the source calls it; the commit id is made of it.
+        name: its name in the source; the commit id is derived from it.
         table: its metrics.
-        job_name, user: what the source tells, or empty.
-        created: start time in seconds since 1970-01-01 UTC; None: that of the first metric.
-        notes: what was left out, in words.
+        job_name, user: as given by the source, or empty.
+        created: start time in seconds since 1970-01-01 UTC; None: the earliest metric's time.
+        notes: messages about what was left out.
     """
 
     name: str
@@ -36,10 +36,10 @@ class ForeignRun:
 
 
 class MetricsBuilder:
-    """Metrics gathered one by one.
+    """Collects metrics one at a time into a table.
 
     Args:
-        source: where they come from, for messages.
+        source: where the metrics come from, for error messages.
     """
 
     def __init__(self, source: str) -> None:
@@ -80,10 +80,10 @@ class MetricsBuilder:
         )
 
 
-def check_range(source: str, name: str, field: str, least: int, greatest: int) -> None:
-    """Raise ImportSourceError where the format's field cannot hold these values of a metric."""
+def check_range(source: str, name: str, field: str, minimum: int, maximum: int) -> None:
+    """Raise ImportSourceError if the format's field cannot hold these values of a metric."""
     low, high = RECORD_CODEC.schema[field].range
-    for value in (least, greatest):
+    for value in (minimum, maximum):
         if not low <= value <= high:
             raise ImportSourceError(
                 f"{source}: metric {name!r} has {field} {value}; a store holds {low} to {high}"
@@ -91,7 +91,7 @@ def check_range(source: str, name: str, field: str, least: int, greatest: int) -
 
 
 def check_name(source: str, name: str) -> None:
-    """Raise ImportSourceError where the format cannot hold the name whole."""
+    """Raise ImportSourceError if the format cannot hold the full name."""
     try:
         RECORD_CODEC.build(timestamp=0, step=0, value=0.0, name=name)
     except FormatError as error:

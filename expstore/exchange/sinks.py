@@ -1,6 +1,6 @@
-"""What writes Arrow batches to a file: CSV, JSON lines, Parquet.
+"""Writing Arrow batches to a file as CSV, JSON lines or Parquet.
 
-Guarantees: batches are written as they come, few at a time in memory; the file stays open.
+Guarantees: batches are written as they arrive, with only a few in memory; the file stays open.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Write: TypeAlias = "Callable[[pa.RecordBatch], None]"
 FileFormat = Literal["csv", "jsonl", "parquet"]
 
-_ROW_GROUP = 1 << 26  # bytes in memory that make a row group of a Parquet file
+_ROW_GROUP = 1 << 26  # size of a Parquet row group, in bytes in memory
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def _jsonl(file: IO[bytes], schema: pa.Schema) -> Iterator[Write]:
 
 
 def _json_column(column: pa.Array) -> list[Any]:
-    """A column's cells for JSON; Arrow's own `to_pylist` makes an object of each cell first."""
+    """A column's values for JSON; avoids `to_pylist` where possible, as it wraps every value."""
     arrow = require("pyarrow", "arrow")
     if arrow.types.is_dictionary(column.type) and not column.null_count:
         texts = column.dictionary.to_pylist()
@@ -68,12 +68,12 @@ def _json_column(column: pa.Array) -> list[Any]:
 def parquet_sink(
     file: IO[bytes], schema: pa.Schema, notes: Callable[[], dict[str, str]] = dict
 ) -> Iterator[Write]:
-    """Writes batches to a Parquet file.
+    """Write batches to a Parquet file.
 
     Args:
         file: open for writing.
         schema: the columns.
-        notes: gives key-value metadata for the file's end, when all is written.
+        notes: called after the last batch; returns key-value metadata for the footer.
     """
     arrow, parquet = require("pyarrow", "arrow"), require("pyarrow.parquet", "arrow")
     pending: list[pa.RecordBatch] = []
@@ -82,14 +82,14 @@ def parquet_sink(
     def flush() -> None:
         nonlocal size
         if pending:
-            # Of differing dictionaries, the writer keeps the first and writes the rest in full.
+            # If dictionaries differ, the writer keeps only the first and writes the rest plain.
             table = arrow.Table.from_batches(pending).unify_dictionaries()
             writer.write_table(table, row_group_size=max(1, table.num_rows))
             pending.clear()
             size = 0
 
     def write(batch: pa.RecordBatch) -> None:
-        # Small experiments go together: a row group each would make the file slow to read.
+        # Small experiments share a row group: one group each would make the file slow to read.
         nonlocal size
         pending.append(batch)
         size += batch.nbytes
@@ -99,8 +99,8 @@ def parquet_sink(
     with parquet.ParquetWriter(file, schema) as writer:
         yield write
         flush()
-        if noted := notes():
-            writer.add_key_value_metadata(noted)
+        if metadata := notes():
+            writer.add_key_value_metadata(metadata)
 
 
 SINKS = {"csv": _csv, "jsonl": _jsonl, "parquet": parquet_sink}

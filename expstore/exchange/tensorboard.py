@@ -1,11 +1,11 @@
-"""TensorBoard event files, written and read by TensorBoard's own library.
+"""TensorBoard event files, written and read with TensorBoard's own library.
 
-Guarantees: one run directory for each experiment, which appears when it is whole; one scalar for
-each metric, in file order, with the metric's timestamp as wall time. Reading takes the scalars of
-every writer there is (TensorFlow 1 and 2, PyTorch, tensorboardX) and counts what is none.
+Guarantees: each experiment gets one run directory, which appears only when complete. Each metric
+becomes one scalar, in file order, with the metric's timestamp as its wall time. Reading accepts the
+scalars of TensorFlow 1 and 2, PyTorch and tensorboardX, and counts values that are not scalars.
 
-TensorBoard's scalars have 32 bits: a value is rounded to them, and one beyond 3.4e38 becomes
-infinite, which is counted. Wall times are doubles: beyond 2**53 seconds they are rounded.
+TensorBoard's scalars are 32-bit floats: values are rounded, and values beyond 3.4e38 become
+infinite and are counted. Wall times are doubles: those beyond 2**53 seconds are rounded.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from expstore.store.repository import ExperimentStore
 
 _EVENTS = "events.out.tfevents."
-_EVENT_LIMIT = 1000  # values in one event
-_FRAMING = 16  # bytes that a TFRecord adds to its data: a length, and two checksums
+_EVENT_LIMIT = 1000  # values per event
+_FRAMING = 16  # bytes that a TFRecord adds to its data: a length and two checksums
 
 
 def export_tensorboard(
@@ -48,14 +48,14 @@ def export_tensorboard(
 
     Args:
         store, ids, names, progress: see `export.export_file`.
-        output: TensorBoard's log directory; made where missing.
-        force: replace run directories that hold nothing but event files.
+        output: TensorBoard's log directory; created if missing.
+        force: replace run directories that contain nothing but event files.
 
     Raises:
         MissingExtraError: the extra `tensorboard` is not installed.
         InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError, OutputExistsError:
             nothing was written.
-        OSError: the output cannot be written; the run it happened at is not there.
+        OSError: the output cannot be written; the run being written does not appear.
     """
     require("tensorboard.summary.writer.record_writer", "tensorboard")
     chosen = store.select_ids(ids)
@@ -83,9 +83,9 @@ def _check_run(run: Path, force: bool) -> None:
     if not os.path.lexists(run):
         return
     if not force:
-        raise OutputExistsError(f"{run}: is there already; force replaces it")
+        raise OutputExistsError(f"{run}: already exists; use force to replace it")
     if run.is_symlink() or not run.is_dir() or not all(map(_is_event_file, run.iterdir())):
-        raise OutputExistsError(f"{run}: holds more than event files, and is not replaced")
+        raise OutputExistsError(f"{run}: contains more than event files; not replaced")
 
 
 def _is_event_file(path: Path) -> bool:
@@ -93,7 +93,7 @@ def _is_event_file(path: Path) -> bool:
 
 
 def _write_run(directory: Path, table: MetricTable) -> int:
-    """Write one event file; returns how many values became infinite."""
+    """Write one event file and return how many finite values became infinite."""
     import numpy as np
 
     events = require("tensorboard.compat.proto.event_pb2", "tensorboard")
@@ -107,7 +107,7 @@ def _write_run(directory: Path, table: MetricTable) -> int:
         writer = records.RecordWriter(file)
         version = events.Event(wall_time=start, file_version="brain.Event:2")
         writer.write(version.SerializeToString())
-        for part in _same_moment(table):
+        for part in _event_slices(table):
             pairs = zip(table.name_codes[part].tolist(), values[part].tolist(), strict=True)
             summary = summaries.Summary(
                 value=[summaries.Summary.Value(tag=tags[c], simple_value=v) for c, v in pairs]
@@ -122,8 +122,8 @@ def _write_run(directory: Path, table: MetricTable) -> int:
     return int((np.isinf(values) & np.isfinite(table.values)).sum())
 
 
-def _same_moment(table: MetricTable) -> Iterator[slice]:
-    """Neighbours of one step and timestamp, which go into one event."""
+def _event_slices(table: MetricTable) -> Iterator[slice]:
+    """Runs of consecutive rows with equal step and timestamp; each run becomes one event."""
     import numpy as np
 
     changes = (np.diff(table.steps) != 0) | (np.diff(table.timestamps) != 0)
@@ -134,9 +134,10 @@ def _same_moment(table: MetricTable) -> Iterator[slice]:
 
 
 def read_runs(path: Path) -> Iterator[ForeignRun]:
-    """The runs below a log directory: each directory that holds event files, sorted.
+    """Read the runs under a log directory: every directory with event files, sorted.
 
-    A run's name is its path below `path`, `/` having become `_`; of `path` itself, its last part.
+    A run is named by its path relative to `path`, with `/` replaced by `_`; event files in `path`
+    itself form a run named after the last component of `path`.
 
     Raises:
         MissingExtraError: the extra `tensorboard` is not installed.
@@ -148,15 +149,15 @@ def read_runs(path: Path) -> Iterator[ForeignRun]:
         if file.is_file():
             found.setdefault(file.parent, []).append(file)
     if not found:
-        raise ImportSourceError(f"{path}: no TensorBoard event files (*tfevents*) there")
+        raise ImportSourceError(f"{path}: no TensorBoard event files (*tfevents*) found")
     for directory, files in found.items():
         name = str(directory.relative_to(path)) if directory != path else path.resolve().name
         yield _read_run(name, directory, files)
 
 
 def _read_run(name: str, directory: Path, files: list[Path]) -> ForeignRun:
-    gathered = MetricsBuilder(str(directory))
-    scalars: dict[str, bool] = {}  # by tag; only a tag's first value need tell its kind
+    builder = MetricsBuilder(str(directory))
+    scalars: dict[str, bool] = {}  # by tag; only a tag's first value has to name its plugin
     notes: list[str] = []
     others = 0
     for file in files:
@@ -168,23 +169,23 @@ def _read_run(name: str, directory: Path, files: list[Path]) -> ForeignRun:
                 if number is None:
                     others += 1
                 elif not math.isfinite(event.wall_time):
-                    raise ImportSourceError(f"{file}: tag {value.tag!r}: no wall time")
+                    raise ImportSourceError(f"{file}: tag {value.tag!r}: wall time is not finite")
                 else:
-                    gathered.add(
+                    builder.add(
                         unescape(value.tag), number, event.step, math.floor(event.wall_time)
                     )
         if consumed != file.stat().st_size:
             notes.append(
-                f"{file.name} is torn or damaged from byte {consumed}: the rest is left out"
+                f"{file.name} is torn or damaged from byte {consumed}; the rest was left out"
             )
     if others:
-        notes.append(f"{others} values that are no scalars were left out")
-    table = gathered.table()
+        notes.append(f"left out non-scalar values: {others}")
+    table = builder.table()
     return ForeignRun(name.replace("/", "_"), table, job_name=name, notes=tuple(notes))
 
 
 def _events(file: Path) -> Iterator[tuple[Any, int]]:
-    """Each event with the bytes it takes in the file; ends at what is torn or damaged."""
+    """Yield each event with its size in the file, in bytes; stop at a torn or damaged record."""
     loaders = require("tensorboard.backend.event_processing.event_file_loader", "tensorboard")
     events = require("tensorboard.compat.proto.event_pb2", "tensorboard")
     messages = require("google.protobuf.message", "tensorboard")
@@ -197,7 +198,7 @@ def _events(file: Path) -> Iterator[tuple[Any, int]]:
 
 
 def _scalar(value: Any, scalars: dict[str, bool]) -> float | None:
-    """The number, where it is one; TensorFlow 2 writes scalars as tensors marked as such."""
+    """The value if it is a scalar, else None; TensorFlow 2 writes scalars as marked tensors."""
     if value.HasField("simple_value"):
         return float(value.simple_value)
     if not value.HasField("tensor"):

@@ -1,9 +1,9 @@
-"""Metrics in the wide form: one row for each experiment and step, one column for each metric name.
+"""Metrics in wide form: one row per experiment and step, one column per metric name.
 
-Guarantees: rows are in the order of the experiments and then of steps; where a metric was logged
-more than once at a step, the last one in file order stands, and `timestamp` is that of the step's
-last record; a metric that was not logged at a step is null, which NaN is not. No two names share a
-column: a metric named as one of the other columns gets the prefix `metric:`.
+Guarantees: rows are ordered by experiment, then by step. If a metric was logged more than once at a
+step, the last value in file order wins, and `timestamp` is that of the step's last record. A metric
+not logged at a step is null; a logged NaN stays NaN. No two names share a column: a metric with the
+name of another column gets the prefix `metric:`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 _KEYS = ("commit_id", "step", "timestamp")
 _PREFIX = "metric:"
-_COLUMN_LIMIT = 10_000  # beyond it no tool reads the result, and hostile files could fill a disk
-_CELLS = 1 << 22  # cells made at a time
+_COLUMN_LIMIT = 10_000  # tools cannot read wider tables, and hostile files could fill a disk
+_CELLS = 1 << 22  # cells built at a time
 
 
 def column_name(name: str) -> str:
-    """The column of a metric."""
+    """The name of a metric's column."""
     bare = name
     while bare.startswith(_PREFIX):
         bare = bare.removeprefix(_PREFIX)
@@ -36,7 +36,7 @@ def column_name(name: str) -> str:
 
 
 def metric_names(source: TableStream) -> tuple[list[str], dict[str, int]]:
-    """The names that occur, in order of first appearance, and how many metrics each experiment has.
+    """The metric names, in order of first appearance, and each experiment's number of metrics.
 
     Raises:
         ExportError: too many names for a table.
@@ -51,16 +51,16 @@ def metric_names(source: TableStream) -> tuple[list[str], dict[str, int]]:
 
 
 def check_columns(names: Collection[str]) -> None:
-    """Raise ExportError where the names are too many for a table."""
+    """Raise ExportError if there are too many names for a table."""
     if len(names) > _COLUMN_LIMIT:
         raise ExportError(
-            f"more than {_COLUMN_LIMIT:,} metric names make no wide table; choose some by name, or "
-            "use the long form"
+            f"more than {_COLUMN_LIMIT:,} metric names are too many for a wide table; choose some "
+            "by name, or use the long form"
         )
 
 
 def wide_schema(names: Collection[str], metadata: bool = False) -> pa.Schema:
-    """The columns of the wide form."""
+    """The schema of the wide form."""
     pa = require("pyarrow", "arrow")
     text = pa.dictionary(pa.int32(), pa.string())
     fields = [("commit_id", text), ("step", pa.uint32()), ("timestamp", pa.int64())]
@@ -72,13 +72,13 @@ def wide_schema(names: Collection[str], metadata: bool = False) -> pa.Schema:
 def wide_batches(
     source: TableStream, names: Collection[str], counts: dict[str, int] | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """The experiments in the wide form.
+    """The experiments in wide form.
 
     Args:
         source: the experiments.
-        names: metrics to give a column.
-        counts: how many metrics of each experiment to take, so that what is logged meanwhile does
-            not matter; None: all.
+        names: the metrics that get a column.
+        counts: how many metrics to take from each experiment, so that metrics logged since they
+            were counted are ignored; None: all.
     """
     pa = require("pyarrow", "arrow")
     schema = wide_schema(names, source.metadata)
@@ -96,12 +96,12 @@ def wide_batches(
 def _pivot(
     table: MetricTable, names: Collection[str]
 ) -> Iterator[tuple[Any, Any, dict[str, pa.Array]]]:
-    """Steps, timestamps and the cells of each metric that occurs, some rows at a time."""
+    """Yield steps, timestamps and each metric's cells, a block of rows at a time."""
     import numpy as np
 
     pa = require("pyarrow", "arrow")
     steps, rows = np.unique(table.steps, return_inverse=True)
-    # File order is kept within a step, so that the last record is the last one assigned.
+    # The stable sort keeps file order within a step, so the last record is assigned last.
     order = np.argsort(rows, kind="stable")
     rows = rows[order]
     block = max(1, _CELLS // max(1, len(names)))

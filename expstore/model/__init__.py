@@ -1,1 +1,1 @@
-"""The values of a store: Metadata, Metric, tables of metrics, and frames of other libraries."""
+"""What a store holds: Metadata, Metric, tables of metrics, and conversion to data frames."""

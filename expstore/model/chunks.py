@@ -1,7 +1,7 @@
-"""Making very many small objects: part by part, each part at once.
+"""Making many small objects chunk by chunk.
 
-Guarantees: whoever wants the first few objects only does not wait for many; the garbage collector
-is as it was before, whatever happens.
+Guarantees: code that needs only the first few objects does not wait for many; the garbage collector
+is always restored to its previous state.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 
 def chunks(count: int, first: int, most: int) -> Iterator[slice]:
-    """Slices that cover `count` things: `first` of them, then ever twice as many, up to `most`."""
+    """Slices covering `count` items: `first` items, then doubling in size up to `most`."""
     start, size = 0, first
     while start < count:
         yield slice(start, start + size)
@@ -22,10 +22,10 @@ def chunks(count: int, first: int, most: int) -> Iterator[slice]:
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
-    """A few milliseconds in which the garbage collector does not run.
+    """Pause the garbage collector, for a few milliseconds at most.
 
-    It would look again and again at objects that are being made, and cannot be garbage: for two
-    thirds of the time, where nothing else is done.
+    Otherwise it scans the new objects, none of them garbage, over and over, which takes two thirds
+    of the time of a loop that only makes objects.
     """
     collecting = gc.isenabled()
     gc.disable()

@@ -1,12 +1,12 @@
-"""Metrics as tables of pyarrow, pandas and polars.
+"""Metrics as pyarrow, pandas and polars tables.
 
-Guarantees: a column has the name and the type that the format declares, in the order of `Metric`;
-numbers are not copied where the library can share them; `timestamp` stays a 64-bit count of seconds
-since 1970-01-01 UTC, since files hold values that no calendar type does (cast it to `timestamp[s]`,
-which costs nothing, where they are dates). Names are dictionary-encoded, and made valid Unicode by
-`texts.escape`, which keeps different names different.
+Guarantees: columns have the names and types that the format declares, in the order of `Metric`;
+numbers are not copied if the library can share them. `timestamp` stays an int64 count of seconds
+since 1970-01-01 UTC, because files may hold values beyond the range of any calendar type (casting
+to `timestamp[s]` is free where they are dates). Names are dictionary-encoded, and made valid
+Unicode by `texts.escape`, which keeps different names different.
 
-The functions take columns, not a table: names, and for each metric the index of its name, its
+The functions take columns, not a table: the names, then for each metric the index of its name, its
 value, step and timestamp; see `MetricTable`.
 """
 
@@ -89,7 +89,7 @@ def to_polars(
 
 
 def metric_fields() -> list[tuple[str, Any]]:
-    """Name and Arrow type of each column, from the declaration."""
+    """The name and Arrow type of each column, as declared by the format."""
     import numpy as np
 
     pa = require("pyarrow", "arrow")
@@ -104,7 +104,7 @@ def metric_fields() -> list[tuple[str, Any]]:
 
 
 def repeated_text(text: str | None, count: int) -> pa.DictionaryArray:
-    """A column of one text, or of nulls."""
+    """A column that repeats one string, or nulls for None."""
     import numpy as np
 
     pa = require("pyarrow", "arrow")

@@ -1,8 +1,7 @@
 """MetricTable: many metrics as columns.
 
-Guarantees: a table is immutable. It holds NumPy columns, not objects: a Metric is made
-when one is asked for. Equality is of records, bit by bit: NaN equals the same NaN, and 0.0 differs
-from -0.0.
+Guarantees: a table is immutable. It holds NumPy columns, not objects: each Metric is made on
+access. Equality compares records bit by bit: a NaN equals the same NaN, and 0.0 differs from -0.0.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
 
     from formats.columns import Columns
 
-# Metrics made at a time when iterating: few at first, for who wants only some; then as many as
-# outweigh the cost of a part (at most some 40 MB of objects).
+# Metrics made at a time when iterating: few at first, for code that stops early; then enough to
+# outweigh the cost of a chunk (about 40 MB of objects at most).
 _FIRST = 1 << 10
 _CHUNK = 1 << 18
 
@@ -36,11 +35,11 @@ class MetricTable(Sequence[Metric]):
 
     Args:
         names: distinct metric names.
-        name_codes: int32, for each metric its name's index in `names`.
+        name_codes: int32; for each metric, the index of its name in `names`.
         values: float64.
         steps: uint32.
         timestamps: int64, seconds since 1970-01-01 UTC.
-        status: what the end of the file is like.
+        status: the state of the file's end.
     """
 
     __slots__ = ("_codes", "_compact", "_names", "_status", "_steps", "_timestamps", "_values")
@@ -56,7 +55,7 @@ class MetricTable(Sequence[Metric]):
     ) -> None:
         self._names = tuple(names)
         self._codes = name_codes
-        self._compact = False  # whether `names` are exactly the names that occur
+        self._compact = False  # whether `names` has exactly the names that occur
         self._values = values
         self._steps = steps
         self._timestamps = timestamps
@@ -67,7 +66,7 @@ class MetricTable(Sequence[Metric]):
             column.flags.writeable = False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Made anew, so that a copy cannot be changed either.
+        # Through the constructor, so that a copy is read-only too.
         columns = self._codes, self._values, self._steps, self._timestamps
         return MetricTable, (self._names, *columns, self._status)
 
@@ -75,12 +74,12 @@ class MetricTable(Sequence[Metric]):
     def of_columns(
         cls, columns: Columns, status: TailStatus = CLEAN, *, compact: bool = True
     ) -> MetricTable:
-        """The table of what `formats.RECORD` declares.
+        """Make a table of the columns that `formats.RECORD` declares.
 
         Args:
-            columns: what a parser gave.
-            status: of the file's end.
-            compact: every listed name occurs, in order of first appearance.
+            columns: the parser's result.
+            status: the state of the file's end.
+            compact: whether every listed name occurs, in order of first appearance.
         """
         name = columns["name"]
         table = cls(
@@ -91,7 +90,7 @@ class MetricTable(Sequence[Metric]):
             columns["timestamp"],
             status,
         )
-        # A parser lists a text when it first meets it, so a whole file's names are exact.
+        # A parser lists each name when it first occurs, so the names of a whole file are exact.
         table._compact = compact
         return table
 
@@ -103,7 +102,7 @@ class MetricTable(Sequence[Metric]):
 
     @property
     def name_codes(self) -> NDArray[np.int32]:
-        """For each metric its name's index in `names`."""
+        """For each metric, the index of its name in `names`."""
         self._make_compact()
         return self._codes
 
@@ -124,11 +123,11 @@ class MetricTable(Sequence[Metric]):
 
     @property
     def status(self) -> TailStatus:
-        """What the end of the file is like: clean, torn, or zeros, with the offset."""
+        """The state of the file's end: clean, torn, or zeros, with the offset."""
         return self._status
 
     def _make_compact(self) -> None:
-        """Drop names that a slice or a selection left without a record, and order the rest."""
+        """Drop the names that no longer occur after a selection, and order the rest."""
         if self._compact:
             return
         import numpy as np
@@ -166,10 +165,10 @@ class MetricTable(Sequence[Metric]):
         )
 
     def select(self, names: Iterable[str]) -> MetricTable:
-        """The metrics of any of these names, in file order.
+        """The metrics with any of these names, in file order.
 
         Raises:
-            UnknownMetricError: a name that the table does not have.
+            UnknownMetricError: the table has no metric of one of the names.
         """
         import numpy as np
 
@@ -180,8 +179,7 @@ class MetricTable(Sequence[Metric]):
 
     def _code(self, name: str) -> int:
         if name not in self.names:
-            known = ", ".join(self.names[:20]) or "none"
-            raise UnknownMetricError(f"no metric {name!r}; the metrics are: {known}")
+            raise UnknownMetricError.of(name, self.names)
         return self._names.index(name)
 
     def _named(self, name: str) -> MetricTable:
@@ -193,11 +191,11 @@ class MetricTable(Sequence[Metric]):
         """Some of the metrics.
 
         Args:
-            which: a slice, or for each metric whether to take it.
-            keep_names: `names` stays as it is, so that each code keeps its meaning.
+            which: a slice, or a boolean mask with one element per metric.
+            keep_names: leave `names` as it is, so that codes keep their meaning.
         """
         if not isinstance(which, slice):
-            which = which.nonzero()[0]  # found once, and many times as fast to take by
+            which = which.nonzero()[0]  # indexing by a mask is many times slower
         table = MetricTable(
             self._names,
             self._codes[which],
@@ -214,10 +212,10 @@ class MetricTable(Sequence[Metric]):
 
         names = np.array(self._names, dtype=object)
         for part in chunks(len(self), _FIRST, _CHUNK):
-            yield from self._made(names, part)
+            yield from self._make_metrics(names, part)
 
-    def _made(self, names: NDArray[np.object_], part: slice) -> list[Metric]:
-        """The metrics of a part, made at once."""
+    def _make_metrics(self, names: NDArray[np.object_], part: slice) -> list[Metric]:
+        """The metrics of a slice."""
         rows = zip(
             names.take(self._codes[part]).tolist(),
             self.values[part].tolist(),
@@ -226,7 +224,7 @@ class MetricTable(Sequence[Metric]):
             strict=True,
         )
         with gc_paused():
-            # tuple.__new__ skips the NamedTuple's own __new__, which costs more than the fields.
+            # tuple.__new__ skips the NamedTuple's __new__, which costs more than the fields do.
             return list(map(tuple.__new__, repeat(Metric), rows))
 
     def __eq__(self, other: object) -> bool:
@@ -248,10 +246,10 @@ class MetricTable(Sequence[Metric]):
         return f"<MetricTable: {len(self):,} metrics of {names or 'no name'}; {self.status}>"
 
     def to_arrow(self) -> pa.Table:
-        """The metrics as a pyarrow Table, numbers shared and not copied.
+        """The metrics as a pyarrow Table, which shares the numbers instead of copying them.
 
         Columns: `name` (dictionary of string), `value` (float64), `step` (uint32) and `timestamp`
-        (int64, seconds since 1970-01-01 UTC). A name that is no valid UTF-8 is escaped, see
+        (int64, seconds since 1970-01-01 UTC). A name that is not valid UTF-8 is escaped; see
         `expstore.model.texts`.
 
         Raises:
@@ -282,9 +280,9 @@ class MetricTable(Sequence[Metric]):
         return to_polars(self.names, self.name_codes, self.values, self.steps, self.timestamps)
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """The Arrow PyCapsule protocol: DuckDB, pandas and pyarrow take a table as it is.
+        """The Arrow PyCapsule protocol: DuckDB, pandas and pyarrow accept a table directly.
 
-        polars takes it too, but as the sequence of rows that it also is: `to_polars` is faster.
+        polars accepts it too, but as a sequence of rows; `to_polars` is faster.
 
         Raises:
             MissingExtraError: the extra `arrow` is not installed.

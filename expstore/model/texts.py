@@ -1,13 +1,13 @@
-r"""Names and numbers as other tools can take them, and as people can safely look at them.
+r"""Names and numbers in a form that other tools accept and that is safe to display.
 
-Guarantees: what `printable` gives changes nothing on a terminal or a page but its own place.
-`escape` gives valid Unicode for any name that a file may hold, no two names give the
-same text, and `unescape` gives the name back. A name of valid UTF-8 stays as it is, unless it holds
-what looks like an escape itself.
+Guarantees: the result of `printable` has no control character and no bidi override.
+`escape` returns valid Unicode for any name that a file may hold, different names give different
+results, and `unescape` restores the name. A name in valid UTF-8 is unchanged, unless it contains
+what looks like an escape.
 
-A byte that is no UTF-8 (it travels as a lone surrogate, see `formats.fields`) becomes `\xff`; to
-keep that text from being taken for the byte, a backslash before `x` and two hex digits becomes
-`\x5c`.
+A byte that is not UTF-8 (represented as a lone surrogate, see `formats.fields`) becomes `\xff`. To
+keep the literal text from being mistaken for the byte, a backslash before `x` and two hex digits
+becomes `\x5c`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def escape(text: str) -> str:
     """The text as valid Unicode; see the module.
 
     Raises:
-        FieldValueError: a surrogate that stands for no byte; no file can hold it.
+        FieldValueError: a surrogate that represents no byte, which no file can hold.
     """
     if text.isascii() and "\\" not in text:
         return text
@@ -33,12 +33,12 @@ def escape(text: str) -> str:
     try:
         escaped.encode()
     except UnicodeEncodeError as error:
-        raise FieldValueError(f"{text!r} is no text: {error.reason}") from error
+        raise FieldValueError(f"{text!r} is not valid text: {error.reason}") from error
     return escaped
 
 
 def unescape(text: str) -> str:
-    """What `escape` made this text of."""
+    """Undo `escape`."""
 
     def byte(match: re.Match[str]) -> str:
         code = int(match[1], 16)
@@ -48,16 +48,16 @@ def unescape(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """The text to look at: control characters, lone surrogates and bidi overrides as escapes."""
-    return "".join(c if c.isprintable() else _shown(c) for c in text)
+    """The text with control characters, lone surrogates and bidi overrides escaped."""
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
 
 
-def _shown(character: str) -> str:
+def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
 def json_number(value: float) -> float | str:
-    """The number; where it is not finite, "NaN", "Infinity" or "-Infinity", since JSON has none."""
+    """The number, or "NaN", "Infinity" or "-Infinity", which JSON numbers cannot express."""
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

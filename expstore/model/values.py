@@ -1,4 +1,4 @@
-"""The values of a store, Metadata and Metric, and the codecs of the files that hold them.
+"""Metadata and Metric, and the codecs of the files that hold them.
 
 Guarantees: both are immutable; nothing here needs NumPy.
 """
@@ -7,22 +7,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from formats import META, RECORD, RecordCodec
 
 META_CODEC = RecordCodec(META)
-"""Of meta.bin."""
+"""The codec of meta.bin."""
 
 RECORD_CODEC = RecordCodec(RECORD)
-"""Of one record of metrics.bin."""
+"""The codec of one record of metrics.bin."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class Metadata:
-    """What meta.bin tells of an experiment.
+    """The contents of meta.bin, which describes an experiment.
 
     Attributes:
         commit_id: the experiment's id.
@@ -37,8 +37,8 @@ class Metadata:
     user: str = ""
 
     def __init__(self, commit_id: str, timestamp: int, job_name: str = "", user: str = "") -> None:
-        # A listing makes one for each experiment, and the slots' own setters take half the time of
-        # the `object.__setattr__` that a frozen dataclass would call.
+        # A listing makes one per experiment, and the slots' own setters take half the time of the
+        # `object.__setattr__` that a frozen dataclass would call.
         _set_commit_id(self, commit_id)
         _set_timestamp(self, timestamp)
         _set_job_name(self, job_name)
@@ -46,10 +46,10 @@ class Metadata:
 
     @property
     def created(self) -> datetime:
-        """The creation time, aware, in UTC.
+        """The creation time as an aware datetime in UTC.
 
         Raises:
-            OverflowError: the timestamp lies outside the years 1 to 9999.
+            OverflowError: the timestamp is outside the years 1 to 9999.
         """
         return _EPOCH + timedelta(seconds=self.timestamp)
 
@@ -66,3 +66,8 @@ class Metric(NamedTuple):
     value: float
     step: int
     timestamp: int
+
+
+def is_whole_number(value: object) -> TypeGuard[int]:
+    """Whether an argument is an int; a bool is not one here."""
+    return isinstance(value, int) and not isinstance(value, bool)

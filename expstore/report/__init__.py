@@ -1,4 +1,4 @@
-"""A report: one HTML file that holds everything it shows, and asks for nothing."""
+"""Reports: self-contained HTML files that make no network requests."""
 
 from expstore.report.page import write_report
 

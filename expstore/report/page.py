@@ -1,15 +1,16 @@
-"""A report: one HTML file that holds everything it shows, and asks for nothing.
+"""Writing a report: a self-contained HTML file that makes no network requests.
 
-Guarantees: the file opens without a network, and its content security policy forbids one; only the
-scripts written here run in it (their hashes stand in the policy). Text from files is data: escaped
-in the JSON that carries it, and shown through `textContent`. An experiment that cannot be read is
-in the report, with its problem.
+Guarantees: the file works offline, and its content security policy forbids network access; only the
+scripts included here can run, since the policy lists their hashes. Text from files is treated as
+data: it is escaped in the embedded JSON and shown through `textContent`. An experiment that cannot
+be read is included with its problems.
 
-Curves are thinned (see `series.thin`) so that the file stays near 10 MB: about 400,000 points in
-all, 60 to 4,000 a curve; beyond some 6,000 curves it grows. Last, min and max values are those of
-all points. Smoothing weighs each drawn point by the points it stands for, with their mean.
+Curves are thinned (see `series.thin`) to keep the file near 10 MB: about 400,000 points in total,
+60 to 4,000 per curve; beyond about 6,000 curves the file grows. Last, minimum and maximum values
+are taken over all points. Smoothing weights each drawn point by the number of points it stands for,
+and uses their mean.
 
-The charts are uPlot's (MIT, no dependencies, 51 kB), unaltered in `assets/uplot`.
+The charts are drawn by uPlot (MIT, no dependencies, 51 kB), unmodified in `assets/uplot`.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
     from expstore.store.files.directory import Location
     from expstore.store.reader import StoreReader
 
-_POINTS = 400_000  # of the whole report; 12 to 24 bytes each, and a third more as base64
-_LEAST, _MOST = 60, 4000  # points of a curve
+_POINTS = 400_000  # in the whole report; 12 to 24 bytes each, and a third more as base64
+_MIN_POINTS, _MAX_POINTS = 60, 4000  # per curve
 _ASSETS = "assets"
 
 
@@ -52,17 +53,17 @@ def write_report(
     title: str | None = None,
     progress: Callable[[list[str]], Iterable[str]] = iter,
 ) -> int:
-    """Write a report of experiments.
+    """Write a report on experiments.
 
     Args:
-        store: where they are.
-        path: the file; one that is there is replaced.
-        ids: which, in the order wanted; None: all, sorted.
-        title: default: named after the root.
+        store: the store to read from.
+        path: the output file; an existing file is replaced.
+        ids: commit ids, in output order; None: all, sorted.
+        title: the report's title; default: derived from the root's name.
         progress: wraps the list of ids while they are read.
 
     Returns:
-        How many experiments are in it.
+        The number of experiments in the report.
 
     Raises:
         InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: nothing was written.
@@ -70,9 +71,9 @@ def write_report(
     """
     chosen = store.select_ids(ids)
     if title is None:
-        place = store.location
-        name = place.resolve().name if isinstance(place, Path) else place.name
-        title = f"Experiments in {name or place}"
+        location = store.location
+        name = location.resolve().name if isinstance(location, Path) else location.name
+        title = f"Experiments in {name or location}"
     page = render(collect(store, chosen, progress), title)
     write_output(Path(path), page.encode())
     return len(chosen)
@@ -83,14 +84,14 @@ def collect(
     ids: list[str],
     progress: Callable[[list[str]], Iterable[str]] = iter,
 ) -> dict[str, Any]:
-    """What a report shows of experiments, as values of JSON."""
+    """The content of a report, as JSON-compatible values."""
     metrics: dict[str, int] = {}
     runs, curves = [], []
     for number, commit_id in enumerate(progress(ids)):
         experiment = load_one(store, commit_id)
         runs.append(_run(experiment, store.location))
         share = _POINTS // len(ids) // max(len(experiment.curves), 1)
-        limit = min(max(share, _LEAST), _MOST)
+        limit = min(max(share, _MIN_POINTS), _MAX_POINTS)
         for name, series in experiment.curves.items():
             metric = metrics.setdefault(name, len(metrics))
             curves.append({"run": number, "metric": metric, **_curve(series, limit)})
@@ -113,16 +114,16 @@ def _run(experiment: LoadedExperiment, root: Location) -> dict[str, Any]:
         "created": metadata.timestamp if metadata else None,
         "points": sum(len(series.steps) for series in experiment.curves.values()),
         "tail": "" if experiment.status else printable(str(experiment.status)),
-        # A report is passed on: where the store lies on this machine is nobody's business.
+        # Reports are shared, so they must not reveal where the store is on this machine.
         "problems": [printable(problem.replace(f"{root}/", "")) for problem in experiment.problems],
     }
 
 
 def _curve(series: Series, limit: int) -> dict[str, Any]:
-    """One curve; `data` is its columns one behind the other, in base64.
+    """One curve; `data` is its concatenated columns, encoded as base64.
 
-    The columns: values, then steps as uint32, and where points were left out the means (as values)
-    and counts (uint32) of `series.thin`; all little-endian.
+    The columns are the values and the steps (uint32) and, if points were left out, the means (same
+    type as the values) and counts (uint32) from `series.thin`; all little-endian.
     """
     import numpy as np
 
@@ -133,23 +134,23 @@ def _curve(series: Series, limit: int) -> dict[str, Any]:
     if len(thinned.kept) < len(series.steps):
         columns += [means.astype(kind), thinned.counts.astype("<u4")]
     wrong = np.flatnonzero(~np.isfinite(series.values))
-    whole: Extremes = extremes(series)
+    summary: Extremes = extremes(series)
     return {
         "n": len(values),
-        "points": whole.points,
+        "points": summary.points,
         "type": kind[1:],
         "data": base64.b64encode(b"".join(c.tobytes() for c in columns)).decode("ascii"),
-        "last": json_number(whole.last),
-        "min": json_number(whole.min),
-        "max": json_number(whole.max),
-        "step": whole.last_step,
+        "last": json_number(summary.last),
+        "min": json_number(summary.min),
+        "max": json_number(summary.max),
+        "step": summary.last_step,
         "wrong": len(wrong),
         "wrongStep": int(series.steps[wrong[0]]) if len(wrong) else None,
     }
 
 
 def _float_type(values: NDArray[np.float64]) -> str:
-    """The smaller type where it shows no other curve, on either scale, than the greater."""
+    """Float32 if it draws the same curve as float64, on either scale; otherwise float64."""
     import numpy as np
 
     finite = values[np.isfinite(values)]
@@ -158,13 +159,13 @@ def _float_type(values: NDArray[np.float64]) -> str:
     span = finite.max() - finite.min()
     with np.errstate(over="ignore", under="ignore"):
         error = np.abs(finite.astype(np.float32) - finite)
-    # One value alone has no span: there it is the number itself that is read.
+    # A constant curve has no span, so there the error is judged against the value itself.
     allowed = np.minimum(np.abs(finite), span if span else np.inf) * 1e-5
     return "<f4" if (error <= allowed).all() else "<f8"
 
 
 def render(data: dict[str, Any], title: str) -> str:
-    """The page of what `collect` gives."""
+    """Render the result of `collect` as an HTML page."""
     style = _asset("uplot/uPlot.min.css") + _asset("report.css")
     scripts = {"uplot": _asset("uplot/uPlot.iife.min.js"), "script": _asset("report.js")}
     sources = " ".join(_source(script) for script in scripts.values())
@@ -177,22 +178,22 @@ def render(data: dict[str, Any], title: str) -> str:
         "data": _json(data),
         **scripts,
     }
-    # One pass: what is put in is never looked at again.
+    # A single pass: placeholders inside inserted text are not expanded.
     return re.sub(r"{{(\w+)}}", lambda match: parts[match[1]], _asset("report.html"))
 
 
 def _asset(name: str) -> str:
-    return (resources.files("expstore.report") / _ASSETS / name).read_text("utf-8")
+    return (resources.files(__name__.rpartition(".")[0]) / _ASSETS / name).read_text("utf-8")
 
 
 def _source(text: str) -> str:
-    """A script or style as a content security policy names it."""
+    """The hash of a script or style, in the syntax of a content security policy."""
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
 
 
 def _json(data: Any) -> str:
-    """JSON that cannot end, or open, an element or a comment of the page around it."""
+    """JSON that cannot open or close an element or a comment in the surrounding page."""
     text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")

@@ -1,6 +1,7 @@
-"""The repository: experiments as directories of files, appended to, read, mended and pruned.
+"""The repository: experiments as directories of files, and appending, reading, repairing, pruning.
 
-What is below `store` and `store` itself are the core; every other wing may be removed.
+This package and those it builds on (`expstore.model`, `formats`) are the core; every other
+subpackage may be removed.
 """
 
 from expstore.store.repository import ExperimentStore

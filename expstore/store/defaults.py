@@ -1,4 +1,4 @@
-"""Defaults: the store, the commit of the working directory, the login name."""
+"""Defaults: the store's root, the commit id, the user."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from expstore.errors import GitHeadError
 
 
 def default_root() -> str:
-    """The store where none is named: $EXPSTORE_ROOT, a path or a URL; else ./experiments."""
+    """The default store: $EXPSTORE_ROOT, a path or a URL; else ./experiments."""
     return os.environ.get("EXPSTORE_ROOT") or "experiments"
 
 
 def git_head() -> str:
-    """The full hash of the commit that git's HEAD names, in the working directory.
+    """The full hash of the commit at git's HEAD, in the working directory.
 
     Raises:
         GitHeadError: no git, no repository, or no commit yet.
     """
-    import subprocess  # only here: it is a tenth of what importing the package takes
+    import subprocess  # imported lazily: it would be a tenth of the package's import time
 
-    hint = "give a commit_id, or work inside a git repository with a commit"
+    hint = "give a commit_id, or work inside a git repository that has a commit"
     try:
         done = subprocess.run(
             ["git", "rev-parse", "--verify", "HEAD"], capture_output=True, text=True, check=False
@@ -29,12 +29,12 @@ def git_head() -> str:
     except OSError as error:
         raise GitHeadError(f"git cannot be run ({error.strerror}); {hint}") from error
     if done.returncode:
-        raise GitHeadError(f"git names no commit in {os.getcwd()}; {hint}")
+        raise GitHeadError(f"git finds no commit in {os.getcwd()}; {hint}")
     return done.stdout.strip()
 
 
 def login_name() -> str:
-    """The login name, or the empty text where the system knows none."""
+    """The login name, or an empty string if the system has none."""
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):

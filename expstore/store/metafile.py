@@ -1,7 +1,7 @@
-"""meta.bin: the one place that reads, writes and lists it.
+"""meta.bin: reading, writing and listing metadata.
 
-Guarantees: metadata is checked whole before a file is touched, and written so that a reader sees
-the old or the new; a file that cannot be read is an error value, which a listing passes on.
+Guarantees: metadata is fully validated before a file is touched, and replaced atomically: a reader
+sees either the old or the new. In a listing, a file that cannot be read gives an error value.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from expstore.store.files.place import open_directory, open_root
 from formats import FormatError
 
 Outcome = Metadata | FormatError | ExpStoreError
-"""Metadata, or what is wrong with its file."""
+"""Metadata, or the error that reading its file gave."""
 
 _LIMIT = META_CODEC.schema.max_size
-_BELOW = f"/{layout.METADATA}"
+_SUFFIX = f"/{layout.METADATA}"
 _FIRST, _MOST = 16, 1024  # experiments that a listing reads at a time
 _parse_metadata = META_CODEC.parser(Metadata, "commit_id", "timestamp", "job_name", "user")
 
@@ -31,7 +31,7 @@ def build(metadata: Metadata) -> bytes:
     """The bytes of meta.bin.
 
     Raises:
-        InvalidCommitIdError, FieldValueError: a value that the format cannot hold.
+        InvalidCommitIdError, FieldValueError: a value that the format cannot represent.
     """
     layout.check_commit_id(metadata.commit_id)
     return META_CODEC.build(
@@ -46,8 +46,8 @@ def write(path: Path, data: bytes) -> None:
     """Replace a meta.bin in its existing directory.
 
     Raises:
-        ExperimentNotFoundError: there is no such directory.
-        NoSpaceError, UnreadableFileError: the file system refuses; the old content stays.
+        ExperimentNotFoundError: no such directory.
+        NoSpaceError, UnreadableFileError: the file system refuses; the old content is kept.
     """
     directory = system.open_experiment(path.parent)
     try:
@@ -80,7 +80,7 @@ def read_in(directory: Directory, name: str = layout.METADATA) -> Outcome:
 
 
 def read_all(root: Location, commit_ids: Iterable[str]) -> Iterator[tuple[str, Outcome]]:
-    """Each experiment's id with the outcome of reading its metadata.
+    """Yield each experiment's id with its metadata, or the error that reading it gave.
 
     Raises:
         StoreNotFoundError: the root does not exist.
@@ -88,7 +88,7 @@ def read_all(root: Location, commit_ids: Iterable[str]) -> Iterator[tuple[str, O
     commit_ids = list(commit_ids)
     with open_root(root) as directory:
         for part in chunks(len(commit_ids), _FIRST, _MOST):
-            names = [commit_id + _BELOW for commit_id in commit_ids[part]]
+            names = [commit_id + _SUFFIX for commit_id in commit_ids[part]]
             found = list(directory.read_starts(names, _LIMIT))
             with gc_paused():
                 outcomes = [
@@ -99,7 +99,7 @@ def read_all(root: Location, commit_ids: Iterable[str]) -> Iterator[tuple[str, O
 
 
 def _outcome(data: bytes | OSError, directory: Location, name: str) -> Outcome:
-    """What a file's bytes hold, or why they do not, with the file's path."""
+    """The metadata in a file's bytes, or an error that names the file."""
     try:
         if isinstance(data, bytes):
             return _parse_metadata(data)
@@ -107,5 +107,5 @@ def _outcome(data: bytes | OSError, directory: Location, name: str) -> Outcome:
         return error.at(source=str(directory / name))
     path = directory / name
     if isinstance(data, FileNotFoundError):
-        return MetadataNotFoundError(f"{path}: no metadata; write_metadata() writes it")
+        return MetadataNotFoundError(f"{path}: no metadata; write it with write_metadata()")
     return system.unreadable(path, data)

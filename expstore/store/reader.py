@@ -1,7 +1,7 @@
-"""StoreReader: the verbs that read a store, wherever it lies.
+"""StoreReader: the operations that read a store, local or remote.
 
-Guarantees: constructing one opens nothing; every id and value is checked before any file call;
-nothing is written or locked; one bad experiment never breaks a listing.
+Guarantees: constructing one opens nothing; every id and argument is validated before any file
+access; nothing is written or locked; one bad experiment never breaks a listing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from expstore.errors import ExperimentNotFoundError, ReadOnlyStoreError, SelectionError
 from expstore.extras import require
 from expstore.model.table import MetricTable
-from expstore.model.values import Metadata
+from expstore.model.values import Metadata, is_whole_number
 from expstore.store import metafile as meta
 from expstore.store.care import check
 from expstore.store.care.check import CheckReport
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 
 
 class StoreReader:
-    """What can be read of experiments that lie as `<commit_id>/{files/, meta.bin, metrics.bin}`.
+    """Reads experiments stored as `<commit_id>/{files/, meta.bin, metrics.bin}`.
 
     Args:
-        root: the directory; it need not exist yet. Or a URL that fsspec reads, such as
+        root: the directory, which need not exist yet; or a URL that fsspec can read, such as
             `s3://bucket/experiments` (extra `remote`).
-        storage_options: of a URL, what its file system takes, such as credentials.
+        storage_options: for a URL, the options of its file system, such as credentials.
 
     Raises:
-        MissingExtraError: a URL, and what reads it is not installed.
-        StoreNotFoundError: no such kind of URL.
+        MissingExtraError: the root is a URL, and the package that reads it is not installed.
+        StoreNotFoundError: unknown kind of URL.
     """
 
     def __init__(
@@ -56,8 +56,8 @@ class StoreReader:
         return f"{type(self).__name__}({str(self._location)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A copy in another process knows the place, and nothing of what is open here.
-        # Its working directory may be another.
+        # A copy in another process gets the location, but nothing that is open here. The location
+        # is absolute, since that process may have a different working directory.
         place = str(absolute(self._location))
         return partial(type(self), storage_options=self._storage_options), (place,)
 
@@ -66,7 +66,7 @@ class StoreReader:
         """The store's directory.
 
         Raises:
-            ReadOnlyStoreError: it lies at a URL, and has no path.
+            ReadOnlyStoreError: the store is at a URL, and has no path.
         """
         if isinstance(self._location, Path):
             return self._location
@@ -74,27 +74,32 @@ class StoreReader:
 
     @property
     def location(self) -> Location:
-        """Where the store lies: a Path; at a URL an object whose `str` is the URL."""
+        """The store's location: a Path, or for a URL an object whose `str` is the URL."""
         return self._location
 
+    @property
+    def storage_options(self) -> Mapping[str, Any] | None:
+        """The options of the file system, as given to the constructor; None if not given."""
+        return self._storage_options
+
     def locate(self, commit_id: str, *names: str) -> Location:
-        """Where an experiment, or a file of it, lies; see `location`.
+        """The location of an experiment or of one of its files; see `location`.
 
         Raises:
-            InvalidCommitIdError: not one plain path component.
+            InvalidCommitIdError: not a single plain path component.
         """
         return reduce(truediv, names, self._location / layout.check_commit_id(commit_id))
 
     def experiment_path(self, commit_id: str) -> Path:
-        """The experiment's directory, whether it exists or not.
+        """The experiment's directory, whether or not it exists.
 
         Raises:
-            InvalidCommitIdError: not one plain path component.
+            InvalidCommitIdError: not a single plain path component.
         """
         return layout.experiment_path(self.root, commit_id)
 
     def files_path(self, commit_id: str) -> Path:
-        """The directory of the experiment's artifacts; see `experiment_path`."""
+        """The experiment's artifact directory; see `experiment_path`."""
         return layout.files_path(self.root, commit_id)
 
     def metadata_path(self, commit_id: str) -> Path:
@@ -109,8 +114,8 @@ class StoreReader:
         """Whether the experiment has a directory.
 
         Raises:
-            InvalidCommitIdError: not one plain path component.
-            UnreadableFileError: the system does not tell.
+            InvalidCommitIdError: not a single plain path component.
+            UnreadableFileError: the file system cannot say.
         """
         path = self.locate(commit_id)
         try:
@@ -122,18 +127,18 @@ class StoreReader:
         """The metadata in meta.bin.
 
         Raises:
-            InvalidCommitIdError: not one plain path component.
+            InvalidCommitIdError: not a single plain path component.
             ExperimentNotFoundError: no such experiment.
             MetadataNotFoundError: the experiment has no meta.bin.
-            TruncatedError, UnsupportedVersionError: the file is cut, or not of this format.
-            UnreadableFileError: no regular file, or no permission.
+            TruncatedError, UnsupportedVersionError: the file is cut short, or in another format.
+            UnreadableFileError: not a regular file, or no permission.
         """
         return meta.read(self.locate(commit_id, layout.METADATA))
 
     def list_experiments(self) -> list[str]:
         """The commit ids of all experiments, sorted.
 
-        A file, a link, and a directory whose name is no commit id are none.
+        Files, links, and directories whose names are not commit ids are not experiments.
 
         Raises:
             StoreNotFoundError: the root does not exist.
@@ -142,7 +147,7 @@ class StoreReader:
             return layout.commit_ids(root.directories())
 
     def iter_metadata(self) -> Iterator[tuple[str, meta.Outcome]]:
-        """Each experiment's id with its metadata, or with the error that reading it gave; sorted.
+        """Yield each experiment's id with its metadata, or the error that reading it gave; sorted.
 
         Raises:
             StoreNotFoundError: the root does not exist.
@@ -150,16 +155,16 @@ class StoreReader:
         return meta.read_all(self._location, self.list_experiments())
 
     def get_metrics(self, commit_id: str) -> MetricTable:
-        """All whole metrics in file order; empty where there is no file.
+        """All whole metrics in file order; empty if there is no file.
 
-        A torn tail is left out and told by the table's `status`; so is, if the records are no
-        longer aligned, from where they cannot be believed.
+        A torn tail is left out; the table's `status` reports it. The `status` also reports
+        misaligned records, with the offset from which they are implausible.
 
         Raises:
-            InvalidCommitIdError: not one plain path component.
-            TooManyTextsError: more than 1,048,576 distinct names, which no log of metrics has;
-                `follow` reads it in parts.
-            UnreadableFileError: no regular file, or no permission.
+            InvalidCommitIdError: not a single plain path component.
+            TooManyTextsError: more than 1,048,576 distinct names, far beyond any real log of
+                metrics; `follow` can still read it in parts.
+            UnreadableFileError: not a regular file, or no permission.
         """
         return read_table(self.locate(commit_id, layout.METRICS))
 
@@ -171,38 +176,38 @@ class StoreReader:
         *,
         chunk: int = CHUNK,
     ) -> Iterator[MetricTable]:
-        """A log of any length, table by table in file order; together they are `get_metrics`.
+        """Read a log of any length, table by table in file order; together they are `get_metrics`.
 
-        Only one table is held at a time (24 bytes a metric), and the log's distinct names. A
-        table's `names` are all those met so far, so that a code means the same in every table. At
-        least one table comes, and only the last may be empty. The last one's `status` tells what
-        the end of the file is like; before that, it is not known, and all are clean.
+        Only one table (24 bytes per metric) and the log's distinct names are held at a time. A
+        table's `names` are all names seen so far, so a code means the same name in every table.
+        There is at least one table, and only the last may be empty. The last table's `status`
+        describes the end of the file; the `status` of every earlier one is clean.
 
         Args:
             commit_id: the experiment.
-            names: metrics of these names only; one that does not occur selects nothing.
-            steps: metrics of these steps only, such as `range(1000, 2000)`.
-            chunk: metrics in a table at most, before any are left out; 1 or more.
+            names: select metrics with these names; a name that does not occur selects nothing.
+            steps: select metrics with these steps, such as `range(1000, 2000)`.
+            chunk: the maximum number of metrics per table, before selection; 1 or more.
 
         Raises:
-            InvalidCommitIdError, SelectionError: at once.
-            ExperimentNotFoundError, UnreadableFileError: when the first table is asked for.
+            InvalidCommitIdError, SelectionError: immediately.
+            ExperimentNotFoundError, UnreadableFileError: when the first table is requested.
         """
-        if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
-            raise SelectionError(f"chunk must be a whole number above 0, got {chunk!r}")
+        if not is_whole_number(chunk) or chunk < 1:
+            raise SelectionError(f"chunk must be an integer above 0, got {chunk!r}")
         return iter_tables(self.locate(commit_id, layout.METRICS), Selection(names, steps), chunk)
 
     def check(self, commit_id: str) -> CheckReport:
-        """What is wrong with an experiment's files, and where; nothing is written.
+        """Report what is wrong with an experiment's files, and where; nothing is written.
 
         Raises:
-            InvalidCommitIdError: not one plain path component.
+            InvalidCommitIdError: not a single plain path component.
             ExperimentNotFoundError: no such experiment.
         """
         return check.check_experiment(self.locate(commit_id))
 
     def check_all(self) -> Iterator[CheckReport]:
-        """A report on the root itself, then one on each experiment, by commit id.
+        """Yield a report on the root itself, then one on each experiment, by commit id.
 
         Raises:
             StoreNotFoundError: the root does not exist.
@@ -215,10 +220,10 @@ class StoreReader:
         Args:
             commit_id: the experiment.
             offset: where to begin: 0, or an earlier follower's `offset`.
-            interval: seconds between two looks.
+            interval: seconds between reads.
 
         Raises:
-            InvalidCommitIdError: not one plain path component.
+            InvalidCommitIdError: not a single plain path component.
             ExperimentNotFoundError: no such experiment.
         """
         return Follower(self.locate(commit_id, layout.METRICS), offset, interval=interval)
@@ -231,22 +236,23 @@ class StoreReader:
         *,
         metadata: bool = False,
     ) -> pa.RecordBatchReader:
-        """Many experiments' metrics as one stream, read while it is consumed, one at a time.
+        """Many experiments' metrics as one stream; each experiment is read when it is reached.
 
         Args:
-            ids: the experiments, in the order wanted; None: all, sorted.
-            names: metrics of these names only.
-            steps: metrics of these steps only.
+            ids: the experiments, in the desired order; None: all, sorted.
+            names: select metrics with these names.
+            steps: select metrics with these steps.
             metadata: add the columns `job_name`, `user` and `created` (seconds).
 
         Returns:
-            Batches with the columns of `MetricTable.to_arrow` behind `commit_id`, a dictionary of
-            string. Each batch has its own dictionaries; `Table.unify_dictionaries` makes them one.
+            Batches with `commit_id`, a dictionary of strings, followed by the columns of
+            `MetricTable.to_arrow`. Each batch has its own dictionaries; `Table.unify_dictionaries`
+            merges them.
 
         Raises:
             MissingExtraError: the extra `arrow` is not installed.
             InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: nothing was read.
-            ExpStoreError, FormatError: while the stream is read, for what is unreadable.
+            ExpStoreError, FormatError: an experiment is unreadable; raised as the stream is read.
         """
         from expstore.store import stream
 
@@ -258,7 +264,7 @@ class StoreReader:
         )
 
     def select_ids(self, ids: Iterable[str] | None = None) -> list[str]:
-        """The commit ids, each once, where each is an experiment; None: all, sorted.
+        """The given commit ids without duplicates, each checked to exist; None: all, sorted.
 
         Raises:
             InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError
@@ -272,13 +278,13 @@ class StoreReader:
         return chosen
 
     def log_sizes(self, commit_ids: Iterable[str]) -> dict[str, int | None]:
-        """Bytes of each experiment's metrics.bin at this moment.
+        """The current size of each experiment's metrics.bin in bytes.
 
-        0 where there is none, or no regular file; None where that cannot be told: reading the log
-        says why.
+        0 if it is missing or not a regular file; None if the size cannot be determined, in which
+        case reading the log raises the reason.
 
         Raises:
-            InvalidCommitIdError: nothing was asked.
+            InvalidCommitIdError: no file was accessed.
             StoreNotFoundError: the root does not exist.
         """
         commit_ids = layout.check_commit_ids(commit_ids)

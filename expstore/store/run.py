@@ -1,13 +1,12 @@
-"""Logging as it is written in a training script.
+"""Logging from a training script.
 
     with expstore.start(job_name="train") as run:
         for step, batch in enumerate(batches):
             run.log({"loss": train(batch)}, step=step)
         (run.files / "notes.txt").write_text("...")
 
-Guarantees: each call of `log` is in the file when it returns, so a run that dies by an exception
-keeps all that it logged, and the exception goes on; what an experiment already is, is never
-overwritten.
+Guarantees: when `log` returns, its metrics are in the file, so a run that ends with an exception
+keeps everything it logged; the exception propagates. An existing experiment is never overwritten.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ from expstore.store.repository import ExperimentStore
 
 
 class Run:
-    """One experiment being logged to; `start` makes it. A context manager.
+    """An experiment being logged to, returned by `start`. A context manager.
 
     Attributes:
-        store: the store that it belongs to.
+        store: the store it belongs to.
         path: the experiment's directory.
         files: the directory for artifacts of any kind.
     """
@@ -49,21 +48,21 @@ class Run:
         return self._writer.commit_id
 
     def log(self, metrics: Mapping[str, SupportsFloat], step: int) -> None:
-        """Log one step's metrics by one write: `log({"loss": 0.1}, step=3)`.
+        """Log one step's metrics in a single write: `log({"loss": 0.1}, step=3)`.
 
         Args:
-            metrics: values by name; a value is a number, or what holds exactly one: a scalar, an
-                array or a tensor of one element.
+            metrics: values by name; a value is a number, or anything that holds exactly one: a
+                scalar, or an array or tensor of one element.
             step: the training step.
 
         Raises:
-            FieldValueError: a value that the format cannot hold; nothing is written.
+            FieldValueError: a value that the format cannot represent; nothing is written.
             ExperimentGoneError, TornTailError, ShortWriteError: see `MetricWriter.log_many`.
         """
         self._writer.log_many(cast("Mapping[str, float]", metrics), step)
 
     def close(self) -> None:
-        """End logging. A second call does nothing."""
+        """Stop logging. A second call does nothing."""
         self._writer.close()
 
     def __enter__(self) -> Self:
@@ -88,21 +87,21 @@ def start(
     """Start an experiment and log to it.
 
     Args:
-        root: the store, created where missing; default: $EXPSTORE_ROOT, else ./experiments.
-        commit_id: default: the commit that git's HEAD names, in the working directory.
-        job_name: what is run.
-        user: who runs it; default: the login name.
-        resume: go on where the experiment exists: its metadata stays as it is, `job_name` and
-            `user` count only where it has none, and what is logged stands behind what was.
+        root: the store, created if missing; default: $EXPSTORE_ROOT, else ./experiments.
+        commit_id: default: the commit at git's HEAD, in the working directory.
+        job_name: the job that is run.
+        user: the person who runs it; default: the login name.
+        resume: continue the experiment if it exists: new metrics are appended and its metadata is
+            kept; `job_name` and `user` are used only if it has none.
         durability: see `ExperimentStore.writer`.
 
     Raises:
-        ExperimentExistsError: the experiment exists, and `resume` was not asked for. Of several
-            processes that start one experiment at a time, one succeeds.
-        GitHeadError: no commit id given, and git tells none.
+        ExperimentExistsError: the experiment exists, and `resume` is false. If several processes
+            start one experiment at the same time, exactly one succeeds.
+        GitHeadError: no commit id was given, and git finds no commit.
         InvalidCommitIdError, FieldValueError, DurabilityError: nothing was created.
-        TruncatedError, UnsupportedVersionError, UnreadableFileError: on resuming, metadata that
-            cannot be read; it is not overwritten.
+        TruncatedError, UnsupportedVersionError, UnreadableFileError: the metadata of the experiment
+            to resume cannot be read; it is not overwritten.
     """
     store = ExperimentStore(default_root() if root is None else root)
     commit_id = git_head() if commit_id is None else commit_id
@@ -117,8 +116,7 @@ def start(
         made = False
         if not resume:
             raise ExperimentExistsError(
-                f"{path}: already started; resume=True goes on with it, another commit_id starts "
-                "another"
+                f"{path}: already exists; pass resume=True to continue it, or another commit_id"
             ) from None
         if _has_metadata(store, commit_id):
             return Run(store, store.writer(commit_id, durability=durability))
@@ -129,7 +127,7 @@ def start(
     except BaseException:
         with suppress(OSError):
             if made:
-                path.rmdir()  # nothing was put into it; else it is not empty
+                path.rmdir()  # refused if anything was put into it meanwhile
         raise
 
 
@@ -137,5 +135,5 @@ def _has_metadata(store: ExperimentStore, commit_id: str) -> bool:
     try:
         store.read_metadata(commit_id)
     except MetadataNotFoundError:
-        return False  # someone prepared the directory, or died before the metadata was written
+        return False  # only prepared, or the process died before it wrote the metadata
     return True

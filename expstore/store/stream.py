@@ -1,10 +1,10 @@
 """The experiments of a store as one stream of tables.
 
-Guarantees: one experiment is held at a time; what cannot be read is raised, or noted and left out,
-as asked.
+Guarantees: one experiment is held at a time; an unreadable one is either raised, or recorded and
+left out, as requested.
 
-In the long form of many experiments `commit_id` comes first, and `job_name`, `user` and `created`
-(seconds) last where metadata was asked for.
+In the long form of many experiments, `commit_id` is the first column; `job_name`, `user` and
+`created` (seconds) are the last, if metadata was requested.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 
-ROWS = 1 << 20  # rows in one batch at most
+ROWS = 1 << 20  # maximum rows in a batch
 METADATA_COLUMNS = ("job_name", "user", "created")
 
 
@@ -41,21 +41,21 @@ def _read_whole(root: Location, commit_id: str, parser: LogParser) -> MetricTabl
 
 @dataclass
 class TableStream:
-    """The experiments of a store, read one by one as they are asked for.
+    """The experiments of a store, read one by one as the stream is consumed.
 
     Args:
-        root: where they are.
-        ids: commit ids, in the order wanted; each was checked to be one.
-        names, steps: metrics of these only; None: all.
+        root: the store's location.
+        ids: commit ids, already validated, in the desired order.
+        names, steps: select metrics with these; None: all.
         metadata: also read the metadata.
-        strict: raise what cannot be read; otherwise note it and go on.
-        read: gives an experiment's metrics, by a parser for one after another.
+        strict: raise on unreadable data; otherwise record the error and continue.
+        read: reads an experiment's metrics, given the root, the commit id and a shared parser.
 
     Attributes:
-        failures: by commit id, what could not be read: metrics, then left out, or metadata, then
-            None.
-        tails: by commit id, the end of a metrics.bin that is not clean.
-        rows: metrics given so far.
+        failures: read errors by commit id. An experiment without readable metrics is left out; one
+            without readable metadata has None as its metadata.
+        tails: by commit id, the status of each metrics.bin whose end is not clean.
+        rows: metrics yielded so far.
     """
 
     root: Location
@@ -106,7 +106,7 @@ def long_schema(metadata: bool = False) -> pa.Schema:
 
 
 def long_batches(source: TableStream) -> Iterator[pa.RecordBatch]:
-    """The experiments in the long form, each in one batch or more."""
+    """Yield the experiments in the long form, each in one or more batches."""
     pa = require("pyarrow", "arrow")
     schema = long_schema(source.metadata)
     for commit_id, metadata, table in source:

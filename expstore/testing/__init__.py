@@ -1,4 +1,4 @@
-"""For other projects' tests: do these files keep to the format, and values that any store can hold.
+"""Helpers for other projects' tests: a check against the format, and Hypothesis strategies.
 
     from expstore.testing import assert_valid_experiment, metrics
 
@@ -9,9 +9,9 @@
     @given(metrics())
     def test_my_reader(metric): ...
 
-Guarantees: the limits of the generated values are the declarations'; the check reads and changes
-nothing. The strategies need Hypothesis (extra `testing`), which is imported when one is called.
-With pytest, the fixture `experiment_store` is there without an import (`expstore.testing.plugin`).
+Guarantees: generated values keep to the limits in the declarations; the check is read-only.
+The strategies need Hypothesis (extra `testing`), which is imported when one is called. In pytest,
+the fixture `experiment_store` is available without an import (`expstore.testing.plugin`).
 """
 
 from expstore.testing.strategies import commit_ids, metadata, metrics, texts

@@ -1,7 +1,7 @@
 """Hypothesis strategies: values that any store can hold.
 
-Guarantees: the limits of the values are the declarations'. Hypothesis (extra `testing`) is imported
-when a strategy is made.
+Guarantees: the values keep to the limits in the declarations. Hypothesis (extra `testing`) is
+imported when a strategy is created.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 def commit_ids() -> SearchStrategy[str]:
-    """Commit ids: mostly as git's, also any that a store accepts, up to the longest."""
-    _need_hypothesis()
+    """Commit ids: git-like hashes, and any others a store accepts, up to the maximum length."""
+    _require_hypothesis()
     from hypothesis import strategies as st
 
     field = METADATA_FORMAT.schema["commit_id"]
@@ -38,12 +38,12 @@ def _as_commit_id(text: str) -> str:
 
 def texts(limit: int) -> SearchStrategy[str]:
     """Texts of at most `limit` bytes: any characters, or any bytes (as lone surrogates)."""
-    _need_hypothesis()
+    _require_hypothesis()
     from hypothesis import strategies as st
 
     characters = st.text(st.characters(exclude_categories=["Cs"]))
     raw = st.binary(max_size=limit).map(lambda data: data.decode(ENCODING, ERRORS))
-    # Few random texts are long: the limit itself deserves better odds.
+    # Random texts are rarely long, so generate ones at the limit explicitly.
     longest = st.characters(exclude_categories=["Cs"]).map(lambda character: character * limit)
     return st.one_of(characters, raw, longest).map(lambda text: fit(text, limit))
 
@@ -55,7 +55,7 @@ def metadata(
 
     Args:
         commit_id: default: `commit_ids()`.
-        timestamp: default: any 64-bit integer, also those that no calendar knows.
+        timestamp: default: any 64-bit integer, even outside the range of `datetime`.
     """
     return _values(
         Metadata,
@@ -72,17 +72,17 @@ def metrics(
     step: SearchStrategy[int] | None = None,
     timestamp: SearchStrategy[int] | None = None,
 ) -> SearchStrategy[Metric]:
-    """Any Metric that metrics.bin can hold, NaN and the infinities among its values.
+    """Any Metric that metrics.bin can hold; its values include NaN and the infinities.
 
     Args:
-        name, value, step, timestamp: default: all that the field can hold.
+        name, value, step, timestamp: default: everything the field can hold.
     """
     return _values(Metric, METRICS_FORMAT, name=name, value=value, step=step, timestamp=timestamp)
 
 
 def _values(kind: Any, format: Format, **given: SearchStrategy[Any] | None) -> SearchStrategy[Any]:
-    """Values of a format, as a class whose attributes are its fields."""
-    _need_hypothesis()
+    """Values of a format, as instances of `kind`, whose attributes are the fields."""
+    _require_hypothesis()
     from hypothesis import strategies as st
 
     chosen = {name: strategy for name, strategy in given.items() if strategy is not None}
@@ -93,18 +93,18 @@ def _values(kind: Any, format: Format, **given: SearchStrategy[Any] | None) -> S
 
 
 def _field_values(field: Field) -> SearchStrategy[Any]:
-    _need_hypothesis()
+    _require_hypothesis()
     from hypothesis import strategies as st
 
     if field.is_text:
         return texts(int(field.range[1]))
     if field.is_float:
         return st.floats(width=64 if field.width == 8 else 32 if field.width == 4 else 16)
-    least, greatest = field.range
-    return st.integers(int(least), int(greatest))
+    minimum, maximum = field.range
+    return st.integers(int(minimum), int(maximum))
 
 
-def _need_hypothesis() -> None:
+def _require_hypothesis() -> None:
     if find_spec("hypothesis") is None:
         raise ModuleNotFoundError(
             "the strategies need Hypothesis: pip install 'expstore[testing]'", name="hypothesis"

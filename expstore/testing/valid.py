@@ -1,6 +1,6 @@
-"""Do an experiment's files keep to the format?
+"""Checking that an experiment's files conform to the format.
 
-Guarantees: the check reads, and changes nothing.
+Guarantees: the check is read-only.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from formats import Span
 from formats.descriptions.dump import dump
 
 _CONTEXT = 2  # records shown before the damage
-_SHOWN = 100  # spans shown at most
+_SHOWN = 100  # maximum spans shown
 
 
 def assert_valid_experiment(path: str | os.PathLike[str]) -> None:
-    """Check an experiment's meta.bin and metrics.bin, which may be missing, against the format.
+    """Check an experiment's meta.bin, and its metrics.bin if it has one, against the format.
 
-    Valid is what a writer should leave: every byte belongs to a field, meta.bin names the directory
-    that it stands in, and metrics.bin ends with a whole record and without zeros.
+    An experiment is valid if it is as a writer should leave it: every byte belongs to a field,
+    meta.bin names its own directory, and metrics.bin ends with a whole record and not in zeros.
 
     Args:
         path: the experiment's directory.
 
     Raises:
-        AssertionError: names the file, the field and the byte offset, and shows an annotated dump
-            of the bytes around the damage; also where there is no experiment, no meta.bin, or a
-            file that cannot be read.
+        AssertionError: the files are damaged; the message names the file, the field and the byte
+            offset, and shows an annotated dump of the surrounding bytes. Also if the experiment or
+            its meta.bin is missing, or a file cannot be read.
     """
     __tracebackhide__ = True
     path = Path(path).absolute()

@@ -1,1 +1,1 @@
-"""One value: a codec compiled from its declaration, and what each of its bytes is."""
+"""Single values: a codec compiled from the declaration, and an annotation of each byte."""

@@ -1,11 +1,12 @@
-"""Many records that differ in one number and in their texts, built by one call.
+"""Builds many records that differ in one number and in their texts, in one call.
 
-Guarantees: the function made by `batch_builder` gives the same bytes as building each record by
-itself, and refuses the same values with the same errors; a refused batch has built nothing.
+Guarantees: the function that `batch_builder` returns gives the same bytes as building each record
+by itself, and raises the same errors for the same values; a batch is built completely or not at
+all.
 
-As in `record`, the function is generated: a record is a row of *pieces*, each a run of
-neighbouring fields of one kind. Fixed pieces (texts, constants) are encoded once, when the function
-is made; shared pieces are packed once a call; what is left is one `struct` call for all records.
+As in `record`, the function is generated. A record is a sequence of *pieces*, each of adjacent
+fields of one kind. Fixed pieces (texts, constants) are encoded when the function is generated;
+shared pieces are packed once per call; then a single `struct` call packs all records.
 """
 
 from __future__ import annotations
@@ -13,48 +14,48 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from formats.errors import UnsupportedSchema
 from formats.fields import ENCODING, ERRORS
 from formats.schema import Field, Schema
-
-if TYPE_CHECKING:
-    from formats.codec.record import RecordCodec
 
 BatchBuilder = Callable[..., bytes]
 _Kind = Literal["fixed", "shared", "varying"]
 
 
 def batch_builder(
-    codec: RecordCodec, texts: Sequence[Mapping[str, str]], varying: str
+    schema: Schema,
+    build: Callable[..., bytes],
+    texts: Sequence[Mapping[str, str]],
+    varying: str,
 ) -> BatchBuilder:
-    """A function `build(values, **shared) -> bytes` of records whose texts are known.
+    """A function `build(values, **shared) -> bytes` for records with known texts.
 
     Args:
-        codec: of one record.
-        texts: for each record its texts by field name.
-        varying: the number that differs from record to record.
+        schema: the declaration of one record.
+        build: builds one record from values by field name, like `RecordCodec.build`.
+        texts: the texts of each record, by field name.
+        varying: the name of the number that differs between records.
 
     Returns:
-        A function of the varying numbers, one a record, and of the other numbers by field name,
-        which all records share. It raises FieldValueError, and ValueError for a wrong count.
+        A function that takes the varying numbers, one per record, and the other numbers by field
+        name, which all records share. It raises FieldValueError, and ValueError for a wrong count.
 
     Raises:
-        FieldValueError: a text that its field cannot hold.
-        UnsupportedSchema: a field may be absent, so records cannot stand one behind another; or
-            `varying` is no number of the declaration.
+        FieldValueError: a text does not fit its field.
+        UnsupportedSchema: a field may be absent, so no record can follow another; or `varying` is
+            not the name of a number.
     """
-    schema = codec.schema
     vary = _varying(schema, varying)
     shared = [f for f in schema if _kind(f, vary) == "shared"]
 
     def one_by_one(values: Iterable[Any], **numbers: Any) -> bytes:
-        # Decides whatever the generated function leaves open, and says what is wrong.
+        # Handles all input that is not on the generated function's fast path, and raises errors.
         rows = zip(values, texts, strict=True)
-        return b"".join(codec.build(**numbers, **{varying: value}, **row) for value, row in rows)
+        return b"".join(build(**numbers, **{varying: value}, **row) for value, row in rows)
 
-    one_by_one([0] * len(texts), **{f.name: 0 for f in shared})  # refuses texts that do not fit
+    one_by_one([0] * len(texts), **{f.name: 0 for f in shared})  # raises if a text does not fit
     names: dict[str, Any] = {
         "_int": int,
         "_float": float,
@@ -63,8 +64,8 @@ def batch_builder(
     }
     source = "\n".join(_source(schema, texts, vary, shared, names))
     exec(compile(source, f"<batch of {len(texts)}>", "exec"), names)
-    build: BatchBuilder = names["build"]
-    return build
+    built: BatchBuilder = names["build"]
+    return built
 
 
 def _varying(schema: Schema, name: str) -> Field:
@@ -76,7 +77,7 @@ def _varying(schema: Schema, name: str) -> Field:
     for field in schema:
         if field.name == name and not field.is_text and field.constant is None:
             return field
-    raise UnsupportedSchema("is no number that can vary", field=name)
+    raise UnsupportedSchema("is not a number that can vary", field=name)
 
 
 def _kind(field: Field, varying: Field) -> _Kind:
@@ -92,7 +93,7 @@ def _source(
     shared: list[Field],
     names: dict[str, Any],
 ) -> Iterable[str]:
-    """The function's source; the constants that it uses are put into `names`."""
+    """The source of the function; adds the constants it uses to `names`."""
     values = [f"_v{row}" for row in range(len(texts))]
     format, arguments, packing = [varying.order], [], {}
     for row, record in enumerate(texts):

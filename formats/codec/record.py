@@ -1,13 +1,14 @@
-"""A fast scalar codec, compiled from a declaration.
+"""A fast codec for single values, compiled from a declaration.
 
-Guarantees: `parse` and `build` do what the declaration's own `construct` methods do, for every
-value and every torn prefix, many times as fast; whatever is refused is refused by a `FormatError`
-naming the field (and, for bytes, its offset), and a refused value has built nothing.
+Guarantees: `parse` and `build` give the same results as the declaration's own `construct` methods,
+for every value and every truncated prefix, but many times faster; invalid input raises a
+`FormatError` that names the field (and, for bytes, its offset); a value is built completely or not
+at all.
 
-The two functions are generated as source, one `struct` call a run (see `formats.schema`), the way
-`dataclasses` generates `__init__`: field names are checked to be plain identifiers, nothing else of
-the declaration enters the text. The generated code holds the fast path only; where it fails, the
-same field list is walked once more, slowly, to say why.
+Both functions are generated as source, as `dataclasses` generates `__init__`, with one `struct`
+call per run (see `formats.schema`). Field names are checked to be plain identifiers, and nothing
+else from the declaration enters the source. The generated code is only the fast path: if it fails,
+the fields are processed again, one by one, to find the reason.
 """
 
 from __future__ import annotations
@@ -30,18 +31,18 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-_FEW = 1 << 14  # bytes walked one record at a time, since loading NumPy would cost more
+_FEW = 1 << 14  # up to this many bytes, a loop over records is faster than importing NumPy
 
-# The text in `data[start:end]`: of whatever a buffer gives, and of bytes, which is quicker.
-_TEXT = f"_str(data[start:end], {ENCODING!r}, {ERRORS!r})"
-_TEXT_OF_BYTES = f"data[start:end].decode({ENCODING!r}, {ERRORS!r})"
+# Expressions that decode the text in `data[start:end]`.
+_TEXT = f"_str(data[start:end], {ENCODING!r}, {ERRORS!r})"  # for any buffer
+_TEXT_OF_BYTES = f"data[start:end].decode({ENCODING!r}, {ERRORS!r})"  # faster, for bytes only
 
 
 class Parse(Protocol):
     """`RecordCodec.parse`."""
 
     def __call__(self, data: Buffer, offset: int = 0) -> tuple[dict[str, Any], int]:
-        """Values by field name, and the offset behind the last byte."""
+        """Values by field name, and the offset of the end."""
         ...
 
 
@@ -61,14 +62,14 @@ class RecordCodec:
 
     Attributes:
         schema: the declaration as a list of fields.
-        parse: `parse(data, offset=0) -> (values by field name, offset behind the last byte)`.
-            Raises TruncatedError, UnsupportedVersionError, or FormatError for another constant.
+        parse: `parse(data, offset=0) -> (values by field name, offset of the end)`. Raises
+            TruncatedError, UnsupportedVersionError, or FormatError for any other wrong constant.
         build: `build(**values) -> bytes`. Constants and fields that may be absent have defaults.
-            Numbers may be of any type that converts without loss of kind (NumPy scalars, arrays of
+            Numbers may be of any type that converts to the field's kind (NumPy scalars, arrays of
             one element); bools and strings are refused. Raises FieldValueError.
 
     Raises:
-        UnsupportedSchema: the declaration has a part that cannot be expressed; names the field.
+        UnsupportedSchema: the declaration has a field that is not supported; names the field.
     """
 
     parse: Parse
@@ -105,14 +106,13 @@ class RecordCodec:
         return names[name]
 
     def parser(self, make: Callable[..., Value], *fields: str) -> Callable[[bytes], Value]:
-        """A function that parses one value and gives `make` of some of its fields.
+        """A function that parses one value, and returns `make(*fields)` instead of a dict.
 
-        It checks what `parse` does, and refuses alike, but makes no dict on the way, and takes
-        bytes only.
+        It makes the same checks as `parse` and raises the same errors, but accepts only bytes.
 
         Args:
-            make: takes the fields' values.
-            fields: names of fields, in the order in which `make` takes them.
+            make: called with the values of the fields.
+            fields: names of fields, in the order of the arguments of `make`.
 
         Raises:
             KeyError: no such field.
@@ -125,8 +125,8 @@ class RecordCodec:
     def dtype(self) -> Any:
         """The fixed-width part (numbers and length prefixes) as a packed NumPy dtype.
 
-        A text's length prefix is named `len_` and the field. Only the first run lies at these
-        offsets in every record; a record without texts is this dtype whole.
+        The length prefix of a text is named `len_` plus the field name. Only the first run has
+        these offsets in every record. Without texts, the dtype describes the complete record.
         """
         import numpy as np
 
@@ -136,19 +136,19 @@ class RecordCodec:
         """A function that builds many records at once; see `formats.codec.batch.batch_builder`."""
         from formats.codec.batch import batch_builder
 
-        return batch_builder(self, texts, varying)
+        return batch_builder(self.schema, self.build, texts, varying)
 
     def parse_columns(self, data: Buffer) -> Columns:
         """All whole values of a sequence, as NumPy columns.
 
         Args:
-            data: values one behind another, as of `GreedyRange`.
+            data: values one after another, as for `GreedyRange`.
 
         Returns:
-            Columns by field name; `.end` is the offset behind the last whole value.
+            Columns by field name; `.end` is the offset of the end of the last whole value.
 
         Raises:
-            UnsupportedSchema: a field may be absent, so a sequence cannot be cut into values.
+            UnsupportedSchema: a field may be absent, so a sequence cannot be split into values.
         """
         from formats.columns.parse import parse_columns
 
@@ -162,22 +162,22 @@ class RecordCodec:
         return coerced
 
     def _explain_values(self, *values: Any) -> FormatError:
-        """Why these values, each of its field's kind, cannot be packed."""
+        """The error for values that have the right kinds but cannot be packed."""
         for field, value in zip(self.schema, values, strict=True):
             try:
                 check_range(field, value)
             except FormatError as error:
                 return error
-        raise AssertionError(f"packing failed for no field: {values!r}")
+        raise AssertionError(f"packing failed, but every field is valid: {values!r}")
 
     def _explain_bytes(self, data: Buffer, offset: int) -> FormatError:
-        """Why no value can be parsed at `offset`: the first field that fails."""
+        """The error of the first field that cannot be parsed, for a value at `offset`."""
         from formats.codec.spans import annotate_value
 
         for span in annotate_value(self.schema, data, offset):
             if span.error is not None:
                 return span.error
-        raise AssertionError(f"parsing failed for no field at byte {offset}")
+        raise AssertionError(f"parsing failed at byte {offset}, but every field is valid")
 
 
 def _parse_source(schema: Schema, result: str, text: str) -> Iterator[str]:
@@ -185,8 +185,8 @@ def _parse_source(schema: Schema, result: str, text: str) -> Iterator[str]:
 
     Args:
         schema: the declaration.
-        result: an expression of the fields' values: what the function returns.
-        text: an expression of `data[start:end]`, a text's bytes: the text.
+        result: the expression to return, in terms of the fields' values `v_<field>`.
+        text: an expression that decodes the text in `data[start:end]`.
     """
     yield "def parse(data, offset=0):"
     yield "    if offset < 0: raise ValueError(f'offset {offset} is negative')"
@@ -212,7 +212,7 @@ def _parse_source(schema: Schema, result: str, text: str) -> Iterator[str]:
 
 def _parse_run(number: int, run: Run, indent: str, text: str) -> Iterator[str]:
     if run.format[1:] == "B":
-        # A byte alone, such as a text's length behind another text: indexing is faster.
+        # For a single byte, such as the length of a text after another text, indexing is faster.
         yield f"{indent}v_{run.fields[0].name} = data[end]"
     else:
         targets = ", ".join(f"v_{field.name}" for field in run.fields)
@@ -227,7 +227,7 @@ def _parse_run(number: int, run: Run, indent: str, text: str) -> Iterator[str]:
         name = f"v_{run.text.name}"
         yield f"{indent}start = end + {run.width}"
         yield f"{indent}end = start + {name}"
-        # A slice past the end is short; the one check at the end sees it, as unpacking would.
+        # A slice beyond the end is short, which the check of `end` after the last run detects.
         yield f"{indent}{name} = {text}"
 
 
@@ -262,7 +262,7 @@ def _build_source(schema: Schema) -> Iterator[str]:
 
 
 def _record_spans(codec: RecordCodec, data: bytes) -> Iterator[tuple[int, int]]:
-    """Start and end of each whole record."""
+    """The start and end of each whole record."""
     start = 0
     try:
         while start < len(data):
@@ -274,7 +274,7 @@ def _record_spans(codec: RecordCodec, data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def whole_size(codec: RecordCodec, data: bytes) -> int:
-    """How many bytes of the data are whole records."""
+    """The number of bytes of whole records at the beginning of the data."""
     if len(data) > _FEW:
         from formats.columns.parse import record_starts
 

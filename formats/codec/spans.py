@@ -1,8 +1,8 @@
-"""What each byte of some data is: the declaration, walked slowly over the data.
+"""The meaning of each byte of some data, found by slowly walking the declaration over it.
 
-Guarantees: the spans cover the data from the first byte to the last in order, without gap or
-overlap, whatever the bytes are; what is torn, wrong or left over is a span, too, and says why. An
-error is found at the field, and worded, as `RecordCodec.parse` does, which asks here.
+Guarantees: for any bytes, the spans cover the data in order, without gaps or overlaps. Torn,
+wrong and leftover bytes get spans too, which say why. Errors match those of `RecordCodec.parse`,
+which gets them from here.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from formats.schema import Field, Schema
 
 @dataclass(frozen=True)
 class Span:
-    """A range of bytes and what it is.
+    """A range of bytes and its meaning.
 
     Attributes:
-        offset: of the first byte, from the beginning of the file.
-        data: the bytes; none where data ends before a field that must be there.
+        offset: the offset of the first byte in the file.
+        data: the bytes; empty if the data ends before a required field.
         part: `value`, a number or a text's bytes; `length`, a text's length prefix; `rest`, bytes
             that belong to no field.
         field: the declared field; None for `rest`.
-        value: int, float or str; None where there is none.
-        index: the record's number in a sequence, from 0; None where there are no records.
+        value: int, float or str; None if the bytes are torn or belong to no field.
+        index: the record's number in a sequence, from 0; None if this is not a sequence.
         error: what is wrong here, or None.
-        note: what a reader should know of it, though it is read as if nothing were wrong.
+        note: a remark for the reader, where the bytes parse without an error.
     """
 
     offset: int
@@ -44,25 +44,25 @@ class Span:
 
     @property
     def end(self) -> int:
-        """The offset behind the last byte."""
+        """The offset after the last byte."""
         return self.offset + len(self.data)
 
     @property
     def name(self) -> str:
-        """The field's name, `len_` and the name for its length prefix, or empty."""
+        """The field's name, with `len_` in front for its length prefix; empty for `rest`."""
         if self.field is None:
             return ""
         return self.field.length_name if self.part == "length" else self.field.name
 
     def __str__(self) -> str:
-        """What it is, on one line that is safe to show: control characters are escaped."""
+        """The span on one line that is safe to show: control characters are escaped."""
         if self.part == "rest":
             return f"{len(self.data)} bytes {self.note}"
-        said = self.name if self.value is None else f"{self.name} = {self.value!r}"
+        text = self.name if self.value is None else f"{self.name} = {self.value!r}"
         if self.error is None:
-            return said
+            return text
         torn = "torn: " if isinstance(self.error, TruncatedError) else ""
-        return f"{said}: {torn}{self.error.reason}"
+        return f"{text}: {torn}{self.error.reason}"
 
 
 def annotate(
@@ -75,7 +75,7 @@ def annotate(
         data: the bytes.
         offset: where `data` begins in its file.
         index: the number of the first record in `data`.
-        zeros: from where on the file holds nothing but zeros; default: as `data` tells. Records
+        zeros: the offset from which the file holds only zeros; default: found in `data`. Records
             that begin there or later get a note.
     """
     if not schema.is_sequence:
@@ -86,7 +86,7 @@ def annotate(
         zeros -= offset
     position = 0
     while position < len(data) or (position == 0 and not schema.is_sequence):
-        note = "all zeros, as a power loss leaves it" if position >= zeros else ""
+        note = "all zeros, as after a power loss" if position >= zeros else ""
         record = index if schema.is_sequence else None
         for span in annotate_value(schema, data, position, record):
             position = span.end
@@ -101,13 +101,13 @@ def annotate(
         if not schema.is_sequence:
             break
     if position < len(data):
-        yield Span(offset + position, data[position:], "rest", note="behind the last field")
+        yield Span(offset + position, data[position:], "rest", note="after the last field")
 
 
 def annotate_value(
     schema: Schema, data: bytes | bytearray | memoryview, offset: int, index: int | None = None
 ) -> Iterator[Span]:
-    """The spans of the one value at `offset`; the first with an error is the last."""
+    """The spans of the value at `offset`; stops at the first error."""
     position = offset
     for field in schema:
         if field.default is not None and position == len(data):
@@ -151,12 +151,13 @@ def _text(field: Field, data: Any, position: int, length: int, index: int | None
 
 
 def _truncated(field: Field, wanted: int, raw: bytes, position: int) -> FormatError:
-    reason = f"needs {wanted} byte{'s' if wanted > 1 else ''}, {len(raw)} are left"
+    left = f"{len(raw)} {'is' if len(raw) == 1 else 'are'} left"
+    reason = f"needs {wanted} byte{'s' if wanted > 1 else ''}, {left}"
     return TruncatedError(reason, field=field.name, offset=position)
 
 
 def _moved(span: Span, offset: int, note: str) -> Span:
-    """The span as of its file."""
+    """The span with its offset in the file."""
     if span.error is not None:
         span.error.at(index=span.index, offset=offset)
     return Span(

@@ -1,7 +1,7 @@
-"""What value a field takes, and why not.
+"""Which values a field accepts.
 
-Guarantees: what is refused is refused by a FieldValueError that names the field; what is taken
-loses nothing of its kind.
+Guarantees: a rejected value raises a FieldValueError that names the field; an accepted one is
+converted without loss of kind.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ def coerce(field: Field, value: Any) -> Any:
     """The value as the field's own Python type: int, float or str.
 
     Raises:
-        FieldValueError: a bool, a string for a number, a number for a text, and the like.
+        FieldValueError: a bool, a string for a number, a number for a text, and so on.
     """
     if field.is_text:
         if isinstance(value, str):
-            return str.__str__(value)  # of a subclass too, such as an Enum that shows otherwise
+            return str.__str__(value)  # a subclass, such as an Enum, may override __str__
         raise FieldValueError(f"expected str, got {type(value).__name__}", field=field.name)
     given = value
     try:
@@ -36,15 +36,15 @@ def coerce(field: Field, value: Any) -> Any:
             return float(value)
         return operator.index(value)
     except OverflowError:
-        raise FieldValueError("number is beyond every double", field=field.name) from None
+        raise FieldValueError("number is out of range for a double", field=field.name) from None
     except (TypeError, ValueError, RuntimeError):  # a tensor of two elements: RuntimeError
         kind = "a number" if field.is_float else "an integer"
-        said = f"expected {kind}, got {type(given).__name__} {_short(given)}"
-        raise FieldValueError(said, field=field.name) from None
+        reason = f"expected {kind}, got {type(given).__name__} {_short(given)}"
+        raise FieldValueError(reason, field=field.name) from None
 
 
 def check_range(field: Field, value: Any) -> None:
-    """Raise FieldValueError where a value of the right kind does not fit its field."""
+    """Raise FieldValueError if a value of the right type does not fit its field."""
     if field.is_text:
         try:
             length = len(value.encode(ENCODING, ERRORS))
@@ -63,14 +63,14 @@ def check_range(field: Field, value: Any) -> None:
         except OverflowError:
             raise FieldValueError(f"{value} is out of range", field=field.name) from None
     else:
-        least, greatest = field.range
-        if not least <= value <= greatest:
-            reason = f"{_short(value)} is out of range {least} to {greatest}"
+        minimum, maximum = field.range
+        if not minimum <= value <= maximum:
+            reason = f"{_short(value)} is out of range {minimum} to {maximum}"
             raise FieldValueError(reason, field=field.name)
 
 
 def _short(value: SupportsIndex | object) -> str:
     if isinstance(value, int) and abs(value) > 10**30:
         return f"an integer of {int(math.log10(abs(value))) + 1} digits"
-    said = repr(value)
-    return said if len(said) <= 60 else said[:57] + "..."
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,4 +1,4 @@
-"""Many records as NumPy columns: parsed, built, and split, as the declaration says."""
+"""Records as NumPy columns: parsing, building and splitting, derived from the declaration."""
 
 from formats.columns.build import build_columns
 from formats.columns.parse import ColumnParser, parse_columns, record_starts

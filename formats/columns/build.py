@@ -1,7 +1,7 @@
 """Columns to bytes: the inverse of parsing columns, derived from the same declaration.
 
-Guarantees: the bytes are those that building one record after another would give; a value that its
-field cannot hold raises `FieldValueError` with field and index, and nothing is returned.
+Guarantees: the bytes equal those of building one record after another. A value that its field
+cannot hold raises `FieldValueError` with field and index, and nothing is returned.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from formats.errors import FieldValueError
 from formats.fields import ENCODING, ERRORS
 from formats.schema import Field, Run, Schema
 
-_ROWS = 1 << 14  # records built at a time, so that they stay in cache
-_WIDE = 1 << 10  # bytes of a text up to which all texts may be padded to the longest
+_ROWS = 1 << 14  # records built at a time; they fit in the cache
+_WIDE = 1 << 10  # maximum width in bytes to which all texts may be padded
 
 Numbers = Mapping[str, NDArray[Any]]
 Texts = tuple[NDArray[np.int64], list[bytes]]
@@ -31,15 +31,15 @@ def build_columns(schema: Schema, columns: Mapping[str, Any]) -> bytes:
     """The records whose fields are the columns' items.
 
     Args:
-        columns: by field name, all of one length: an array of numbers; for a text a `TextColumn`,
-            or codes and the texts they stand for. A constant may be left out.
+        columns: by field name, all of the same length: an array of numbers or, for a text, a
+            `TextColumn` or a pair of codes and texts. Constants may be omitted.
 
     Raises:
-        FieldValueError: a field is missing, unknown, of another kind or length, or has a value
-            that it cannot hold.
+        FieldValueError: a column is missing or unknown, has the wrong type or length, or has a
+            value that its field cannot hold.
         UnsupportedSchema: a field may be absent.
     """
-    RecordWalk(schema)  # refuses what columns cannot express
+    RecordWalk(schema)  # rejects what columns cannot express
     for name in columns:
         if name not in (field.name for field in schema):
             raise FieldValueError("is not declared", field=name)
@@ -57,7 +57,7 @@ def build_columns(schema: Schema, columns: Mapping[str, Any]) -> bytes:
     count = next(iter(lengths.values()), 0)
     for name, length in lengths.items():
         if length != count:
-            raise FieldValueError(f"has {length} items where others have {count}", field=name)
+            raise FieldValueError(f"has {length} items, but other columns have {count}", field=name)
     if not count:
         return b""
     pieces = [_Pieces(run, texts) for run in schema.runs]
@@ -65,7 +65,7 @@ def build_columns(schema: Schema, columns: Mapping[str, Any]) -> bytes:
     for piece in pieces:
         piece.lay_out(width if width <= _WIDE else 0)
     write = _scattered if width <= _WIDE else _joined
-    # Grows without copying and gives its bytes away: one pass over memory that is not in cache.
+    # Returns its bytes without a copy, so memory outside the cache is passed over once.
     stream = io.BytesIO()
     for first in range(0, count, _ROWS):
         stream.write(write(pieces, numbers, slice(first, min(first + _ROWS, count))))
@@ -73,7 +73,7 @@ def build_columns(schema: Schema, columns: Mapping[str, Any]) -> bytes:
 
 
 class _Pieces:
-    """A run with each text that may follow it: whole but for the numbers, which are blank."""
+    """A run combined with each of its texts, complete except for the numbers, which are blank."""
 
     def __init__(self, run: Run, texts: Mapping[str, Texts]) -> None:
         self.codes: NDArray[np.int64] | None = None
@@ -95,14 +95,14 @@ class _Pieces:
             self.heads = [head + prefix(len(value)) for value in self.values]
 
     def lay_out(self, width: int) -> None:
-        """Put the pieces into a table of that width; without texts for width 0."""
+        """Put the pieces into a table of this width; width 0 leaves out the texts."""
         wide = width or len(self.heads[0])
         whole = zip(self.heads, self.values if width else [b""] * len(self.heads), strict=True)
         joined = b"".join((head + value).ljust(wide, b"\0") for head, value in whole)
         self.table = np.frombuffer(joined, f"V{wide}")
 
     def fill(self, numbers: Numbers, rows: slice) -> tuple[NDArray[np.void], NDArray[np.int64]]:
-        """The pieces of these records with their numbers, and the codes of their texts."""
+        """The pieces of these records with numbers filled in, and the codes of their texts."""
         count = rows.stop - rows.start
         codes = np.zeros(count, np.int64) if self.codes is None else self.codes[rows]
         filled = self.table[codes]
@@ -114,25 +114,25 @@ class _Pieces:
 
 
 def _scattered(pieces: list[_Pieces], numbers: Numbers, rows: slice) -> memoryview:
-    """Records whose pieces are written padded, each over the padding of the one before."""
+    """Records from padded pieces, each written over the padding of the one before."""
     parts = [piece.fill(numbers, rows) for piece in pieces]
     items = _in_turn([filled for filled, _ in parts])
     sizes = [piece.sizes[codes] for piece, (_, codes) in zip(pieces, parts, strict=True)]
     ends = _in_turn(sizes).cumsum()
     starts = np.append(0, ends[:-1])
     data = np.empty(int(ends[-1]) + items.itemsize, np.uint8)
-    # NumPy assigns in the order of the index, so that what is written last stays.
+    # NumPy assigns in index order, so later pieces overwrite earlier padding.
     np.ndarray(int(ends[-1]) + 1, items.dtype, data, 0, (1,))[starts] = items
     return data[: ends[-1]].data
 
 
 def _in_turn(columns: list[NDArray[Any]]) -> NDArray[Any]:
-    """The columns' first items, then their second ones, and so on."""
+    """The columns interleaved: all first items, then all second items, and so on."""
     return np.stack(columns, axis=1).ravel() if len(columns) > 1 else columns[0]
 
 
 def _joined(pieces: list[_Pieces], numbers: Numbers, rows: slice) -> bytes:
-    """Records with texts too long to pad all others to their length."""
+    """Records with a text so long that padding the others to its length would not pay."""
     parts = [piece.fill(numbers, rows) for piece in pieces]
     columns = [
         [head + piece.values[code] for head, code in zip(filled.tolist(), codes, strict=True)]
@@ -142,16 +142,16 @@ def _joined(pieces: list[_Pieces], numbers: Numbers, rows: slice) -> bytes:
 
 
 def _numbers(field: Field, column: Any) -> NDArray[Any]:
-    """A column of numbers, each of which its field can hold."""
+    """A column of numbers, checked to fit their field."""
     if np.ma.is_masked(column):
         _refuse(field, column.data, np.ma.getmaskarray(column), "is masked")
     values = np.asarray(column)
     if values.size == 0:
         return np.empty(0, field.dtype)
     if values.ndim != 1 or values.dtype.kind not in ("iuf" if field.is_float else "iu"):
-        if not isinstance(column, np.ndarray):  # items may be of several kinds: name the first
+        if not isinstance(column, np.ndarray):  # mixed types: report the first wrong item
             wrong = [not _is_number(field, value) for value in column]
-            _refuse(field, column, np.array(wrong), f"is no {field.type_name}")
+            _refuse(field, column, np.array(wrong), f"is not a valid {field.type_name}")
         raise FieldValueError(f"expected numbers, got {values.dtype}", field=field.name)
     if field.constant is not None:
         _refuse(field, values, values != field.constant, f"is not {field.constant}")
@@ -173,14 +173,14 @@ def _is_number(field: Field, value: Any) -> bool:
 
 
 def _texts(field: Field, column: Any) -> Texts:
-    """Codes, and the texts as bytes, each of which its field can hold."""
+    """Codes, and the texts as bytes, checked to fit their field."""
     codes, values = (column.codes, column.values) if isinstance(column, TextColumn) else column
     codes = np.asarray(codes)
     if codes.size == 0:
         return np.empty(0, np.int64), []
     if codes.ndim != 1 or codes.dtype.kind not in "iu":
-        raise FieldValueError(f"expected one code a record, got {codes.dtype}", field=field.name)
-    _refuse(field, codes, (codes < 0) | (codes >= len(values)), "is no text's code")
+        raise FieldValueError(f"expected integer codes, got {codes.dtype}", field=field.name)
+    _refuse(field, codes, (codes < 0) | (codes >= len(values)), "is not the code of any text")
     used = np.zeros(len(values), bool)
     used[codes] = True
     texts = [b""] * len(values)
@@ -189,7 +189,7 @@ def _texts(field: Field, column: Any) -> Texts:
         try:
             texts[code] = values[code].encode(ENCODING, ERRORS)
         except (UnicodeEncodeError, AttributeError) as error:
-            wrong = f"is the code of no text: {error}"
+            wrong = f"is the code of an invalid text: {error}"
         else:
             if len(texts[code]) <= field.range[1]:
                 continue

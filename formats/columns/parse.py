@@ -1,11 +1,11 @@
-"""Many records at once: bytes to NumPy columns and back, derived from a declaration.
+"""Parsing many records at once into NumPy columns, derived from a declaration.
 
 Guarantees: columns hold exactly what `GreedyRange(declaration).parse` would return, bit for bit:
-all whole records up to the first that is torn or whose constant is wrong; `Columns.end` is the
-offset behind them. A torn tail is never an error. Nothing is assumed of the data: expectations
-only save work, and each is compared with the bytes. Memory beyond the columns is one block.
+all whole records up to the first that is torn or has a wrong constant. `Columns.end` is the offset
+after them. A torn tail is never an error. Nothing is assumed about the data: expectations only
+save work, and each is checked against the bytes. Memory use beyond the columns is one block.
 
-Numbers become arrays of native byte order, texts codes into a tuple of distinct texts.
+Numbers become arrays in native byte order, texts become codes into a tuple of distinct texts.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from formats.errors import FieldValueError, TooManyTextsError
 from formats.schema import Schema
 
 BLOCK = 1 << 19
-"""Bytes decoded at a time: enough to outweigh NumPy's calls, and little enough to stay, with what
-is made of them, in a core's cache. Twice as many cost more in fresh memory than they save.
+"""Bytes decoded at a time: enough to amortise NumPy's calls, few enough to stay in a core's cache
+together with the result. Twice as many cost more in fresh memory than they save.
 """
 
 Buffer = bytes | bytearray | memoryview | NDArray[Any]
 
 
 class _Output:
-    """Columns being written: longer than needed, until `finish` cuts them where they stand.
+    """Columns being written: longer than needed, until `finish` shrinks them in place.
 
-    Untouched memory is never committed, so that a generous capacity costs nothing.
+    Untouched memory is never committed, so a generous capacity costs nothing.
     """
 
     def __init__(self, walk: RecordWalk, capacity: int) -> None:
@@ -47,7 +47,7 @@ class _Output:
         }
 
     def extend(self, count: int) -> slice:
-        """ReservedSpace for further records."""
+        """Make room for further records."""
         room = slice(self.count, self.count + count)
         if room.stop > self._capacity:
             self._resize(max(room.stop, self._capacity * 3 // 2))
@@ -55,29 +55,29 @@ class _Output:
         return room
 
     def last(self, count: int) -> dict[str, NDArray[np.int32]]:
-        """The texts' codes of the last records."""
+        """The text codes of the last records."""
         return {name: self.arrays[name][self.count - count : self.count] for name in self._texts}
 
     def finish(self) -> dict[str, NDArray[Any]]:
-        """The columns; the arrays are the caller's from here on."""
+        """The columns; from now on the caller owns the arrays."""
         self._resize(self.count)
         return self.arrays
 
     def _resize(self, capacity: int) -> None:
         self._capacity = capacity
         for array in self.arrays.values():
-            array.resize(capacity, refcheck=False)  # no view of it has left this class
+            array.resize(capacity, refcheck=False)  # no view of it outlives a call
 
 
 class ColumnParser:
-    """Parses a stream that comes in pieces of any size; opens and reads nothing itself.
+    """Parses a stream that arrives in pieces of any size; opens no file.
 
-    Codes stay valid from feed to feed: there is one vocabulary, and it only grows.
+    Codes stay valid from feed to feed: each text has one vocabulary, which only grows.
 
     Args:
         schema: the declaration of one record.
-        max_texts: distinct texts of a field beyond which parsing ends with TooManyTextsError, give
-            or take a block's; None: as many as there are.
+        max_texts: maximum of distinct texts in a field, checked after each block; more raise
+            TooManyTextsError. None: no limit.
     """
 
     def __init__(self, schema: Schema, max_texts: int | None = None) -> None:
@@ -86,13 +86,13 @@ class ColumnParser:
         self._repetition = Repetition(self._walk)
         self._vocabularies = {field.name: Vocabulary() for field in schema.texts}
         self._buffer: Bytes = np.empty(0, np.uint8)
-        self._held = 0  # bytes in the buffer: a torn tail
-        self._end = 0  # bytes moved out of it
+        self._held = 0  # bytes in the buffer: a record not yet whole
+        self._end = 0  # bytes consumed from the stream
         self._count = 0  # records in earlier calls' columns
         self._error: FieldValueError | None = None
 
     def feed(self, block: Buffer) -> Columns:
-        """All records that are whole with these bytes; a torn tail waits for the next feed."""
+        """All records that these bytes complete; a torn tail waits for the next feed."""
         fresh = np.frombuffer(block, np.uint8)
         output = _Output(self._walk, (self._held + fresh.size) // self._walk.min_size)
         while fresh.size and self._error is None:
@@ -104,11 +104,11 @@ class ColumnParser:
         return self._columns(output)
 
     def read(self, readinto: Callable[[memoryview], int | None], size: int) -> Columns:
-        """All records that `readinto` yields until it returns 0, without ever holding their bytes.
+        """All records that `readinto` delivers until it returns 0, without holding all their bytes.
 
         Args:
-            readinto: fills a buffer and says with how many bytes, such as `io.FileIO.readinto`.
-            size: bytes to expect, such as the file's size; more or fewer may come.
+            readinto: fills a buffer and returns how many bytes, such as `io.FileIO.readinto`.
+            size: expected number of bytes, such as the file's size; it need not be right.
         """
         output = _Output(self._walk, (self._held + size) // self._walk.min_size)
         while self._error is None:
@@ -120,20 +120,20 @@ class ColumnParser:
 
     @property
     def texts_held(self) -> int:
-        """Distinct texts that the parser holds, of the field that has most."""
+        """The number of distinct texts held, for the field with the most."""
         return max((len(v.texts) for v in self._vocabularies.values()), default=0)
 
     def _room(self, wanted: int) -> Bytes:
-        """A free part of the buffer, behind the bytes held."""
+        """A free part of the buffer, after the bytes held."""
         if self._buffer.size < self._held + wanted + PADDING:
-            # Doubled, so that the copies of a record longer than many blocks add up linearly.
+            # Doubled, so that copying a record that spans many blocks takes linear time in total.
             buffer = np.empty(2 * self._held + wanted + PADDING, np.uint8)
             buffer[: self._held] = self._buffer[: self._held]
             self._buffer = buffer
         return self._buffer[self._held : self._held + wanted]
 
     def _decode(self, fresh: int, output: _Output) -> None:
-        """Move the whole records of the buffer to the output, the rest to the buffer's begin."""
+        """Move the buffer's whole records to the output, and the rest to the buffer's beginning."""
         data, begin, end = self._buffer, 0, self._held + fresh
         while begin < end:
             match = self._repetition.match(data, begin, end)
@@ -148,17 +148,17 @@ class ColumnParser:
         self._end += begin
         if self._max_texts is not None and self.texts_held > self._max_texts:
             raise TooManyTextsError(
-                f"more than {self._max_texts:,} distinct texts of one field", offset=self._end
+                f"more than {self._max_texts:,} distinct texts in one field", offset=self._end
             )
         self._held = end - begin
         if begin:
             data[: self._held] = data[begin:end].copy()
 
     def _emit_match(self, data: Bytes, match: Match, output: _Output) -> int:
-        """Write records to the output whose texts are known and whose constants were compared.
+        """Write matched records, whose texts and constants are already compared, to the output.
 
         Returns:
-            The last one's end.
+            The end of the last one.
         """
         room = output.extend(match.count)
         heads: list[Bytes] = []
@@ -181,7 +181,7 @@ class ColumnParser:
     def _heads(
         self, data: Bytes, begins: list[Offsets], extra: list[int] | None = None
     ) -> list[Bytes]:
-        """Each run's numbers, and as many bytes behind them as `extra` says, a row a record."""
+        """Each run's numbers and the `extra` bytes after them, one row per record."""
         runs = self._walk.runs
         wider = extra or [0] * len(runs)
         return [
@@ -190,10 +190,10 @@ class ColumnParser:
         ]
 
     def _emit(self, data: Bytes, bounds: Offsets, output: _Output) -> int:
-        """Write records to the output, whatever their texts are.
+        """Write records with arbitrary texts to the output.
 
         Returns:
-            The last one's end, which a wrong constant may bring forward.
+            The end of the last one written; a wrong constant stops early.
         """
         starts, runs = bounds[:-1], self._walk.runs
         if not starts.size:
@@ -210,19 +210,19 @@ class ColumnParser:
             if not field.is_text:
                 target[:] = _column(head, dtype, offset)
             else:
-                behind = runs[run].width
-                texts = begins[run][:count] + behind, lengths[run][:count], head, behind
+                width = runs[run].width
+                texts = begins[run][:count] + width, lengths[run][:count], head, width
                 target[:] = self._vocabularies[field.name].codes(data, *texts)
         return int(bounds[count])
 
     def _conforming(self, heads: list[Bytes], begins: list[Offsets], before: int) -> int:
-        """How many records come before the first wrong constant, which becomes the error."""
+        """How many records precede the first wrong constant, which is stored as the error."""
         count = len(heads[0])
         for field, dtype, run, offset in self._walk.places:
             if field.constant is None:
                 continue
             found = _column(heads[run], dtype, offset)[:count]
-            # As Python compares: a constant 0.1 is no 32-bit float.
+            # Compare as Python does: a constant 0.1 equals no 32-bit float.
             wrong = (found.astype(np.float64) if field.is_float else found) != field.constant
             if wrong.any():
                 count = int(wrong.argmax())
@@ -235,7 +235,7 @@ class ColumnParser:
         return count
 
     def _columns(self, output: _Output) -> Columns:
-        """What one call has parsed."""
+        """The columns parsed by one call."""
         columns: dict[str, Any] = dict(output.finish())
         for name, vocabulary in self._vocabularies.items():
             values = partial(vocabulary.decode, len(vocabulary.texts))
@@ -245,19 +245,19 @@ class ColumnParser:
 
 
 def _column(head: Bytes, dtype: np.dtype[Any], offset: int) -> NDArray[Any]:
-    """A number of every row."""
+    """One number from every row."""
     return np.ndarray(len(head), dtype, head, offset, head.strides[:1])
 
 
 def parse_columns(schema: Schema, data: Buffer) -> Columns:
-    """All whole records at the begin of `data`."""
+    """All whole records at the beginning of `data`."""
     return ColumnParser(schema).feed(data)
 
 
 def record_starts(schema: Schema, data: Buffer) -> tuple[Offsets, int]:
     """Where the whole records of `data` begin, and where the last one ends.
 
-    Constants are looked at by `parse_columns` only.
+    Constants are not checked, unlike in `parse_columns`.
     """
     fresh = np.frombuffer(data, np.uint8)
     padded = np.zeros(fresh.size + PADDING, np.uint8)

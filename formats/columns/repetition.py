@@ -1,11 +1,11 @@
-"""Records that repeat: the layout expected of the bytes ahead, checked against them at once.
+"""Repeating records: predicts the layout of the bytes ahead and checks it in bulk.
 
-Guarantees: `Repetition.match` accepts only whole records of which every byte that shapes the
-layout (length prefixes, texts, constants) was compared; numbers are free. A wrong expectation
-costs one comparison up to its first wrong byte, never a wrong record.
+Guarantees: `Repetition.match` accepts only whole records in which every byte that determines the
+layout (length prefixes, texts, constants) was compared; numbers may vary. A wrong prediction costs
+one comparison up to its first wrong byte, never a wrong record.
 
-Programs log the same names in the same order, step after step. Once some order came back, the
-bytes ahead are expected to go on with it: a template of one period, repeated over a whole block.
+Programs log the same names in the same order, step after step. Once an order has repeated, the
+bytes ahead are expected to continue it: a template of one period, repeated over a whole block.
 """
 
 from __future__ import annotations
@@ -20,49 +20,49 @@ from numpy.typing import NDArray
 from formats.columns.starts import Bytes, Offsets, RecordWalk
 
 Codes = dict[str, NDArray[np.int32]]
-"""Texts' codes, by field name."""
+"""Text codes, by field name."""
 
-_CONTEXT = 1024  # records that must have come before in the same order, at most
-_LEAST = 1024  # records to look back on; for fewer it does not pay
+_CONTEXT = 1024  # maximum of records whose order must have occurred before
+_MIN_RECORDS = 1024  # records needed to learn from; with fewer it does not pay
 
-# Periods in a row for which the records of one place in the period are read as one strided array:
-# for fewer, a call for each field and place costs more than gathering all records.
+# Consecutive periods needed to read each position of the period as one strided array: with fewer,
+# one call per field and position costs more than gathering all records.
 _DENSE = 256
 
-_SLICE = 1 << 17  # bytes compared at once: with template and mask they fit into a core's cache
+_SLICE = 1 << 17  # bytes compared at once; with template and mask they fit in a core's cache
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """One period, repeated: what bytes are expected, which of them matter, and what they mean."""
+    """A repeated period: the expected bytes, which of them matter, and what they mean."""
 
-    period: int  # records
-    size: int  # bytes of a period
+    period: int  # in records
+    size: int  # bytes per period
     template: Bytes
     mask: Bytes
     bounds: Offsets
     codes: Codes
-    offsets: dict[str, list[int]]  # where in a period each record has the number of this name
+    offsets: dict[str, list[int]]  # by field name: the offsets of a number in a period
 
 
 @dataclass(frozen=True)
 class Match:
-    """Whole records that are as expected.
+    """Whole records that match the prediction.
 
     Attributes:
         count: how many.
-        end: the offset behind the last one.
+        end: the offset after the last one.
     """
 
     count: int
     end: int
     _layout: _Layout | None = None
-    _phase: int = 0  # the first one's place in the period
-    _origin: int = 0  # the offset at which a period that began with it would have begun
+    _phase: int = 0  # the first record's position in the period
+    _origin: int = 0  # the offset in the data at which the layout begins
 
     @property
     def is_dense(self) -> bool:
-        """Whether the period came back so often that `strides` is the cheapest way to read."""
+        """Whether the period repeated so often that `strides` is the cheapest way to read."""
         return self._layout is not None and self.count >= _DENSE * self._layout.period
 
     def bounds(self) -> Offsets:
@@ -76,7 +76,7 @@ class Match:
         return self._layout.codes[name][self._phase : self._phase + self.count]
 
     def strides(self, name: str, dtype: np.dtype[Any], data: Bytes) -> Iterator[tuple[slice, Any]]:
-        """A number of all records: for each place in the period which records, and their values."""
+        """A number of all records: for each position in the period, the records and values."""
         layout = self._layout
         assert layout is not None
         period = layout.period
@@ -89,17 +89,17 @@ class Match:
 
 
 class Repetition:
-    """The expectation of one stream of records; learns and matches by turns."""
+    """The prediction for one stream of records; alternates between learning and matching."""
 
     def __init__(self, walk: RecordWalk) -> None:
         self._walk = walk
         self._layout: _Layout | None = None
-        self._phase = 0  # the record of the period that comes next
+        self._phase = 0  # the position in the period of the next record
 
     def match(self, data: Bytes, begin: int, end: int) -> Match:
-        """The whole records at `begin` that are as expected.
+        """The whole records at `begin` that match the prediction.
 
-        They may end before the first unexpected one; only no record at all means that none is.
+        The match may end early; only an empty one means that the next record does not match.
         """
         layout, phase = self._layout, self._phase
         if layout is None:
@@ -108,17 +108,17 @@ class Repetition:
         agreed = self._agreed(layout, base, data[begin:end])
         last = int(layout.bounds.searchsorted(base + agreed, "right")) - 1
         self._phase = last % layout.period
-        behind = begin - base + int(layout.bounds[last])
-        return Match(last - phase, behind, layout, phase, begin - base)
+        match_end = begin - base + int(layout.bounds[last])
+        return Match(last - phase, match_end, layout, phase, begin - base)
 
     def learn(self, data: Bytes, bounds: Offsets, codes: Codes, ahead: int) -> None:
-        """Expect the shortest order that the last records have repeated, or none.
+        """Predict the shortest order that the last records have repeated, or nothing.
 
         Args:
             ahead: bytes to lay out, about as many as will be matched at once.
         """
         self._layout, self._phase = None, 0
-        if not codes or bounds.size <= _LEAST:
+        if not codes or bounds.size <= _MIN_RECORDS:
             return
         period = _period(np.stack(list(codes.values()), axis=1))
         size = int(bounds[-1] - bounds[-1 - period])
@@ -139,7 +139,7 @@ class Repetition:
         )
 
     def _agreed(self, layout: _Layout, base: int, data: Bytes) -> int:
-        """How many bytes are as expected."""
+        """How many bytes match the prediction."""
         size = min(data.size, layout.template.size - base)
         for low in range(0, size, _SLICE):
             high = min(low + _SLICE, size)
@@ -150,10 +150,7 @@ class Repetition:
         return size
 
     def _mask(self, data: Bytes, starts: Offsets, end: int) -> tuple[Bytes, dict[str, list[int]]]:
-        """255 for each byte that must come back, 0 for the numbers that are free.
-
-        And where each number stands.
-        """
+        """A mask (255: must repeat, 0: may vary), and the offsets of each number."""
         mask = np.full(end - int(starts[0]), 255, np.uint8)
         offsets: dict[str, list[int]] = {}
         begins, _ = self._walk.run_starts(data, starts)
@@ -168,8 +165,8 @@ class Repetition:
 
 
 def _period(rows: NDArray[np.int32]) -> int:
-    """After how many records the last ones had come before, in this order; 0 where they had not."""
-    # Backwards, so that the needle is a prefix and `find` meets the shortest period first.
+    """The shortest period, in records, with which the last records repeat; 0 if they do not."""
+    # Backwards, so that the needle is a prefix and `find` returns the shortest period first.
     rows = np.ascontiguousarray(rows[: -16 * _CONTEXT : -1])
     size = rows.strides[0]
     context = min(len(rows) // 2, _CONTEXT)

@@ -1,8 +1,8 @@
-"""Where a long sequence may be cut: offsets of record starts, found in one pass.
+"""Split points of a long sequence: offsets of record starts, found in one pass.
 
-Guarantees: each offset is exactly where reading one record after another would begin one; memory is
-one block, or one record where that is longer. Records that come in the same order again and again
-cost a small part of what decoding them does.
+Guarantees: each offset is exactly where reading one record after another would begin one. Memory
+use is one block, or one record if that is longer. Records that repeat in the same order cost a
+small fraction of decoding them.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from formats.schema import Schema
 
 
 def split_points(schema: Schema, blocks: Iterable[memoryview], every: int) -> Iterator[int]:
-    """The first start of a whole record at or behind each multiple of `every`, but for 0.
+    """The first start of a whole record at or after each positive multiple of `every`.
 
-    One start may be the first behind several multiples, and comes once. Constants are not looked
-    at, as by `columns.record_starts`.
+    A start that is the first after several multiples is yielded once. Constants are not checked, as
+    in `columns.record_starts`.
 
     Args:
         schema: the declaration of one record.
         blocks: the sequence's bytes, from the first record on, in pieces of any size.
-        every: bytes.
+        every: the spacing in bytes.
     """
     due = every
     for offset, end, bounds in _stretches(RecordWalk(schema), blocks):
@@ -42,10 +42,10 @@ def split_points(schema: Schema, blocks: Iterable[memoryview], every: int) -> It
 def _stretches(
     walk: RecordWalk, blocks: Iterable[memoryview]
 ) -> Iterator[tuple[int, int, Callable[[], Offsets]]]:
-    """Records side by side: the offset that counting begins at, their end, and all their bounds."""
+    """Adjacent records: the base offset, and relative to it their end and all their bounds."""
     repetition = Repetition(walk)
     data: Bytes = np.empty(0, np.uint8)
-    offset = held = 0  # `held` bytes of a record that is not whole yet begin the data
+    offset = held = 0  # the data begins with `held` bytes of a record not yet whole
     for block in blocks:
         begin, end = 0, held + len(block)
         if data.size < end + PADDING:
@@ -58,7 +58,7 @@ def _stretches(
         begin = int(bounds[-1])
         if bounds.size > 1:
             yield offset, begin, partial(np.asarray, bounds)
-            # An order is told by the lengths of the texts as well; each byte is compared anyhow.
+            # Text lengths are enough to recognise an order; every byte is compared anyway.
             lengths = walk.run_starts(data, bounds[:-1])[1]
             repetition.learn(data, bounds, _codes(lengths), end)
         held = end - begin

@@ -1,13 +1,13 @@
-"""Where records begin: exact boundaries of variable-length records, many at a time.
+"""Record boundaries: exact offsets of variable-length records, many at a time.
 
-Guarantees: `RecordWalk.bounds` returns exactly the chain that reading record after record would
-visit; guesses only decide how fast. Time is linear in the bytes walked, for any bytes.
+Guarantees: `RecordWalk.bounds` returns exactly the offsets that reading one record after another
+would visit; guesses only affect speed. Time is linear in the bytes walked, for any bytes.
 
-A record's start is known only from the record before it, which makes a scalar loop of it. Here the
-bytes are cut into *lanes* that are walked side by side, one NumPy step moving every lane by a
-record. A lane's first start is guessed by bytes that stayed the same over a sample of records (the
-high bytes of a timestamp), then held against where the lane before it really ended; a lane that
-was entered wrongly is walked again from there.
+A record's start depends on the record before it, which would force a scalar loop. Instead the bytes
+are split into *lanes* that are walked in parallel: one NumPy step advances every lane by a record.
+A lane's first start is guessed from bytes that are constant over a sample of records (such as the
+high bytes of a timestamp), then checked against the end of the lane before it. A lane with a wrong
+start is walked again from there.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ Bytes = NDArray[np.uint8]
 Offsets = NDArray[np.int64]
 
 PADDING = 64
-"""Bytes of a buffer behind its data that gathers may touch; what they hold never matters."""
+"""Bytes after a buffer's data that gathers may read; their contents never matter."""
 
-_SAMPLE = 64  # records walked one by one, from which lanes are laid out
-_LANE_RECORDS = 40  # records in a lane: fewer cost guesses, more leave too few lanes a step
-_MIN_LANES = 32  # under this a step's fixed cost outweighs the scalar walk
-_SYNC_BYTES = 6  # constant bytes looked for: enough to tell, few to compare
-_SYNC_WINDOW = 1024  # bytes searched for a lane's first start, at most
-_REPAIRS = 6  # rounds of walking wrongly entered lanes again
+_SAMPLE = 64  # records walked one by one to plan the lanes
+_LANE_RECORDS = 40  # records per lane: fewer need more guesses, more give fewer lanes per step
+_MIN_LANES = 32  # with fewer, a step's fixed cost exceeds the scalar walk's
+_SYNC_BYTES = 6  # constant bytes to look for: enough to be distinctive, few to compare
+_SYNC_WINDOW = 1024  # maximum of bytes searched for a lane's first start
+_REPAIRS = 6  # rounds of walking lanes with a wrong start again
 _FAR = np.iinfo(np.int64).max
 
 
 def gather(data: Bytes, at: Offsets, width: int) -> Bytes:
     """The `width` bytes at each offset, as rows of a matrix."""
-    # One void item a row is NumPy's fastest unaligned gather, whatever the width.
+    # One void item per row is NumPy's fastest unaligned gather at any width.
     items = np.ndarray((data.size - width + 1,), f"V{width}", data, 0, (1,))
     return items[at].view(np.uint8).reshape(at.size, width)
 
@@ -49,7 +49,7 @@ class RecordWalk:
     def __init__(self, schema: Schema) -> None:
         for field in schema:
             if field.default is not None:
-                raise UnsupportedSchema("may be absent, which columns cannot say", field=field.name)
+                raise UnsupportedSchema("may be absent, so it cannot be a column", field=field.name)
         self.runs = schema.runs
         self.min_size = schema.min_size
         self._steps = [
@@ -63,13 +63,13 @@ class RecordWalk:
             (field, np.dtype(field.dtype), index, sum(f.width for f in run.fields[:position]))
             for index, run in enumerate(self.runs)
             for position, field in enumerate(run.fields)
-        ]  # each field, its type, the number of its run and its offset there
+        ]  # each field, its type, the index of its run and its offset there
 
     def bounds(self, data: Bytes, begin: int, end: int) -> Offsets:
         """The starts of all whole records in `data[begin:end]`, and the end of the last one.
 
         Args:
-            data: bytes, with at least `PADDING` more of them behind `end`.
+            data: bytes, with at least `PADDING` more after `end`.
         """
         if self._fixed:
             return np.arange(begin, end + 1, self.min_size, dtype=np.int64)
@@ -81,7 +81,7 @@ class RecordWalk:
         return np.concatenate([sample[:-1], lanes[:-1], rest])
 
     def run_starts(self, data: Bytes, starts: Offsets) -> tuple[list[Offsets], list[Offsets]]:
-        """For whole records, run by run: where it begins, and its text's length (0 without one)."""
+        """For whole records, per run: the starts, and the lengths of its text (0 without one)."""
         begins, lengths = [starts], []
         for run in self.runs:
             lengths.append(_lengths(data, begins[-1], run).astype(np.int64))
@@ -89,7 +89,7 @@ class RecordWalk:
         return begins[:-1], lengths
 
     def _scalar(self, data: Bytes, begin: int, end: int, limit: int = -1) -> Offsets:
-        """Bounds of at most `limit` records, one by one."""
+        """The bounds of at most `limit` records, one by one."""
         view, steps = data.data[:end], self._steps
         bounds = [begin]
         while len(bounds) != limit + 1:
@@ -99,7 +99,7 @@ class RecordWalk:
                     if unpack is not None:
                         at += unpack(view, at + prefix)[0]
                     at += width
-            except struct.error:  # the data ends before a length prefix does
+            except struct.error:  # the data ends inside a length prefix
                 break
             if at > end:
                 break
@@ -107,7 +107,7 @@ class RecordWalk:
         return np.array(bounds, np.int64)
 
     def _lanes(self, data: Bytes, sample: Offsets, end: int) -> Offsets:
-        """Bounds from the end of the sample on, as far as lanes agree; scalar work may remain."""
+        """The bounds after the sample, as far as lanes agree; the rest needs the scalar walk."""
         begin, sizes = int(sample[-1]), np.diff(sample)
         count = int((end - begin) // (_LANE_RECORDS * sizes.mean()))
         if count < _MIN_LANES:
@@ -117,13 +117,13 @@ class RecordWalk:
         entries[0], edges = begin, edges[1:]
         rows = self._step(data, entries, edges)
         for repair in range(_REPAIRS + 1):
-            behind = (rows < edges).sum(axis=0)
-            exits = rows[behind, np.arange(count)]
+            inside = (rows < edges).sum(axis=0)
+            exits = rows[inside, np.arange(count)]
             wrong = np.flatnonzero(exits[:-1] != entries[1:]) + 1
             if not wrong.size or repair == _REPAIRS:
                 break
             if repair < _REPAIRS // 2:
-                # A wrong lane ends wrongly, which says nothing against the lane behind it.
+                # A wrong lane has a wrong end, which is no evidence against the next lane.
                 wrong = wrong[np.diff(wrong, prepend=-1) > 1]
             entries[wrong] = exits[wrong - 1]
             again = self._step(data, entries[wrong], edges[wrong])
@@ -131,21 +131,21 @@ class RecordWalk:
             rows = np.concatenate([rows, np.full((deeper, count), _FAR)])
             rows[:, wrong] = _FAR
             rows[: len(again), wrong] = again
-        # Lane 0 was entered rightly, and so was every lane that begins where its neighbour ended.
+        # Lane 0 has the right start, and so has every lane that begins where its neighbour ended.
         good = int(wrong[0]) if wrong.size else count
         bounds = rows.T[:good][rows.T[:good] < edges[:good, None]]
         last = exits[good - 1]
-        # Behind the last start lies either the next bound, or the end of a torn record.
+        # The last start is followed by either the next bound or the end of a torn record.
         return np.append(bounds, last) if last <= end else bounds
 
     def _guess(self, data: Bytes, edges: Offsets, sample: Offsets, longest: int) -> Offsets:
-        """The offset behind each edge that looks most like the start of a record."""
+        """The offset at or after each edge that looks most like the start of a record."""
         width = self.runs[0].width
         heads = gather(data, sample, width)
         constant = np.flatnonzero((heads == heads[0]).all(axis=0))[:_SYNC_BYTES]
-        # A little more than the sample's longest record, for there may be longer ones.
+        # A little more than the sample's longest record, since others may be longer.
         window = min(longest + longest // 4 + 8, _SYNC_WINDOW)
-        # Not beyond the buffer; a guess may be wrong.
+        # Stay inside the buffer; a wrong guess is harmless.
         edges = np.minimum(edges, data.size - window - width)
         bytes_ = gather(data, edges, window + width)
         likeness = np.zeros((edges.size, window), np.uint8)
@@ -154,13 +154,13 @@ class RecordWalk:
         return np.asarray(edges + likeness.argmax(axis=1))
 
     def _step(self, data: Bytes, entries: Offsets, edges: Offsets) -> Offsets:
-        """RecordWalk every lane until it has left its bytes: row i holds each lane's i-th start."""
-        most = int((edges - np.minimum(entries, edges)).max()) // self.min_size + 2
-        rows = np.empty((most, entries.size), np.int64)
+        """Walk every lane past its end: row i holds each lane's i-th start."""
+        max_steps = int((edges - np.minimum(entries, edges)).max()) // self.min_size + 2
+        rows = np.empty((max_steps, entries.size), np.int64)
         rows[0] = cursors = entries
-        # The fixed widths are the same for all: lanes share them as `fixed`, cursors hold the rest.
+        # Fixed widths are the same for all lanes and kept in `fixed`; cursors hold the rest.
         fixed = 0
-        for index in range(1, most):
+        for index in range(1, max_steps):
             for run in self.runs:
                 if run.text is not None:
                     cursors = cursors + _lengths(data[fixed:], cursors, run)
@@ -174,13 +174,13 @@ class RecordWalk:
 
 
 def _lengths(data: Bytes, begins: Offsets, run: Run) -> NDArray[Any]:
-    """The lengths of the texts of the runs at `begins`; any length where that is outside."""
+    """The lengths of the texts of the runs at `begins`; arbitrary outside the data."""
     if run.text is None:
         return np.zeros(begins.size, np.int64)
     places = range(run.width - run.text.width, run.width)
     first, *more = places if run.text.order == ">" else reversed(places)
-    # Byte by byte, because taking from contiguous bytes is seven times as fast as an unaligned
-    # gather; clipped, because a lane may have run beyond the data.
+    # Byte by byte: taking from contiguous bytes is seven times as fast as an unaligned gather.
+    # Clipped: a lane may have run past the data.
     length: NDArray[Any] = data[first:].take(begins, mode="clip")
     for place in more:
         length = (length.astype(np.int64) << 8) | data[place:].take(begins, mode="clip")

@@ -1,6 +1,6 @@
-"""What columns are: arrays of numbers, and texts as codes into their distinct values.
+"""Column types: arrays of numbers, and texts as codes into their distinct values.
 
-Guarantees: a column's length is the number of records; values are decoded once, when asked for.
+Guarantees: a column's length is the number of records; texts are decoded once, on first use.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from formats.errors import FieldValueError
 
 
 class TextColumn:
-    """A text of every record: `values[codes[i]]`.
+    """A text field's column: record i has `values[codes[i]]`.
 
     Attributes:
-        codes: for each record the position of its text in `values`.
+        codes: for each record, the index of its text in `values`.
         values: the distinct texts in order of first appearance.
     """
 
@@ -31,7 +31,7 @@ class TextColumn:
 
     @cached_property
     def values(self) -> tuple[str, ...]:  # noqa: D102  described above
-        # Late, because a stream of many distinct texts would decode all of them at every feed.
+        # Lazy: a stream of many distinct texts would otherwise decode all of them at every feed.
         return self._values() if callable(self._values) else self._values
 
     def __len__(self) -> int:
@@ -47,10 +47,10 @@ class TextColumn:
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """Columns by field name; iterates over names, while `len` is the number of records.
+    """Columns by field name; iterates over names, but `len` is the number of records.
 
     Attributes:
-        end: offset behind the last whole record, counted from the first byte parsed.
+        end: offset after the last whole record, counted from the first byte parsed.
         error: the wrong constant that ended the records there, or None.
     """
 

@@ -1,8 +1,8 @@
 """Texts to codes: a growing set of distinct texts, numbered in order of first appearance.
 
-Guarantees: equal bytes have equal codes and different bytes different ones (every match is
-compared byte by byte, hashing only finds the candidate); a code never changes; NUL bytes, empty
-texts and texts of any length are texts like others.
+Guarantees: equal bytes have equal codes, and different bytes different codes (hashing only finds a
+candidate, which is then compared byte by byte). A code never changes. NUL bytes, empty texts and
+texts of any length need no special treatment.
 
 Texts of up to 64 bytes are compared as 8-byte words in NumPy; longer ones, and each text's first
 appearance, go through a dict.
@@ -24,8 +24,8 @@ Words = NDArray[np.uint64]
 WORD = 8
 MAX_WORDS = PADDING // WORD
 
-_FEW = 256  # records that a dict looks up sooner than arrays do
-_FIRST_BATCH = 32  # unknown texts looked at one by one before the rest is looked up again
+_FEW = 256  # up to this many records, a dict is faster than arrays
+_FIRST_BATCH = 32  # unknown texts added one by one before the rest is looked up again
 _MASKS = [
     np.array(
         [(1 << 8 * min(max(length - WORD * word, 0), WORD)) - 1 for length in range(PADDING + 1)],
@@ -33,11 +33,11 @@ _MASKS = [
     )
     for word in range(MAX_WORDS)
 ]
-"""For each word of a text, by the text's length: which of its bytes belong to the text."""
+"""For each word, indexed by text length: a mask of the bytes that belong to the text."""
 
 
 def words_of(rows: Bytes, offset: int, lengths: Offsets) -> list[Words]:
-    """The texts from `offset` in each row on, as columns of words with zeros behind each text."""
+    """The texts at `offset` in each row, as columns of words zero-filled after each text."""
     return [
         np.ndarray(len(rows), "<u8", rows, offset + WORD * word, rows.strides[:1])
         & _MASKS[word].take(lengths, mode="clip")
@@ -51,10 +51,10 @@ class Vocabulary:
     def __init__(self) -> None:
         self.texts: list[bytes] = []
         self._index: dict[bytes, int] = {}
-        # Random, so that no data can be made to collide.
+        # Random, so that nobody can craft data that collides.
         self._factors = [np.uint64(random.getrandbits(64) | 1) for _ in range(MAX_WORDS + 1)]
-        self._found = 0  # how many texts `_find` knows
-        # By code; one item more than codes, so that code -1 finds a text that equals none.
+        self._found = 0  # the number of texts known to `_find`
+        # By code, plus one item: code -1 finds a text that equals no other.
         self._lengths = np.full(1, -1, np.int64)
         self._words = [np.zeros(1, np.uint64)] * MAX_WORDS
         self._table = np.full(2, -1, np.int64)
@@ -66,7 +66,7 @@ class Vocabulary:
         """The codes of the texts at `begins`; unknown texts are added.
 
         Args:
-            rows: the same texts, from `offset` in each row on, cut or filled to whole words.
+            rows: the same texts at `offset` in each row, cut or padded to whole words.
         """
 
         def one_by_one(which: Offsets | slice) -> list[int]:
@@ -104,7 +104,7 @@ class Vocabulary:
         return tuple(text.decode(ENCODING, ERRORS) for text in self.texts[:count])
 
     def _find(self, words: list[Words], lengths: Offsets) -> Offsets:
-        """Codes, -1 where a text is unknown or too long for words."""
+        """Codes; -1 for a text that is unknown or too long for words."""
         if self._found < len(self.texts):
             self._admit(self.texts[self._found :], self._found)
             self._found = len(self.texts)
@@ -131,7 +131,7 @@ class Vocabulary:
         return differ
 
     def _hash(self, words: list[Words], lengths: Offsets) -> Words:
-        """Words beyond a text are zero, so that their number makes no difference."""
+        """Hash the texts; words after a text are zero, so their number makes no difference."""
         total = lengths.view(np.uint64) * self._factors[-1]
         for factor, word in zip(self._factors, words, strict=False):
             total += word * factor
@@ -148,7 +148,7 @@ class Vocabulary:
         lengths = np.array([len(text) for text in texts], np.int64)
         for known, word in zip(self._words, words_of(rows, 0, lengths), strict=True):
             known[first:last] = word
-        # A text too long for words is none that `_find` could tell from others.
+        # `_find` cannot compare a text too long for words.
         self._lengths[first:last] = np.where(lengths > width, -1, lengths)
         self._place(np.arange(first, last))
 
@@ -162,7 +162,7 @@ class Vocabulary:
         self._place(np.arange(known))
 
     def _place(self, codes: Offsets) -> None:
-        """Enter codes into the table, each at its slot or the first free one behind."""
+        """Enter codes into the table, each at its slot or the next free one."""
         codes = codes[self._lengths[codes] >= 0]
         words = [known[codes] for known in self._words]
         slots = (self._hash(words, self._lengths[codes]) >> self._shift).view(np.int64)

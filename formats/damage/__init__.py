@@ -1,1 +1,1 @@
-"""Damage in a log without checksums: how it ends, what can be believed, what can be salvaged."""
+"""Damage in a log without checksums: its end, its plausible records, and salvage."""

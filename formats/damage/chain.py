@@ -1,8 +1,8 @@
-"""The best chain of intervals: what salvage's dynamic programme works out.
+"""The best chain of intervals: salvage's dynamic programme.
 
-Guarantees: the chain's intervals do not overlap, and no other chain scores more, where a chain's
-score is its intervals' less the cost of each gap before, between and behind them. Intervals that
-only follow each other are one step, so time is linear in the places where there is a choice.
+Guarantees: the chain's intervals do not overlap, and no other chain scores more. A chain's score is
+the sum of its intervals' scores minus a cost for each gap before, between and after them. Adjacent
+intervals without an alternative form one step, so time is linear in the number of choices.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class _Segments(NamedTuple):
-    """Rows of candidates that follow each other and overlap no other; a chain takes all or none."""
+    """Rows of adjacent candidates that overlap no other; a chain takes all of a row or none."""
 
-    heads: NDArray[np.int64]  # the index of each one's first candidate
-    totals: list[int]  # its candidates' scores
+    heads: NDArray[np.int64]  # the index of each segment's first candidate
+    totals: list[int]  # the sum of its candidates' scores
     follower: list[int]  # the segment that starts where it ends, or the number of segments
-    beyond: list[int]  # the first segment that starts behind its end
-    at_end: list[bool]  # it ends where the data ends
+    beyond: list[int]  # the first segment that starts after its end
+    at_end: list[bool]  # whether it ends where the data ends
 
 
 def _segments(
@@ -32,7 +32,7 @@ def _segments(
     count = len(starts)
     follower = np.searchsorted(starts, ends)
     linked = starts[follower.clip(max=count - 1)] == ends
-    # Where two candidates overlap there is a choice, so each of them stands alone.
+    # Overlapping candidates are a choice, so each is a segment of its own.
     overlaps = np.maximum.accumulate(ends)[:-1] > starts[1:]
     alone = np.zeros(count, np.bool_)
     alone[1:] = overlaps
@@ -59,14 +59,14 @@ def best_chain(
     end: int | None,
     follows: bool,
 ) -> NDArray[np.int64]:
-    """The indices of the chain with the greatest score.
+    """The indices of the chain with the highest score.
 
     Args:
-        starts, ends: of the candidates, by ascending start; none is empty.
-        scores: of the candidates.
-        gap: what one gap costs.
-        end: where the data ends, or None where more follows, and so no gap is known there.
-        follows: whether a record ends at offset 0; otherwise a gap goes on there.
+        starts, ends: the candidates' offsets, by ascending start; no candidate is empty.
+        scores: the candidates' scores.
+        gap: the cost of a gap.
+        end: where the data ends; None if more follows, so that a gap there is not yet known.
+        follows: whether a record ends at offset 0; otherwise a gap continues there.
     """
     import numpy as np
 
@@ -74,10 +74,10 @@ def best_chain(
         return np.zeros(0, np.int64)
     segments = _segments(starts, ends, scores, end)
     count = len(segments.heads)
-    at_rest = 0 if end is None else -gap  # the score of taking nothing more before the end
-    best = [0] * count  # of a chain that starts with this segment,
-    then = [count] * count  # and its next segment
-    # The best chain that starts here or later: its score and first segment.
+    at_rest = 0 if end is None else -gap  # the score of taking nothing more up to the end
+    best = [0] * count  # the best score of a chain that starts with this segment
+    then = [count] * count  # the next segment of that chain
+    # The best chain that starts at this segment or later: its score and first segment.
     later: list[tuple[int, int]] = [(at_rest, count)] * (count + 1)
     for segment in range(count - 1, -1, -1):
         options = [(0 if segments.at_end[segment] else at_rest, count)]
@@ -88,7 +88,7 @@ def best_chain(
         score, then[segment] = max(options, key=_score)
         best[segment] = score + segments.totals[segment]
         later[segment] = max((best[segment], segment), later[segment + 1], key=_score)
-    # Before the first record stands either a record or a gap, which is paid for already.
+    # The first record follows either a record or a gap that is already paid for.
     options = (
         [(at_rest, count), (later[0][0] - gap, later[0][1])] if follows else [(0, count), later[0]]
     )

@@ -1,18 +1,18 @@
-"""Salvage: finding the whole records again in a log that lost its alignment.
+"""Salvage: recovering the whole records from a log that lost its alignment.
 
-Guarantees: what is kept are exact bytes of the data, in their order, never overlapping; every byte
-is either in a `Stretch` or in a `Gap`, and both come out in file order. Memory is bounded by a few
-blocks, whatever the data; time is linear. What cannot be seen is a flipped value, and a record
-spliced from two that were cut at the same place. A log of empty labels gives little to go by: a few
-of its torn records pass as whole.
+Guarantees: the records kept are exact bytes of the data, in order and without overlap. Every byte
+is in either a `Stretch` or a `Gap`, which are yielded in file order. Memory is bounded by a few
+blocks, whatever the data; time is linear. Not detected: a flipped value, or a record spliced from
+two that were cut at the same place. Empty labels are weak evidence: in a log of them, a few torn
+records pass as whole.
 
-The method: any offset may start a record. An offset is a candidate if the clock there is plausible
-and the record ends within the data; that leaves about one a record. Candidates that follow each
-other without a gap on both sides vote for their labels and the range of the counter. Then a dynamic
-programme from the right picks, among all chains of candidates, the one of the greatest score: a
-record with a label known from others counts 4, with a new but printable one 2, a gap costs 3: a
-record alone between two gaps must have a known label. Candidates that only follow each other are
-one step of the programme, so its length is that of the damage and not of the log.
+The method: any offset may start a record. An offset is a candidate if its clock is plausible and
+the record ends within the data; that leaves about one per record. Candidates with neighbours on
+both sides and no gap between vote for their labels and the range of the counter. A dynamic
+programme, working from right to left, then picks the chain of candidates with the highest score. A
+record with a label known from others scores 4, one with a new but printable label 2, and a gap
+costs 3, so a record alone between two gaps must have a known label. Adjacent candidates without an
+alternative are one step, so the programme's length is that of the damage, not of the log.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Read = Callable[[int, int], bytes]
-"""Gives the bytes at an offset: `read(offset, count)`; fewer only where the data ends."""
+"""`read(offset, count)` returns the bytes at an offset, fewer only at the end of the data."""
 
-_BLOCK = 1 << 21  # bytes searched at a time; about ten times as much is held
-_AHEAD = 1 << 15  # bytes beyond the block that its decisions may look at
-_LABELS = 1 << 20  # distinct labels that are counted; a label beyond them is taken for a new one
-_ODD_LABEL = 8  # well-chained records that make a label known that is empty or not printable
-_KNOWN, _NEW, _GAP = 4, 2, 3  # the scores, see above
+_BLOCK = 1 << 21  # bytes searched at a time; about ten times as many are in memory
+_AHEAD = 1 << 15  # bytes after the block that its decisions may depend on
+_LABELS = 1 << 20  # maximum of distinct labels counted; any further label counts as new
+_ODD_LABEL = 8  # chained records needed to accept an empty or unprintable label
+_KNOWN, _NEW, _GAP = 4, 2, 3  # scores; see the module docstring
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Records that follow each other without a gap."""
+    """Adjacent records without a gap."""
 
     offset: int
     size: int
@@ -52,21 +52,21 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Gap:
-    """Bytes that belong to no whole record."""
+    """Bytes that are not part of any whole record."""
 
     offset: int
     size: int
 
 
 class _Candidates(NamedTuple):
-    """Offsets where a record may start, ascending; all arrays are of one length."""
+    """Offsets where a record may start, ascending; all arrays have the same length."""
 
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
     counters: NDArray[Any]
     labels: NDArray[np.uint64]  # hashes
-    printable: NDArray[np.bool_]  # the label is not empty and has no control character
-    chained: NDArray[np.bool_]  # another ends where it starts, and another starts where it ends
+    printable: NDArray[np.bool_]  # whether the label is not empty and has no control characters
+    chained: NDArray[np.bool_]  # whether others end where it starts and start where it ends
 
     def select(self, which: NDArray[np.bool_]) -> _Candidates:
         if which.all():
@@ -76,22 +76,23 @@ class _Candidates(NamedTuple):
 
 
 class _Votes:
-    """What well-chained records say of labels and counters."""
+    """The labels and counters of chained records."""
 
     def __init__(self) -> None:
         import numpy as np
 
         self._labels: NDArray[np.uint64] = np.zeros(0, np.uint64)
         self._counts: NDArray[np.int64] = np.zeros(0, np.int64)
-        self._greatest: int | None = None
+        self._max_counter: int | None = None
 
     def add(self, voters: _Candidates) -> None:
         import numpy as np
 
         if not len(voters.starts):
             return
-        greatest = int(voters.counters.max())
-        self._greatest = greatest if self._greatest is None else max(self._greatest, greatest)
+        counter = int(voters.counters.max())
+        known_max = self._max_counter
+        self._max_counter = counter if known_max is None else max(known_max, counter)
         labels, counts = np.unique(voters.labels, return_counts=True)
         known, place = self._find(labels)
         np.add.at(self._counts, place[known], counts[known])
@@ -102,14 +103,14 @@ class _Votes:
             self._labels = both[order]
 
     def believable(self, found: _Candidates) -> _Candidates:
-        """Without those whose counter is far off, or whose label cannot be one.
+        """The candidates whose counter and label are plausible.
 
-        A label that no other carries must be printable; and beside damage it is believed only in
+        A label that no other candidate has must be printable; next to damage it is accepted only in
         a log where such labels are common.
         """
         fits = self._known(found) | (found.printable & (found.chained | self._labels_vary))
-        if self._greatest is not None:
-            fits &= found.counters <= 2 * self._greatest + 1
+        if self._max_counter is not None:
+            fits &= found.counters <= 2 * self._max_counter + 1
         return found.select(fits)
 
     def scores(self, found: _Candidates) -> NDArray[np.int64]:
@@ -119,11 +120,11 @@ class _Votes:
 
     @property
     def _labels_vary(self) -> bool:
-        """Whether one record in 16, or more, has a label of its own."""
+        """Whether at least one record in 16 has a unique label."""
         return 16 * int((self._counts == 1).sum()) >= int(self._counts.sum())
 
     def _known(self, found: _Candidates) -> NDArray[np.bool_]:
-        """Whether others that are well chained have the label: one, or many if it is odd."""
+        """Whether other chained records have the label: one, or several if it is odd."""
         import numpy as np
 
         known, place = self._find(found.labels)
@@ -142,23 +143,23 @@ class _Votes:
 
 
 def resync(schema: Schema, roles: Roles, read: Read, size: int) -> Iterator[Stretch | Gap]:
-    """The whole records of a log, and what lies between them.
+    """The whole records of a log, and the gaps between them.
 
     Args:
         schema: the declaration of one record.
-        roles: the fields by which a record is judged. The clock must stand before the first text.
-        read: gives bytes of the log; it is read twice, in blocks, from left to right.
-        size: bytes of the log.
+        roles: the clock, counter and label fields. The clock must come before the first text.
+        read: returns bytes of the log, which is read twice, in blocks, from left to right.
+        size: size of the log in bytes.
 
     Raises:
-        UnsupportedSchema: the clock's place depends on a text, or a field may be absent.
+        UnsupportedSchema: the clock comes after a text, or a field may be absent.
     """
     lead = _lead(schema, roles)
     votes = _Votes()
     for base in range(0, size, _BLOCK):
         found = _candidates(schema, roles, lead, *_block(read, base, size))
         votes.add(found.select(found.chained & (found.starts < _BLOCK)))
-    base = position = 0  # where the block starts, and where the last record taken ends
+    base = position = 0  # where the block starts, and where the last record kept ends
     while base < size:
         data, is_last = _block(read, base, size)
         found = votes.believable(_candidates(schema, roles, lead, data, is_last))
@@ -170,7 +171,7 @@ def resync(schema: Schema, roles: Roles, read: Read, size: int) -> Iterator[Stre
             end=len(data) if is_last else None,
             follows=position == base,
         )
-        # What starts behind the block was looked at only to decide what is in it.
+        # Records that start after the block only help to decide what is in it.
         stop = min(_BLOCK, len(data))
         taken = taken[found.starts[taken] < stop]
         yield from _pieces(found.starts[taken] + base, found.ends[taken] + base, position)
@@ -182,18 +183,18 @@ def resync(schema: Schema, roles: Roles, read: Read, size: int) -> Iterator[Stre
 
 
 def _lead(schema: Schema, roles: Roles) -> int:
-    """Bytes of a record in front of its clock."""
+    """Size in bytes of a record's fields before its clock."""
     lead = 0
     for field in schema:
         if field.default is not None:
-            raise UnsupportedSchema("may be absent, so records cannot follow it", field=field.name)
+            raise UnsupportedSchema("may be absent, so no record can follow it", field=field.name)
     for field in schema:
         if field.name == roles.clock:
             return lead
         if field.is_text:
             break
         lead += field.width
-    raise UnsupportedSchema("a clock must stand before the first text", field=roles.clock)
+    raise UnsupportedSchema("the clock must come before the first text", field=roles.clock)
 
 
 def _block(read: Read, base: int, size: int) -> tuple[bytes, bool]:
@@ -202,13 +203,13 @@ def _block(read: Read, base: int, size: int) -> tuple[bytes, bool]:
 
 
 def _candidates(schema: Schema, roles: Roles, lead: int, data: bytes, is_last: bool) -> _Candidates:
-    """All offsets of a block where a record may start, by its clock, constants and end."""
+    """All offsets in a block where a record may start, judged by clock, constants and end."""
     import numpy as np
 
     size = len(data)
-    padded = np.zeros(size + 8, np.uint8)  # 8: the widest number may start at the end
+    padded = np.zeros(size + 8, np.uint8)  # 8: the widest number may start at the last byte
     padded[:size] = np.frombuffer(data, np.uint8)
-    # Every view below overlaps itself: element i is the number that starts at byte i.
+    # The views below overlap themselves: element i is the number that starts at byte i.
     clock = _numbers(padded, schema[roles.clock].dtype)[lead : size + 1]
     at = starts = np.flatnonzero((clock >= EARLIEST) & (clock <= LATEST))
     counters: NDArray[Any] = starts
@@ -261,21 +262,21 @@ def _hash_texts(
         if start:
             which = np.flatnonzero(lengths > start)
         rest = np.minimum(lengths[which] - start, 8).astype(np.uint64)
-        # Shifting by 64 is undefined, so an empty rest is masked by two shifts.
+        # Shifting by 64 is undefined, so the shift is done in two steps.
         mask = (~np.uint64(0) >> np.uint64(8)) >> (np.uint64(56) - np.uint64(8) * rest.clip(max=7))
         mask = np.where(rest == 8, ~np.uint64(0), np.where(rest == 0, np.uint64(0), mask))
         word = words[begins[which] + start] & mask
         mixed = (hashes[which] ^ word) * np.uint64(0x9E3779B97F4A7C15)
         hashes[which] = mixed ^ (mixed >> np.uint64(29))
         filled = word | (space & ~mask)
-        printable[which] &= (filled - space) & ~filled & high == 0  # no byte below a space
+        printable[which] &= (filled - space) & ~filled & high == 0  # no byte is below a space
     return hashes, printable
 
 
 def _pieces(
     starts: NDArray[np.int64], ends: NDArray[np.int64], position: int
 ) -> Iterator[Stretch | Gap]:
-    """Stretches and gaps from records in order; `position` is where the one before them ended."""
+    """Stretches and gaps from ordered records; `position` is where the preceding record ended."""
     import numpy as np
 
     if not len(starts):

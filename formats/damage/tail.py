@@ -1,9 +1,10 @@
-"""How the end of a log looks: what a parser of whole records leaves out or should doubt.
+"""The state of a log's end: what a parser of whole records drops or should doubt.
 
-Guarantees: looking never changes what is read. A torn tail (the data ends inside a record) is not
-corruption: it is what a crash, or a writer in the middle of a write, leaves. A zero tail is what a
+Guarantees: these checks never change what is read. A torn tail (the data ends inside a record) is
+not corruption: a crash, or a writer in the middle of a write, leaves one. A zero tail is what a
 power loss can leave on a journalling file system; a naive reader takes it for records. Implausible
-is what stands behind a torn record that others appended to: misaligned, to the end or for a while.
+records follow a torn one that others were appended to; they are misaligned, for a while or to the
+end.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ class TailStatus:
     """The state of a log's end.
 
     Attributes:
-        kind: `clean`; `torn`, the data ends inside a record; `zero`, records of nothing but zeros;
+        kind: `clean`; `torn`, the data ends inside a record; `zero`, records of only zeros;
             `implausible`, records that cannot be what was written.
-        offset: the byte offset from which it holds, or None where clean.
+        offset: the byte offset where that state begins, or None if clean.
         size: bytes from `offset` to the end.
-        records: records that were read from there and should be doubted.
+        records: the number of doubtful records read from `offset` on.
     """
 
     kind: Literal["clean", "torn", "zero", "implausible"]
@@ -41,7 +42,7 @@ class TailStatus:
 
     @property
     def can_be_cut(self) -> bool:
-        """Whether the log is well-formed without it: no whole record of anyone's lies behind."""
+        """Whether cutting it leaves a well-formed log: no whole record follows it."""
         return self.kind in {"torn", "zero"}
 
     def __bool__(self) -> bool:
@@ -61,28 +62,28 @@ CLEAN = TailStatus("clean")
 
 
 class TailWatch:
-    """Looks at a log's records as they are parsed, part by part; holds a few numbers.
+    """Examines a log's records as they are parsed, part by part, in constant memory.
 
     Args:
         schema: the declaration of one record.
-        roles: the fields by which a record is judged; None: nothing is implausible.
-        start: the offset of the first record that it will see.
+        roles: the clock, counter and label fields; None: no record is implausible.
+        start: the offset of the first record that will be fed.
 
     Attributes:
         records: whole records seen.
-        end: the offset behind them.
+        end: the offset after them.
     """
 
     def __init__(self, schema: Schema, roles: Roles | None = None, start: int = 0) -> None:
         self._schema = schema
         self._roles = roles
-        self._zeros = 0  # records of zeros at the end of what was seen
+        self._zeros = 0  # all-zero records at the end of those seen
         self._doubted: tuple[int, int] | None = None  # offset and index of the first implausible
         self.records = 0
         self.end = start
 
     def feed(self, columns: Columns, end: int) -> None:
-        """See the next records; `end` is the offset behind them."""
+        """Examine the next records; `end` is the offset after them."""
         count = len(columns)
         if self._roles is not None and self._doubted is None:
             first = first_implausible(self._roles, columns)
@@ -95,13 +96,13 @@ class TailWatch:
         self.end = end
 
     def status(self, size: int) -> TailStatus:
-        """The state of the end of `size` bytes, all whole records of which were seen."""
-        # An all-zero record has only empty texts, so it is of the least size.
+        """The state of the end of `size` bytes, all of whose whole records were fed."""
+        # An all-zero record has only empty texts, so it has the minimum size.
         start = self.end - self._zeros * self._schema.min_size
         doubted = self._zeros
         if self._doubted is not None:
             offset, index = self._doubted
-            # Zeros start at a page, so in the middle of a record, which then is doubted as well.
+            # Zeros start at a page, so usually inside a record, which is then doubtful as well.
             if not self._zeros or index < self.records - self._zeros - 1:
                 return TailStatus("implausible", offset, size - offset, self.records - index)
             start, doubted = offset, self.records - index
@@ -113,13 +114,13 @@ class TailWatch:
 def tail_status(
     schema: Schema, columns: Columns, size: int, roles: Roles | None = None
 ) -> TailStatus:
-    """The state of the end of `size` bytes of which `columns` is what could be parsed.
+    """The state of the end of `size` bytes, of which `columns` is what was parsed.
 
     Args:
         schema: the declaration of one record.
         columns: the whole records.
-        size: bytes of the data.
-        roles: the fields by which a record is judged; None: nothing is implausible.
+        size: size of the data in bytes.
+        roles: the clock, counter and label fields; None: no record is implausible.
     """
     watch = TailWatch(schema, roles)
     watch.feed(columns, columns.end)
@@ -127,7 +128,7 @@ def tail_status(
 
 
 def _trailing_zero_records(schema: Schema, columns: Columns) -> int:
-    """How many records at the end are all zeros; nearly always none, which one look tells."""
+    """How many records at the end are all zeros; checking one is nearly always enough."""
     count = len(columns)
     if not count or not _zeros(schema, columns, count - 1).all():
         return 0
@@ -136,15 +137,15 @@ def _trailing_zero_records(schema: Schema, columns: Columns) -> int:
 
 
 def _zeros(schema: Schema, columns: Columns, start: int) -> NDArray[np.bool_]:
-    """For each record from `start` on, whether all its bytes are zeros."""
+    """For each record from `start` on, whether all its bytes are zero."""
     zeros: Any = True
     for field in schema:
         column = columns[field.name]
         if field.is_text:
-            # A text of zero bytes is empty; of one value there is at most one code.
+            # An all-zero text is empty; each distinct text has one code.
             empty = column.values.index("") if "" in column.values else -1
             zeros = zeros & (column.codes[start:] == empty)
         else:
-            # Bits, not values: -0.0 is not a zero byte.
+            # Compare bits, not values: -0.0 is not all zero bits.
             zeros = zeros & (column[start:].view(f"u{field.width}") == 0)
     return cast("NDArray[np.bool_]", zeros)

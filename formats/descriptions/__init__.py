@@ -1,1 +1,1 @@
-"""Text made of a declaration: the specification, a Kaitai schema, an annotated dump."""
+"""Text derived from a declaration: the specification, a Kaitai schema, an annotated dump."""

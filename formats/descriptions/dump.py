@@ -1,6 +1,6 @@
-"""Annotated bytes as text: an offset, the bytes, and what they are.
+"""An annotated hex dump: offsets, bytes, and what the bytes mean.
 
-Guarantees: every byte of every span is in exactly one row, and a span begins a new row.
+Guarantees: every byte of every span is in exactly one row; each span begins a new row.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from formats.codec.spans import Span
 
 ROW = 8
-"""Bytes in a row: as wide as the widest number."""
+"""Bytes per row: the width of the widest number."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class Row:
     """A row of a dump: up to `ROW` bytes of one span.
 
     Attributes:
-        span: what the bytes belong to.
+        span: the span that the bytes belong to.
         offset, data: the bytes of this row.
-        heading: names the record that begins here; empty elsewhere.
+        heading: the heading of the record that begins here; otherwise empty.
     """
 
     span: Span
@@ -36,22 +36,22 @@ class Row:
 
     @property
     def hex(self) -> str:
-        """The bytes in hexadecimal, padded to the width of a whole row."""
+        """The bytes in hexadecimal, padded to the width of a full row."""
         return self.data.hex(" ").ljust(3 * ROW - 1)
 
     @property
     def ascii(self) -> str:
-        """The bytes as ASCII, dots for what is not printable, padded."""
+        """The bytes as ASCII, with dots for unprintable ones, padded."""
         return "".join(chr(b) if 32 <= b < 127 else "." for b in self.data).ljust(ROW)
 
     @property
     def what(self) -> str:
-        """The span in words, in its first row; empty in the others."""
+        """A description of the span in its first row; empty in its other rows."""
         return str(self.span) if self.offset == self.span.offset else ""
 
     @property
     def mark(self) -> str:
-        """`!` where something is wrong, `?` where something should be doubted."""
+        """`!` for errors, `?` for doubtful bytes, otherwise a space."""
         return "!" if self.span.error else "?" if self.span.note else " "
 
     def __str__(self) -> str:
@@ -59,7 +59,7 @@ class Row:
 
 
 def rows(spans: Iterable[Span]) -> Iterator[Row]:
-    """A dump's rows: each span begins a new one."""
+    """The rows of a dump."""
     record = None
     for span in spans:
         heading = ""
@@ -72,5 +72,5 @@ def rows(spans: Iterable[Span]) -> Iterator[Row]:
 
 
 def dump(spans: Iterable[Span]) -> str:
-    """The rows as text, each record under a heading."""
+    """The dump as text, each record under a heading."""
     return "\n".join(f"{row.heading}\n{row}" if row.heading else str(row) for row in rows(spans))

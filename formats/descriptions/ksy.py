@@ -1,9 +1,9 @@
-"""A declaration as a Kaitai Struct schema (.ksy), from which parsers of a dozen languages come.
+"""A declaration as a Kaitai Struct schema (.ksy), the source of parsers in a dozen languages.
 
-Guarantees: the text is a function of the declaration alone; field names are the declaration's, a
-text `name` is `len_name` and then `name`, as the Kaitai style guide has it; whatever Kaitai cannot
-express is refused by `UnsupportedSchema` naming the field. Where a generated parser must differ
-from this package, the schema's `doc` says so.
+Guarantees: the schema is derived from the declaration alone. Field names are the declaration's; a
+text `name` becomes `len_name` and `name`, as in the Kaitai style guide. Anything that Kaitai cannot
+express raises `UnsupportedSchema` naming the field. Where a generated parser must differ from this
+package, the schema's `doc` says so.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from formats.schema import Field, Schema
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
 _PLAIN = re.compile(r"[A-Za-z][^:#\n\"'&*!|>%@`{}\[\]]*(?<! )")
-_RESERVED = frozenset({"true", "false", "null", "yes", "no", "on", "off"})  # to YAML, no texts
+_RESERVED = frozenset({"true", "false", "null", "yes", "no", "on", "off"})  # not strings in YAML
 _ENDIAN = {">": "be", "<": "le"}
 _WIDTH = 88
 
-_ORIGIN = "# Derived from a declaration by formats.to_ksy: change that, not this."
+_ORIGIN = "# Generated from a declaration by formats.to_ksy: edit that, not this file."
 _TORN = (
-    "A file may end inside a record (a torn tail), which is no corruption: readers drop that "
+    "A file may end inside a record (a torn tail). This is not corruption: readers drop that "
     "record. A generated parser reads the whole sequence or fails with its end-of-stream error; to "
-    "get the records before a torn tail, parse values of the type `record` one by one until then."
+    "get the records before a torn tail, parse values of type `record` one at a time."
 )
 _TEXT = (
-    "Texts are UTF-8 by convention, and any bytes are allowed. On others, generated parsers do "
-    "what their language does: Python raises UnicodeDecodeError, JavaScript puts U+FFFD."
+    "Texts are UTF-8 by convention, but any bytes are allowed. Generated parsers treat invalid "
+    "UTF-8 as their language does: Python raises UnicodeDecodeError, JavaScript inserts U+FFFD."
 )
 _ABSENT = (
-    "A generated parser leaves fields out that the file ends before; their `has_` values tell."
+    "A generated parser omits fields that the file ends before; their `has_` values show which."
 )
-_WIDE = "In JavaScript, integers beyond 2^53 lose their lowest bits."
+_WIDE = "In JavaScript, integers beyond 2^53 lose their low bits."
 
 
 def to_ksy(
@@ -52,15 +52,15 @@ def to_ksy(
 
     Args:
         declaration: a `construct` Struct, or a GreedyRange of one.
-        id: the schema's name; default: the declaration's in FORMATS, or its own (`"id" / Struct`),
-            or `record` or `records`.
-        title, doc, doc_ref: default: as in FORMATS, or what the declaration's own docs say.
+        id: the schema's name; default: the declaration's name in FORMATS, or its own
+            (`"id" / Struct`), or `record` or `records`.
+        title, doc, doc_ref: default: as in FORMATS, or for the title the declaration's docs.
 
     Returns:
-        YAML, which kaitai-struct-compiler 0.11 accepts.
+        YAML that kaitai-struct-compiler 0.11 accepts.
 
     Raises:
-        UnsupportedSchema: a part that Kaitai Struct cannot express; names the field.
+        UnsupportedSchema: Kaitai Struct cannot express a part; names the field.
     """
     schema = Schema.of(declaration)
     known = next((f for f in FORMATS.values() if f.declaration is declaration), None)
@@ -88,13 +88,13 @@ def _check_names(id: str, schema: Schema) -> None:
     names = [id_ for field in schema for id_ in _ids(field)]
     for name in (id, *names):
         if not _IDENTIFIER.fullmatch(name):
-            raise UnsupportedSchema("Kaitai names are of a-z, 0-9 and _ only", field=name)
+            raise UnsupportedSchema("Kaitai names may use only a-z, 0-9 and _", field=name)
         if names.count(name) > 1:
-            raise UnsupportedSchema("clashes with a name that Kaitai needs", field=name)
+            raise UnsupportedSchema("clashes with a name used in the Kaitai schema", field=name)
 
 
 def _ids(field: Field) -> Iterator[str]:
-    """The names that a field takes in the schema."""
+    """The names that a field uses in the schema."""
     if field.is_text:
         yield field.length_name
     yield field.name
@@ -119,12 +119,12 @@ def _caveats(schema: Schema) -> Iterator[str]:
 
 
 def _fields(schema: Schema, endian: str | None) -> dict[str, Any]:
-    """`seq`, and `instances` where fields may be absent."""
+    """`seq`, and `instances` if fields may be absent."""
     presence = {
-        # Evaluated once, when the field is reached: a text is there if its length is.
+        # Evaluated once, when the field is reached: a text is present if its length is.
         f"has_{field.name}": {
             "value": "not _io.eof",
-            "doc": f"whether the file holds {field.name}",
+            "doc": f"whether the file contains {field.name}",
         }
         for field in schema
         if field.default is not None
@@ -151,7 +151,7 @@ def _items(field: Field, endian: str | None) -> Iterator[dict[str, Any]]:
             "id": field.length_name,
             "type": number,
             "if": condition,
-            "doc": f"bytes of {field.name}",
+            "doc": f"length of {field.name} in bytes",
         }
     )
     yield _filled(
@@ -176,12 +176,12 @@ def _number_type(field: Field, endian: str | None) -> str:
 
 
 def _filled(**items: Any) -> dict[str, Any]:
-    """The items that say something; `ks_version` becomes `ks-version`."""
+    """The items that are not empty; `ks_version` becomes `ks-version`."""
     return {k.replace("_", "-"): v for k, v in items.items() if v is not None and v != ""}
 
 
 def _yaml(value: Mapping[str, Any], indent: str = "") -> Iterator[str]:
-    """A mapping of mappings, lists of mappings, texts and numbers, in block style."""
+    """A mapping of mappings, lists of mappings, strings and numbers, in block style."""
     for key, item in value.items():
         if isinstance(item, Mapping):
             yield f"{indent}{key}:"

@@ -1,7 +1,8 @@
 """The specification's tables, derived from the declarations.
 
-Guarantees: every figure (offset, size, limit) is computed from the declaration; README.md in this
-package holds `markdown` of each format between two markers, and a test holds it to that.
+Guarantees: every number (offset, size, limit) is computed from the declaration. The package's
+README.md contains the `markdown` of each format between two markers, and a test checks that it is
+current.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ _COLUMNS = ("field", "offset", "type", "size", "limits", "meaning")
 
 @dataclass(frozen=True)
 class Row:
-    """One field as the specification lists it; each column a text.
+    """One field's row in the specification; every column is text.
 
     Attributes:
-        offset: in bytes from the value's beginning, or from the end of the text before.
+        offset: in bytes from the beginning of the value, or from the end of the preceding text.
     """
 
     field: str
@@ -34,7 +35,7 @@ class Row:
 
 
 def table(schema: Schema) -> list[Row]:
-    """A row a field."""
+    """One row per field."""
     return [
         Row(
             field.name,
@@ -49,20 +50,18 @@ def table(schema: Schema) -> list[Row]:
 
 
 def sizes(schema: Schema) -> str:
-    """How many bytes a value takes, in words."""
+    """A sentence about the size of a value."""
     written = sum(field.width for field in schema)
-    said = f"{schema.min_size} to {schema.max_size} bytes"
+    size = f"{schema.min_size} to {schema.max_size} bytes"
     if schema.is_sequence:
-        said = f"A record takes {said}; a file holds any number of records, also none."
-    elif written > schema.min_size:
-        said = f"Readers accept {said}; writers write every field, so {written} or more."
-    else:
-        said = f"A value takes {said}."
-    return said
+        return f"A record takes {size}; a file holds zero or more records."
+    if written > schema.min_size:
+        return f"Readers accept {size}; writers write every field, so {written} or more."
+    return f"A value takes {size}."
 
 
 def markdown(format: Format) -> str:
-    """The section's generated part: the sizes, and the table."""
+    """The generated part of a section: the sizes and the table."""
     cells = [_COLUMNS, *(tuple(asdict(row).values()) for row in table(format.schema))]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
@@ -74,7 +73,7 @@ def markdown(format: Format) -> str:
 
 
 def describe(format: Format) -> dict[str, Any]:
-    """The same as a document for JSON; what has no limit or no default is null."""
+    """The same, as a JSON document; a missing limit or default is null."""
     schema = format.schema
     return {
         "name": format.name,
@@ -88,7 +87,7 @@ def describe(format: Format) -> dict[str, Any]:
 
 
 def _describe(field: Field, base: str | None, offset: int) -> dict[str, Any]:
-    least, greatest = field.range
+    minimum, maximum = field.range
     return {
         "name": field.name,
         "type": field.type_name,
@@ -96,8 +95,8 @@ def _describe(field: Field, base: str | None, offset: int) -> dict[str, Any]:
         "after": base,
         "offset": offset,
         "width": field.width,
-        "min": None if field.is_float else least,
-        "max": None if field.is_float else greatest,
+        "min": None if field.is_float else minimum,
+        "max": None if field.is_float else maximum,
         "constant": field.constant,
         "is_version": field.is_version,
         "may_be_absent": field.default is not None,
@@ -107,7 +106,7 @@ def _describe(field: Field, base: str | None, offset: int) -> dict[str, Any]:
 
 
 def _positions(schema: Schema) -> Iterator[tuple[Field, str | None, int]]:
-    """Each field with the text before it (None: there is none) and its offset from there."""
+    """Each field, the name of the text before it (or None), and the offset from that text's end."""
     base, offset = None, 0
     for field in schema:
         yield field, base, offset
@@ -118,20 +117,20 @@ def _positions(schema: Schema) -> Iterator[tuple[Field, str | None, int]]:
 
 def _limits(field: Field) -> str:
     if field.constant is not None:
-        said = f"= {field.constant}"
+        limits = f"= {field.constant}"
     elif field.is_text:
-        said = f"{_power(field.range[0])} to {_power(field.range[1])} bytes"
+        limits = f"{_power(field.range[0])} to {_power(field.range[1])} bytes"
     elif field.is_float:
-        said = f"IEEE 754 binary{8 * field.width}"
+        limits = f"IEEE 754 binary{8 * field.width}"
     else:
-        said = f"{_power(field.range[0])} to {_power(field.range[1])}"
+        limits = f"{_power(field.range[0])} to {_power(field.range[1])}"
     if field.default is not None:
-        said += f"; if absent, {field.default!r}"
-    return said
+        limits += f"; if absent, {field.default!r}"
+    return limits
 
 
 def _power(number: float) -> str:
-    """A limit as people read it: 255, but 2^32 - 1."""
+    """A limit in readable form: 255, but 2^32 - 1."""
     if abs(number) < 1 << 16:
         return str(number)
     return f"-2^{int(math.log2(-number))}" if number < 0 else f"2^{int(math.log2(number + 1))} - 1"

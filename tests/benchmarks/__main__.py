@@ -22,10 +22,10 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks",
         description="Time expstore against the reference program and its peers. The exit code is "
-        "0 whatever the figures are: a benchmark is no test.",
+        "0 whatever the figures are: a benchmark is not a test.",
         epilog="example: python -m tests.benchmarks --only get_metrics --reference ./reference",
     )
-    parser.add_argument("--quick", action="store_true", help="small sizes, about two minutes")
+    parser.add_argument("--quick", action="store_true", help="small sizes; takes about two minutes")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print all samples as JSON")
     form.add_argument("--markdown", action="store_true", help="print the short form")
@@ -33,7 +33,7 @@ def _options() -> argparse.Namespace:
         "--only",
         metavar="NAME",
         action="append",
-        help="rows whose name has this in it; `peers` and `equality` are parts of their own",
+        help="only rows whose name contains this; `peers` and `equality` select those parts",
     )
     parser.add_argument(
         "--reference",
@@ -54,7 +54,7 @@ def _options() -> argparse.Namespace:
     if options.repeat < MIN_REPEAT:
         parser.error(f"--repeat must be {MIN_REPEAT} or more: rows compare medians")
     if options.reference is not None and not os.access(options.reference, os.X_OK):
-        parser.error(f"--reference: {options.reference} is no program")
+        parser.error(f"--reference: {options.reference} is not an executable")
     return options
 
 
@@ -63,8 +63,8 @@ def _wanted(name: str, only: list[str] | None) -> bool:
 
 
 def run(bench: Bench, only: list[str] | None) -> tuple[dict[str, Any], list[Result]]:
-    """Measure all that is asked for."""
-    said: dict[str, Any] = {
+    """Measure the selected rows and parts."""
+    document: dict[str, Any] = {
         "machine": report.machine(bench),
         "rows": [],
         "equality": [],
@@ -80,13 +80,13 @@ def run(bench: Bench, only: list[str] | None) -> tuple[dict[str, Any], list[Resu
         try:
             results.append(measure(row, bench.repeat))
         except Unavailable as reason:
-            said["notes"].append(f"{row.name}: {reason}")
-    said["rows"] = [result.as_json() for result in results]
+            document["notes"].append(f"{row.name}: {reason}")
+    document["rows"] = [result.as_json() for result in results]
     limit = bench.size(1_000_000, 20_000)
     for corpus in list(corpora.used.values()) if _wanted("equality", only) else []:
         _progress(f"equality with construct: {corpus.title}")
         compared, equal = corpora.verify(corpus, limit)
-        said["equality"].append(
+        document["equality"].append(
             {
                 "corpus": corpus.title,
                 "records": corpus.count,
@@ -95,9 +95,9 @@ def run(bench: Bench, only: list[str] | None) -> tuple[dict[str, Any], list[Resu
             }
         )
     if _wanted("peers", only):
-        said["peers"], notes = comparison.measure(bench, _progress)
-        said["notes"] += notes
-    return said, results
+        document["peers"], notes = comparison.measure(bench, _progress)
+        document["notes"] += notes
+    return document, results
 
 
 def _progress(what: str) -> None:
@@ -106,20 +106,20 @@ def _progress(what: str) -> None:
 
 
 def main() -> None:
-    """Run, and print in the form that was asked for."""
+    """Run, and print in the selected form."""
     options = _options()
     reference = options.reference and str(Path(options.reference).resolve())
     with tempfile.TemporaryDirectory(prefix="expstore-bench-") as temporary:
         work = (options.work or Path(temporary)).resolve()
         work.mkdir(parents=True, exist_ok=True)
         bench = Bench(work, reference, options.quick, options.repeat)
-        said, results = run(bench, options.only)
+        document, results = run(bench, options.only)
     _progress("")
     if options.json:
-        print(json.dumps(said, indent=2))
+        print(json.dumps(document, indent=2))
         return
     form = report.markdown if options.markdown else report.text
-    for line in form(said, results):
+    for line in form(document, results):
         print(line)
 
 

@@ -1,13 +1,12 @@
-"""One process against a cluster of processes of one machine, over a store of 100 million records.
+"""One process against a local cluster of processes, over a store of 100 million records.
 
     python -m tests.benchmarks.cluster --work DIRECTORY [--workers 1 2 4] [--repeat 3] [--quick]
 
-makes the store once (2.6 GB: four long logs among 20,000), does four things to it in one process
-and with so many workers, and prints a Markdown table: seconds (median), and the largest peak of
-memory of a process. Every answer is held to that of the one process; the export by a sum over all
-rows that any change alters and no order does. A worker is killed in the middle of it. At last the
-export is brought up to date where nothing has changed, and DuckDB asks it. Exit code 1: an answer
-differs.
+makes the store once (2.6 GB: four long logs among 20,000), runs four tasks in one process and with
+each number of workers, and prints a Markdown table: seconds (median), and the largest peak memory
+of any process. Every result is compared with that of one process, exports by a checksum over all
+rows that does not depend on their order. In one more run a worker is killed. At the end, the export
+is run again with nothing to do, and DuckDB queries it. The exit code is 1 if a result differs.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from formats.columns import TextColumn
 FIVE = ("loss", "acc", "lr", "grad/norm", "val/loss")
 _START = 1_700_000_000
 _FORMS = ("best val/loss per user", "count and mean by name", "check", "export to Parquet")
-_KILLED_AFTER = 0.3  # of the time that the computation takes undisturbed
+_KILLED_AFTER = 0.3  # as a share of the time that the computation takes undisturbed
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ QUICK = Size(200, 1_000_000, 2, 300_000)
 
 
 def make_store(root: Path, size: Size) -> ExperimentStore:
-    """The store; made once, whole or not at all."""
+    """The store, made once; it appears only when it is complete."""
     store = ExperimentStore(root)
     if root.exists():
         return store
@@ -73,7 +72,7 @@ def make_store(root: Path, size: Size) -> ExperimentStore:
         commit_id = f"{number * 2654435761 % 2**32:08x}{number:032x}"
         user, job = f"user{number % 10}", f"train-{number % 100}"
         path = partial.create_experiment(commit_id)
-        # As a plain file, without the sync that `write_metadata` pays for each.
+        # As a plain file, without the sync that `write_metadata` makes for each.
         (path / "meta.bin").write_bytes(
             build(timestamp=_START + number, commit_id=commit_id, job_name=job, user=user)
         )
@@ -87,7 +86,7 @@ def make_store(root: Path, size: Size) -> ExperimentStore:
 
 
 def _columns(rng: np.random.Generator, count: int) -> Iterator[dict[str, Any]]:
-    """A log's records, a million at a time at most."""
+    """The records of a log, at most a million at a time."""
     for start in range(0, count, 1_000_000):
         index = np.arange(start, min(start + 1_000_000, count))
         yield {
@@ -102,7 +101,7 @@ def _columns(rng: np.random.Generator, count: int) -> Iterator[dict[str, Any]]:
 
 
 def best_alone(store: ExperimentStore, _: Path) -> dict[str, float]:
-    """The least val/loss of each user."""
+    """The minimum val/loss of each user."""
     users: dict[str, str] = {}
     for commit_id, outcome in store.iter_metadata():
         if not isinstance(outcome, Metadata):
@@ -112,13 +111,13 @@ def best_alone(store: ExperimentStore, _: Path) -> dict[str, float]:
     for batch in store.to_arrow(names=["val/loss"]):
         if batch.num_rows:
             user = users[batch["commit_id"].dictionary[0].as_py()]
-            least = float(batch["value"].to_numpy().min())
-            best[user] = min(best.get(user, least), least)
+            minimum = float(batch["value"].to_numpy().min())
+            best[user] = min(best.get(user, minimum), minimum)
     return dict(sorted(best.items()))
 
 
 def means_alone(store: ExperimentStore, _: Path) -> dict[str, tuple[int, float]]:
-    """How many values of each name there are, and their mean."""
+    """The number of values of each name, and their mean."""
     counts: dict[str, int] = {}
     sums: dict[str, float] = {}
     for batch in store.to_arrow():
@@ -137,7 +136,7 @@ def check_alone(store: ExperimentStore, _: Path) -> list[Any]:
 
 
 def export_alone(store: ExperimentStore, work: Path) -> Path:
-    """One file of Parquet."""
+    """One Parquet file."""
     from expstore.exchange.export import export_file
 
     export_file(store, None, work / "alone.parquet", "parquet", metadata=True, force=True)
@@ -176,7 +175,7 @@ def check_together(store: ExperimentStore, _: Path) -> list[Any]:
 
 
 def export_together(store: ExperimentStore, work: Path) -> Path:
-    """A directory of Parquet."""
+    """A directory of Parquet files."""
     from expstore.cluster import export_parquet
 
     shutil.rmtree(work / "parts", ignore_errors=True)
@@ -185,7 +184,7 @@ def export_together(store: ExperimentStore, work: Path) -> Path:
 
 
 def export_again(store: ExperimentStore, work: Path) -> bool:
-    """Whether nothing had to be made."""
+    """Whether a second export wrote nothing."""
     from expstore.cluster import export_parquet
 
     return export_parquet(store, work / "parts", metadata=True).written == 0
@@ -195,18 +194,18 @@ def export_again(store: ExperimentStore, work: Path) -> bool:
 
 
 def best_by_duckdb(_: ExperimentStore, work: Path) -> dict[str, float]:
-    """As `best_alone`, of the export."""
+    """As `best_alone`, from the export."""
     return dict(_asked(work, '"user", min(value)', "name = 'val/loss'"))
 
 
 def means_by_duckdb(_: ExperimentStore, work: Path) -> dict[str, tuple[int, float]]:
-    """As `means_alone`, of the export."""
+    """As `means_alone`, from the export."""
     rows = _asked(work, "name, count(*), avg(value)", "true")
     return {name: (count, mean) for name, count, mean in rows}
 
 
 def _asked(work: Path, columns: str, where: str) -> list[Any]:
-    """Rows by the first of the columns."""
+    """The rows of a query, grouped and sorted by the first column."""
     import duckdb
 
     source = f"'{work / 'parts'}/*.parquet'"
@@ -223,20 +222,20 @@ TOGETHER: tuple[Work, ...] = (best_together, means_together, check_together, exp
 
 
 def reset_peak() -> None:
-    """Have this process's peak of memory begin again from now."""
+    """Reset this process's peak memory."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak() -> int:
-    """The most memory that this process held, in bytes."""
+    """This process's peak memory, in bytes."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1]) * 1024
-    raise RuntimeError("the kernel tells no VmHWM")
+    raise RuntimeError("the kernel reports no VmHWM")
 
 
 def timed_alone(work: Work, store: ExperimentStore, directory: Path) -> tuple[float, int, Any]:
-    """Seconds, peak of memory, and the answer."""
+    """Seconds, peak memory, and the answer."""
     reset_peak()
     began = time.perf_counter()
     answer = work(store, directory)
@@ -246,7 +245,7 @@ def timed_alone(work: Work, store: ExperimentStore, directory: Path) -> tuple[fl
 def timed_together(
     client: Any, work: Work, store: ExperimentStore, directory: Path
 ) -> tuple[float, int, Any]:
-    """Seconds, the largest peak of memory of a worker, and the answer."""
+    """Seconds, the largest peak memory of a worker, and the answer."""
     client.run(reset_peak)
     began = time.perf_counter()
     answer = work(store, directory)
@@ -254,7 +253,7 @@ def timed_together(
 
 
 def same(alone: Any, together: Any) -> bool:
-    """Whether two answers are equal; a mean but for the order in which it was added up."""
+    """Whether two answers are equal; means may differ by rounding in another order."""
     if isinstance(alone, Path):
         return rows_sum(alone) == rows_sum(together)
     if isinstance(alone, dict) and alone and isinstance(next(iter(alone.values())), tuple):
@@ -267,7 +266,7 @@ def same(alone: Any, together: Any) -> bool:
 
 
 def rows_sum(path: Path) -> tuple[int, int]:
-    """How many rows Parquet has, and a sum to which each adds by all its cells."""
+    """The number of rows in Parquet files, and an order-independent checksum of all their cells."""
     import pyarrow.dataset
 
     count = total = 0
@@ -283,7 +282,7 @@ def rows_sum(path: Path) -> tuple[int, int]:
 
 
 def _bits(column: Any) -> Any:
-    """64 bits for each cell, equal for equal ones."""
+    """64 bits for each cell, equal for equal cells."""
     import hashlib
 
     import pyarrow
@@ -300,7 +299,7 @@ def _bits(column: Any) -> Any:
 def run_killed(
     client: Any, store: ExperimentStore, directory: Path, undisturbed: float
 ) -> tuple[float, Any]:
-    """Seconds and answer of `means_together`, while one of its workers is killed."""
+    """Seconds and answer of `means_together` when one of its workers is killed."""
     victim = next(iter(client.run(os.getpid).values()))
     timer = threading.Timer(undisturbed * _KILLED_AFTER, os.kill, (victim, signal.SIGKILL))
     timer.start()
@@ -340,7 +339,7 @@ def main() -> int:
 
 @dataclass
 class Measured:
-    """All samples: by form of work, for each contender, the seconds and the peaks."""
+    """All samples: for each task and each contender, the seconds and the peaks."""
 
     cells: dict[str, list[tuple[list[float], list[int]]]]
     notes: list[str]
@@ -370,7 +369,7 @@ def measure(store: ExperimentStore, work: Path, counts: list[int], repeat: int) 
                     samples.append((seconds, held))
                 if not same(answers[form], answer):
                     measured.equal = False
-                    measured.notes.append(f"{form}, {count} workers: ANOTHER ANSWER")
+                    measured.notes.append(f"{form}, {count} workers: DIFFERENT ANSWER")
                 _add(measured, form, f"{count} workers", samples)
             if count > 1:
                 undisturbed = median(measured.cells[_FORMS[1]][-1][0])
@@ -379,7 +378,7 @@ def measure(store: ExperimentStore, work: Path, counts: list[int], repeat: int) 
                 measured.equal &= right
                 measured.notes.append(
                     f"{_FORMS[1]}, {count} workers, one of them killed: {seconds:.2f} s, "
-                    f"{'the same answer' if right else 'ANOTHER ANSWER'}"
+                    f"{'the same answer' if right else 'DIFFERENT ANSWER'}"
                 )
             if count == counts[-1]:
                 _afterwards(measured, answers, store, work, repeat)
@@ -389,7 +388,7 @@ def measure(store: ExperimentStore, work: Path, counts: list[int], repeat: int) 
 def _afterwards(
     measured: Measured, answers: dict[str, Any], store: ExperimentStore, work: Path, repeat: int
 ) -> None:
-    """What is done with an export that is there."""
+    """Measure what is done with an existing export."""
     expected = {
         export_again: ("the export again, with nothing to do", True),
         best_by_duckdb: (f"{_FORMS[0]}, DuckDB from the export", answers[_FORMS[0]]),
@@ -402,7 +401,7 @@ def _afterwards(
         right = all(same(answer, found) for _, _, found in samples)
         measured.equal &= right
         seconds = median(second for second, _, _ in samples)
-        measured.notes.append(f"{title}: {seconds:.2f} s{'' if right else ', ANOTHER ANSWER'}")
+        measured.notes.append(f"{title}: {seconds:.2f} s{'' if right else ', DIFFERENT ANSWER'}")
 
 
 def _add(measured: Measured, form: str, who: str, samples: list[tuple[float, int]]) -> None:

@@ -2,10 +2,10 @@
 
     python -m tests.benchmarks.columns [--reference PROGRAM] [--records N] [--repeat N]
 
-The reference (or $EXPSTORE_REFERENCE) is a program with `create`, `time-read` commands; without it
-only this side is timed. Times are medians in ns a record, from a file in the page cache to
-columns; peak memory is that of a process of its own, less what it held before it read. Both
-sides are read by turns, because other work on the machine slows them alike.
+The reference (or $EXPSTORE_REFERENCE) is a program with the command `time-read`; without it only
+this side is timed. Times are medians in ns per record, from a file in the page cache to columns.
+Peak memory is that of a separate process, less what it held before reading. The two sides take
+turns, so that other load on the machine slows both.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FIVE = ["loss", "acc", "lr", "grad/norm", "val/loss"]
 
 
 def in_turn(names: list[str], further: list[str] | None = None) -> Iterator[tuple[int, str]]:
-    """(step, name) without end: all names every step, further ones every 100th."""
+    """Endless (step, name): all names every step, further ones every 100th."""
     step = 0
     while True:
         for name in names + (further or [] if step % 100 == 99 else []):
@@ -44,7 +44,7 @@ def in_turn(names: list[str], further: list[str] | None = None) -> Iterator[tupl
 
 
 def in_disorder(names: list[str]) -> Iterator[tuple[int, str]]:
-    """(step, name) without end, names at random."""
+    """Endless (step, name), with names at random."""
     choose = random.Random(1).choices
     step = 0
     while True:
@@ -63,7 +63,7 @@ CORPORA: dict[str, Callable[[], Iterator[tuple[int, str]]]] = {
 
 
 def corpus(kind: str, count: int) -> bytes:
-    """The bytes of so many records, a second passing every 997 of them."""
+    """The bytes of `count` records, with one second per 997 records."""
     index = np.arange(count)
     rows = list(islice(CORPORA[kind](), count))
     names = {name: code for code, name in enumerate(dict.fromkeys(name for _, name in rows))}
@@ -98,7 +98,7 @@ def peak_memory(path: Path) -> int:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """The better time of two, as `reference_seconds` takes it."""
+    """The better of two runs, as in `reference_seconds`."""
     times = []
     for _ in range(2):
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Measuring the peers: all of them in turn, again and again, each sample in its own process."""
+"""Measures the peers: in rounds, one sample of each, every sample in its own process."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def run(kind: str, measure: str, directory: str, points: str) -> dict[str, Any]:
     """One timed measure in this process; `fill` only prepares for reading.
 
     Raises:
-        AssertionError: what was read is not what was logged.
-        Unavailable, ModuleNotFoundError: the peer is not here.
+        AssertionError: the values read are not those logged.
+        Unavailable, ModuleNotFoundError: the peer is not installed.
     """
     (peer_class,) = (peer for peer in PEERS if peer.__name__ == kind)
     peer = peer_class(Path(directory))
@@ -42,12 +42,12 @@ def run(kind: str, measure: str, directory: str, points: str) -> dict[str, Any]:
     if reads:
         names = 1 if measure == "read_one" else len(FIVE)
         expected = np.repeat([value for _, value in rows], names)
-        np.testing.assert_allclose(np.sort(values), expected, rtol=1e-6)  # some keep 32 bits
+        np.testing.assert_allclose(np.sort(values), expected, rtol=1e-6)  # some store 32 bits
     return {"seconds": seconds}
 
 
 def measure(bench: Bench, progress: Callable[[str], None]) -> tuple[Samples, list[str]]:
-    """All samples by peer and measure, and what could not be measured."""
+    """All samples by peer and measure, and notes on what could not be measured."""
     samples: Samples = {}
     notes = []
     for peer in PEERS:
@@ -82,11 +82,11 @@ def _fresh(directory: Path) -> Path:
 
 
 def _sample(bench: Bench, peer: type[Peer], name: str) -> float:
-    """Nanoseconds a point that is logged or returned."""
+    """Nanoseconds per point that is logged or returned."""
     reads = name.startswith("read")
     points = _points(bench, peer, reads=reads)
     directory = _filled(bench, peer)
     if not reads:
         directory = _fresh(directory.with_name("scratch"))
-    said = bench.ours("peer", peer.__name__, name, directory, points)
-    return float(said["seconds"]) / (points // len(FIVE) if name == "read_one" else points) * 1e9
+    result = bench.ours("peer", peer.__name__, name, directory, points)
+    return float(result["seconds"]) / (points // len(FIVE) if name == "read_one" else points) * 1e9

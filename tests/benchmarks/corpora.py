@@ -1,8 +1,8 @@
-"""The logs and stores that are timed, made once and kept in the work directory.
+"""The logs and stores used for timing, made once and kept in the work directory.
 
-Logs whose names come in turn are written by the reference program where there is one, up to a
-million records; all others by our own writer, which writes the same bytes. Metadata is written as
-plain files, without the sync that `write_metadata` pays for each.
+Logs of up to a million records whose names take turns are written by the reference program, if
+there is one; all others by our own writer, which writes the same bytes. Metadata is written as
+plain files, without the sync that `write_metadata` makes for each.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from tests.benchmarks.harness import Bench
 
 _BLOCK = 1_000_000  # records written at a time
 _REFERENCE_LIMIT = 1_000_000  # records: the reference writes 200,000 a second
-_PIECE = 1 << 22  # bytes that construct parses at a time: its objects take a hundred times as much
+_PIECE = 1 << 22  # bytes parsed by construct at a time: its objects take a hundred times as many
 
 FIVE = ("loss", "acc", "lr", "grad/norm", "val/loss")
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A log made of a cycle of names, again and again.
+    """A log made of a repeated cycle of names.
 
     Attributes:
-        title: as the table has it.
+        title: its name in the table.
         names: the distinct names.
         count: records.
         cycle_steps: steps in a cycle.
         extra: further names in the last step of each cycle.
-        random: a cycle has each name's place drawn, and is as long as the log.
+        random: the names are drawn at random, in one cycle as long as the log.
     """
 
     title: str
@@ -94,7 +94,7 @@ class Corpora:
 
     Attributes:
         store: the store that holds the logs.
-        used: the corpora that were asked for, which are held to construct at the end.
+        used: the corpora that were requested, which are compared with construct at the end.
     """
 
     def __init__(self, bench: Bench) -> None:
@@ -107,12 +107,12 @@ class Corpora:
         self.used[corpus.key] = corpus
         if not self.store.experiment_exists(corpus.key):
             self.store.initialize()
-            # Under another name until it is whole, so that an interruption leaves nothing usable.
+            # Under another name until complete, so that an interruption leaves nothing usable.
             partial = f"partial-{corpus.key}"
             shutil.rmtree(self.store.experiment_path(partial), ignore_errors=True)
             self.store.create_experiment(partial)
             self._write(partial, corpus)
-            os.sync()  # or the kernel writes it while something is timed
+            os.sync()  # or the kernel writes it back while something is timed
             self.store.experiment_path(partial).rename(self.store.experiment_path(corpus.key))
         return corpus.key
 
@@ -126,14 +126,14 @@ class Corpora:
                 writer.append(corpus.columns(start, min(start + _BLOCK, corpus.count)))
 
     def experiments(self, count: int) -> Path:
-        """The root of a store of so many experiments with metadata, in no order of age."""
+        """The root of a store of `count` experiments with metadata, not sorted by age."""
         root = self._bench.work / f"experiments-{count}"
         if root.exists():
             return root
         partial = root.with_name(f"partial-{root.name}")
         shutil.rmtree(partial, ignore_errors=True)
         build = RecordCodec(META).build
-        # A prime step through the ages: the reference's sort has work to do, the same each time.
+        # Ages in steps of a prime: the reference's sort has work to do, the same each time.
         for number in range(count):
             commit_id = f"{number * 2654435761 % 2**32:08x}{number:032x}"
             (partial / commit_id / "files").mkdir(parents=True)
@@ -149,14 +149,14 @@ class Corpora:
         return root
 
     def verify(self, corpus: Corpus, limit: int) -> tuple[int, bool]:
-        """Hold `get_metrics` to construct.
+        """Compare `get_metrics` with construct.
 
         Args:
             corpus: what to compare.
-            limit: records from the begin on; construct takes 10 us each.
+            limit: records from the beginning; construct takes 10 us for each.
 
         Returns:
-            How many records were compared, and whether all are equal, values bit by bit.
+            The number of records compared, and whether all are equal, with values bit by bit.
         """
         table = self.store.get_metrics(self.log(corpus))
         parse = Struct("records" / METRICS, "end" / Tell).parse

@@ -1,4 +1,4 @@
-"""Rows, targets, and how a row is measured."""
+"""Rows, their targets, and how they are measured."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Contender = Callable[[], float]
 
 
 class Unavailable(Exception):  # noqa: N818  a state of the machine, not an error
-    """What a row needs and this machine does not have."""
+    """Something that a row needs is missing on this machine."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Target:
     """What a row should reach.
 
     Attributes:
-        text: as a reader sees it.
-        unit: of the figure that is judged.
-        figure: that figure, from the two medians (ours, the other's).
-        met: whether it is good enough.
+        text: how it is printed.
+        unit: the unit of the figure.
+        figure: computes the figure from the two medians (ours, the other's).
+        met: whether a figure meets the target.
     """
 
     text: str
@@ -42,26 +42,26 @@ class Target:
 
 
 def faster(times: float) -> Target:
-    """At least so many times as fast as the other."""
+    """At least `times` times as fast as the other."""
     return Target(
         f">= {times:g}x as fast", "x", lambda ours, other: other / ours, lambda x: x >= times
     )
 
 
 def at_most(times: float, what: str = "the time") -> Target:
-    """At most so many times what the other takes."""
+    """At most `times` times what the other takes."""
     return Target(
         f"<= {times:g}x {what}", "x", lambda ours, other: ours / other, lambda x: x <= times
     )
 
 
 def within(limit: float, unit: str) -> Target:
-    """At most so much, whatever others take."""
+    """At most `limit`, whatever others take."""
     return Target(f"<= {limit:.3g} {unit}", unit, lambda ours, _: ours, lambda x: x <= limit)
 
 
 def above(limit: float, unit: str, base: str) -> Target:
-    """At most so much more than the other takes."""
+    """At most `limit` more than the other takes."""
     return Target(
         f"<= {limit:g} {unit} over {base}", unit, lambda ours, other: ours - other,
         lambda x: x <= limit,
@@ -74,10 +74,10 @@ class Row:
 
     Attributes:
         name: what is done.
-        unit: of the samples.
-        target: see there.
-        ours, other: take one sample; `other` is None where nothing is compared.
-        other_name: the name of what is compared with.
+        unit: the unit of the samples.
+        target: what the row should reach.
+        ours, other: take one sample; `other` is None if nothing is compared.
+        other_name: the name of the other.
     """
 
     name: str
@@ -98,7 +98,7 @@ class Result:
 
     @property
     def figure(self) -> float:
-        """What the target judges."""
+        """The figure that the target applies to."""
         return self.row.target.figure(
             median(self.ours), median(self.other) if self.other else float("nan")
         )
@@ -109,7 +109,7 @@ class Result:
         return self.row.target.met(self.figure)
 
     def as_json(self) -> dict[str, Any]:
-        """All that was measured."""
+        """Everything that was measured."""
         return {
             "name": self.row.name,
             "unit": self.row.unit,
@@ -137,19 +137,19 @@ def measure(row: Row, repeat: int) -> Result:
 
 
 def spread(samples: Sequence[float]) -> str:
-    """How far the samples lie apart: (greatest - least) / median."""
+    """The spread of the samples: (maximum - minimum) / median."""
     return f"{(max(samples) - min(samples)) / median(samples):.0%}"
 
 
 @dataclass
 class Bench:
-    """What the rows are made from.
+    """What the rows share.
 
     Attributes:
-        work: the directory of corpora and scratch files.
+        work: the directory for corpora and scratch files.
         reference: the reference program, or None.
         quick: small sizes.
-        repeat: samples of each contender.
+        repeat: the number of samples of each contender.
     """
 
     work: Path
@@ -158,7 +158,7 @@ class Bench:
     repeat: int = 5
 
     def size(self, full: int, quick: int) -> int:
-        """How many, by mode."""
+        """`full` or `quick`, depending on the mode."""
         return quick if self.quick else full
 
     def ours(self, task: str, *args: object, one_core: bool = False) -> dict[str, Any]:
@@ -191,5 +191,5 @@ def _run(command: list[str], one_core: bool) -> dict[str, Any]:
         raise Unavailable(done.stderr.strip())
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed: {done.stderr}")
-    said: dict[str, Any] = json.loads(done.stdout)
-    return said
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result

@@ -1,9 +1,9 @@
-"""Other ways to keep the same points, measured as expstore is: five metrics a step.
+"""Other ways to store the same points, measured like expstore: five metrics a step.
 
-Each peer is used as its makers document it, at a size that it finishes in about a second. None
-syncs to the disk, which would cost all of them the same, but for expstore's own two levels of
-durability that do. How they are timed, and held to what was logged, stands in `comparison`. A
-library that is not installed is left out with a note; the extra `bench` brings them all.
+Each peer is used as its authors document it, at a size that takes about a second. None syncs to the
+disk, which would cost all of them the same, except two of expstore's durability levels. The module
+`comparison` times them and checks what they return. A library that is not installed is left out
+with a note; the extra `bench` installs them all.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ ONE = FIVE[3]
 NOW = 1_700_000_000
 Values = Sequence[float] | NDArray[np.float64]
 Rows = Sequence[tuple[int, float]]
-"""Steps, and the value that all five metrics have there."""
+"""Steps, and the value of all five metrics at each."""
 
 
 class Peer:
-    """One way to keep points. Which of these methods a peer has, it offers:
+    """One way to store points. A peer has those of these methods that it supports:
 
-    `log_each(rows)` and `log_steps(rows)` log all five metrics of each row, by five calls or by
+    `log_each(rows)` and `log_steps(rows)` log all five metrics of each row, in five calls or in
     one; `read_all()` and `read_one()` return all values, or those of the metric ONE.
 
     Attributes:
-        title: as the table has it.
-        points: how many are logged, and how many are read.
+        title: its name in the table.
+        points: the number of points logged, and the number read.
     """
 
     title: ClassVar[str]
@@ -54,7 +54,7 @@ class Peer:
         self.path = directory / "metrics.bin"
 
     def fill(self, rows: Rows) -> None:
-        """Log what is then read."""
+        """Log the points to be read."""
         log = getattr(self, "log_steps", None) or getattr(self, "log_each", None)
         assert log is not None, f"{self.title} needs a way of its own"
         log(rows)
@@ -97,7 +97,7 @@ class Expstore(ExpstoreWriter):
 
 
 class ExpstoreInterval(ExpstoreWriter):
-    """This library, syncing now and then."""
+    """This library, syncing at intervals."""
 
     title, points = "expstore, durability interval", (100_000, 5)
     durability = "interval"
@@ -111,10 +111,10 @@ class ExpstorePower(ExpstoreWriter):
 
 
 class RecordWriter(Peer):
-    """What builds one record after the other, and appends each to metrics.bin, or a step's."""
+    """Builds records one by one, and appends each, or those of a step together, to metrics.bin."""
 
     def _builder(self) -> Callable[[int, float], list[bytes]]:
-        """What builds the records of a step with this value."""
+        """A function that builds the records of a step with this value."""
         raise NotImplementedError
 
     def _write(self, rows: Rows, join: bool) -> None:
@@ -133,7 +133,7 @@ class RecordWriter(Peer):
 
 
 class RecordReader(Peer):
-    """What makes an object of each record in metrics.bin."""
+    """Makes an object of each record in metrics.bin."""
 
     def _read(self) -> list[Any]:
         raise NotImplementedError
@@ -165,7 +165,7 @@ class Construct(RecordWriter, RecordReader):
 
 
 class HandWritten(RecordWriter):
-    """What one writes without a library: `struct` in a loop."""
+    """The code one writes without a library: `struct` in a loop."""
 
     title, points = "a hand-written struct loop", (100_000, 500_000)
     _head = struct.Struct(">qIdB")
@@ -202,7 +202,7 @@ class Kaitai(RecordReader):
 
         here = Path(__file__).parents[1] / "kaitai"
         if not (here / "node_modules").is_dir() or shutil.which("node") is None:
-            raise Unavailable("needs Node.js and Kaitai's compiler, which tests/kaitai/setup gets")
+            raise Unavailable("needs Node.js and Kaitai's compiler; tests/kaitai/setup installs it")
         schema = yaml.safe_load((here.parents[1] / "formats" / "metrics.ksy").read_text())
         done = subprocess.run(
             ["node", here / "compile.js"],
@@ -226,7 +226,7 @@ class Kaitai(RecordReader):
 
 
 class TensorBoard(Peer):
-    """tensorboardX writes, TensorBoard reads; values become 32-bit floats. A step has no call."""
+    """tensorboardX writes, TensorBoard reads; values become 32-bit floats. One call per point."""
 
     title, points = "tensorboardX and TensorBoard", (10_000, 20_000)
 
@@ -253,7 +253,7 @@ class TensorBoard(Peer):
 
 
 class Mlflow(Peer):
-    """mlflow's file store: a text file a metric."""
+    """mlflow's file store: one text file per metric."""
 
     title, points = "mlflow's file store", (500, 5_000)
 
@@ -292,7 +292,7 @@ class Mlflow(Peer):
 
 
 class Sqlite(Peer):
-    """sqlite3, one row a point and an index on the name; write-ahead log, no sync."""
+    """sqlite3, one row per point and an index on the name; write-ahead log, no sync."""
 
     title, points = "sqlite3, one row a point", (50_000, 500_000)
 

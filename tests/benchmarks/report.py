@@ -1,4 +1,4 @@
-"""What was measured, as a text for a terminal, as Markdown for the README, or as JSON."""
+"""The results as text for a terminal or as Markdown, and the facts about the machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.benchmarks.harness import Bench, Result, spread
 
 
 def machine(bench: Bench) -> dict[str, Any]:
-    """What the figures were measured on."""
+    """The machine and the versions that the figures were measured with."""
     return {
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
@@ -30,7 +30,7 @@ def machine(bench: Bench) -> dict[str, Any]:
         "file_system": _file_system(bench.work),
         "date": datetime.now(UTC).date().isoformat(),
         "mode": "quick: sizes too small to judge by" if bench.quick else "full",
-        # Where programs and directories lie is nobody else's concern.
+        # File names only: local paths mean nothing to other readers.
         "command": " ".join(
             ("python -m tests.benchmarks", *(Path(word).name for word in sys.argv[1:]))
         ),
@@ -44,7 +44,7 @@ def _cpu_model() -> str:
 
 
 def _file_system(path: Path) -> str:
-    """The type of the file system that holds a directory: of all mounts above it, the nearest."""
+    """The type of the file system that holds a directory: that of the nearest mount above it."""
     mounts = Path("/proc/mounts")
     if not mounts.exists():
         return "unknown"
@@ -54,7 +54,7 @@ def _file_system(path: Path) -> str:
 
 
 def table(header: list[str], lines: Iterable[list[str]], markdown: bool = False) -> Iterator[str]:
-    """A table of text, its first column to the left and the others to the right."""
+    """A table of text, with the first column left-aligned and the others right-aligned."""
     lines = [header, *lines]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     for number, line in enumerate(lines):
@@ -74,14 +74,14 @@ def table(header: list[str], lines: Iterable[list[str]], markdown: bool = False)
 
 
 def number(value: float) -> str:
-    """Three digits, as far as they are needed."""
+    """A number with three significant digits or more."""
     if math.isnan(value):
         return "-"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def full_line(result: Result) -> list[str]:
-    """A row with least values and spread."""
+    """A row with minimum and spread."""
     row, other = result.row, result.other
     return [
         row.name,
@@ -158,7 +158,7 @@ def _facts(facts: dict[str, Any]) -> Iterator[str]:
 def _equality(report: dict[str, Any]) -> Iterator[str]:
     if report["equality"]:
         yield ""
-        yield "What get_metrics reads, held to construct's GreedyRange(RECORD), values bit by bit:"
+        yield "get_metrics compared with construct's GreedyRange(RECORD), values bit by bit:"
         yield ""
     for line in report["equality"]:
         share = "all" if line["compared"] == line["records"] else f"the first {line['compared']:,}"

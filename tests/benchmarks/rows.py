@@ -1,6 +1,6 @@
-"""Every row of the table: what is done, what it is compared with, and its target.
+"""The rows of the table: what is measured, what it is compared with, and its target.
 
-A corpus is made when a row that needs it is measured, and before the clock starts.
+A corpus is made when a row first needs it, before the clock starts.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _million(bench: Bench) -> Corpus:
 
 
 def _reading_corpora(bench: Bench) -> Iterator[tuple[Corpus, float]]:
-    """Each corpus, and how many times as fast as the reference it should be read."""
+    """Each corpus, with the target speed of reading it, relative to the reference."""
     million = _million(bench).count
     ten = bench.size(10_000_000, 50_000)
     layers = tuple(f"layer{number}/grad" for number in range(500))
@@ -66,8 +66,8 @@ def _reading_corpora(bench: Bench) -> Iterator[tuple[Corpus, float]]:
 def _ours(bench: Bench, corpora: Corpora, corpus: Corpus, task: str, pin: bool) -> Contender:
     def sample() -> float:
         commit_id = corpora.log(corpus)
-        said = bench.ours(task, corpora.store.root, commit_id, one_core=pin)
-        return float(said["seconds"]) / corpus.count * 1e9
+        result = bench.ours(task, corpora.store.root, commit_id, one_core=pin)
+        return float(result["seconds"]) / corpus.count * 1e9
 
     return sample
 
@@ -75,10 +75,10 @@ def _ours(bench: Bench, corpora: Corpora, corpus: Corpus, task: str, pin: bool) 
 def _theirs(bench: Bench, corpora: Corpora, corpus: Corpus, pin: bool) -> Contender:
     def sample() -> float:
         commit_id = corpora.log(corpus)
-        said = bench.theirs("time-read", corpora.store.root, commit_id, 1, one_core=pin)
-        if said["records"] != corpus.count:
-            raise Unavailable(f"the reference read {said['records']} records of {corpus.title}")
-        return float(said["seconds"]) / corpus.count * 1e9
+        result = bench.theirs("time-read", corpora.store.root, commit_id, 1, one_core=pin)
+        if result["records"] != corpus.count:
+            raise Unavailable(f"the reference read {result['records']} records of {corpus.title}")
+        return float(result["seconds"]) / corpus.count * 1e9
 
     return sample
 
@@ -101,8 +101,8 @@ def _reading(bench: Bench, corpora: Corpora) -> Iterator[Row]:
         _ours(bench, corpora, million, "objects", False),
         _theirs(bench, corpora, million, False),
     )
-    # A table of a million is what get_metrics is best at; where it holds the long log whole,
-    # it waits for memory.
+    # Compared with get_metrics at a million records, where it is fastest: holding the whole long
+    # log, it would be limited by memory.
     long, whole = _long(bench), f"get_metrics, {million.count:,}"
     for pin in (False, True):
         yield Row(
@@ -122,10 +122,10 @@ def _long(bench: Bench) -> Corpus:
 
 def _peak(bench: Bench, corpora: Corpora, corpus: Corpus, task: str, unit: float) -> Contender:
     def sample() -> float:
-        said = bench.ours(task, corpora.store.root, corpora.log(corpus))
-        if said["peak"] is None:
-            raise Unavailable("this system does not tell a process's peak memory")
-        return float(said["peak"]) / unit
+        result = bench.ours(task, corpora.store.root, corpora.log(corpus))
+        if result["peak"] is None:
+            raise Unavailable("this system does not report a process's peak memory")
+        return float(result["peak"]) / unit
 
     return sample
 
@@ -148,15 +148,15 @@ def _memory(bench: Bench, corpora: Corpora) -> Iterator[Row]:
 
 
 def _writing(bench: Bench, corpora: Corpora) -> Iterator[Row]:
-    # So many that each takes a few tenths of a second: a processor needs some time to get fast.
+    # Enough for a few tenths of a second each: a processor needs time to reach full speed.
     singles, steps = bench.size(50_000, 2_000), bench.size(100_000, 1_000)
     million = _million(bench).count
 
     def ours(task: str, argument: int, records: int) -> Contender:
         def sample() -> float:
             corpora.store.initialize()
-            said = bench.ours(task, corpora.store.root, argument)
-            return float(said["seconds"]) / records * 1e9
+            result = bench.ours(task, corpora.store.root, argument)
+            return float(result["seconds"]) / records * 1e9
 
         return sample
 
@@ -165,10 +165,10 @@ def _writing(bench: Bench, corpora: Corpora) -> Iterator[Row]:
             corpora.store.initialize()
             scratch = corpora.store.create_experiment("scratch-reference")
             try:
-                said = bench.theirs("log-many", corpora.store.root, scratch.name, steps, *names)
+                result = bench.theirs("log-many", corpora.store.root, scratch.name, steps, *names)
             finally:
                 corpora.store.delete_experiments([scratch.name])
-            return float(said["seconds"]) / float(said["records"]) * 1e9
+            return float(result["seconds"]) / float(result["records"]) * 1e9
 
         return sample
 
@@ -200,22 +200,22 @@ def _scanning(bench: Bench, corpora: Corpora) -> Iterator[Row]:
 
     def ours(task: str, count: int, *args: int) -> Contender:
         def sample() -> float:
-            said = bench.ours(task, corpora.experiments(count), *args)
-            return float(said["seconds"]) / count * 1e6
+            result = bench.ours(task, corpora.experiments(count), *args)
+            return float(result["seconds"]) / count * 1e6
 
         return sample
 
     def theirs(command: str, count: int, *args: int) -> Contender:
         def sample() -> float:
-            said = bench.theirs(command, corpora.experiments(count), *args)
-            if said.get("pruned"):
-                raise AssertionError(f"the reference pruned {said['pruned']} of {count}")
-            return float(said["seconds"]) / count * 1e6
+            result = bench.theirs(command, corpora.experiments(count), *args)
+            if result.get("pruned"):
+                raise AssertionError(f"the reference pruned {result['pruned']} of {count}")
+            return float(result["seconds"]) / count * 1e6
 
         return sample
 
     unit = "us an experiment"
-    ages = 365 * 1000  # days: a limit by age that reaches no experiment
+    ages = 365 * 1000  # days: older than any experiment
     yield Row(
         f"list and all metadata of {few:,} experiments",
         unit,
@@ -248,8 +248,8 @@ def _starting(bench: Bench) -> Iterator[Row]:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         seconds = time.perf_counter() - start
         if done.returncode:
-            said = (done.stderr.strip() or "failed").splitlines()[-1]
-            raise Unavailable(f"{command[2]} ends with: {said}")
+            message = (done.stderr.strip() or "failed").splitlines()[-1]
+            raise Unavailable(f"{command[2]} failed: {message}")
         return seconds * 1e3
 
     python = partial(process, sys.executable, "-c")

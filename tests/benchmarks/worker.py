@@ -1,8 +1,8 @@
-"""One timed piece of work in a process of its own: `python -m tests.benchmarks.worker TASK ARG...`.
+"""One timed task in a process of its own: `python -m tests.benchmarks.worker TASK ARG...`.
 
-Prints JSON: `seconds`, and `peak`, the bytes that the work added to the process's peak memory (None
-where the system does not tell). Imports and first calls come before the clock starts: the reference
-is a compiled program, and what starting costs has rows of its own.
+Prints JSON: `seconds`, and `peak`, the bytes that the work added to the process's peak memory (null
+if the system does not report it). Imports and first calls precede the timing: the reference is a
+compiled program, and startup has rows of its own.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def timed(work: Callable[[], Any]) -> dict[str, Any]:
     gc.collect()
     before = _memory("VmRSS")
     if before is not None:
-        _CLEAR.write_text("5")  # the peak counts from here on
+        _CLEAR.write_text("5")  # resets the peak
     start = time.perf_counter()
     result = work()
     seconds = time.perf_counter() - start
@@ -47,14 +47,14 @@ def _memory(what: str) -> int | None:
 
 
 def _warm(root: str) -> ExperimentStore:
-    """The store, after a first reading, appending and logging of a few records."""
+    """The store, after reading, appending and logging a few records."""
     store = ExperimentStore(root)
     scratch = f"{WARM}-{secrets.token_hex(8)}"
     store.create_experiment(scratch)
     try:
         store.log_metric(scratch, "loss", 1.0, 0)
         with store.writer(scratch) as writer:
-            for step in range(2):  # names that come again get a function of their own
+            for step in range(2):  # repeated names get a specialized function
                 writer.log_many(dict.fromkeys(FIVE, 1.0), step)
             writer.append(Corpus("", FIVE, 2000).columns(0, 2000))
         list(store.get_metrics(scratch))
@@ -83,7 +83,7 @@ def iterate(root: str, commit_id: str) -> dict[str, Any]:
 
 
 def log(root: str, count: str) -> dict[str, Any]:
-    """Single metrics, each by one call of the store."""
+    """Single metrics, each with one call of `log_metric`."""
     store, values = _warm(root), [index / 7 for index in range(int(count))]
     log_metric = store.log_metric
 
@@ -95,13 +95,13 @@ def log(root: str, count: str) -> dict[str, Any]:
 
 
 def log_many(root: str, steps: str) -> dict[str, Any]:
-    """Five metrics a step, one write a step."""
+    """Five metrics per step, one write per step."""
     store, values = _warm(root), [index / 7 for index in range(int(steps))]
     one, two, three, four, five = FIVE
 
     def work(commit_id: str) -> None:
         with store.writer(commit_id) as writer:
-            for step, x in enumerate(values):  # a literal, as training loops have it
+            for step, x in enumerate(values):  # a literal, as in a training loop
                 writer.log_many({one: x, two: x, three: x, four: x, five: x}, step)
 
     return _writing(store, work)
@@ -135,13 +135,13 @@ def scan(root: str) -> dict[str, Any]:
 
 
 def plan(root: str, keep_count: str, older_than_days: str) -> dict[str, Any]:
-    """A prune's plan."""
+    """The plan of a prune."""
     store = ExperimentStore(root)
     return timed(lambda: store.plan_prune(int(keep_count), int(older_than_days)))
 
 
 def peer(*args: str) -> dict[str, Any]:
-    """One measure of a peer, see `comparison.run`."""
+    """One measure of a peer; see `comparison.run`."""
     from tests.benchmarks.comparison import run
 
     return run(*args)
@@ -155,14 +155,14 @@ TASKS: tuple[Callable[..., dict[str, Any]], ...] = (
 
 
 def main() -> None:
-    """Run the task that the command line names."""
+    """Run the task named on the command line."""
     tasks = {task.__name__: task for task in TASKS}
     try:
-        said = tasks[sys.argv[1]](*sys.argv[2:])
+        outcome = tasks[sys.argv[1]](*sys.argv[2:])
     except (Unavailable, ModuleNotFoundError) as reason:
         print(reason, file=sys.stderr)
         sys.exit(UNAVAILABLE)
-    print(json.dumps(said))
+    print(json.dumps(outcome))
 
 
 if __name__ == "__main__":

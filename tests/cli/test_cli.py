@@ -1,4 +1,4 @@
-"""The command line: each command, its JSON, its errors, and what it does off and on a terminal."""
+"""The command line: each command, its JSON, its errors, and its use with and without a terminal."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def strict_json(text: str) -> Any:
-    """JSON as the standard has it: no NaN, no Infinity."""
+    """Parse standard JSON, without NaN and Infinity."""
 
     def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is no JSON")
+        raise AssertionError(f"{constant} is not JSON")
 
     return json.loads(text, parse_constant=refuse)
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs `expstore` in a process of its own, in an empty directory, off any terminal."""
+    """Runs `expstore` in a process of its own, in an empty directory, without a terminal."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("EXPSTORE_ROOT", raising=False)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -54,7 +54,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @pytest.fixture
 def filled(run: Run, tmp_path: Path) -> ExperimentStore:
-    """Three experiments of different age in ./experiments, and a damaged fourth."""
+    """Three experiments of different ages in ./experiments, and a damaged fourth."""
     store = ExperimentStore(tmp_path / "experiments")
     now = int(time.time())
     for commit_id, age, job, user in (
@@ -72,7 +72,7 @@ def filled(run: Run, tmp_path: Path) -> ExperimentStore:
 
 
 def test_init_makes_the_store(run: Run, tmp_path: Path) -> None:
-    """By default ./experiments; twice is no error."""
+    """The default is ./experiments; running it twice is not an error."""
     assert "experiments" in run("init").stdout
     run("init")
     assert (tmp_path / "experiments").is_dir()
@@ -84,7 +84,7 @@ def test_init_makes_the_store(run: Run, tmp_path: Path) -> None:
 def test_root_is_taken_from_option_or_environment(
     place: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """--root before or after the command, and EXPSTORE_ROOT, which the option beats."""
+    """--root before or after the command, and EXPSTORE_ROOT, which the option overrides."""
     monkeypatch.setenv("EXPSTORE_ROOT", "here" if place == "environment" else "elsewhere")
     options = ["--root", "here"]
     run(*{"before": [*options, "init"], "after": ["init", *options]}.get(place, ["init"]))
@@ -92,7 +92,7 @@ def test_root_is_taken_from_option_or_environment(
 
 
 def test_ls_lists_newest_first_and_the_unreadable_last(run: Run, filled: ExperimentStore) -> None:
-    """The table has a row each; JSON has the reference's keys, or the error."""
+    """The table has a row for each; JSON has the reference's keys, or the error."""
     lines = run("ls").stdout.splitlines()
     assert [line.split()[0] for line in lines[2:]] == ["aaa111", "aab222", "ccc333", "ddd444"]
     assert "1 minute ago" in lines[2]
@@ -120,13 +120,13 @@ def test_ls_lists_newest_first_and_the_unreadable_last(run: Run, filled: Experim
 def test_ls_selects_and_sorts(
     options: list[str], listed: list[str], run: Run, filled: ExperimentStore
 ) -> None:
-    """Each option, alone."""
+    """Each option on its own."""
     rows = strict_json(run("ls", "--json", *options).stdout)
     assert [row["commit_id"] for row in rows] == listed
 
 
-def test_show_tells_metadata_and_metrics(run: Run, filled: ExperimentStore) -> None:
-    """Last, least and greatest value, the course, and the state of the file."""
+def test_show_prints_metadata_and_metrics(run: Run, filled: ExperimentStore) -> None:
+    """The last, minimum and maximum value, the sparkline, and the state of the file."""
     shown = run("show", "aaa111").stdout
     for part in ("aaa111", "train", "alice", "4 points", "clean", "loss", "0.25", "0.5", "█▁"):
         assert part in shown
@@ -145,7 +145,7 @@ def test_show_tells_metadata_and_metrics(run: Run, filled: ExperimentStore) -> N
 
 
 def test_log_appends_one_metric(run: Run, filled: ExperimentStore) -> None:
-    """Negative values, NaN and infinities are values; the step must be given."""
+    """Negative values, NaN and infinities are accepted; the step is required."""
     for value in ("-0.5", "nan", "inf", "-inf", "1e-3"):
         run("log", "aaa111", "x", value, "--step", "7")
     values = [
@@ -172,8 +172,8 @@ def test_metrics_prints_points_in_order(run: Run, filled: ExperimentStore) -> No
     assert "the metrics are: loss" in run("metrics", "aaa111", "--name", "los", code=1).stderr
 
 
-def test_torn_tail_is_told_beside_the_result(run: Run, filled: ExperimentStore) -> None:
-    """stdout stays JSON; stderr tells the offset."""
+def test_torn_tail_is_reported_with_the_result(run: Run, filled: ExperimentStore) -> None:
+    """stdout is still JSON; stderr reports the offset."""
     with filled.metrics_path("aaa111").open("ab") as file:
         file.write(bytes(9) + b"torn")
     done = run("metrics", "aaa111", "--json")
@@ -183,16 +183,16 @@ def test_torn_tail_is_told_beside_the_result(run: Run, filled: ExperimentStore) 
 
 
 def test_id_may_be_a_unique_prefix(run: Run, filled: ExperimentStore) -> None:
-    """As in git; ambiguity is an error that lists the candidates, an exact id is itself."""
+    """As in git: an ambiguous prefix is an error that lists the candidates, an exact id wins."""
     assert strict_json(run("show", "aaa", "--json").stdout)["commit_id"] == "aaa111"
-    assert "begins 2 experiments: aaa111, aab222" in run("show", "aa", code=1).stderr
+    assert "is a prefix of 2 experiments: aaa111, aab222" in run("show", "aa", code=1).stderr
     filled.create_experiment("aa")
     assert strict_json(run("show", "aa", "--json").stdout)["commit_id"] == "aa"
     assert "commit id" in run("show", "../aaa111", code=1).stderr
 
 
 def test_prune_shows_its_plan_and_deletes_only_with_yes(run: Run, filled: ExperimentStore) -> None:
-    """Off a terminal, a forgotten --yes deletes nothing."""
+    """Without a terminal, nothing is deleted if --yes is missing."""
     before = filled.list_experiments()
     dry = run("prune", "--keep", "1", "--older-than", "30", "--dry-run").stdout
     assert "beyond the newest 1, older than 30 days" in dry
@@ -210,35 +210,36 @@ def test_prune_shows_its_plan_and_deletes_only_with_yes(run: Run, filled: Experi
 
 
 @pytest.mark.parametrize(("limit", "pruned"), [("1w", 1), ("3", 2), ("2001-02-03", 0)])
-def test_prune_takes_ages_as_people_say_them(
+def test_prune_accepts_ages_in_several_forms(
     limit: str, pruned: int, run: Run, filled: ExperimentStore
 ) -> None:
-    """Days, weeks, dates."""
+    """Days, weeks and dates."""
     plan = strict_json(run("prune", "--older-than", limit, "--dry-run", "--json").stdout)["plan"]
     assert sum(row["action"] == "prune" for row in plan) == pruned
 
 
-def test_prune_tells_what_is_gone_where_some_fail(run: Run, filled: ExperimentStore) -> None:
+def test_prune_reports_what_is_gone_if_some_fail(run: Run, filled: ExperimentStore) -> None:
     """The JSON comes before the error."""
     code = "def fail(*_, **__): raise expstore.DeletionError(['aab222'], {'ccc333': 'busy'})\n"
     code += "expstore.ExperimentStore.prune = fail"
     done = run_patched(code, "prune", "--keep", "1", "--yes", "--json")
-    told = strict_json(done.stdout)
-    assert (told["pruned"], told["failures"]) == (["aab222"], {"ccc333": "busy"})
-    assert len(told["plan"]) == 4
+    result = strict_json(done.stdout)
+    assert (result["pruned"], result["failures"]) == (["aab222"], {"ccc333": "busy"})
+    assert len(result["plan"]) == 4
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "ccc333: busy" in done.stderr
     assert run_patched(code, "prune", "--keep", "1", "--yes").stderr == done.stderr
 
 
-def test_an_id_behind_cluster_is_told_where_to_go(run: Run) -> None:
-    """It would be taken for the scheduler's address."""
-    assert "ids stand before" in run("export", "--to", "csv", "--cluster", "aaa", code=2).stderr
+def test_an_id_after_cluster_is_a_clear_error(run: Run) -> None:
+    """It would be taken for the scheduler's address, so the message says where to put it."""
+    message = run("export", "--to", "csv", "--cluster", "aaa", code=2).stderr
+    assert "put ids before --cluster" in message
 
 
 def test_prune_protects(run: Run, filled: ExperimentStore) -> None:
-    """A protected experiment stays, by prefix too."""
+    """A protected experiment is kept, also if it is given by a prefix."""
     done = run("prune", "--keep", "0", "--protect", "ccc", "--yes", "--json")
     assert strict_json(done.stdout)["pruned"] == ["aaa111", "aab222"]
     assert filled.experiment_exists("ccc333")
@@ -267,13 +268,13 @@ def test_prune_protects(run: Run, filled: ExperimentStore) -> None:
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(arguments: list[str], run: Run) -> None:
-    """The line names the command whose help to read."""
+    """The line names the command whose help explains it."""
     assert "--help" in run(*arguments, code=2).stderr
 
 
 @pytest.mark.parametrize("answer", ["y", "n"])
 def test_prune_asks_on_a_terminal(answer: str, run: Run, filled: ExperimentStore) -> None:
-    """The plan, then the question; only yes deletes."""
+    """It shows the plan, then asks; only yes deletes."""
     leader, follower = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "expstore.cli", "prune", "--keep", "1"],
@@ -299,7 +300,7 @@ def test_prune_asks_on_a_terminal(answer: str, run: Run, filled: ExperimentStore
 def test_text_from_files_cannot_act_on_a_terminal(
     arguments: list[str], run: Run, tmp_path: Path
 ) -> None:
-    """Control characters, bidi overrides and broken UTF-8 are shown, markup is text."""
+    """Control characters, bidi overrides and invalid UTF-8 are escaped, markup is plain text."""
     store = ExperimentStore(tmp_path / "experiments")
     job = HOSTILE[:200]
     store.create_experiment("evil")
@@ -313,7 +314,7 @@ def test_text_from_files_cannot_act_on_a_terminal(
 
 
 def test_output_to_a_closed_pipe_ends_quietly(run: Run, filled: ExperimentStore) -> None:
-    """`| head` is no error worth a word."""
+    """`| head` is not an error and prints nothing."""
     with filled.writer("aaa111") as writer:
         count = 50_000
         writer.append({"name": "x", "value": [0.5] * count, "step": list(range(count))})
@@ -324,7 +325,7 @@ def test_output_to_a_closed_pipe_ends_quietly(run: Run, filled: ExperimentStore)
 
 
 def test_version(run: Run) -> None:
-    """The version of the package."""
+    """It is the version of the package."""
     from expstore import __version__
 
     assert run("--version").stdout == f"expstore {__version__}\n"
@@ -332,7 +333,7 @@ def test_version(run: Run) -> None:
 
 @pytest.mark.parametrize("missing", ["typer", "rich"])
 def test_without_its_extra_one_line_says_how_to_get_it(missing: str) -> None:
-    """The library alone is enough for the hint."""
+    """The hint needs only the library."""
     code = f"import sys; sys.modules[{missing!r}] = None; import expstore.cli; expstore.cli.main()"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
@@ -361,7 +362,7 @@ def test_ids_complete_in_the_shell(run: Run, filled: ExperimentStore) -> None:
 
 
 def run_patched(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs the command line in a process where something was replaced before."""
+    """Run the command line in a process where something is patched first."""
     main = f"import sys, expstore, expstore.cli\n{code}\nexpstore.cli.main()"
     return subprocess.run(
         [sys.executable, "-c", main, *arguments],
@@ -373,7 +374,7 @@ def run_patched(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def run_shell(command: str) -> subprocess.CompletedProcess[str]:
-    """Runs what a shell is told; `$E` is `expstore`."""
+    """Run a shell command, in which `$E` is `expstore`."""
     script = f'set -o pipefail; E="{sys.executable} -m expstore.cli"; {command}'
     return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
 
@@ -403,7 +404,7 @@ ENCODINGS = {
 def test_what_an_encoding_lacks_is_escaped(
     encoding: str, arguments: str, run: Run, tmp_path: Path
 ) -> None:
-    """A sign that the terminal's encoding does not have is no error."""
+    """A character that the terminal's encoding lacks is not an error."""
     store = ExperimentStore(tmp_path / "experiments")
     store.create_experiment("uuu")
     store.write_metadata(Metadata("uuu", 1, "\u0141\u2581", "\u0141"))
@@ -422,7 +423,7 @@ def test_what_an_encoding_lacks_is_escaped(
 
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
 def test_closed_streams_are_no_error(closed: str, run: Run, filled: ExperimentStore) -> None:
-    """What was to be done is done, and the exit code says so."""
+    """The command does its work and exits with 0."""
     done = run_shell(
         f"$E ls {closed} && $E show aaa111 {closed} && $E log aaa111 new 1 --step 3 {closed} "
         f"&& $E metrics aaa111 --json {closed}"
@@ -438,10 +439,10 @@ def test_closed_streams_are_no_error(closed: str, run: Run, filled: ExperimentSt
 @pytest.mark.parametrize(
     "arguments", ["metrics aaa111", "metrics ccc333", "metrics aaa111 --json", "--help", "ls 2>&1"]
 )
-def test_a_reader_that_leaves_makes_no_exit_code(
+def test_a_reader_that_leaves_does_not_change_the_exit_code(
     arguments: str, reader: str, run: Run, filled: ExperimentStore
 ) -> None:
-    """Little output or much, the exit code is 0."""
+    """The exit code is 0 for little output and for much."""
     with filled.writer("aaa111") as writer:
         count = 20_000
         writer.append({"name": "x", "value": [0.5] * count, "step": list(range(count))})
@@ -451,7 +452,7 @@ def test_a_reader_that_leaves_makes_no_exit_code(
 
 @pytest.mark.parametrize("command", ["ls", "metrics aaa111 --json"])
 def test_a_full_disk_is_one_line(command: str, run: Run, filled: ExperimentStore) -> None:
-    """Whether the output fails at once or at the end."""
+    """Whether writing fails at once or at the end."""
     done = run_shell(f"$E {command} > /dev/full")
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
@@ -460,7 +461,7 @@ def test_a_full_disk_is_one_line(command: str, run: Run, filled: ExperimentStore
 
 @pytest.mark.parametrize("module", ["rich", "expstore.cli.base", "expstore.cli.compare"])
 def test_ctrl_c_while_modules_are_loaded(module: str) -> None:
-    """It ends with one line, as in a command."""
+    """It ends with one line, as it does in a command."""
     finder = f"""
 class Interrupting:
     def find_spec(self, name, *rest):
@@ -468,7 +469,7 @@ class Interrupting:
             raise KeyboardInterrupt
 sys.meta_path.insert(0, Interrupting())"""
     done = run_patched(finder, "ls")
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "expstore: broken off\n")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "expstore: interrupted\n")
 
 
 def test_ctrl_c_in_a_command(run: Run, filled: ExperimentStore) -> None:
@@ -477,13 +478,13 @@ def test_ctrl_c_in_a_command(run: Run, filled: ExperimentStore) -> None:
     code += "lambda *_: os.kill(os.getpid(), signal.SIGINT)"
     done = run_patched(code, "metrics", "aaa111")
     assert (done.returncode, done.stdout) == (130, "")
-    assert done.stderr.strip() == "expstore: broken off"
+    assert done.stderr.strip() == "expstore: interrupted"
 
 
-def test_export_of_a_name_that_nothing_has_is_told(run: Run, filled: ExperimentStore) -> None:
-    """An empty table is what was asked for, but hardly what was meant."""
-    told = run("export", "aaa111", "--to", "csv", "--name", "los", "--name", "x").stderr
-    assert "no metric is named 'los' or 'x'; `compare` tells what there is" in told
+def test_export_of_an_unknown_name_is_reported(run: Run, filled: ExperimentStore) -> None:
+    """An empty table is correct, but hardly what the user meant."""
+    message = run("export", "aaa111", "--to", "csv", "--name", "los", "--name", "x").stderr
+    assert "no metric is named 'los' or 'x'; `compare` lists the names" in message
 
 
 @pytest.mark.parametrize("text", ["", "Unable to allocate 5 TiB"])
@@ -491,7 +492,7 @@ def test_export_of_a_name_that_nothing_has_is_told(run: Run, filled: ExperimentS
 def test_too_little_memory_is_one_line(
     command: str, text: str, run: Run, filled: ExperimentStore
 ) -> None:
-    """It tells what reads in parts."""
+    """It names the method that reads in parts."""
     code = f"def fail(*_, **__): raise MemoryError({text!r})\n"
     code += "import numpy, expstore.cli.compare; numpy.empty = fail"
     rest = {"plot": ["--name", "loss"], "export": ["--to", "csv"]}.get(command, [])
@@ -503,11 +504,11 @@ def test_too_little_memory_is_one_line(
     assert "iter_metrics" in done.stderr
 
 
-def test_a_cut_name_is_told_in_one_line(run: Run, filled: ExperimentStore) -> None:
-    """Without the line of code that Python shows with a warning."""
-    told = run("log", "aaa111", "n" * 300, "1", "--step", "3").stderr
-    assert len(told.splitlines()) == 1
-    assert told.startswith("expstore: metric name")
+def test_a_truncated_name_is_reported_in_one_line(run: Run, filled: ExperimentStore) -> None:
+    """The line of code that Python prints with a warning is left out."""
+    message = run("log", "aaa111", "n" * 300, "1", "--step", "3").stderr
+    assert len(message.splitlines()) == 1
+    assert message.startswith("expstore: metric name")
     code = "import warnings\nexpstore.ExperimentStore.list_experiments = "
     other = run_patched(code + "lambda _: warnings.warn('other') or []", "ls").stderr
     assert "UserWarning: other" in other

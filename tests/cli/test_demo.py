@@ -1,4 +1,4 @@
-"""The demonstration: really trained, logged, and shown."""
+"""The demonstration: models are trained, logged and shown."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_demo_trains_logs_and_shows_three_experiments(tmp_path: Path) -> None:
         table = store.get_metrics(commit_id)
         assert set(table.names) == {"train/loss", "grad/norm", "lr", "val/loss", "val/accuracy"}
         assert len(table["train/loss"]) == 400
-        assert table["train/loss"][0].value > 4  # near log 128: nothing is learnt yet
+        assert table["train/loss"][0].value > 4  # near log 128: nothing is learned yet
         last[commit_id] = table["val/loss"].values[-1]
         assert len((store.files_path(commit_id) / "sample.txt").read_text()) == 400
     assert min(last, key=last.__getitem__) == "demo-lr-0.003"

@@ -1,4 +1,4 @@
-"""README and help are held to each other and to the application."""
+"""README and help texts agree with each other and with the application."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COMMANDS: dict[str, Any] = dict(typer.main.get_command(base.app).commands)  # ty
 
 
 def lines() -> list[str]:
-    """Every `expstore ...` that README or a command's help shows as a line to type."""
+    """Every `expstore ...` command line shown in README or in a command's help."""
     shown = re.findall(r"^\$ (expstore .*)$", README, re.MULTILINE)
     for command in COMMANDS.values():
         shown += re.findall(r"Example: (expstore .*)", command.help or "")
@@ -31,20 +31,20 @@ def lines() -> list[str]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_an_example(name: str) -> None:
-    """The example is of that command."""
+    """The example calls that command."""
     text = COMMANDS[name].help or ""
     assert re.search(rf"^Example: expstore {name}\b", text, re.MULTILINE), text
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_in_the_readme(name: str) -> None:
-    """Nothing is hidden from who reads."""
+    """The README mentions each command."""
     assert re.search(rf"\bexpstore {name}\b", README)
 
 
 @pytest.mark.parametrize("line", lines())
 def test_every_line_shown_is_a_command_with_its_options(line: str) -> None:
-    """What is shown parses as it stands; `> file` is the shell's."""
+    """Each line parses unchanged, without the shell's `> file`."""
     words = shlex.split(line.split(" > ", maxsplit=1)[0].split(" | ", maxsplit=1)[0])[1:]
     command = COMMANDS[words[0]]
     parser = command.make_context(words[0], words[1:], resilient_parsing=True)

@@ -1,4 +1,4 @@
-"""A store by many workers: the same answers as by one process, whatever happens to a worker."""
+"""A store read by many workers: the results of one process, whatever happens to a worker."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ from expstore.cluster import (
     check,
     check_store,
     dataset,
+    directory,
     export_parquet,
     frames,
     open_client,
@@ -65,7 +66,7 @@ NAMES = ("loss", "val/loss", "größe", "\udcff\udcfe", "\\xff", "")
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
-    """Two processes; a task that kills two workers is given up."""
+    """Two processes; a task that kills two workers is abandoned."""
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 1}),
         open_client(workers=2) as client,
@@ -74,7 +75,7 @@ def client() -> Iterator[Client]:
 
 
 def append(store: ExperimentStore, commit_id: str, count: int) -> None:
-    """Records with values of every kind."""
+    """Append records with values of every kind."""
     index = np.arange(count)
     values = np.resize([0.5, -0.0, math.nan, math.inf, -math.inf, 1e-310], count)
     values[1:2] = np.array([0x7FF8_0000_0000_0123], np.uint64).view(np.float64)
@@ -90,7 +91,7 @@ def append(store: ExperimentStore, commit_id: str, count: int) -> None:
 
 
 def fill(store: ExperimentStore) -> None:
-    """Some of every kind that can be read, one of them several batches long."""
+    """Add experiments of every readable kind, one of them several batches long."""
     for number, count in enumerate([500, 0, 3, 20_000, 100, 2_000]):
         commit_id = f"{number}-{count}"
         store.create_experiment(commit_id)
@@ -106,7 +107,7 @@ def fill(store: ExperimentStore) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> ExperimentStore:
-    """A store that all can be read of; not to be changed."""
+    """A store in which everything is readable; not to be changed."""
     store = ExperimentStore(tmp_path_factory.mktemp("whole"))
     fill(store)
     return store
@@ -114,14 +115,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> ExperimentStore:
 
 @pytest.fixture
 def store(tmp_path: Path) -> ExperimentStore:
-    """The same, to be changed."""
+    """The same, which a test may change."""
     store = ExperimentStore(tmp_path / "store")
     fill(store)
     return store
 
 
 def columns_of(table: pd.DataFrame | pa.Table) -> dict[str, list[Any]]:
-    """Cells to compare, floats by their bits."""
+    """Cells to compare, with floats as bits."""
 
     def cells(column: Any) -> list[Any]:
         if str(column.dtype if isinstance(table, pd.DataFrame) else column.type) in _FLOATS:
@@ -151,20 +152,22 @@ _FLOATS = ("float64", "double")
 def test_a_frame_is_what_one_process_reads(
     client: Client, whole: ExperimentStore, names: list[str] | None, steps: range | None, size: int
 ) -> None:
-    """Every cell, bit by bit, in the same order; text escaped as for other tools."""
+    """Every cell, bit by bit, in the same order; text is escaped as for other tools."""
     frame = read_metrics(whole, names=names, steps=steps, partition_size=size)
     assert (frame.npartitions > 5) == (size == BATCH)
     assert list(frame.columns) == ["commit_id", "name", "step", "value", "timestamp"]
     dtypes = ["category", "category", "uint32", "float64", "int64"]
     assert list(map(str, frame.dtypes)) == list(map(str, frame.compute().dtypes)) == dtypes
-    # By partitions, since pandas 2.1 changes a NaN's bits where it joins frames of nothing else.
-    found = [columns_of(part) for part in client.gather(client.compute(frame.to_delayed()))]
+    # By partitions, since pandas 2.1 changes a NaN's bits when it joins frames that are all NaN.
+    found = [
+        columns_of(partition) for partition in client.gather(client.compute(frame.to_delayed()))
+    ]
     for name, cells in columns_of(whole.to_arrow(names=names, steps=steps).read_all()).items():
-        assert [cell for part in found for cell in part[name]] == cells
+        assert [cell for partition in found for cell in partition[name]] == cells
 
 
 def test_ids_keep_the_order_that_was_asked_for(client: Client, whole: ExperimentStore) -> None:
-    """And only they are read."""
+    """Only these are read."""
     ids = ["4-100", "0-500"]
     computed = read_metrics(whole, ids).compute()
     assert columns_of(computed)["commit_id"] == ["4-100"] * 100 + ["0-500"] * 500
@@ -176,7 +179,7 @@ def test_ids_keep_the_order_that_was_asked_for(client: Client, whole: Experiment
 
 
 def test_categories_are_those_that_occur(whole: ExperimentStore) -> None:
-    """No name and no experiment that a selection left without a row."""
+    """Names and experiments without a selected row are not categories."""
     frame = read_metrics(whole, names=["loss"], steps=range(3)).compute(scheduler="sync")
     assert list(frame["name"].cat.categories) == ["loss"]
     assert set(frame["commit_id"].cat.categories) == set(frame["commit_id"])
@@ -185,7 +188,7 @@ def test_categories_are_those_that_occur(whole: ExperimentStore) -> None:
 def test_only_the_columns_asked_for_are_made(
     whole: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Dask's projection reaches the reader, which makes no text that nobody wants."""
+    """Dask's projection reaches the reader, which builds no unused column of text."""
     made: list[Any] = []
     read = frames.MetricsReader.__call__
 
@@ -206,14 +209,14 @@ def test_only_the_columns_asked_for_are_made(
     monkeypatch.setattr(frames._Texts, "add", no_text)
     monkeypatch.setattr(frames._Texts, "add_coded", no_text)
     frame[["value", "timestamp"]].compute(scheduler="sync")
-    # What is selected by name needs no column of names.
+    # Selecting by name does not need the column of names.
     read_metrics(whole, names=["loss"])["value"].compute(scheduler="sync")
     count = frame["step"].size.compute(scheduler="sync")
     assert count == sum(len(whole.get_metrics(i)) for i in whole.list_experiments())
 
 
 def test_a_frame_stays_as_the_store_was(client: Client, store: ExperimentStore) -> None:
-    """What is appended after it was made is not in it."""
+    """It does not include what is appended after it was made."""
     frame = read_metrics(store, partition_size=BATCH)
     before = columns_of(frame.compute())
     store.log_metric("0-500", "new", 1.0, 1)
@@ -223,7 +226,7 @@ def test_a_frame_stays_as_the_store_was(client: Client, store: ExperimentStore) 
 
 
 def test_equal_frames_share_their_keys(whole: ExperimentStore) -> None:
-    """So that Dask does not read twice; what differs has other keys."""
+    """So that Dask does not read twice; different frames have different keys."""
 
     def key(**options: Any) -> Any:
         return read_metrics(whole, **options).__dask_keys__()
@@ -238,7 +241,7 @@ def test_equal_frames_share_their_keys(whole: ExperimentStore) -> None:
 def test_a_frame_is_of_the_store_it_was_made_of(
     whole: ExperimentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the working directory changed since, and where another store has the same name."""
+    """Even if the working directory has changed, and another store has the same relative name."""
     relative = ExperimentStore(whole.root.name)
     keys = []
     for read in (read_metrics, read_metadata):
@@ -254,7 +257,7 @@ def test_a_frame_is_of_the_store_it_was_made_of(
 
 
 def test_equal_urls_with_other_options_are_other_frames() -> None:
-    """They may be other stores; the order of the options tells nothing."""
+    """They may be different stores; the order of the options is irrelevant."""
 
     def token(**options: Any) -> str:
         store = ExperimentStore("memory://frames", storage_options=options)
@@ -266,14 +269,14 @@ def test_equal_urls_with_other_options_are_other_frames() -> None:
 
 
 def test_a_store_without_experiments_gives_empty_frames(tmp_path: Path) -> None:
-    """With the columns of others."""
+    """They have the columns of any frame."""
     store = ExperimentStore(tmp_path)
     assert read_metrics(store).compute(scheduler="sync").shape == (0, 5)
     assert read_metadata(store).compute(scheduler="sync").shape == (0, 5)
 
 
 def test_an_unreadable_log_is_an_error_or_left_out(client: Client, store: ExperimentStore) -> None:
-    """The store's own typed error, from a worker."""
+    """The error is the store's own, raised in a worker."""
     store.create_experiment("5-odd")
     store.metrics_path("5-odd").mkdir()
     with pytest.raises(UnreadableFileError, match="5-odd"):
@@ -285,7 +288,7 @@ def test_an_unreadable_log_is_an_error_or_left_out(client: Client, store: Experi
 
 
 def test_metadata_is_what_one_process_reads(client: Client, whole: ExperimentStore) -> None:
-    """Null where it is unreadable, and the error beside it; else no error."""
+    """Null with an error if it is unreadable, else values without one."""
     frame = read_metadata(whole, partition_size=3)
     assert frame.npartitions == 3
     computed = frame.compute()
@@ -306,7 +309,7 @@ def test_metadata_is_what_one_process_reads(client: Client, whole: ExperimentSto
 def test_the_best_of_each_user_is_that_of_one_process(
     client: Client, whole: ExperimentStore
 ) -> None:
-    """The example of the README."""
+    """The example from the README."""
     users = read_metadata(whole).compute().set_index("commit_id")["user"]
     losses = read_metrics(whole, names=["val/loss"]).groupby("commit_id", observed=True)["value"]
     best = losses.min().compute().groupby(users).min()
@@ -338,7 +341,7 @@ def test_reports_are_those_of_one_process(
 def test_reports_name_paths_as_they_were_given(
     client: Client, store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A relative root stays relative, though workers may have another working directory."""
+    """A relative root stays relative, although workers may have another working directory."""
     monkeypatch.chdir(store.root.parent)
     store.metrics_path("no-log").mkdir()
     relative = ExperimentStore(store.root.name)
@@ -354,19 +357,19 @@ def rows_of(directory: Path) -> list[tuple[Any, ...]]:
 
 
 def sorted_rows(tables: Iterable[pa.Table]) -> list[tuple[Any, ...]]:
-    """All rows, in an order that nulls allow."""
+    """All rows, sorted in a way that allows nulls."""
     rows = [row for table in tables for row in zip(*columns_of(table).values(), strict=True)]
     return sorted(rows, key=lambda row: [(cell is None, cell) for cell in row])
 
 
 def rows_alone(store: ExperimentStore, path: Path, **options: Any) -> list[tuple[Any, ...]]:
-    """The rows that `export_file` gives, sorted."""
+    """The rows that `export_file` writes, sorted."""
     export_file(store, None, path, "parquet", force=True, **options)
     return sorted_rows([pq.read_table(path)])
 
 
 def files_of(directory: Path) -> dict[str, tuple[int, int]]:
-    """The parts, and what tells whether one was written again."""
+    """The parts, with inode and modification time, which show whether one was written again."""
     return {
         part.name: (part.stat().st_ino, part.stat().st_mtime_ns)
         for part in directory.glob("part-*.parquet")
@@ -396,7 +399,7 @@ def test_parts_hold_what_one_file_would(
 def test_the_parts_of_a_long_log_sort_by_their_names(
     client: Client, whole: ExperimentStore, tmp_path: Path
 ) -> None:
-    """So that who reads them in that order has the order of the log."""
+    """So reading them in that order gives the order of the log."""
     export_parquet(whole, tmp_path / "out", client, ids=["3-20000"], batch=BATCH)
     parts = sorted((tmp_path / "out").glob("part-*.parquet"))
     assert len(parts) > 3
@@ -407,7 +410,7 @@ def test_the_parts_of_a_long_log_sort_by_their_names(
 def test_what_is_done_is_not_done_again(
     client: Client, store: ExperimentStore, tmp_path: Path
 ) -> None:
-    """Only what changed is written; what no longer is goes; another selection is other parts."""
+    """Only what changed is written, and parts of deleted experiments are removed."""
     output = tmp_path / "out"
     first = export_parquet(store, output, client, batch=BATCH)
     parts = files_of(output)
@@ -429,7 +432,7 @@ def test_what_is_done_is_not_done_again(
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "difference"),
     [
         ({"names": ["loss"]}, "choice of names"),
         ({"metadata": True}, "choice of columns"),
@@ -437,22 +440,22 @@ def test_what_is_done_is_not_done_again(
     ],
 )
 def test_another_export_is_not_replaced(
-    client: Client, whole: ExperimentStore, tmp_path: Path, options: dict[str, Any], said: str
+    client: Client, whole: ExperimentStore, tmp_path: Path, options: dict[str, Any], difference: str
 ) -> None:
-    """Of another selection, in either order, or of another store; the same one goes on."""
+    """Of another selection or another store; the same export may be run again."""
     other = ExperimentStore(tmp_path / "other")
     other.create_experiment("a")
     for number, (first, then) in enumerate([(options, {}), ({}, options)]):
         output = tmp_path / str(number)
         export_parquet(whole, output, client, **first)
         before = sorted((path.name, path.read_bytes()) for path in output.iterdir())
-        with pytest.raises(OutputExistsError, match=f"another {said}; .*another directory"):
+        with pytest.raises(OutputExistsError, match=f"another {difference}; .*another directory"):
             export_parquet(whole, output, client, **then)
         with pytest.raises(OutputExistsError, match="another store"):
             export_parquet(other, output, client)
         assert sorted((path.name, path.read_bytes()) for path in output.iterdir()) == before
         export_parquet(whole, output, client, **first)
-    (output / "_expstore_export").write_text("0" * 32)  # as before it said what it is of
+    (output / "_expstore_export").write_text("0" * 32)  # the marker of older versions
     with pytest.raises(OutputExistsError, match="something else"):
         export_parquet(whole, output, client)
 
@@ -460,7 +463,7 @@ def test_another_export_is_not_replaced(
 def test_of_two_exports_at_a_time_one_fails(
     client: Client, store: ExperimentStore, tmp_path: Path
 ) -> None:
-    """And what the other made is there, and whole."""
+    """The output of the other is there, and complete."""
     output = tmp_path / "out"
 
     def meanwhile(parts: Iterable[Any]) -> Iterator[Any]:
@@ -468,7 +471,7 @@ def test_of_two_exports_at_a_time_one_fails(
         store.log_metric("4-100", "new", 1.0, 1)
         export_parquet(store, output, client, batch=BATCH)
 
-    with pytest.raises(ExportError, match="another export took the directory"):
+    with pytest.raises(ExportError, match="another export took the directory over"):
         export_parquet(store, output, client, batch=BATCH, progress=meanwhile)
     assert (output / "_SUCCESS").exists()
     assert rows_of(output) == rows_alone(store, tmp_path / "alone.parquet")
@@ -477,15 +480,15 @@ def test_of_two_exports_at_a_time_one_fails(
 def test_a_part_that_comes_late_is_no_part(
     whole: ExperimentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that a worker still makes when another export has begun."""
-    number = dataset.begin(tmp_path, {})
-    piece = Section("4-100", 0, whole.log_sizes(["4-100"])["4-100"])
-    part = dataset.Part("part-x-000000000000000-0000000000000000.parquet", (piece,), None, False)
+    """A worker may still be writing one when another export has begun."""
+    number = directory.begin(tmp_path, {})
+    section = Section("4-100", 0, whole.log_sizes(["4-100"])["4-100"])
+    part = dataset.Part("part-x-000000000000000-0000000000000000.parquet", (section,), None, False)
     batches = stream.long_batches
 
     def late(source: Any) -> Iterator[Any]:
         yield from batches(source)
-        dataset.begin(tmp_path, {})
+        directory.begin(tmp_path, {})
 
     monkeypatch.setattr(stream, "long_batches", late)
     with pytest.raises(ExportError, match="for one export"):
@@ -493,16 +496,16 @@ def test_a_part_that_comes_late_is_no_part(
     assert [path.name for path in tmp_path.iterdir()] == ["_expstore_export"]
 
 
-def test_an_experiment_made_anew_is_written_anew(
+def test_a_replaced_experiment_is_written_again(
     client: Client, store: ExperimentStore, tmp_path: Path
 ) -> None:
-    """Also where its metadata is the same, and its log as long as the old one's."""
+    """Even if its metadata is the same and its log has the old length."""
     export_parquet(store, str(tmp_path / "out"), client, batch=BATCH)
     for commit_id in ("4-100", "3-20000"):
-        told, data = store.read_metadata(commit_id), store.metrics_path(commit_id).read_bytes()
+        metadata, data = store.read_metadata(commit_id), store.metrics_path(commit_id).read_bytes()
         store.delete_experiments([commit_id])
         store.create_experiment(commit_id)
-        store.write_metadata(told)
+        store.write_metadata(metadata)
         store.metrics_path(commit_id).write_bytes(data.replace(b"loss", b"lass"))
     parts = len(files_of(tmp_path / "out"))
     report = export_parquet(store, tmp_path / "out", client, batch=BATCH)
@@ -510,10 +513,10 @@ def test_an_experiment_made_anew_is_written_anew(
     assert rows_of(tmp_path / "out") == rows_alone(store, tmp_path / "alone.parquet")
 
 
-def test_metadata_that_is_wrong_in_another_way_is_another_part(
+def test_metadata_with_another_error_is_another_part(
     client: Client, store: ExperimentStore, tmp_path: Path
 ) -> None:
-    """As told by the error's text; the working directory changes nothing."""
+    """The text of the error decides; the working directory has no effect."""
     output = tmp_path / "out"
     export_parquet(store, output, client, batch=BATCH)
     store.metadata_path("torn").write_bytes(b"\x01\0\0")
@@ -523,17 +526,15 @@ def test_metadata_that_is_wrong_in_another_way_is_another_part(
 def test_a_relative_root_is_the_same_store(
     client: Client, store: ExperimentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its parts are those of the absolute one."""
+    """Its parts are those of the absolute root."""
     export_parquet(store, tmp_path / "out", client, batch=BATCH)
     monkeypatch.chdir(store.root.parent)
     relative = ExperimentStore(store.root.name)
     assert export_parquet(relative, tmp_path / "out", client, batch=BATCH).written == 0
 
 
-def test_an_export_that_was_killed_goes_on(
-    client: Client, store: ExperimentStore, tmp_path: Path
-) -> None:
-    """Parts that were there stay as they are; the directory is marked whole only at the end."""
+def test_a_killed_export_is_resumed(client: Client, store: ExperimentStore, tmp_path: Path) -> None:
+    """Existing parts are kept; the directory is marked complete only at the end."""
     output = tmp_path / "out"
     address = client.scheduler_info()["address"]
     command = [
@@ -551,9 +552,9 @@ def test_an_export_that_was_killed_goes_on(
     assert not (output / "_SUCCESS").exists()
     (output / f".expstore-{'0' * 16}.tmp").write_bytes(b"half")
     torn = output / min(done)
-    torn.write_bytes(torn.read_bytes()[:100])  # as a crash of the machine leaves it
+    torn.write_bytes(torn.read_bytes()[:100])  # as after a crash of the machine
     report = export_parquet(store, output, client, batch=BATCH)
-    kept = {name: told for name, told in done.items() if name != torn.name}
+    kept = {name: state for name, state in done.items() if name != torn.name}
     assert kept.items() <= files_of(output).items()
     assert report.kept >= len(kept)
     assert report.written >= 1
@@ -563,10 +564,10 @@ def test_an_export_that_was_killed_goes_on(
     }  # fmt: skip
 
 
-def test_what_could_not_be_read_is_told_and_tried_again(
+def test_what_could_not_be_read_is_reported_and_retried(
     client: Client, store: ExperimentStore, tmp_path: Path
 ) -> None:
-    """Of the parts, only the one that misses something."""
+    """Only the incomplete part is written again."""
     store.create_experiment("odd")
     store.metrics_path("odd").mkdir()
     output = tmp_path / "out"
@@ -581,10 +582,10 @@ def test_what_could_not_be_read_is_told_and_tried_again(
     assert (output / "_SUCCESS").read_bytes() == b""
 
 
-def test_a_doubtful_end_of_a_log_in_pieces_is_told_as_a_whole(
+def test_a_zero_tail_over_several_sections_is_reported_as_one(
     client: Client, store: ExperimentStore, tmp_path: Path
 ) -> None:
-    """Zeros that reach over several pieces are one zero tail."""
+    """The status is that of the whole log."""
     with store.metrics_path("3-20000").open("ab") as log:
         log.write(b"\0" * 3 * BATCH)
     report = export_parquet(store, tmp_path / "out", client, batch=BATCH)
@@ -595,7 +596,7 @@ def test_a_doubtful_end_of_a_log_in_pieces_is_told_as_a_whole(
 def test_another_directory_is_refused(
     client: Client, whole: ExperimentStore, tmp_path: Path
 ) -> None:
-    """With anything in it that is not an export's, or where a file is; it stays as it is."""
+    """One with foreign files in it, or a path to a file; it is left unchanged."""
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "part-00000-5c07-c000.snappy.parquet").write_bytes(b"Spark's")
@@ -609,27 +610,25 @@ def test_another_directory_is_refused(
     with pytest.raises(OutputExistsError, match=r"notes\.txt"):
         export_parquet(whole, ours, client)
     assert sorted(ours.iterdir()) == before
-    with pytest.raises(OutputExistsError, match="no directory"):
+    with pytest.raises(OutputExistsError, match="is not a directory"):
         export_parquet(whole, ours / "notes.txt", client)
 
 
 def test_a_worker_that_does_not_see_the_directory_says_so(
     whole: ExperimentStore, tmp_path: Path
 ) -> None:
-    """It makes none of its own, and writes into no other's."""
+    """It neither creates the directory nor writes to that of another export."""
     part = dataset.Part("part-x-000000000000000-0000000000000000.parquet", (), None, False)
     with pytest.raises(ExportError, match="file system that all workers share"):
         dataset.write_part(whole, tmp_path / "elsewhere", "number", part)
     assert not (tmp_path / "elsewhere").exists()
-    dataset.begin(tmp_path / "other", {})
+    directory.begin(tmp_path / "other", {})
     with pytest.raises(ExportError, match="for one export"):
         dataset.write_part(whole, tmp_path / "other", "number", part)
 
 
 @pytest.mark.parametrize("names", ["loss", 5, [5], [[5]]], ids=str)
-def test_names_that_cannot_be_are_refused(
-    whole: ExperimentStore, tmp_path: Path, names: Any
-) -> None:
+def test_invalid_names_are_refused(whole: ExperimentStore, tmp_path: Path, names: Any) -> None:
     """Before anything is written, and any process started."""
     with pytest.raises(SelectionError, match="name"):
         export_parquet(whole, tmp_path / "out", names=names)
@@ -637,8 +636,8 @@ def test_names_that_cannot_be_are_refused(
 
 
 @pytest.mark.parametrize("size", [0, -1, 1.5, True])
-def test_sizes_that_cannot_be_are_refused(whole: ExperimentStore, size: Any) -> None:
-    """None gives an empty answer for a full store."""
+def test_invalid_sizes_are_refused(whole: ExperimentStore, size: Any) -> None:
+    """None of them gives an empty result for a store that is not empty."""
     with pytest.raises(SelectionError, match="of experiments above 0"):
         read_metadata(whole, partition_size=size)
     with pytest.raises(SelectionError, match="of bytes above 0"):
@@ -671,7 +670,7 @@ def _footer(part: Path) -> None:
 def test_a_damaged_part_is_made_again(
     client: Client, whole: ExperimentStore, tmp_path: Path, damage: Any
 ) -> None:
-    """Whatever the damage to what tells of it."""
+    """Whatever is damaged in the notes or in the file."""
     output = tmp_path / "out"
     export_parquet(whole, output, client, ids=["4-100"])
     (part,) = output.glob("part-*")
@@ -684,7 +683,7 @@ def test_a_damaged_part_is_made_again(
 def test_a_directory_under_a_parts_name_is_refused(
     client: Client, whole: ExperimentStore, tmp_path: Path
 ) -> None:
-    """It is no export's."""
+    """An export did not make it."""
     output = tmp_path / "out"
     export_parquet(whole, output, client, ids=["4-100"])
     (part,) = output.glob("part-*")
@@ -695,10 +694,10 @@ def test_a_directory_under_a_parts_name_is_refused(
     assert (output / "_SUCCESS").exists()
 
 
-def test_a_directory_whose_name_is_no_text_is_written_to(
+def test_a_directory_whose_name_is_not_utf8_is_written_to(
     client: Client, whole: ExperimentStore, tmp_path: Path
 ) -> None:
-    """And its parts are found again."""
+    """Its parts are also found again."""
     output = tmp_path / os.fsdecode(b"out-\xff")
     assert export_parquet(whole, output, client, ids=["4-100"]).written == 1
     assert export_parquet(whole, output, client, ids=["4-100"]).kept == 1
@@ -707,16 +706,16 @@ def test_a_directory_whose_name_is_no_text_is_written_to(
 def test_a_part_is_on_the_disk_before_it_has_its_name(
     whole: ExperimentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that a power cut leaves no name without what it stands for."""
+    """So a power cut leaves no part with a name but without its content."""
     calls = []
     sync, replace = os.fsync, os.replace
     monkeypatch.setattr(os, "fsync", lambda file: (calls.append("sync"), sync(file)))
     monkeypatch.setattr(os, "replace", lambda *a, **k: (calls.append("name"), replace(*a, **k)))
-    number = dataset.begin(tmp_path, {})
+    number = directory.begin(tmp_path, {})
     part = dataset.Part("part-x-000000000000000-0000000000000000.parquet", (), None, False)
     calls.clear()
     dataset.write_part(whole, tmp_path, number, part)
-    assert calls == ["sync", "name", "sync"]  # the last one is of the directory
+    assert calls == ["sync", "name", "sync"]  # the last sync is of the directory
 
 
 def test_an_output_at_a_url_or_in_the_store_is_refused(
@@ -730,7 +729,7 @@ def test_an_output_at_a_url_or_in_the_store_is_refused(
     (tmp_path / "link").symlink_to(whole.root)
     before = whole.list_experiments()
     for output in (Path("s3://bucket/out"), "link/out", whole.root, whole.root / "4-100/files/out"):
-        with pytest.raises(ExportError, match=r"not a URL|lies in the store"):
+        with pytest.raises(ExportError, match=r"not a URL|is in the store"):
             export_parquet(whole, output)
         arguments = ("export", "--to", "parquet", "--cluster", "-o", output)
         done = run(capfd, "--root", whole.root, *arguments)
@@ -739,10 +738,10 @@ def test_an_output_at_a_url_or_in_the_store_is_refused(
     assert whole.list_experiments() == before
 
 
-def test_an_experiment_that_goes_meanwhile_breaks_no_report(
+def test_an_experiment_deleted_meanwhile_does_not_break_the_report(
     client: Client, store: ExperimentStore, tmp_path: Path
 ) -> None:
-    """Its parts are made, and what they told of its end is told."""
+    """Its parts were written, and the report has their status of its tail."""
     with store.metrics_path("3-20000").open("ab") as log:
         log.write(b"\0\0\0\0torn")
 
@@ -758,7 +757,7 @@ def test_an_experiment_that_goes_meanwhile_breaks_no_report(
 
 
 def victim(client: Client) -> int:
-    """The process of a worker, when all are there that were killed before."""
+    """The process id of a worker, once all killed workers have been replaced."""
     client.wait_for_workers(2, timeout=30)
     return int(next(iter(client.run(cluster_tasks.process_id).values())))
 
@@ -766,7 +765,7 @@ def victim(client: Client) -> int:
 def test_a_killed_worker_changes_no_report(
     client: Client, whole: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed in the middle: what it was to do, another does."""
+    """It is killed in the middle, and another one takes over its tasks."""
     monkeypatch.setattr(check, "_check", cluster_tasks.check_slowly)
     doomed = victim(client)
     reports = []
@@ -779,7 +778,7 @@ def test_a_killed_worker_changes_no_report(
 
 
 def test_a_killed_worker_changes_no_frame(client: Client, whole: ExperimentStore) -> None:
-    """Killed in the middle: the sum is the same."""
+    """It is killed in the middle, and the sum is the same."""
     frame = read_metrics(whole, partition_size=BATCH)
     slow = frame.map_partitions(cluster_tasks.slow_part, meta=frame)
     doomed = victim(client)
@@ -792,14 +791,14 @@ def test_a_killed_worker_changes_no_frame(client: Client, whole: ExperimentStore
 
 
 def test_a_task_that_kills_its_workers_is_given_up(client: Client) -> None:
-    """After as many as Dask allows, with an error of one line."""
+    """After as many attempts as Dask allows, with a one-line error."""
     with pytest.raises(ClusterError, match="2 workers died") as caught:
         list(workers.completed(client, cluster_tasks.die, [()]))
     assert "\n" not in str(caught.value)
 
 
 def test_a_scheduler_that_is_lost_is_a_clear_error() -> None:
-    """Results that were lost with it are never taken for results."""
+    """Lost results are never mistaken for results."""
     with (
         LocalCluster(n_workers=1, processes=False, dashboard_address=None) as doomed,
         Client(doomed) as client,
@@ -812,7 +811,7 @@ def test_a_scheduler_that_is_lost_is_a_clear_error() -> None:
 
 
 def test_a_closed_client_is_a_clear_error(whole: ExperimentStore, tmp_path: Path) -> None:
-    """Of this package's own."""
+    """It is an error of this package."""
     with (
         LocalCluster(n_workers=1, processes=False, dashboard_address=None) as local,
         Client(local) as closed,
@@ -825,7 +824,7 @@ def test_a_closed_client_is_a_clear_error(whole: ExperimentStore, tmp_path: Path
 
 
 def test_the_terminals_interrupt_does_not_reach_workers(client: Client) -> None:
-    """They would say so on the terminal, and this process ends them anyhow."""
+    """They would print tracebacks on the terminal, and this process ends them anyway."""
     process = victim(client)
     os.kill(process, signal.SIGINT)
     assert process in client.run(cluster_tasks.process_id).values()
@@ -834,7 +833,7 @@ def test_the_terminals_interrupt_does_not_reach_workers(client: Client) -> None:
 def test_a_worker_with_another_version_is_a_clear_error(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Told before anything is done, or by the task that needs what it lacks."""
+    """Raised before anything is done, or by the task that needs what the worker lacks."""
     with pytest.raises(ClusterError, match="no expstore, or another version"):
         list(workers.completed(client, cluster_tasks.fail, [()]))
     monkeypatch.setattr(expstore, "__version__", "99")
@@ -858,7 +857,7 @@ asyncio.run(main())
 def test_a_cluster_without_workers_that_can_do_it_is_a_clear_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """None at all, or one without this package: told at once, since tasks would wait for ever."""
+    """No workers, or one without this package: raised at once, since tasks would wait forever."""
     monkeypatch.setattr(workers, "_PATIENCE", 1)
     with LocalCluster(n_workers=0, dashboard_address=None, host="127.0.0.1") as empty:
         address = empty.scheduler_address
@@ -877,10 +876,15 @@ def test_a_cluster_without_workers_that_can_do_it_is_a_clear_error(
 
 
 def test_no_scheduler_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of one line, and soon."""
+    """One line, without a long wait."""
     monkeypatch.setattr(workers, "_PATIENCE", 0.5)
-    for address in ("127.0.0.1:9", "3f2a9c1d", "foo://x:1"):
-        with pytest.raises(ClusterError, match="no Dask scheduler") as caught, open_client(address):
+    wrong = "not an address of a Dask scheduler"
+    for address, message in (
+        ("127.0.0.1:9", "no Dask scheduler"),
+        ("3f2a9c1d", wrong),
+        ("foo://x:1", wrong),
+    ):
+        with pytest.raises(ClusterError, match=message) as caught, open_client(address):
             pass
         assert "\n" not in str(caught.value)
 
@@ -898,7 +902,7 @@ def test_a_missing_library_names_the_extra(
             raise ModuleNotFoundError(f"No module named {library!r}", name=library)
         return load(name, package)
 
-    # Not hidden from Dask itself, which may be at work in other threads.
+    # Not hidden from Dask itself, which may be working in other threads.
     monkeypatch.setattr("expstore.extras.importlib.import_module", import_module)
     absent.add("dask")
     for attempt in (lambda: read_metrics(whole), lambda: read_metadata(whole)):
@@ -917,17 +921,17 @@ def test_a_missing_library_names_the_extra(
 
 @pytest.fixture
 def no_dashboard(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As without Bokeh, which shows it; it may be installed here."""
+    """As if Bokeh, which may be installed here, were missing: it provides the dashboard."""
     monkeypatch.setattr(workers, "dashboard", lambda _: None)
 
 
-def test_the_dashboard_is_told_beside_the_result(
+def test_the_dashboard_is_reported_on_stderr(
     client: Client,
     whole: ExperimentStore,
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """On stderr, where there is one, that is, where Bokeh is installed."""
+    """If there is one, that is, if Bokeh is installed."""
     has_bokeh = importlib.util.find_spec("bokeh") is not None
     assert (workers.dashboard(client) is not None) == has_bokeh
     monkeypatch.setattr(workers, "dashboard", lambda _: "http://127.0.0.1:1/status")
@@ -957,7 +961,7 @@ def test_without_an_address_it_is_this_machine(arguments: list[str], address: st
 
 
 @pytest.mark.usefixtures("no_dashboard")
-def test_check_says_the_same_by_a_cluster(
+def test_check_prints_the_same_with_a_cluster(
     client: Client, whole: ExperimentStore, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """To the byte, in both forms, with the same exit code."""
@@ -971,31 +975,31 @@ def test_check_says_the_same_by_a_cluster(
 
 
 @pytest.mark.usefixtures("no_dashboard")
-def test_export_by_processes_of_this_machine(
+def test_export_with_local_processes(
     whole: ExperimentStore, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """They come and go with the command; nothing of Dask reaches the terminal."""
+    """They start and end with the command; no output of Dask reaches the terminal."""
     output = tmp_path / "out"
     arguments = ("--root", whole.root, "export", "--to", "parquet", "--cluster")
     done = run(capfd, *arguments, "-o", output)
     assert done.code == 0
     assert done.out == ""
     lines = done.err.splitlines()
-    assert lines[0] == "expstore: parts: 1 written, 0 there already"
+    assert lines[0] == "expstore: parts: 1 written, 0 already there"
     assert all(line.startswith("expstore: ") for line in lines)
     assert rows_of(output) == rows_alone(whole, tmp_path / "alone.parquet")
 
 
 @pytest.mark.usefixtures("no_dashboard")
-def test_json_of_an_export_tells_of_its_parts(
+def test_json_of_an_export_includes_its_parts(
     client: Client, whole: ExperimentStore, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing else is on stdout."""
     address = client.scheduler_info()["address"]
     asked = ("--root", whole.root, "export", "--to", "parquet", "--json", "--cluster", address)
-    told = [json.loads(run(capfd, *asked, "-o", tmp_path / "out").out) for _ in range(2)]
-    assert [(each["written"], each["kept"]) for each in told] == [(1, 0), (0, 1)]
-    assert told[0]["rows"] == len(rows_of(tmp_path / "out"))
+    reports = [json.loads(run(capfd, *asked, "-o", tmp_path / "out").out) for _ in range(2)]
+    assert [(each["written"], each["kept"]) for each in reports] == [(1, 0), (0, 1)]
+    assert reports[0]["rows"] == len(rows_of(tmp_path / "out"))
 
 
 @pytest.mark.parametrize(
@@ -1018,7 +1022,7 @@ def test_what_a_cluster_cannot_do_is_wrong_usage(
     assert done.err.count("\n") == 1
 
 
-def test_a_command_says_that_no_scheduler_is_there(
+def test_a_command_reports_that_no_scheduler_is_there(
     whole: ExperimentStore, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One line, exit code 1."""
@@ -1028,10 +1032,10 @@ def test_a_command_says_that_no_scheduler_is_there(
     assert done.err.startswith("expstore: 127.0.0.1:9: no Dask scheduler")
 
 
-def test_workers_that_do_not_see_the_store_find_no_all_clear(
+def test_workers_that_do_not_see_the_store_do_not_report_it_clean(
     client: Client, store: ExperimentStore
 ) -> None:
-    """What a worker did not find, and is there, is no experiment that was deleted meanwhile."""
+    """An experiment that a worker does not find, but that exists, was not deleted meanwhile."""
     memory = fsspec.filesystem("memory")
     memory.put(str(store.root), "/unseen", recursive=True)
     unseen = ExperimentStore("memory://unseen")

@@ -1,4 +1,4 @@
-"""Pieces of logs in batches: what they cover, and what a change alters."""
+"""Sections of logs in batches: what they cover, and what a change affects."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ExperimentStore:
         store.create_experiment(commit_id)
         if count is not None:
             index = np.arange(count)
-            with store.writer(commit_id) as run:
-                run.append(
+            with store.writer(commit_id) as writer:
+                writer.append(
                     {
                         "timestamp": 1_700_000_000 + index,
                         "step": index.astype(np.uint32),
@@ -43,62 +43,64 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ExperimentStore:
 
 @settings(max_examples=40)  # each reads several logs, whole and in sections
 @given(batch=st.integers(20, 600_000))
-def test_the_pieces_of_a_log_are_all_its_records(store: ExperimentStore, batch: int) -> None:
-    """In order, without a gap, each beginning where a record does; the tail is in the last."""
-    planned = [piece for sections in plan(store, COUNTS, max(batch, 2_000)) for piece in sections]
+def test_the_sections_of_a_log_are_all_its_records(store: ExperimentStore, batch: int) -> None:
+    """In order and without gaps; each begins at a record, and the tail is in the last."""
+    batched = plan(store, COUNTS, max(batch, 2_000))
+    planned = [section for sections in batched for section in sections]
     for commit_id, size in store.log_sizes(COUNTS).items():
-        sections = [piece for piece in planned if piece.commit_id == commit_id]
-        assert [piece.start for piece in sections] == [0, *(piece.end for piece in sections[:-1])]
-        assert sections[-1].end == size
+        sections = [section for section in planned if section.commit_id == commit_id]
+        ends = [section.end for section in sections]
+        assert [section.start for section in sections] == [0, *ends[:-1]]
+        assert ends[-1] == size
         whole = store.get_metrics(commit_id)
-        parts = [table(store.location, piece) for piece in sections]
-        assert [part.status.kind for part in parts[:-1]] == ["clean"] * (len(parts) - 1)
-        assert parts[-1].status == whole.status
+        tables_read = [table(store.location, section) for section in sections]
+        assert [read.status.kind for read in tables_read[:-1]] == ["clean"] * (len(tables_read) - 1)
+        assert tables_read[-1].status == whole.status
         for column in ("values", "steps", "timestamps"):
-            together = np.concatenate([getattr(part, column) for part in parts])
+            together = np.concatenate([getattr(read, column) for read in tables_read])
             assert together.tobytes() == getattr(whole, column).tobytes()
-        names = [np.array(part.names, object)[part.name_codes] for part in parts if len(part)]
+        names = [np.array(read.names, object)[read.name_codes] for read in tables_read if len(read)]
         known = np.array(whole.names, object)[whole.name_codes].tolist()
-        assert [name for part in names for name in part.tolist()] == known
+        assert [name for read in names for name in read.tolist()] == known
 
 
 def test_a_log_up_to_twice_a_batch_is_whole(store: ExperimentStore) -> None:
-    """A longer one is cut at multiples of a batch, so that its sections stay as it grows."""
+    """A longer log is cut at multiples of a batch, so its sections stay the same as it grows."""
     size = store.log_sizes(["large"])["large"]
     (whole,) = plan(store, ["large"], size // 2 + 1)
     assert whole == [Section("large", 0, size)]
-    sections = [piece for (piece,) in plan(store, ["large"], 100_000)]
+    sections = [section for (section,) in plan(store, ["large"], 100_000)]
     assert len(sections) == size // 100_000
-    for number, piece in enumerate(sections[1:], 1):
-        assert 0 <= piece.start - number * 100_000 < 30
+    for number, section in enumerate(sections[1:], 1):
+        assert 0 <= section.start - number * 100_000 < 30
     before = sections[:-1]
     store.log_metric("large", "loss", 1.0, 1)
-    assert [piece for (piece,) in plan(store, ["large"], 100_000)][:-1] == before
+    assert [section for (section,) in plan(store, ["large"], 100_000)][:-1] == before
 
 
-def test_what_is_appended_later_is_in_no_piece(store: ExperimentStore) -> None:
-    """A piece ends where the log ended when it was planned."""
-    ((piece,),) = plan(store, ["few"])
+def test_what_is_appended_later_is_in_no_section(store: ExperimentStore) -> None:
+    """A section ends where the log ended when it was planned."""
+    ((section,),) = plan(store, ["few"])
     store.log_metric("few", "new", 1.0, 1)
-    assert len(table(store.location, piece)) == 3
-    assert sum(len(t) for t in tables(store.location, piece, Selection(names=["new"]))) == 0
+    assert len(table(store.location, section)) == 3
+    assert sum(len(t) for t in tables(store.location, section, Selection(names=["new"]))) == 0
 
 
-def test_a_log_that_was_cut_gives_what_is_left(store: ExperimentStore) -> None:
-    """A piece behind the new end is empty."""
+def test_a_log_that_was_cut_yields_what_is_left(store: ExperimentStore) -> None:
+    """A section after the new end is empty."""
     assert len(table(store.location, Section("few", 0, 10_000))) == len(store.get_metrics("few"))
     assert len(table(store.location, Section("few", 5_000, 10_000))) == 0
     assert table(store.location, Section("few", 5_000, 10_000)).status.kind == "clean"
 
 
 def sizes_of(count: int) -> dict[str, int]:
-    """Ids as hashes, with sizes of logs."""
+    """Ids that look like hashes, with the sizes of their logs."""
     rng = random.Random(1)
     return {f"{rng.getrandbits(160):040x}": rng.randrange(20_000, 200_000) for _ in range(count)}
 
 
 def test_batches_are_of_about_equal_cost() -> None:
-    """None is above the size, and only the last may be below half of it."""
+    """None exceeds the size, and only the last may be below half of it."""
     sizes, batch = sizes_of(5_000), 8_000_000
     made = batches(sizes, batch)
     costs = [sum(sizes[commit_id] + OPENING for commit_id in ids) for ids in made]
@@ -109,7 +111,7 @@ def test_batches_are_of_about_equal_cost() -> None:
 
 @pytest.mark.parametrize("change", ["grown", "new", "gone"])
 def test_one_change_alters_few_batches(change: str) -> None:
-    """Behind it, a batch soon ends where one ended before."""
+    """Soon after it, a batch ends where one ended before."""
     sizes = dict(sorted(sizes_of(5_000).items()))
     before = {tuple(ids) for ids in batches(sizes, 8_000_000)}
     assert len(before) > 80
@@ -129,22 +131,22 @@ def test_one_change_alters_few_batches(change: str) -> None:
 
 
 @pytest.mark.parametrize("batch", [0, -1, 1.5, True])
-def test_a_size_that_cannot_be_is_refused(store: ExperimentStore, batch: int) -> None:
-    """Before anything is read."""
+def test_an_invalid_size_is_refused(store: ExperimentStore, batch: int) -> None:
+    """It is refused before anything is read."""
     with pytest.raises(SelectionError, match="batch"):
         plan(store, ["few"], batch)
 
 
-def test_what_cannot_be_read_is_one_piece(tmp_path: Path) -> None:
-    """Its error belongs to whoever reads it, and keeps no other from being planned."""
+def test_what_cannot_be_read_is_one_section(tmp_path: Path) -> None:
+    """The reader of the section gets the error; planning goes on with the others."""
     store = ExperimentStore(tmp_path)
     store.create_experiment("odd")
     store.metrics_path("odd").mkdir()
     assert plan(store, ["odd"]) == [[Section("odd", 0, 0)]]
 
 
-def test_a_fingerprint_tells_a_log_from_one_made_anew(tmp_path: Path) -> None:
-    """On a file system and at a URL; one of a log in sections stays while the log grows."""
+def test_a_fingerprint_distinguishes_a_log_from_its_replacement(tmp_path: Path) -> None:
+    """On a file system and at a URL; for a cut log it stays the same while the log grows."""
     import fsspec
 
     store = ExperimentStore(tmp_path)

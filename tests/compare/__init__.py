@@ -1,1 +1,1 @@
-"""Experiments side by side."""
+"""Comparing and plotting experiments."""

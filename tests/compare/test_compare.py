@@ -1,4 +1,4 @@
-"""Experiments side by side, in the library and on the command line."""
+"""Comparing experiments, in the library and on the command line."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HOSTILE = "\x1b[31m[bold]<b>:smile:\u202e"
 
 @pytest.fixture
 def three(store: ExperimentStore) -> ExperimentStore:
-    """Three experiments; `c` lacks the loss, `b` has an accuracy that ends in NaN."""
+    """Three experiments; `c` has no loss, and the accuracy of `b` ends in NaN."""
     log(store, "a", {"loss": [3.0, 1.0, 2.0], "accuracy": [0.5, 0.75]})
     log(store, "b", {"loss": [5.0, 4.0, 0.5], "accuracy": [0.25, math.nan]})
     log(store, "c", {"x:min": [7.0]})
@@ -44,7 +44,7 @@ def ids(summaries: list[Any]) -> list[str]:
 
 
 def test_last_min_and_max_of_each_metric(three: ExperimentStore) -> None:
-    """Plain values, with metadata beside them."""
+    """Each summary has plain values along with the metadata."""
     a, b, c = compare(three)
     assert a.metrics["loss"] == (2.0, 1.0, 3.0, 2, 3)
     assert b.metrics["accuracy"][1:] == (0.25, 0.25, 1, 2)
@@ -53,8 +53,8 @@ def test_last_min_and_max_of_each_metric(three: ExperimentStore) -> None:
     assert (a.metadata.job_name, list(c.metrics)) == ("job-a", ["x:min"])
 
 
-def test_last_is_at_the_greatest_step_not_at_the_end_of_the_file(store: ExperimentStore) -> None:
-    """Files of several writers are not in order."""
+def test_last_is_at_the_last_step_not_at_the_end_of_the_file(store: ExperimentStore) -> None:
+    """Logs of several writers are not in step order."""
     log(store, "a", {})
     store.log_metric("a", "loss", 1.0, step=9)
     store.log_metric("a", "loss", 2.0, step=3)
@@ -76,19 +76,19 @@ def test_last_is_at_the_greatest_step_not_at_the_end_of_the_file(store: Experime
     ],
 )
 def test_sorting(three: ExperimentStore, sort: str | None, reverse: bool, order: str) -> None:
-    """By any aspect; NaN, then what lacks the metric, last in either direction."""
+    """By any aspect; NaN and then missing metrics come last in either direction."""
     assert "".join(ids(compare(three, sort=sort, reverse=reverse))) == order
 
 
-def test_chosen_experiments_and_names_keep_their_order(three: ExperimentStore) -> None:
-    """As asked for, each once."""
+def test_selected_experiments_and_names_keep_their_order(three: ExperimentStore) -> None:
+    """They are returned in the requested order, without duplicates."""
     found = compare(three, ["c", "a", "c"], ["accuracy", "loss"])
     assert ids(found) == ["c", "a"]
     assert [list(summary.metrics) for summary in found] == [[], ["accuracy", "loss"]]
 
 
 def test_unknown_names_and_ids_are_refused(three: ExperimentStore) -> None:
-    """A name that no experiment has, and an id that is none."""
+    """A metric that no experiment has, and an experiment that does not exist."""
     with pytest.raises(
         UnknownMetricError, match=r"no metric 'los'; the metrics are: accuracy, loss"
     ):
@@ -99,8 +99,8 @@ def test_unknown_names_and_ids_are_refused(three: ExperimentStore) -> None:
         compare(three, ["a", "nothing"])
 
 
-def test_unreadable_experiments_are_in_it_with_their_problem(vectors: ExperimentStore) -> None:
-    """Over all golden vectors, damaged ones too, every experiment is there."""
+def test_unreadable_experiments_are_included_with_their_problems(vectors: ExperimentStore) -> None:
+    """A comparison of all golden vectors includes the damaged ones."""
     found = {summary.commit_id: summary for summary in compare(vectors)}
     assert list(found) == vectors.list_experiments()
     assert "unsupported version" in found["bad-version"].problems[0]
@@ -108,7 +108,7 @@ def test_unreadable_experiments_are_in_it_with_their_problem(vectors: Experiment
 
 
 def test_the_command_prints_json(three: ExperimentStore) -> None:
-    """Valid JSON, non-finite values as strings, and nothing else."""
+    """The output is valid JSON and nothing else, with non-finite values as strings."""
     result = run(three, "compare", "--json", "--name", "accuracy", "--sort", "loss")
     rows = json.loads(result.stdout, parse_constant=pytest.fail)
     assert [row["commit_id"] for row in rows] == ["b", "a", "c"]
@@ -117,7 +117,7 @@ def test_the_command_prints_json(three: ExperimentStore) -> None:
 
 
 def test_the_command_prints_csv(three: ExperimentStore) -> None:
-    """A row for each experiment and metric, with every digit."""
+    """One row per experiment and metric, at full precision."""
     log(three, "d", {'a,"b\n': [1 / 3]})
     rows = list(csv.DictReader(io.StringIO(run(three, "compare", "--csv").stdout)))
     assert [(row["commit_id"], row["name"]) for row in rows[-2:]] == [
@@ -129,7 +129,7 @@ def test_the_command_prints_csv(three: ExperimentStore) -> None:
 
 
 def test_the_command_shows_a_table_for_each_metric(three: ExperimentStore) -> None:
-    """Names are data: neither control characters nor markup do anything."""
+    """Names are data: control characters and markup in them have no effect."""
     log(three, "d", {HOSTILE: [1.5], "n" * 255: [2.0]})
     shown = run(three, "compare").stdout
     assert r"\x1b[31m[bold]<b>:smile:\u202e" in shown
@@ -138,8 +138,8 @@ def test_the_command_shows_a_table_for_each_metric(three: ExperimentStore) -> No
     assert max(map(len, shown.splitlines())) <= 80
 
 
-def test_what_is_unreadable_is_told_and_ends_with_one(vectors: ExperimentStore) -> None:
-    """The rest is shown."""
+def test_unreadable_experiments_are_reported_with_exit_code_1(vectors: ExperimentStore) -> None:
+    """The others are shown."""
     result = run(vectors, "compare")
     assert result.exit_code == 1
     assert "bad-version" in result.stderr
@@ -148,15 +148,17 @@ def test_what_is_unreadable_is_told_and_ends_with_one(vectors: ExperimentStore) 
 
 
 def test_help_has_an_example() -> None:
-    """Each command's help ends in one."""
+    """Each command's help ends with an example."""
     for command in ("compare", "plot", "report"):
         result = CliRunner().invoke(base.app, [command, "--help"])
         assert f"Example: expstore {command}" in result.stdout
 
 
 @pytest.mark.parametrize("columns", [60, 80, 200])
-def test_no_number_is_cut_however_narrow_the_terminal(columns: int, store: ExperimentStore) -> None:
-    """Ids and jobs are; and on a pipe nothing at all."""
+def test_numbers_are_never_truncated_on_narrow_terminals(
+    columns: int, store: ExperimentStore
+) -> None:
+    """Only ids and job names are truncated; piped output is not truncated at all."""
     commit_id = "b6589fc6ab0dc82cf12099d1c2d40ab994e8410c"
     store.start_experiment(commit_id, "train-resnet-with-a-long-name").close()
     values = (-9.87654e-05, 1.23456e-05, -1.23456e-05)
@@ -172,7 +174,9 @@ def test_no_number_is_cut_however_narrow_the_terminal(columns: int, store: Exper
         assert "2,000,000" in shown
 
 
-def test_a_curve_that_an_axis_cannot_show_is_told(store: ExperimentStore, tmp_path: Path) -> None:
+def test_a_curve_that_an_axis_cannot_show_is_reported(
+    store: ExperimentStore, tmp_path: Path
+) -> None:
     """It is neither drawn nor counted."""
     log(store, "a", {"loss": [3.0, 1.0], "below": [-1.0, -2.0]})
     picture = tmp_path / "a.png"
@@ -181,10 +185,8 @@ def test_a_curve_that_an_axis_cannot_show_is_told(store: ExperimentStore, tmp_pa
     assert "'below'" in done.stderr
 
 
-def test_experiments_that_a_picture_does_not_tell_apart_are_told(
-    store: ExperimentStore, tmp_path: Path
-) -> None:
-    """Two names leave the line styles to the names, and there are eight colours."""
+def test_experiments_of_equal_colour_are_reported(store: ExperimentStore, tmp_path: Path) -> None:
+    """With two metrics, line styles distinguish the metrics, and there are only eight colours."""
     for number in range(9):
         log(store, f"run{number}", {"loss": [3.0, 1.0], "lr": [2.0, 1.0]})
     picture = str(tmp_path / "a.png")
@@ -193,8 +195,8 @@ def test_experiments_that_a_picture_does_not_tell_apart_are_told(
     assert "share" not in run(store, "plot", "--name", "loss", "-o", picture).stderr
 
 
-def test_prune_as_json_asks_nothing(store: ExperimentStore) -> None:
-    """What would be deleted has not been shown."""
+def test_prune_with_json_needs_yes(store: ExperimentStore) -> None:
+    """It does not prompt, since it has not shown what would be deleted."""
     log(store, "a", {"loss": [3.0]})
     done = run(store, "prune", "--keep", "0", "--json")
     assert done.exit_code == 2
@@ -206,6 +208,6 @@ def test_prune_as_json_asks_nothing(store: ExperimentStore) -> None:
 def test_a_csv_file_that_cannot_be_read_is_a_typed_error(
     name: str, store: ExperimentStore, tmp_path: Path
 ) -> None:
-    """Missing, or a directory."""
+    """The file is missing, or is a directory."""
     with pytest.raises(ImportSourceError):
         import_experiments(store, "csv", tmp_path / name)

@@ -1,4 +1,4 @@
-"""Curves as pictures, in files and in the terminal."""
+"""Plots of curves, in files and in the terminal."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def curve(values: list[float], commit_id: str = "a", name: str = "loss") -> Curv
 
 
 def texts(path: Path) -> list[str]:
-    """What is written in an SVG."""
+    """The text elements of an SVG."""
     return ["".join(node.itertext()) for node in ET.parse(path).iter(f"{SVG}text")]
 
 
 def lines(path: Path) -> list[tuple[str, int]]:
-    """Colour and number of corners of each long line of an SVG's curves."""
+    """The colour and the number of line segments of each curve in an SVG."""
     found = []
     for node in ET.parse(path).iter(f"{SVG}path"):
         style, corners = node.get("style", ""), (node.get("d") or "").count("L")
@@ -46,8 +46,8 @@ def lines(path: Path) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf", ".PNG"])
-def test_a_picture_is_of_the_kind_its_name_says(tmp_path: Path, suffix: str) -> None:
-    """And replaces what was there."""
+def test_the_suffix_determines_the_image_format(tmp_path: Path, suffix: str) -> None:
+    """An existing file is replaced."""
     path = tmp_path / f"plot{suffix}"
     path.write_text("old")
     save([curve([1.0, 2.0, 3.0])], path)
@@ -56,8 +56,8 @@ def test_a_picture_is_of_the_kind_its_name_says(tmp_path: Path, suffix: str) -> 
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
-def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
-    """No mathtext, no markup, no control characters; a leading underscore hides nothing."""
+def test_names_are_shown_literally(tmp_path: Path) -> None:
+    """No mathtext, markup or control characters; a leading underscore does not hide a name."""
     path = tmp_path / "plot.svg"
     save([curve([1, 2], HOSTILE, "$x^2$"), curve([2, 1], "b" * 255, "$x^2$")], path)
     shown = texts(path)
@@ -66,8 +66,8 @@ def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
     assert any(re.fullmatch("b+…b+", entry) for entry in shown)
 
 
-def test_each_experiment_and_name_is_drawn_and_told_apart(tmp_path: Path) -> None:
-    """Colour by experiment, line style by name; the legend has each once."""
+def test_experiments_and_names_are_distinguishable(tmp_path: Path) -> None:
+    """Colour by experiment, line style by name; each is in the legend once."""
     path = tmp_path / "plot.svg"
     save([curve([1, 2, 4], i, n) for i in "ab" for n in ("loss", "accuracy")], path)
     assert [colour for colour, _ in lines(path)] == [ON_LIGHT[0]] * 2 + [ON_LIGHT[1]] * 2
@@ -76,8 +76,8 @@ def test_each_experiment_and_name_is_drawn_and_told_apart(tmp_path: Path) -> Non
     ]
 
 
-def test_smoothing_draws_the_logged_curve_faint_behind(tmp_path: Path) -> None:
-    """Two lines a curve, and a note."""
+def test_smoothing_draws_the_logged_curve_faintly_underneath(tmp_path: Path) -> None:
+    """Two lines per curve, and a note."""
     path = tmp_path / "plot.svg"
     save([curve([1, 2, 4])], path, smoothing=0.9)
     assert len(lines(path)) == 2
@@ -86,14 +86,14 @@ def test_smoothing_draws_the_logged_curve_faint_behind(tmp_path: Path) -> None:
 
 
 def test_the_same_curves_give_the_same_svg(tmp_path: Path) -> None:
-    """No date and no random ids."""
+    """The file contains no date and no random ids."""
     for name in ("1.svg", "2.svg"):
         save([curve([1, 2, 4])], tmp_path / name, log=True)
     assert (tmp_path / "1.svg").read_bytes() == (tmp_path / "2.svg").read_bytes()
 
 
 def test_a_million_points_are_thinned(tmp_path: Path) -> None:
-    """The picture stays small, and the one spike is in it."""
+    """The file stays small, and the single spike is still in the plot."""
     values = np.zeros(1_000_000)
     values[123_456] = 5.0
     path = tmp_path / "plot.svg"
@@ -111,16 +111,16 @@ def test_a_million_points_are_thinned(tmp_path: Path) -> None:
         ([1.0], {"smoothing": 1.0}),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(
+def test_curves_that_cannot_be_drawn_are_refused(
     tmp_path: Path, values: list[float], options: dict[str, float]
 ) -> None:
-    """And no file is touched."""
+    """No file is created."""
     found = [curve(values)] if values else []
     with pytest.raises(PlotError):
         save(found, tmp_path / "plot.png", **options)  # type: ignore[arg-type]
     with pytest.raises(PlotError):
         text(found, **options)  # type: ignore[arg-type]
-    with pytest.raises(PlotError, match=r"ends in none of \.png"):
+    with pytest.raises(PlotError, match=r"plot\.gif: unsupported suffix; use one of \.png"):
         save([curve([1.0])], tmp_path / "plot.gif")
     assert not list(tmp_path.iterdir())
 
@@ -141,13 +141,13 @@ def test_what_cannot_be_drawn_is_refused(
 def test_odd_values_are_drawn_without_a_warning(
     tmp_path: Path, values: list[float], log_scale: bool
 ) -> None:
-    """One point, constants, gaps, and both ends of float64."""
+    """Single points, constants, gaps, and very large and very small values."""
     save([curve(values, "実験")], tmp_path / "plot.png", log=log_scale, smoothing=0.5)
     assert len(text([curve(values)], log=log_scale, height=6).splitlines()) >= 8
 
 
-def test_text_pictures_fit_their_width_and_show_names_safely() -> None:
-    """One picture for each name; escapes only where colour is asked for, and only of colour."""
+def test_text_plots_fit_their_width_and_show_names_safely() -> None:
+    """One plot per name; escape sequences appear only for colours, and only on request."""
     found = [curve([1, 2, 3], i * 100, n) for i in "ab" for n in (HOSTILE, "n" * 255)]
     plain = text(found, width=80)
     assert "\x1b" not in plain
@@ -159,7 +159,7 @@ def test_text_pictures_fit_their_width_and_show_names_safely() -> None:
 
 
 def test_without_colour_experiments_differ_by_character() -> None:
-    """Crossing lines can be told apart in a log file."""
+    """Crossing lines can be distinguished in a log file."""
     shown = text([curve([1, 1, 1], "first"), curve([2, 2, 2], "second")], width=60)
     rows = [line for line in shown.splitlines() if line.startswith("│")]
     assert any("++" in row and "x" not in row for row in rows)
@@ -168,8 +168,8 @@ def test_without_colour_experiments_differ_by_character() -> None:
     assert "xx second" in shown
 
 
-def test_curves_are_chosen_by_id_and_name(store: ExperimentStore) -> None:
-    """What an experiment lacks is left out; what all lack is an error."""
+def test_curves_are_selected_by_id_and_name(store: ExperimentStore) -> None:
+    """A metric missing from some experiments is left out; one missing from all is an error."""
     log(store, "a", {"loss": [1.0], "accuracy": [0.5]})
     log(store, "b", {"loss": [2.0]})
     assert [found[:2] for found in curves(store, names=["accuracy", "loss"])] == [
@@ -182,7 +182,7 @@ def test_curves_are_chosen_by_id_and_name(store: ExperimentStore) -> None:
 def test_the_command_draws_in_the_terminal_and_into_a_file(
     store: ExperimentStore, tmp_path: Path
 ) -> None:
-    """The only metric needs no name; of several, one must be chosen."""
+    """A single metric needs no --name; with several, --name is required."""
     log(store, "a", {"loss": [3.0, 2.0, 1.0]})
     assert "loss" in run(store, "plot", "a").stdout
     path = tmp_path / "loss.svg"
@@ -195,10 +195,10 @@ def test_the_command_draws_in_the_terminal_and_into_a_file(
     assert "--name; the metrics are: loss, accuracy" in result.stderr
 
 
-def test_without_the_extra_one_line_says_what_to_install(
+def test_a_missing_extra_is_named_in_the_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both ways of drawing name the same extra."""
+    """Both kinds of plot name the same extra."""
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "uniplot", None)
     with pytest.raises(MissingExtraError, match=r"expstore\[plot\]"):
@@ -207,7 +207,8 @@ def test_without_the_extra_one_line_says_what_to_install(
         text([curve([1.0])])
 
 
-# How protanopes, deuteranopes and tritanopes see linear RGB (Machado, Oliveira, Fernandes, 2009).
+# Normal vision, then simulations of protanopia, deuteranopia and tritanopia in linear RGB (Machado,
+# Oliveira, Fernandes, 2009).
 SIGHTS = np.array(
     [
         [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
@@ -223,25 +224,25 @@ TO_OKLAB = np.array(
 
 
 def linear(colour: str) -> NDArray[np.float64]:
-    """Linear RGB of a colour in hex."""
+    """The linear RGB values of a hex colour."""
     parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
     return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
 
 
 def contrast(one: str, other: str) -> float:
-    """As the Web Content Accessibility Guidelines define it."""
+    """The contrast ratio, as defined by the Web Content Accessibility Guidelines."""
     light = sorted(float(linear(c) @ [0.2126, 0.7152, 0.0722]) + 0.05 for c in (one, other))
     return light[1] / light[0]
 
 
 @pytest.mark.parametrize(
-    ("colours", "grounds"),
+    ("colours", "backgrounds"),
     [(ON_LIGHT, ["#ffffff"]), (ON_DARK, ["#15181e"]), (COLOURS, ["#ffffff", "#000000"])],
 )
-def test_colours_differ_for_every_eye(colours: tuple[str, ...], grounds: list[str]) -> None:
-    """At least 0.08 apart in OKLab under each kind of colour blindness, 3:1 from the ground."""
+def test_colours_differ_for_every_eye(colours: tuple[str, ...], backgrounds: list[str]) -> None:
+    """OKLab distance of at least 0.08 with any colour blindness; contrast of at least 3:1."""
     for sight in SIGHTS:
         seen = [TO_OKLAB @ np.cbrt(TO_CONES @ np.clip(sight @ linear(c), 0, 1)) for c in colours]
         apart = [np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)]
         assert min(apart) > 0.08
-    assert all(contrast(colour, ground) >= 3 for colour in colours for ground in grounds)
+    assert all(contrast(c, background) >= 3 for c in colours for background in backgrounds)

@@ -14,12 +14,12 @@ NUMBERS = st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, m
 
 
 def series(values: list[float], steps: list[int] | None = None) -> Series:
-    """A series; the steps count from zero where none are given."""
+    """A series; without `steps`, the steps count from zero."""
     return Series(np.array(steps or range(len(values)), np.int64), np.array(values, np.float64))
 
 
 def reference_smooth(values: list[float], weight: float) -> list[float]:
-    """TensorBoard's own algorithm, as its line chart states it."""
+    """TensorBoard's own algorithm, as in its line chart."""
     last, count, result = 0.0, 0, []
     for value in values:
         if not np.isfinite(value):
@@ -32,7 +32,7 @@ def reference_smooth(values: list[float], weight: float) -> list[float]:
 
 
 def test_a_table_is_split_by_name_and_ordered_by_step() -> None:
-    """Points of one step keep the order in which they were logged."""
+    """Points at the same step keep the order in which they were logged."""
     table = MetricTable(
         ("a", "b"),
         np.array([0, 1, 0, 0, 1], np.int32),
@@ -48,7 +48,7 @@ def test_a_table_is_split_by_name_and_ordered_by_step() -> None:
 
 
 def test_an_empty_table_has_no_series() -> None:
-    """No metric, nothing to split."""
+    """Without metrics, the result is empty."""
     empty = np.array([])
     table = MetricTable(
         (), empty.astype(np.int32), empty, empty.astype(np.uint32), empty.astype(np.int64)
@@ -56,8 +56,8 @@ def test_an_empty_table_has_no_series() -> None:
     assert split(table) == {}
 
 
-def test_extremes_leave_out_nan_but_not_infinity() -> None:
-    """A loss that became infinite did so; the last value is what was logged last."""
+def test_extremes_ignore_nan_but_not_infinity() -> None:
+    """An infinite loss is a real maximum; the last value may be NaN."""
     found = extremes(series([2.0, float("inf"), -1.0, float("nan")], [0, 1, 2, 7]))
     assert (found.min, found.max, found.last_step, found.points) == (-1.0, float("inf"), 7, 4)
     assert np.isnan(found.last)
@@ -65,8 +65,8 @@ def test_extremes_leave_out_nan_but_not_infinity() -> None:
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.6, 0.9, 0.999])
-def test_smoothing_is_tensorboards(weight: float) -> None:
-    """Debiased from the first point; what is not finite stays, and does not enter."""
+def test_smoothing_matches_tensorboard(weight: float) -> None:
+    """It is debiased from the first point; non-finite values are kept, and are not averaged."""
     values = [*np.random.default_rng(0).standard_normal(50).tolist(), np.nan, 4.0, np.inf, 5.0]
     found = smooth(np.array(values), weight)
     np.testing.assert_allclose(found, reference_smooth(values, weight), rtol=1e-9)
@@ -74,14 +74,14 @@ def test_smoothing_is_tensorboards(weight: float) -> None:
 
 @pytest.mark.parametrize("weight", [-0.1, 1.0, float("nan")])
 def test_a_weight_out_of_range_is_refused(weight: float) -> None:
-    """1 would never move, and below 0 is no average."""
-    with pytest.raises(ValueError, match="not at least 0 and below 1"):
+    """With a weight of 1 the average never moves; below 0 it is not an average."""
+    with pytest.raises(ValueError, match="smoothing must be at least 0 and below 1, not "):
         smooth(np.zeros(3), weight)
 
 
 @given(NUMBERS, st.integers(8, 64))
 def test_thinning_keeps_extremes_ends_and_order(values: list[float], limit: int) -> None:
-    """Least, greatest, first and last point stay, and there are no more points than asked for."""
+    """The minimum, maximum, first and last points are kept, and the limit is respected."""
     whole = series(values)
     kept = thin(whole, limit).kept
     assert (np.diff(kept) > 0).all()
@@ -100,7 +100,7 @@ def test_thinning_keeps_extremes_ends_and_order(values: list[float], limit: int)
     st.data(),
 )
 def test_thinning_accounts_for_every_point(values: list[float], data: st.DataObject) -> None:
-    """The counts add up to all finite points, and the means to their sum, at uneven steps too."""
+    """Counts add up to the number of finite points, and means to their sum, at any steps."""
     steps = data.draw(
         st.lists(st.integers(0, 2**32 - 1), min_size=len(values), max_size=len(values))
     )
@@ -113,8 +113,8 @@ def test_thinning_accounts_for_every_point(values: list[float], data: st.DataObj
     np.testing.assert_allclose(total, finite.sum(), rtol=1e-9, atol=1e-5)
 
 
-def test_a_spike_of_one_point_survives() -> None:
-    """One point in a hundred thousand is in the thinned curve."""
+def test_a_one_point_spike_survives() -> None:
+    """A single point among a hundred thousand is in the thinned curve."""
     values = np.zeros(100_000)
     values[54_321] = 1.0
     thinned = thin(Series(np.arange(100_000), values), 200)
@@ -122,7 +122,7 @@ def test_a_spike_of_one_point_survives() -> None:
     assert len(thinned.kept) <= 200
 
 
-def test_great_values_do_not_overflow() -> None:
-    """Means of values near the end of float64 stay finite."""
+def test_large_values_do_not_overflow() -> None:
+    """Means of values near the maximum of float64 stay finite."""
     thinned = thin(series([1.7e308] * 100), 8)
     assert np.isfinite(thinned.means).all()

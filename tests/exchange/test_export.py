@@ -1,4 +1,4 @@
-"""Exports: read back by other tools and equal to the metrics, whole or not there at all."""
+"""Exports: other tools read the metrics back unchanged; an output is complete or absent."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Row = tuple[str, str, float, int, int]
 
 
 def expected_rows(store: ExperimentStore) -> list[Row]:
-    """What the long form holds of a store."""
+    """The rows of a store in long form."""
     return [
         (commit_id, escape(m.name), m.value, m.step, m.timestamp)
         for commit_id in store.list_experiments()
@@ -54,7 +54,7 @@ def expected_rows(store: ExperimentStore) -> list[Row]:
 
 
 def same(rows: Iterable[Iterable[Any]], wanted: list[Row]) -> bool:
-    """Equal, where NaN equals NaN and 0.0 is not -0.0."""
+    """Equality in which NaN equals NaN and 0.0 differs from -0.0."""
 
     def bits(row: Iterable[Any]) -> tuple[Any, ...]:
         commit_id, name, value, step, timestamp = row
@@ -77,8 +77,8 @@ def filled(store: ExperimentStore) -> ExperimentStore:
     return store
 
 
-def test_places_may_be_given_as_text(filled: ExperimentStore, tmp_path: Path) -> None:
-    """As everywhere in Python: what names a file is a Path or a str."""
+def test_paths_may_be_strings(filled: ExperimentStore, tmp_path: Path) -> None:
+    """As elsewhere in Python, a path is a Path or a str."""
     export_file(filled, ["b"], str(tmp_path / "b.csv"), "csv")
     export_tensorboard(filled, ["b"], str(tmp_path / "runs"))
     again = ExperimentStore(str(tmp_path / "again"))
@@ -89,7 +89,7 @@ def test_places_may_be_given_as_text(filled: ExperimentStore, tmp_path: Path) ->
 
 
 def test_csv_is_read_by_pandas_polars_and_duckdb(filled: ExperimentStore, tmp_path: Path) -> None:
-    """Three readers give the metrics back, and no formula, quote or newline is altered."""
+    """Three readers return the metrics, with every formula, quote and newline unchanged."""
     output = tmp_path / "metrics.csv"
     export_file(filled, None, output, "csv")
     wanted = expected_rows(filled)
@@ -109,7 +109,7 @@ def test_csv_is_read_by_pandas_polars_and_duckdb(filled: ExperimentStore, tmp_pa
 def test_parquet_is_read_by_pandas_polars_and_duckdb(
     filled: ExperimentStore, tmp_path: Path
 ) -> None:
-    """Three readers give the metrics back with their types."""
+    """Three readers return the metrics with their types."""
     output = tmp_path / "metrics.parquet"
     export_file(filled, None, output, "parquet")
     wanted = expected_rows(filled)
@@ -124,7 +124,7 @@ def test_parquet_is_read_by_pandas_polars_and_duckdb(
 
 
 def test_json_lines_are_valid_and_complete(filled: ExperimentStore, tmp_path: Path) -> None:
-    """Each line is JSON by the standard, with non-finite values as strings."""
+    """Each line is standard JSON, with non-finite values as strings."""
     output = tmp_path / "metrics.jsonl"
     export_file(filled, None, output, "jsonl")
     rows = [json.loads(line, parse_constant=pytest.fail) for line in output.open()]
@@ -139,10 +139,10 @@ def test_json_lines_are_valid_and_complete(filled: ExperimentStore, tmp_path: Pa
     assert list(rows[0]) == ["commit_id", "name", "value", "step", "timestamp"]
 
 
-def test_what_the_reference_wrote_is_exported_whole(
+def test_the_golden_store_is_exported_in_full(
     vectors: ExperimentStore, expected: dict[str, Any], tmp_path: Path
 ) -> None:
-    """The golden store, exported, holds each record that the reference program reads from it."""
+    """The export has every record that the reference program reads from the golden store."""
     output = tmp_path / "metrics.parquet"
     report = export_file(vectors, None, output, "parquet")
     wanted = [
@@ -153,8 +153,8 @@ def test_what_the_reference_wrote_is_exported_whole(
             step,
             timestamp,
         )
-        for commit_id, told in sorted(expected["experiments"].items())
-        for timestamp, step, bits, name in told["metrics"]
+        for commit_id, experiment in sorted(expected["experiments"].items())
+        for timestamp, step, bits, name in experiment["metrics"]
     ]
     assert same(pl.read_parquet(output).rows(), wanted)
     assert report.rows == len(wanted) == 148
@@ -168,7 +168,7 @@ def test_what_the_reference_wrote_is_exported_whole(
 
 
 def test_tensorboard_reads_what_was_exported(vectors: ExperimentStore, tmp_path: Path) -> None:
-    """TensorBoard's own accumulator finds each metric, as 32-bit values with step and time."""
+    """TensorBoard's own accumulator finds every metric as 32-bit values with step and time."""
     report = export_tensorboard(vectors, ["3f2a9c1d", "edge-values", "no-metrics"], tmp_path / "tb")
     assert sorted(os.listdir(tmp_path / "tb")) == ["3f2a9c1d", "edge-values", "no-metrics"]
     for commit_id in ("3f2a9c1d", "edge-values"):
@@ -188,7 +188,7 @@ def test_tensorboard_reads_what_was_exported(vectors: ExperimentStore, tmp_path:
 
 
 def test_tensorboard_run_is_replaced_only_by_force(filled: ExperimentStore, tmp_path: Path) -> None:
-    """A run that is there stops the export; force replaces event files and nothing else."""
+    """An existing run stops the export; force replaces event files and nothing else."""
     export_tensorboard(filled, ["b"], tmp_path)
     with pytest.raises(OutputExistsError, match="force"):
         export_tensorboard(filled, None, tmp_path)
@@ -202,8 +202,8 @@ def test_tensorboard_run_is_replaced_only_by_force(filled: ExperimentStore, tmp_
 
 
 @given(st.lists(metrics), st.integers(1, 20))
-def test_wide_form_is_that_of_a_loop(rows: list[Metric], cells: int) -> None:
-    """One row a step in order; the last value stands; what was not logged is null, not NaN."""
+def test_wide_form_equals_a_plain_loop(rows: list[Metric], cells: int) -> None:
+    """One row per step in order; the last value wins; values not logged are null, not NaN."""
     table = table_of(rows)
 
     class OneExperiment:
@@ -217,7 +217,7 @@ def test_wide_form_is_that_of_a_loop(rows: list[Metric], cells: int) -> None:
         row = steps.setdefault(metric.step, {"commit_id": "a", "step": metric.step})
         row |= {"timestamp": metric.timestamp, wide_form.column_name(metric.name): metric.value}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wide_form, "_CELLS", cells)  # so that small tables come in several parts
+        patch.setattr(wide_form, "_CELLS", cells)  # splits even small tables
         batches = list(wide_form.wide_batches(OneExperiment(), table.names))
     found = [
         {key: value for key, value in row.items() if value is not None}
@@ -231,14 +231,14 @@ def test_wide_form_is_that_of_a_loop(rows: list[Metric], cells: int) -> None:
 
 @given(st.lists(names, unique=True))
 def test_no_two_metrics_share_a_wide_column(texts: list[str]) -> None:
-    """Metrics named as a key column get a prefix, which itself takes no other's place."""
+    """Metrics named like a key column get a prefix, and prefixed names do not collide either."""
     texts = list(dict.fromkeys([*texts, "step", "metric:step", "metric:metric:step", "user"]))
     columns = [wide_form.column_name(text) for text in texts]
     assert len({*columns, "commit_id", "step", "timestamp", *METADATA_COLUMNS}) == len(columns) + 6
 
 
 def test_wide_files_have_a_column_for_each_metric(store: ExperimentStore, tmp_path: Path) -> None:
-    """Metrics of different experiments stand in one table, absent ones empty, NaN as NaN."""
+    """Metrics of several experiments share one table: missing values are empty, NaN stays NaN."""
     for commit_id, values in {"a": {"loss": 1.5, "step": 2.0}, "b": {"acc": math.nan}}.items():
         store.create_experiment(commit_id)
         store.log_metrics(commit_id, values, step=3)
@@ -261,8 +261,8 @@ def test_wide_files_have_a_column_for_each_metric(store: ExperimentStore, tmp_pa
     assert pq.read_table(tmp_path / "wide.parquet").column("acc").null_count == 1
 
 
-def test_what_is_logged_between_the_two_readings_is_left_out(store: ExperimentStore) -> None:
-    """The wide form is a snapshot: columns and rows are of the same moment."""
+def test_metrics_logged_between_the_two_reads_are_left_out(store: ExperimentStore) -> None:
+    """The wide form is a snapshot: columns and rows are from the same moment."""
     store.create_experiment("a")
     store.log_metric("a", "loss", 1.0, 1)
 
@@ -276,7 +276,7 @@ def test_what_is_logged_between_the_two_readings_is_left_out(store: ExperimentSt
 
 
 def test_too_many_wide_columns_are_refused(store: ExperimentStore, monkeypatch, tmp_path) -> None:
-    """A table that no tool could read is not begun."""
+    """No output is started for a table that no tool could read."""
     monkeypatch.setattr(wide_form, "_COLUMN_LIMIT", 2)
     store.create_experiment("a")
     store.log_metrics("a", {"x": 1.0, "y": 2.0, "z": 3.0}, 1)
@@ -286,7 +286,7 @@ def test_too_many_wide_columns_are_refused(store: ExperimentStore, monkeypatch, 
 
 
 def test_small_experiments_share_a_row_group(store: ExperimentStore, tmp_path: Path) -> None:
-    """A hundred experiments make one row group, not a hundred."""
+    """A hundred small experiments are one row group, not a hundred."""
     for number in range(100):
         store.create_experiment(f"run{number}")
         store.log_metric(f"run{number}", "loss", 1.0, 1)
@@ -296,7 +296,7 @@ def test_small_experiments_share_a_row_group(store: ExperimentStore, tmp_path: P
 
 @pytest.mark.parametrize("to", ["csv", "jsonl", "parquet"])
 def test_an_export_that_fails_leaves_nothing(filled: ExperimentStore, tmp_path, to: Any) -> None:
-    """Neither a part of the output nor the temporary file stays, and the old output does."""
+    """No partial output or temporary file remains, and the old output does."""
     output = tmp_path / "out" / "metrics"
     output.parent.mkdir()
     output.write_text("old")
@@ -312,7 +312,7 @@ def test_an_export_that_fails_leaves_nothing(filled: ExperimentStore, tmp_path, 
 
 
 def test_nothing_is_overwritten_without_force(filled: ExperimentStore, tmp_path, capsys) -> None:
-    """An output that exists is an error; --force replaces it, but never what is no file."""
+    """An existing output is an error; --force replaces it, but only if it is a regular file."""
     output = tmp_path / "metrics.csv"
     output.write_text("mine")
     asked = ("--root", filled.root, "export", "--to", "csv", "-o", output)
@@ -321,12 +321,12 @@ def test_nothing_is_overwritten_without_force(filled: ExperimentStore, tmp_path,
     assert refused.err.count("\n") == 1
     assert run(capsys, *asked, "--force").code == 0
     assert len(pd.read_csv(output)) == 72
-    with pytest.raises(OutputExistsError, match="no regular file"):
+    with pytest.raises(OutputExistsError, match="not a regular file"):
         export_file(filled, None, tmp_path, "csv", force=True)
 
 
 def test_a_bad_experiment_never_breaks_an_export(vectors_copy: ExperimentStore, capsys) -> None:
-    """It is told on stderr and the exit code is 1, or 0 where that was asked for."""
+    """It is reported on stderr; the exit code is 1, or 0 with --skip-damaged."""
     vectors_copy.metrics_path("edge-values").unlink()
     vectors_copy.metrics_path("edge-values").symlink_to("/etc/hostname")
     asked = ("--root", vectors_copy.root, "export", "--to", "csv", "3f2a9c1d", "edge-values")
@@ -340,25 +340,25 @@ def test_a_bad_experiment_never_breaks_an_export(vectors_copy: ExperimentStore, 
     assert (skipped.code, skipped.out.count("\n")) == (0, 106)
 
 
-def test_json_tells_what_was_written(vectors_copy: ExperimentStore, tmp_path, capsys) -> None:
-    """Nothing else is on stdout; what could not be read is told on stderr, too."""
+def test_json_reports_what_was_written(vectors_copy: ExperimentStore, tmp_path, capsys) -> None:
+    """Nothing else is on stdout; what could not be read is also reported on stderr."""
     vectors_copy.metrics_path("edge-values").unlink()
     vectors_copy.metrics_path("edge-values").symlink_to("/etc/hostname")
     asked = ("--root", vectors_copy.root, "export", "--json", "3f2a9c1d", "edge-values")
     done = run(capsys, *asked, "zero-tail", "--to", "csv", "-o", tmp_path / "out.csv")
-    told = json.loads(done.out)
+    report = json.loads(done.out)
     assert done.code == 1
-    assert list(told) == ["rows", "experiments", "failures", "tails", "overflows"]
-    assert (told["rows"], told["experiments"], told["overflows"]) == (113, 3, 0)
-    assert "symbolic link" in told["failures"]["edge-values"]
-    assert list(told["tails"]) == ["zero-tail"]
-    assert told["tails"]["zero-tail"] in done.err
+    assert list(report) == ["rows", "experiments", "failures", "tails", "overflows"]
+    assert (report["rows"], report["experiments"], report["overflows"]) == (113, 3, 0)
+    assert "symbolic link" in report["failures"]["edge-values"]
+    assert list(report["tails"]) == ["zero-tail"]
+    assert report["tails"]["zero-tail"] in done.err
 
 
-def test_unreadable_metadata_is_null_and_told(
+def test_unreadable_metadata_is_null_and_reported(
     vectors: ExperimentStore, tmp_path: Path, capsys
 ) -> None:
-    """The metrics are there nevertheless, in each format and form."""
+    """The metrics are exported nevertheless, in every format and form."""
     asked = ("--root", vectors.root, "export", "zero-tail", "3f2a9c1d", "--metadata", "--to")
     done = run(capsys, *asked, "csv")
     assert done.code == 1
@@ -376,8 +376,8 @@ def test_unreadable_metadata_is_null_and_told(
             assert table.column(name).null_count == (5 if form else 8)
 
 
-def test_metadata_columns_stand_last(filled: ExperimentStore, tmp_path: Path) -> None:
-    """job_name, user and created, as written, in the long and in the wide form."""
+def test_metadata_columns_come_last(filled: ExperimentStore, tmp_path: Path) -> None:
+    """job_name, user and created are exported as stored, in the long and the wide form."""
     export_file(filled, ["b"], tmp_path / "l.parquet", "parquet", metadata=True)
     export_file(filled, ["b"], tmp_path / "w.parquet", "parquet", metadata=True, wide_form=True)
     for name in ("l.parquet", "w.parquet"):
@@ -398,11 +398,11 @@ def test_missing_experiment_ends_the_export_before_it_begins(filled, tmp_path, c
     [("--to", "parquet"), ("--to", "tensorboard", "-o", "x", "--wide"), ("--to", "xml"), ()],
 )
 def test_wrong_usage_is_exit_code_2(filled: ExperimentStore, capsys, arguments) -> None:
-    """Formats that need a path, and combinations that mean nothing."""
+    """Formats that need a path, and options that contradict each other."""
     assert run(capsys, "--root", filled.root, "export", *arguments).code == 2
 
 
-def test_a_reader_that_leaves_ends_the_export_quietly(filled: ExperimentStore) -> None:
+def test_a_closed_pipe_ends_the_export_quietly(filled: ExperimentStore) -> None:
     """`expstore export ... | head -1` prints no traceback."""
     for number in range(300):
         filled.create_experiment(f"run{number}")
@@ -414,7 +414,7 @@ def test_a_reader_that_leaves_ends_the_export_quietly(filled: ExperimentStore) -
 
 
 def test_a_terminal_gets_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
-    """Text from files reaches a terminal only made plain; its lines stay lines."""
+    """Text from files is escaped before it reaches a terminal; line breaks are kept."""
     _Terminal().write(b'"\x1b[31mred",1\n"b"\n')
     assert capsys.readouterr().out == '"\\x1b[31mred",1\n"b"\n'
 
@@ -436,7 +436,7 @@ def test_missing_library_names_its_extra(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_name_that_is_no_text_is_refused() -> None:
-    """A table made in memory may hold what no file can; no export of it begins silently."""
+def test_an_unencodable_name_is_refused() -> None:
+    """A table built in memory may hold names that no file can; converting it raises an error."""
     with pytest.raises(FieldValueError):
         table_of([Metric("\ud800", 1.0, 1, 1)]).to_arrow()

@@ -1,4 +1,4 @@
-"""Imports: what other tools wrote becomes experiments, whole, or the store stays as it was."""
+"""Imports: files of other tools become complete experiments, or the store stays unchanged."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def stores(directory: str) -> tuple[ExperimentStore, ExperimentStore]:
 
 
 def without_payload(rows: list[Metric]) -> list[Metric]:
-    """The rows, any NaN being the usual one: text has only that."""
+    """The rows with every NaN replaced by the default one; text cannot carry NaN payloads."""
     return [row._replace(value=float("nan")) if row.value != row.value else row for row in rows]
 
 
 @given(st.lists(metrics, min_size=1), st.lists(metrics, min_size=1))
 def test_csv_round_trip_is_equal(first: list[Metric], second: list[Metric]) -> None:
-    """What export writes, import reads back: names of any bytes, values, steps, times, metadata."""
+    """Import reads back what export wrote: names of any bytes, values, steps, times, metadata."""
     with tempfile.TemporaryDirectory() as directory:
         source, target = stores(directory)
         for commit_id, rows in {"0012": first, "b\udcff": second}.items():
@@ -69,8 +69,8 @@ def test_csv_round_trip_is_equal(first: list[Metric], second: list[Metric]) -> N
             assert target.read_metadata(commit_id) == source.read_metadata(commit_id)
 
 
-def test_csv_of_many_blocks_comes_back(store: ExperimentStore, tmp_path: Path) -> None:
-    """A file read in several parts, whose names and experiments differ from part to part."""
+def test_csv_of_many_blocks_round_trips(store: ExperimentStore, tmp_path: Path) -> None:
+    """The file is read in several blocks, with different names and experiments in each."""
     rows = {
         commit_id: [Metric(f"{commit_id}/{n // 5000}", n / 7, n, n) for n in range(30_000)]
         for commit_id in ("a", "b")
@@ -88,7 +88,7 @@ def test_csv_of_many_blocks_comes_back(store: ExperimentStore, tmp_path: Path) -
 
 @given(st.lists(metrics.map(lambda m: m._replace(timestamp=m.timestamp >> 12))))
 def test_tensorboard_round_trip_is_equal(rows: list[Metric]) -> None:
-    """Names, steps, times and the order come back; values as 32 bits hold them."""
+    """Names, steps, times and order survive; values are rounded to 32 bits."""
     with tempfile.TemporaryDirectory() as directory, np.errstate(over="ignore"):
         source, target = stores(directory)
         source.create_experiment("a")
@@ -102,7 +102,7 @@ def test_tensorboard_round_trip_is_equal(rows: list[Metric]) -> None:
 
 
 def write_events(path: Path, events: list[Event]) -> None:
-    """An event file."""
+    """Write an event file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         writer = RecordWriter(file)
@@ -117,14 +117,14 @@ def scalar(tag: str, value: float, step: int, wall_time: float = 1_700_000_000.9
 
 
 def tensor(tag: str, value: Any, step: int, plugin: str) -> Event:
-    """An event as TensorFlow 2 writes it; only a tag's first one names the plugin."""
+    """An event as TensorFlow 2 writes it; only a tag's first event names the plugin."""
     metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name=plugin))
     values = [Summary.Value(tag=tag, tensor=make_tensor_proto(value), metadata=metadata)]
     return Event(wall_time=1_700_000_001, step=step, summary=Summary(value=values))
 
 
 def test_tensorboard_runs_become_experiments(store: ExperimentStore, tmp_path: Path) -> None:
-    """Each directory with event files is a run; both kinds of scalars count, images do not."""
+    """Each directory with event files is a run; both kinds of scalars are read, images are not."""
     write_events(
         tmp_path / "runs" / "one" / "train" / "events.out.tfevents.1.host",
         [
@@ -144,7 +144,7 @@ def test_tensorboard_runs_become_experiments(store: ExperimentStore, tmp_path: P
         ("tb-one_train", 3),
         ("tb-two", 2),
     ]
-    assert imported[0].notes == ("1 values that are no scalars were left out",)
+    assert imported[0].notes == ("left out non-scalar values: 1",)
     assert list(store.get_metrics("tb-one_train")) == [
         Metric("loss", 0.5, 1, 1_700_000_000),
         Metric("acc", 0.25, 1, 1_700_000_001),
@@ -158,8 +158,10 @@ def test_tensorboard_runs_become_experiments(store: ExperimentStore, tmp_path: P
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip"])
-def test_damaged_event_file_is_told(store: ExperimentStore, tmp_path: Path, damage: str) -> None:
-    """What stands before the damage is imported, and a note says from where the rest is not."""
+def test_damaged_event_file_is_reported(
+    store: ExperimentStore, tmp_path: Path, damage: str
+) -> None:
+    """Events before the damage are imported, and a note gives the offset of the damage."""
     file = tmp_path / "run" / "events.out.tfevents.1.host"
     write_events(file, [scalar("loss", float(n), n) for n in range(1, 11)])
     data = bytearray(file.read_bytes())
@@ -176,20 +178,20 @@ def test_damaged_event_file_is_told(store: ExperimentStore, tmp_path: Path, dama
 
 
 @pytest.mark.parametrize(
-    ("event", "told"),
+    ("event", "message"),
     [
         (scalar("loss", 1.0, -1), "step -1"),
         (scalar("loss", 1.0, 2**32), "step 4294967296"),
         (scalar("n" * 256, 1.0, 1), "metric name"),
-        (scalar("loss", 1.0, 1, float("nan")), "no wall time"),
+        (scalar("loss", 1.0, 1, float("nan")), "wall time is not finite"),
         (scalar("loss", 1.0, 1, 1e300), "timestamp"),
     ],
 )
-def test_scalar_beyond_the_format_is_refused(store, tmp_path, event, told) -> None:
-    """Nothing is wrapped or cut; nothing is imported, not even the runs before it."""
+def test_scalar_out_of_range_is_refused(store, tmp_path, event, message) -> None:
+    """No value is wrapped or truncated; nothing is imported, not even the runs before it."""
     write_events(tmp_path / "runs" / "a" / "events.out.tfevents.1", [scalar("loss", 1.0, 1)])
     write_events(tmp_path / "runs" / "b" / "events.out.tfevents.1", [event])
-    with pytest.raises(ImportSourceError, match=told):
+    with pytest.raises(ImportSourceError, match=message):
         import_experiments(store, "tensorboard", tmp_path / "runs")
     assert os.listdir(store.root) == []
 
@@ -222,7 +224,7 @@ def mlruns(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("below", ["", "908163019426743849", f"908163019426743849/{RUN_ID}"])
 def test_mlflow_runs_become_experiments(store, mlruns: Path, below: str) -> None:
-    """Metrics in the order of time, milliseconds as seconds, the run's name and user."""
+    """Metrics are ordered by time, in whole seconds, with the run's name and user."""
     (imported,) = import_experiments(store, "mlflow", mlruns / below)
     assert (imported.commit_id, imported.metrics) == (RUN_ID, 5)
     found = store.get_metrics(RUN_ID)
@@ -240,7 +242,7 @@ def test_mlflow_runs_become_experiments(store, mlruns: Path, below: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("file", "text", "told"),
+    ("file", "text", "message"),
     [
         ("metrics/lr", "1795413524901 0.1\n1795413524901 x 1\n", "lr: line 2"),
         ("metrics/lr", "1795413524901 0.1 -1\n", "step -1"),
@@ -249,17 +251,17 @@ def test_mlflow_runs_become_experiments(store, mlruns: Path, below: str) -> None
         ("meta.yaml", "- a list\n", "no runs"),
     ],
 )
-def test_mlflow_files_that_are_wrong_are_refused(store, mlruns, file, text, told) -> None:
-    """The file and line are named, and nothing is imported."""
+def test_malformed_mlflow_files_are_refused(store, mlruns, file, text, message) -> None:
+    """The error names the file and line, and nothing is imported."""
     path = mlruns / "908163019426743849" / RUN_ID
     (path / file).write_text(text)
-    with pytest.raises(ImportSourceError, match=told):
+    with pytest.raises(ImportSourceError, match=message):
         import_experiments(store, "mlflow", path)
     assert os.listdir(store.root) == []
 
 
 def test_csv_of_one_experiment_needs_no_commit_id(store: ExperimentStore, tmp_path: Path) -> None:
-    """The file's name is the run's, columns may stand in any order, creation is the first time."""
+    """The run is named after the file, columns may be in any order, created is the first time."""
     path = tmp_path / "run7.csv"
     path.write_text("step,timestamp,name,value\n1,30,loss,Infinity\n2,20,loss,1e-3\n")
     import_experiments(store, "csv", path, prefix="old-")
@@ -271,7 +273,7 @@ def test_csv_of_one_experiment_needs_no_commit_id(store: ExperimentStore, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "Empty CSV"),
         ("name,value,step\nloss,1,1\n", "missing: timestamp"),
@@ -288,26 +290,24 @@ def test_csv_of_one_experiment_needs_no_commit_id(store: ExperimentStore, tmp_pa
         (HEADER.encode() + b"\xff,1,1,1\n", "UTF8"),
     ],
 )
-def test_csv_that_is_wrong_is_refused(store, tmp_path, text, told) -> None:
-    """The reason is told, and nothing is imported."""
+def test_malformed_csv_is_refused(store, tmp_path, text, message) -> None:
+    """The error names the file and the reason, and nothing is imported."""
     path = tmp_path / "metrics.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(ImportSourceError, match=told) as caught:
+    with pytest.raises(ImportSourceError, match=message) as caught:
         import_experiments(store, "csv", path)
     assert str(caught.value).startswith(str(path))
     assert os.listdir(store.root) == []
 
 
-def test_an_experiment_that_exists_is_never_changed(
-    store: ExperimentStore, tmp_path, capsys
-) -> None:
-    """One taken id, and none of the file's experiments is imported."""
+def test_an_existing_experiment_is_never_changed(store: ExperimentStore, tmp_path, capsys) -> None:
+    """If one id is taken, none of the file's experiments is imported."""
     store.create_experiment("b")
     store.log_metric("b", "loss", 1.0, 1)
     before = store.metrics_path("b").read_bytes()
     path = tmp_path / "metrics.csv"
     path.write_text("commit_id," + HEADER + "a,loss,1,1,1\nb,loss,2,2,2\n")
-    with pytest.raises(ExperimentExistsError, match="b: is there already"):
+    with pytest.raises(ExperimentExistsError, match="b: already exists"):
         import_experiments(store, "csv", path)
     done = run(capsys, "--root", store.root, "import", "--from", "csv", path)
     assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
@@ -316,7 +316,7 @@ def test_an_experiment_that_exists_is_never_changed(
 
 
 def test_a_failing_import_leaves_no_new_store(tmp_path: Path) -> None:
-    """A root that the import would have made is gone again."""
+    """A root that the import created is removed again."""
     path = tmp_path / "metrics.csv"
     path.write_text("commit_id," + HEADER + "a,loss,1,1,1\na/b,loss,1,1,1\n")
     store = ExperimentStore(tmp_path / "new")
@@ -326,7 +326,7 @@ def test_a_failing_import_leaves_no_new_store(tmp_path: Path) -> None:
 
 
 def test_one_id_names_one_run(store: ExperimentStore, tmp_path: Path) -> None:
-    """--to-id with several runs, and two runs of one name, are errors."""
+    """--to-id with several runs, and two runs with the same name, are errors."""
     path = tmp_path / "metrics.csv"
     path.write_text("commit_id," + HEADER + "a,loss,1,1,1\nb,loss,1,1,1\n")
     with pytest.raises(ImportSourceError, match="more than one run"):
@@ -339,7 +339,7 @@ def test_one_id_names_one_run(store: ExperimentStore, tmp_path: Path) -> None:
 
 
 def test_a_user_too_long_is_refused(store: ExperimentStore, tmp_path: Path) -> None:
-    """Metadata that the format cannot hold is an error before anything appears."""
+    """Metadata that the format cannot hold is refused before anything is written."""
     path = tmp_path / "metrics.csv"
     path.write_text(HEADER + "loss,1,1,1\n")
     with pytest.raises(FieldValueError, match="user"):
@@ -374,7 +374,7 @@ def test_missing_library_names_its_extra(
 
 
 def test_command_lists_what_it_imported(store: ExperimentStore, mlruns: Path, capsys) -> None:
-    """A line for each experiment, or JSON and nothing else."""
+    """It prints one line per experiment, or JSON and nothing else."""
     asked = ("--root", store.root, "import", "--from", "mlflow", mlruns)
     done = run(capsys, *asked, "--to-id", "mine")
     assert (done.code, done.out, done.err) == (0, "mine  5 metrics\n", "")
@@ -383,8 +383,8 @@ def test_command_lists_what_it_imported(store: ExperimentStore, mlruns: Path, ca
     assert run(capsys, *asked, "--to-id", "x", "--prefix", "y").code == 2
 
 
-def test_runs_are_handed_through_the_progress(store: ExperimentStore, mlruns: Path) -> None:
-    """Whoever shows progress sees each run by name."""
+def test_runs_pass_through_the_progress_callback(store: ExperimentStore, mlruns: Path) -> None:
+    """The callback sees each run with its name."""
     seen = []
 
     def progress(runs: Any) -> Iterator[Any]:

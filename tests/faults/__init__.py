@@ -1,9 +1,9 @@
-"""What a store must survive, as experiments that count: each module has `run(...) -> Figures`.
+"""Faults that a store must survive, as experiments: each module has `run(...) -> Figures`.
 
-The quick forms run in the test suite (tests/test_faults.py). The long forms, with the numbers that
-are promised, run by one command, which prints a table of what was counted:
+The quick forms run in the test suite (tests/test_faults.py). One command runs the long forms, with
+the numbers that the README promises, and prints what was counted:
 
     python -m tests.faults --long [NAME ...]
 
-With EXPSTORE_REFERENCE naming the reference program, it takes part where several write.
+If EXPSTORE_REFERENCE names the reference program, it is one of the writers where there are several.
 """

@@ -1,4 +1,4 @@
-"""Run the experiments, with the numbers that are promised (`--long`) or a few of each."""
+"""Run the experiments, at full length (`--long`) or in their quick forms."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ QUICK: dict[str, Experiment] = {
 
 
 def main() -> int:
-    """Run what the command line names; 0 where nothing failed."""
+    """Run the experiments named on the command line; return 0 if none failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(LONG)}")
-    parser.add_argument("--long", action="store_true", help="the numbers that are promised")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(LONG)}")
+    parser.add_argument("--long", action="store_true", help="run at full length")
     chosen = parser.parse_args()
     unknown = set(chosen.names) - LONG.keys()
     if unknown:
@@ -51,13 +51,13 @@ def main() -> int:
         try:
             with tempfile.TemporaryDirectory() as directory:
                 figures = (LONG if chosen.long else QUICK)[name](Path(directory))
-            said = ", ".join(f"{key}: {value}" for key, value in figures.items())
+            outcome = ", ".join(f"{key}: {value}" for key, value in figures.items())
         except Skip as reason:
-            said = f"skipped: {reason}"
+            outcome = f"skipped: {reason}"
         except AssertionError as error:
             failed += 1
-            said = f"FAILED: {error}"
-        print(f"{name} ({time.monotonic() - start:.0f} s): {said}", flush=True)
+            outcome = f"FAILED: {error}"
+        print(f"{name} ({time.monotonic() - start:.0f} s): {outcome}", flush=True)
     return 1 if failed else 0
 
 

@@ -1,4 +1,4 @@
-"""What the experiments share: forked workers, and a second opinion on what a log holds."""
+"""What the experiments share: forked workers, and an independent reader of logs."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Figures = dict[str, Any]
 _CODEC = RecordCodec(RECORD)
 
 
-class Skip(Exception):  # noqa: N818 - no error: this machine lacks something
-    """Why an experiment cannot be made here."""
+class Skip(Exception):  # noqa: N818 - not an error: this machine lacks something
+    """Why an experiment cannot run here."""
 
 
 def reference() -> str | None:
-    """The reference program, where it is there to take part."""
+    """The path of the reference program, if there is one."""
     return os.environ.get("EXPSTORE_REFERENCE")
 
 
 def fork(work: Callable[[], None]) -> int:
-    """Run a function in a child process that shares nothing of this one's later life.
+    """Run a function in a child process; return its process id.
 
-    Forked, not started anew: thousands are needed, and importing takes a hundred times as long.
+    Forked, not spawned: thousands are needed, and importing would take a hundred times as long.
     """
     sys.stdout.flush()
     child = os.fork()
@@ -47,13 +47,13 @@ def fork(work: Callable[[], None]) -> int:
 
 
 def join(*children: int) -> None:
-    """Wait for children that must succeed."""
+    """Wait for children, all of which must succeed."""
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     assert not any(codes), f"exit codes {codes}"
 
 
 class Counter:
-    """Numbers that a child counts up and that survive it: what was acknowledged before a kill."""
+    """Shared numbers that survive the child that counts: what was acknowledged before a kill."""
 
     def __init__(self, count: int = 1) -> None:
         self._memory = mmap.mmap(-1, 8 * count)
@@ -66,7 +66,7 @@ class Counter:
 
 
 def read_log(path: Path) -> tuple[list[tuple[str, int, float]], int]:
-    """Name, step and value of each whole record, and how many bytes are left over at the end."""
+    """Name, step and value of each whole record, and the number of bytes after the last one."""
     data = path.read_bytes() if path.exists() else b""
     records, offset = [], 0
     while offset < len(data):
@@ -79,7 +79,7 @@ def read_log(path: Path) -> tuple[list[tuple[str, int, float]], int]:
 
 
 def check_steps(records: list[tuple[str, int, float]], name: str, acknowledged: int) -> int:
-    """That the steps of `name` are 0, 1, 2, ... at least to `acknowledged`; how many there are."""
+    """Check that the steps of `name` are 0, 1, 2, ... and include all acknowledged; count them."""
     steps = [step for other, step, _ in records if other == name]
     assert steps == list(range(len(steps))), f"{name}: lost or out of order"
     assert len(steps) >= acknowledged, f"{name}: {acknowledged} acknowledged, {len(steps)} found"

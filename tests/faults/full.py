@@ -1,4 +1,4 @@
-"""A full disk, and a limit: appends are refused, and no record is ever misaligned by it."""
+"""A full disk and a file size limit: appends are refused, and no record is misaligned."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ PLACES: dict[str, Place] = {
 
 
 def run(directory: Path, *, rounds: int = 20) -> Figures:
-    """In each place, in each of `rounds`: fill it, be refused, make room, and go on.
+    """In each place, `rounds` times: fill it, be refused, make room, and go on.
 
     Raises:
-        Skip: not everything can be made here; what can be was.
+        Skip: some places cannot be made here; the others were tested.
     """
     figures: Figures = {}
     skipped = {}
@@ -85,7 +85,7 @@ def run(directory: Path, *, rounds: int = 20) -> Figures:
             where.mkdir()
             try:
                 with make(where):
-                    pass  # this process must be the one to hear of a skip
+                    pass  # Skip must be raised in this process
             except Skip as reason:
                 skipped[place] = str(reason)
                 continue
@@ -102,7 +102,7 @@ def _fill_in(make: Place, where: Path, rounds: int, reserving: bool) -> None:
 
 
 def _fill(mounted: Path, rounds: int, reserving: bool) -> None:
-    if not reserving:  # as on a file system that has no fallocate, and blind to the limit too
+    if not reserving:  # as on a file system without fallocate, and without checking the limit
         space.ReservedSpace.reserve = lambda *_: None  # type: ignore[method-assign]
     store = ExperimentStore(mounted)
     limited, unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -111,11 +111,11 @@ def _fill(mounted: Path, rounds: int, reserving: bool) -> None:
         store.create_experiment(commit_id)
         ballast = store.files_path(commit_id) / "ballast"
         ballast.write_bytes(bytes(8192))
-        size = 30 + number * 7 % 220  # so that the end of the space falls anywhere in a record
+        size = 30 + number * 7 % 220  # varied, so that space ends at any byte of a record
         names = ["n" * size + str(me) for me in (0, 1)]
         acknowledged, refused = [0, 0], [0, 0]
         with contextlib.ExitStack() as stack:
-            # One writer, which can be alone with the log, or two, neither of which can.
+            # One writer, which has the log to itself, or two, which share it.
             writers = [stack.enter_context(store.writer(commit_id)) for _ in range(1 + number % 2)]
             while min(refused[: len(writers)]) < 2:
                 for me, writer in enumerate(writers):
@@ -126,7 +126,7 @@ def _fill(mounted: Path, rounds: int, reserving: bool) -> None:
                         refused[me] += 1
             if reserving or len(writers) == 1:
                 _check(store.metrics_path(commit_id), names, acknowledged)
-        # There is room again; whoever comes next cuts what could not be cut before.
+        # There is room again; the next writer cuts what could not be cut before.
         ballast.unlink()
         resource.setrlimit(resource.RLIMIT_FSIZE, (unlimited, unlimited))
         for me in (0, 1):
@@ -139,7 +139,7 @@ def _fill(mounted: Path, rounds: int, reserving: bool) -> None:
 
 def _check(log: Path, names: list[str], acknowledged: list[int]) -> None:
     records, rest = read_log(log)
-    assert rest == 0, f"{rest} bytes of a record are left"
-    assert len(records) == sum(acknowledged), "a record is lost, or false"
+    assert rest == 0, f"{rest} bytes of a torn record are left"
+    assert len(records) == sum(acknowledged), "a record is lost, or was never written"
     for name, count in zip(names, acknowledged, strict=True):
         check_steps(records, name, count)

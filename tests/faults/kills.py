@@ -1,4 +1,4 @@
-"""Writers killed at random moments: what was acknowledged is readable, and nothing else is."""
+"""Writers killed at random moments: what was acknowledged is readable, and no false record."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ from pathlib import Path
 from expstore import ExperimentStore, TornTailError
 from tests.faults.base import Counter, Figures, fork, join, read_log
 
-# Long records, and many in one write: only where a write crosses a page can a kill tear it.
+# Long records, and many in one write: a kill can tear a write only where it crosses a page.
 _LONG = "n" * 200
 _FEW, _MANY = 12, 300
-_STOP, _STOPPED = (
-    2,
-    3,
-)  # where writers are told to stop, and tell that one has; 0 and 1: their steps
+# Indices of the shared numbers: a request to stop, and whether a writer has stopped. 0 and 1 are
+# the writers' steps.
+_STOP, _STOPPED = 2, 3
 
 
 def run(directory: Path, *, kills: int = 5_000, seed: int = 0, until_torn: bool = False) -> Figures:
-    """Kill a writer `kills` times, in half of them with a second writer that goes on.
+    """Kill a writer `kills` times, half of them with a second writer that goes on.
 
-    With `until_torn`, more often, until a kill has torn a record.
+    With `until_torn`, continue until a kill has torn a record.
     """
     store = ExperimentStore(directory)
     chance = random.Random(seed)
@@ -51,17 +50,17 @@ def run(directory: Path, *, kills: int = 5_000, seed: int = 0, until_torn: bool 
         figures["tears"] += torn or any(path.parent.glob("*.torn-*"))
         figures["acknowledged"] += width * (state[0] + state[1])
         store.delete_experiments([commit_id])
-    assert figures["tears"], "no kill tore a record, so nothing was shown"
+    assert figures["tears"], "no kill tore a record, so nothing was tested"
     return figures
 
 
 def _write(store: ExperimentStore, commit_id: str, me: int, width: int, state: Counter) -> None:
-    """Log steps until told to stop, and say after each that it was acknowledged."""
+    """Log steps until asked to stop, and count each one that was acknowledged."""
     try:
         with _logging(store, commit_id, width) as log:
             step = 0
             while not (step and state[_STOP]):
-                with suppress(TornTailError):  # the killed one has not let go of the log yet
+                with suppress(TornTailError):  # the killed writer still holds the log
                     log({f"{me}{_LONG}{k}": step / 7 for k in range(width)}, step)
                     step += 1
                     state[me] = step
@@ -73,7 +72,7 @@ def _write(store: ExperimentStore, commit_id: str, me: int, width: int, state: C
 def _logging(
     store: ExperimentStore, commit_id: str, width: int
 ) -> Iterator[Callable[[dict[str, float], int], None]]:
-    """With few metrics a step, a writer; with many, a call of the store for each step."""
+    """With few metrics a step, a writer; with many, a call of `store.log_metrics` for each step."""
     if width == _FEW:
         with store.writer(commit_id) as writer:
             yield writer.log_many
@@ -82,7 +81,7 @@ def _logging(
 
 
 def _kill_one(writers: list[partial[None]], state: Counter, delay: float) -> None:
-    """Start them, kill the first after a while, and have the other go on past the tear."""
+    """Start the writers, kill the first after `delay` seconds, and let the other go on."""
     victim, *survivors = [fork(writer) for writer in writers]
     while not state[0]:
         time.sleep(0.0001)

@@ -1,4 +1,4 @@
-"""The state machine of tests/store/test_state_machine.py, for as many steps as wanted."""
+"""The state machine of tests/store/test_state_machine.py, for any number of steps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.faults.base import Figures
 from tests.store.test_state_machine import StoreMachine
 
-_LENGTH = 50  # steps of one example at most
+_LENGTH = 50  # maximum steps of one example
 
 
 def run(_: Path, *, steps: int = 10_000) -> Figures:

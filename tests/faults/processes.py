@@ -1,4 +1,4 @@
-"""Many processes append to one log at once: nothing is lost, torn or mixed."""
+"""Many processes append to one log at once: nothing is lost, torn or interleaved."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NAMES = ("loss", "a/rather/long/metric/name", "x", "accuracy")
 
 
 def run(directory: Path, *, processes: int = 8, appends: int = 100_000) -> Figures:
-    """Each process appends `appends` records, in one of the ways that there are."""
+    """Each process appends `appends` records, by one of three methods or as the reference."""
     store = ExperimentStore(directory)
     store.create_experiment("run")
 
@@ -44,7 +44,7 @@ def run(directory: Path, *, processes: int = 8, appends: int = 100_000) -> Figur
 
     records, rest = read_log(store.metrics_path("run"))
     assert rest == 0, "the log ends in a tear"
-    assert len(records) == processes * appends, "records lost, or false ones found"
+    assert len(records) == processes * appends, "records were lost, or false ones found"
     for name in {name for name, _, _ in records}:
         check_steps(records, name, appends // len(_NAMES) if "/" in name else appends)
     assert all(value == step / 7 for _, step, value in records), "a value is not what was logged"

@@ -1,4 +1,4 @@
-"""A prune beside writers that start, log and end: what is acknowledged is kept, or wholly gone."""
+"""Prunes during live writers: an experiment is kept with all that was acknowledged, or deleted."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from expstore import ExperimentNotFoundError, ExperimentStore, Metadata
 from tests.faults.base import Counter, Figures, check_steps, fork, join, read_log
 
 _OPEN, _CLOSED, _GONE = 1, 2, 3
-_STEPS = 500  # enough that a prune often comes while they are logged
-_STAY = 0.03  # seconds: longer than prunes take to come
-_PATIENCE = 30  # times as many trials at most, until each outcome was seen
+_STEPS = 500  # enough that a prune often happens while they are logged
+_STAY = 0.03  # seconds, longer than prunes are delayed
+_PATIENCE = 30  # limit on the trials, as a multiple, until each outcome has occurred
 
 
 def run(directory: Path, *, trials: int = 500, seed: int = 0) -> Figures:
-    """In each trial two prunes, and two writers of two experiments, all at once."""
+    """Each trial runs two prunes and two writers of two experiments, all at once."""
     store = ExperimentStore(directory)
     store.initialize()
     chance = random.Random(seed)
     ids = ["a", "b"]
-    figures = {"trials": trials, "kept": 0, "deleted": 0, "writers told": 0}
+    figures = {"trials": trials, "kept": 0, "deleted": 0, "writers refused": 0}
     for trial in range(trials * _PATIENCE):
-        # Which outcomes come is the machine's choice: it goes on until each was seen.
+        # Which outcomes occur depends on timing: it goes on until each has occurred.
         if trial >= trials and all(figures.values()):
             break
         figures["trials"] = trial + 1
@@ -35,8 +35,8 @@ def run(directory: Path, *, trials: int = 500, seed: int = 0) -> Figures:
             store.write_metadata(Metadata(commit_id, trial))
             (store.files_path(commit_id) / "artifact").write_bytes(b"x" * trial)
 
-        # By turns the writers come at once and stay, so that prunes find them, or come as late as
-        # the prunes and go; ever later, where a busy machine lets the prunes come last each time.
+        # In even trials the writers start at once and stay open, so that prunes find them. In odd
+        # trials they start as late as the prunes, and later still if an outcome has not occurred.
         late = trial % 2 * (1 + trial // trials)
 
         def write(
@@ -65,14 +65,14 @@ def run(directory: Path, *, trials: int = 500, seed: int = 0) -> Figures:
         join(*children)
         assert {name for name in os.listdir(directory) if name not in ids} == set()
         for me, commit_id in enumerate(ids):
-            figures["writers told"] += (gone := states[me] == _GONE)
+            figures["writers refused"] += (gone := states[me] == _GONE)
             if not store.experiment_exists(commit_id):
-                # Pruned before the writer opened it, or after it had closed it; never between.
+                # Pruned before the writer opened it or after it closed it, never in between.
                 assert gone == (counts[me] == 0), f"{commit_id}: deleted under its writer"
                 assert gone or states[me] == _CLOSED
                 figures["deleted"] += 1
                 continue
-            assert states[me] == _CLOSED, f"{commit_id}: whole, but its writer was sent away"
+            assert states[me] == _CLOSED, f"{commit_id}: exists, but its writer was refused"
             records, rest = read_log(store.metrics_path(commit_id))
             assert rest == 0
             assert check_steps(records, "loss", counts[me]) == _STEPS
@@ -81,6 +81,6 @@ def run(directory: Path, *, trials: int = 500, seed: int = 0) -> Figures:
             figures["kept"] += 1
         store.prune_experiments(0)
         assert os.listdir(directory) == [], f"trial {trial}: leftovers"
-    for outcome in ("kept", "deleted", "writers told"):
-        assert figures[outcome], f"never {outcome}: nothing was shown"
+    for outcome in ("kept", "deleted", "writers refused"):
+        assert figures[outcome], f"never {outcome}: nothing was tested"
     return {**figures, "lost": 0, "half-deleted": 0}

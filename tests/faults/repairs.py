@@ -1,4 +1,4 @@
-"""A repair beside live writers: it may cut a tear, and never a record that is being written."""
+"""Repairs during live writers: one may cut a tear, never a record that is being written."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ _TRIES = 6
 
 
 def run(directory: Path, *, appends: int = 60_000) -> Figures:
-    """Three writers, one of them the reference where it is there, and a repair without pause.
+    """Two writers, the reference if there is one, and repairs without pause.
 
-    Who gets its turn when is the machine's choice: where no repair came between two appends,
-    nothing was shown, and it is tried again with more of them.
+    The order depends on timing: if too few repairs came between two appends, nothing was tested,
+    and it is tried again with more appends.
     """
     for attempt in range(_TRIES):
         figures = _run(directory / str(attempt), appends << attempt)
         if figures["repairs alone with the log"] > 2:
             return figures
-    raise AssertionError("no repair came between two appends, so nothing was shown")
+    raise AssertionError("no repair came between two appends, so nothing was tested")
 
 
 def _run(directory: Path, appends: int) -> Figures:
     store = ExperimentStore(directory)
     store.create_experiment("run")
     path = store.metrics_path("run")
-    path.write_bytes(b"torn")  # for the first who is alone with the log
+    path.write_bytes(b"torn")  # cut by the first writer that has the log to itself
     store.log_metric("run", "first", 0.5, 0)
     alone, cut, refused, stop = Counter(), Counter(), Counter(), Counter()
 
@@ -53,7 +53,7 @@ def _run(directory: Path, appends: int) -> Figures:
             store.log_metric("run", "one by one" * 20, step / 7, step)
 
     def sessions() -> None:
-        for start in range(0, appends, 100):  # opens and closes, so that the repair gets its turn
+        for start in range(0, appends, 100):  # opens and closes, so that repairs get a turn
             with store.writer("run") as writer:
                 for step in range(start, min(start + 100, appends)):
                     writer.log("sessions" * 20, step / 7, step)
@@ -73,7 +73,7 @@ def _run(directory: Path, appends: int) -> Figures:
         check_steps(records, name, appends)
     assert rest == 0
     assert len(records) == len(names) * appends + 1
-    assert cut[0] == 0, "no writer died, so nothing was to be cut"
+    assert cut[0] == 0, "no writer died, so there was nothing to cut"
     kept = list(path.parent.glob("*.torn-*"))
     assert [file.read_bytes() for file in kept] == [b"torn"]
     return {

@@ -1,8 +1,8 @@
-"""Each system call of each verb fails, or is the process's last: what is left is always allowed.
+"""Each system call of each operation fails, or kills the process: the result is always valid.
 
-A child makes ready and stops; strace takes hold of it and makes one call fail (or kills at it);
-the child does one verb and ends. What it left is then looked at, and the verb is done once more,
-without a fault, which must put everything right.
+A child prepares and waits; strace attaches to it and makes one call fail (or kills the child at
+that call); the child performs one operation and exits. The state it left is then checked, and the
+operation is done again without a fault, which must put everything right.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.faults.base import Counter, Figures, Skip, fork, read_log
 FAULTS = ("signal=KILL", "error=ENOSPC", "error=EIO", "error=EINTR")
 _SHORT = 7  # bytes that a short write takes
 _DONE, _REFUSED, _UNTYPED = 0, 3, 4
-# Calls that the interpreter makes for itself, at any time, or that have no effect.
+# Calls that the interpreter makes at any time, or that have no effect.
 _NOISE = {
     "futex",
     "brk",
@@ -44,12 +44,12 @@ _NOISE = {
 
 
 class Verb(NamedTuple):
-    """One verb under test.
+    """One operation under test.
 
     Attributes:
-        prepare: makes the store that it starts from.
-        act: does it.
-        check: looks at what an interrupted `act` left; told whether it returned without an error.
+        prepare: makes the initial store.
+        act: performs the operation.
+        check: checks what an interrupted `act` left; it receives whether `act` succeeded.
     """
 
     prepare: Callable[[ExperimentStore], None]
@@ -108,9 +108,9 @@ def _check_append(store: ExperimentStore, done: bool) -> None:
 
 def _check_prune(store: ExperimentStore, _: bool) -> None:
     if store.list_experiments():
-        _check_whole(store)  # what cannot be looked at is kept, and that is no error
+        _check_whole(store)  # what cannot be examined is kept, which is not an error
     store.prune_experiments(0)
-    assert os.listdir(store.root) == [], "an interrupted prune was not swept"
+    assert os.listdir(store.root) == [], "an interrupted prune was not cleaned up"
 
 
 def _with_writer(durability: str) -> Callable[[ExperimentStore], None]:
@@ -134,10 +134,10 @@ VERBS = {
 
 
 def run(directory: Path, *, every: int = 1, seed: int = 0) -> Figures:
-    """Every `every`-th pair of call and fault, of all verbs.
+    """Every `every`-th pair of call and fault, of all operations.
 
     Raises:
-        Skip: no strace, or it may not take hold of a process here.
+        Skip: strace is missing, or may not attach to a process here.
     """
     if not shutil.which("strace"):
         raise Skip("strace is not installed")
@@ -162,12 +162,12 @@ def run(directory: Path, *, every: int = 1, seed: int = 0) -> Figures:
                 figures["refused"] += code == _REFUSED
                 figures["went on"] += code == _DONE
                 try:
-                    # A fresh store: nothing is remembered across a crash.
+                    # A new store object: nothing is remembered across a crash.
                     verb.check(ExperimentStore(store.root), code == _DONE)
                 except (AssertionError, ExpStoreError) as error:
                     raise AssertionError(f"{error}\n{where}") from error
         if verb.check is _check_append:
-            # strace can only pretend that a write was short; this one is, and then it says so.
+            # strace can only fake the return value of a short write; this one is really short.
             code, log = _trace(store, verb, "", short=True)
             assert code == _REFUSED, f"{name}, short write: exit {code}\n{log}"
             verb.check(ExperimentStore(store.root), False)
@@ -180,7 +180,7 @@ def run(directory: Path, *, every: int = 1, seed: int = 0) -> Figures:
 def _trace(
     store: ExperimentStore, verb: Verb, inject: str, *, short: bool = False
 ) -> tuple[int, str]:
-    """Do the verb in a fresh store, in a child under strace; its exit code and its calls."""
+    """Run the operation on a new store in a child under strace; return exit code and calls."""
     shutil.rmtree(store.root, ignore_errors=True)
     store.initialize()
     verb.prepare(store)
@@ -194,11 +194,11 @@ def _trace(
     command += ["-e", f"inject={inject}"] if inject else []
     with subprocess.Popen(command, stderr=subprocess.PIPE) as strace:
         try:
-            # Only strace itself tells that the child cannot go on unseen; its tracer it is before.
+            # TracerPid is set before the child is stopped; only strace's own message is reliable.
             assert strace.stderr is not None
-            said = strace.stderr.readline().decode().strip()
-            if "attached" not in said:
-                raise Skip(said or "strace says nothing")
+            message = strace.stderr.readline().decode().strip()
+            if "attached" not in message:
+                raise Skip(message or "strace printed nothing")
         finally:
             os.write(go, b"!")
             os.close(go)
@@ -214,11 +214,11 @@ def _child(
     if short:
         write = os.write
         os.write = lambda descriptor, data: write(descriptor, data[:_SHORT])
-    ready[0] = 1  # from here on there is no call but this one before the verb's
+    ready[0] = 1  # from here on, only this read precedes the operation's calls
     os.read(wait, 1)
     try:
         verb.act(store)
-    except (ExpStoreError, OSError):  # closing a directory may fail, and is no verb
+    except (ExpStoreError, OSError):  # closing a directory may fail, and is no operation
         os._exit(_REFUSED)
     except BaseException as error:
         os.write(2, f"untyped: {error!r}\n".encode())
@@ -227,7 +227,7 @@ def _child(
 
 
 def _calls(log: str) -> Iterator[tuple[str, int]]:
-    """Each system call of the verb, with how many of its name came before it, and itself."""
+    """Each system call of the operation, numbered among the calls of its name from 1."""
     seen: dict[str, int] = {}
     for line in log.splitlines():
         found = re.match(r"\d+\s+(\w+)\(", line)

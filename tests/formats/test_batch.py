@@ -1,4 +1,4 @@
-"""Batches: the same bytes, and the same refusals, as building one record after another."""
+"""Batches: the same bytes and errors as building one record after another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from formats import META, RECORD, FieldValueError, FormatError, RecordCodec, Text, UnsupportedSchema
 from formats.fields import LengthPrefixedText
 
-# Both byte orders, two texts, a constant, a float that is shared, and an integer that varies.
+# Both byte orders, two texts, a constant, a shared float, and an integer that varies.
 OTHER = c.Struct(
     "magic" / c.Const(7, c.Int8ub),
     "first" / c.Int16ul,
@@ -31,7 +31,7 @@ ANY = st.one_of(
 
 
 def outcome(act: Any) -> Any:
-    """The bytes, or the refusal."""
+    """The bytes, or the error."""
     try:
         return act()
     except FormatError as error:
@@ -47,7 +47,7 @@ def outcome(act: Any) -> Any:
 def test_batch_equals_one_after_another(
     names: list[str], data: st.DataObject, timestamp: int, step: int
 ) -> None:
-    """Byte for byte, for any names that fit and any doubles."""
+    """The bytes are equal for any names that fit and any doubles."""
     if any(len(name.encode()) > 255 for name in names):
         names = [name[:60] for name in names]
     values = data.draw(st.lists(st.floats(), min_size=len(names), max_size=len(names)))
@@ -62,7 +62,7 @@ def test_batch_equals_one_after_another(
 def test_batch_refuses_what_one_record_refuses(
     values: list[Any], timestamp: Any, step: Any
 ) -> None:
-    """The same error with the same words: bools, strings, and numbers out of range."""
+    """The same error and message: for bools, strings, and numbers out of range."""
     names = ["loss", "é" * 20, ""]
     build = RECORDS.batch([{"name": name} for name in names], "value")
     assert outcome(lambda: build(values, timestamp=timestamp, step=step)) == outcome(
@@ -79,7 +79,7 @@ def test_batch_refuses_what_one_record_refuses(
     st.one_of(st.floats(width=32), ANY),
 )
 def test_batch_follows_any_declaration(rows: list[Any], first: Any, ratio: Any) -> None:
-    """Other fields, byte orders and texts need no other code."""
+    """Other fields, byte orders and texts need no special code."""
     shared = {"first": first, "second": 5, "ratio": ratio, "last": 1}
     build = OTHERS.batch([{"name": name, "note": note} for name, note, _ in rows], "count")
     assert outcome(lambda: build([count for *_, count in rows], **shared)) == outcome(
@@ -90,7 +90,7 @@ def test_batch_follows_any_declaration(rows: list[Any], first: Any, ratio: Any) 
 
 
 def test_text_too_long_for_a_batch_is_refused_at_once() -> None:
-    """The layout itself is refused, as the record would be."""
+    """Making the batch fails, as building the record would."""
     with pytest.raises(FieldValueError, match="256 bytes"):
         RECORDS.batch([{"name": "x" * 256}], "value")
     with pytest.raises(FieldValueError, match="expected str, got int"):
@@ -99,14 +99,14 @@ def test_text_too_long_for_a_batch_is_refused_at_once() -> None:
 
 @pytest.mark.parametrize("count", [2, 4])
 def test_wrong_number_of_values_is_refused(count: int) -> None:
-    """Never a record with another's value."""
+    """No record gets the value of another."""
     build = RECORDS.batch([{"name": name} for name in "abc"], "value")
     with pytest.raises(ValueError, match="values to unpack"):
         build([0.5] * count, timestamp=1, step=1)
 
 
 def test_declaration_that_cannot_be_batched_is_refused() -> None:
-    """By the name of the field that stands in the way."""
+    """The error names the field."""
     with pytest.raises(UnsupportedSchema, match="field job_name"):
         RecordCodec(META).batch([], "timestamp")
     with pytest.raises(UnsupportedSchema, match="field name"):

@@ -1,4 +1,4 @@
-"""RecordCodec against construct, on the formats and on declarations with quite other fields."""
+"""RecordCodec compared with construct, on the formats and on declarations with other fields."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ DECLARATIONS = {"META": META, "RECORD": RECORD, "EVENT": EVENT, "FIXED": FIXED}
 @pytest.mark.parametrize("name", DECLARATIONS)
 @given(data=st.data())
 def test_values_round_trip_as_in_construct(name: str, data: st.DataObject) -> None:
-    """Building gives construct's bytes; parsing them gives the values again."""
+    """Building gives construct's bytes; parsing them returns the values."""
     declaration = DECLARATIONS[name]
     codec = RecordCodec(declaration)
     values = data.draw(values_of(declaration))
@@ -60,12 +60,12 @@ def test_values_round_trip_as_in_construct(name: str, data: st.DataObject) -> No
 @pytest.mark.parametrize("name", DECLARATIONS)
 @given(data=st.binary(max_size=120))
 def test_any_bytes_are_parsed_or_refused_as_in_construct(name: str, data: bytes) -> None:
-    """On garbage the codec and the declaration agree, and only FormatError comes out."""
+    """The codec and the declaration agree on garbage, and only FormatError is raised."""
     declaration = DECLARATIONS[name]
     codec = RecordCodec(declaration)
     try:
         oracle = declaration.parse(data)
-    except Exception:  # whatever construct says, it says no
+    except Exception:  # any of construct's errors is a rejection
         oracle = None
     try:
         parsed, end = codec.parse(data)
@@ -83,7 +83,7 @@ def test_any_bytes_are_parsed_or_refused_as_in_construct(name: str, data: bytes)
 @pytest.mark.parametrize("name", DECLARATIONS)
 @given(data=st.data())
 def test_parser_of_some_fields_agrees_with_parse(name: str, data: st.DataObject) -> None:
-    """On values and on garbage: the same fields in the order asked, the same refusals."""
+    """For values and garbage: the requested fields in order, and the same errors."""
     codec = RecordCodec(DECLARATIONS[name])
     wanted = data.draw(st.lists(st.sampled_from([f.name for f in codec.schema]), min_size=1))
     parse = codec.parser(lambda *values: values, *wanted)
@@ -102,7 +102,7 @@ def test_parser_of_some_fields_agrees_with_parse(name: str, data: st.DataObject)
 
 
 def test_parser_of_an_unknown_field_is_refused() -> None:
-    """When it is made, not when it is used."""
+    """The error is raised on creation, not on use."""
     with pytest.raises(KeyError, match="nothing"):
         RecordCodec(RECORD).parser(tuple, "nothing")
 
@@ -110,7 +110,7 @@ def test_parser_of_an_unknown_field_is_refused() -> None:
 @pytest.mark.parametrize("name", DECLARATIONS)
 @given(data=st.data())
 def test_every_truncation_names_field_and_offset(name: str, data: st.DataObject) -> None:
-    """A value cut anywhere is TruncatedError at the field that is cut."""
+    """A value cut anywhere raises TruncatedError for the field that is cut."""
     declaration = DECLARATIONS[name]
     codec = RecordCodec(declaration)
     built = codec.build(**data.draw(values_of(declaration)))
@@ -121,7 +121,7 @@ def test_every_truncation_names_field_and_offset(name: str, data: st.DataObject)
             assert error.offset is not None
             assert error.offset <= size
             assert error.field is not None
-        else:  # only where the rest may be absent
+        else:  # only if the rest may be absent
             assert end == size
             assert any(f.default is not None for f in codec.schema)
 
@@ -130,7 +130,7 @@ def test_every_truncation_names_field_and_offset(name: str, data: st.DataObject)
 def test_columns_of_another_declaration_equal_construct(
     records: list[dict[str, Any]], cut: int
 ) -> None:
-    """The columnar parser is derived, too: other fields, other byte orders, two texts."""
+    """The columnar parser is derived too: other fields, other byte orders, two texts."""
     data = b"".join(EVENT.build(record) for record in records)
     data = data[: len(data) - cut]
     oracle = GreedyRange(EVENT).parse(data)
@@ -148,7 +148,7 @@ def test_columns_of_another_declaration_equal_construct(
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "said"),
+    ("field", "value", "message"),
     [
         ("step", -1, "out of range 0 to 4294967295"),
         ("step", 2**32, "out of range"),
@@ -167,7 +167,7 @@ def test_columns_of_another_declaration_equal_construct(
         ("value", np.bool_(True), "expected a number"),
         ("value", np.zeros(2), "expected a number, got ndarray"),
         ("value", 1j, "expected a number, got complex"),
-        ("value", 10**400, "beyond every double"),
+        ("value", 10**400, "out of range for a double"),
         ("name", b"loss", "expected str, got bytes"),
         ("name", 3, "expected str, got int"),
         ("name", "n" * 256, "256 bytes of UTF-8, the limit is 255"),
@@ -175,17 +175,17 @@ def test_columns_of_another_declaration_equal_construct(
         ("name", "\ud800", "not encodable"),
     ],
 )
-def test_bad_value_is_refused_and_named(field: str, value: Any, said: str) -> None:
-    """Out of range, of another kind, too long: FieldValueError with the field's name."""
+def test_bad_value_is_refused_and_named(field: str, value: Any, message: str) -> None:
+    """Out of range, wrong type, too long: FieldValueError with the field's name."""
     values = {"timestamp": 0, "step": 0, "value": 0.0, "name": "loss", field: value}
-    with pytest.raises(FieldValueError, match=said) as caught:
+    with pytest.raises(FieldValueError, match=message) as caught:
         RecordCodec(RECORD).build(**values)
     assert caught.value.field == field
     assert isinstance(caught.value, ValueError)
 
 
 def test_float_beyond_a_narrow_field_is_refused() -> None:
-    """A double that a 32-bit float cannot hold is an error, infinity is not."""
+    """A double that a 32-bit float cannot hold is an error; infinity is not."""
     codec = RecordCodec(Struct("x" / Float32b))
     with pytest.raises(FieldValueError, match="out of range"):
         codec.build(x=1e300)
@@ -194,7 +194,7 @@ def test_float_beyond_a_narrow_field_is_refused() -> None:
 
 @pytest.mark.parametrize("value", [3, np.float32(3), np.int64(3), np.array(3.0), np.array([3])])
 def test_numbers_of_other_libraries_are_numbers(value: Any) -> None:
-    """NumPy scalars and one-element arrays are taken as the number they hold."""
+    """NumPy scalars and one-element arrays are accepted as the number they hold."""
     plain = RecordCodec(RECORD).build(timestamp=0, step=3, value=3.0, name="x")
     assert RecordCodec(RECORD).build(timestamp=0, step=3, value=value, name="x") == plain
     if np.asarray(value).dtype.kind == "i":
@@ -202,7 +202,7 @@ def test_numbers_of_other_libraries_are_numbers(value: Any) -> None:
 
 
 def test_constant_has_a_default_and_no_other_value() -> None:
-    """A version need not be given, and cannot be another."""
+    """A version may be omitted, and cannot have another value."""
     codec = RecordCodec(META)
     values = {"timestamp": 1, "commit_id": "c"}
     assert codec.build(**values) == codec.build(version=1, **values)
@@ -211,7 +211,7 @@ def test_constant_has_a_default_and_no_other_value() -> None:
 
 
 def test_wrong_version_and_wrong_constant_are_told_apart() -> None:
-    """A foreign version is UnsupportedVersionError with its number; another constant is not."""
+    """A wrong version raises UnsupportedVersionError with its number; a wrong constant does not."""
     with pytest.raises(UnsupportedVersionError, match="found 7, supported is 1") as caught:
         RecordCodec(META).parse(b"\x07")
     assert (caught.value.field, caught.value.offset) == ("version", 0)
@@ -246,7 +246,7 @@ def test_dtype_is_the_fixed_part() -> None:
 
 
 @pytest.mark.parametrize(
-    ("declaration", "field", "said"),
+    ("declaration", "field", "message"),
     [
         (Struct("ok" / Int8ub, "wide" / Int24ub), "wide", "no fixed width"),
         (Struct("items" / GreedyRange(Int8ub)), "items", "no fixed width"),
@@ -260,23 +260,23 @@ def test_dtype_is_the_fixed_part() -> None:
     ],
 )
 def test_what_cannot_be_derived_is_refused_by_name(
-    declaration: Any, field: str | None, said: str
+    declaration: Any, field: str | None, message: str
 ) -> None:
     """A declaration that the codec cannot express raises UnsupportedSchema, naming the field."""
-    with pytest.raises(UnsupportedSchema, match=said) as caught:
+    with pytest.raises(UnsupportedSchema, match=message) as caught:
         RecordCodec(declaration)
     assert caught.value.field == field
 
 
 def test_sequence_of_values_with_absent_fields_is_refused() -> None:
-    """Where a field may be absent at the end of data, a sequence cannot be cut into values."""
+    """If a field may be absent at the end of the data, a sequence cannot be split into values."""
     with pytest.raises(UnsupportedSchema) as caught:
         RecordCodec(META).parse_columns(b"")
     assert caught.value.field == "job_name"
 
 
 def test_adding_a_field_needs_no_other_edit() -> None:
-    """The declaration is the one source: codec, columns and dtype follow it."""
+    """The declaration is the only source: codec, columns and dtype follow it."""
     longer = Struct(*RECORD.subcons, "epoch" / Int16ub * "epoch, from 0")
     codec = RecordCodec(longer)
     data = codec.build(timestamp=1, step=2, value=3.0, name="loss", epoch=9)

@@ -1,4 +1,4 @@
-"""Columns are what `construct` itself would parse and build, whichever way they were found."""
+"""Columns equal what `construct` would parse and build, on every code path."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def same(found: Any, expected: list[Any]) -> bool:
 
 
 def check(declaration: Any, data: bytes, found: Columns | None = None) -> Columns:
-    """Hold columns against `construct`."""
+    """Compare columns with `construct`."""
     stream = io.BytesIO(data)
     expected = GreedyRange(declaration).parse_stream(stream)
     schema = Schema.of(declaration)
@@ -97,7 +97,7 @@ def check(declaration: Any, data: bytes, found: Columns | None = None) -> Column
 
 
 def test_records_become_columns() -> None:
-    """Numbers are native arrays, texts codes in order of first appearance."""
+    """Numbers are native arrays; texts are codes in order of first appearance."""
     found = check(RECORD, b"".join(record(name, i) for i, name in enumerate(["b", "a", "b"])))
     assert found["name"].codes.tolist() == [0, 1, 0]
     assert found["name"].values == ("b", "a")
@@ -106,14 +106,14 @@ def test_records_become_columns() -> None:
 
 
 def test_no_bytes_are_no_records() -> None:
-    """Empty input has all columns, without items."""
+    """Empty input gives all columns, with no items."""
     for declaration in DECLARATIONS:
         assert len(check(declaration, b"")) == 0
 
 
 @pytest.mark.parametrize("declaration", DECLARATIONS)
 def test_every_truncation_ends_at_the_last_whole_record(declaration: Any) -> None:
-    """However the data is cut."""
+    """For any cut."""
     data = b"".join(declaration.build(sample(declaration, random.Random(i))) for i in range(4))
     for size in range(len(data) + 1):
         check(declaration, data[:size])
@@ -139,9 +139,9 @@ def sample(declaration: Any, rnd: random.Random, longest: int = 20) -> dict[str,
 @settings(deadline=None, max_examples=200)
 @given(st.sampled_from(DECLARATIONS), st.binary(max_size=400))
 def test_any_bytes_parse_as_construct_does(declaration: Any, data: bytes) -> None:
-    """Garbage included."""
+    """Including garbage."""
     if declaration is RECORD or declaration is FIXED or declaration is TWO_TEXTS:
-        # Their floats may be signalling NaNs, which Python's own floats need not keep.
+        # Their floats may be signalling NaNs, which Python's floats need not preserve.
         stream = io.BytesIO(data)
         count = len(GreedyRange(declaration).parse_stream(stream))
         found = parse_columns(Schema.of(declaration), data)
@@ -157,7 +157,7 @@ def test_any_bytes_parse_as_construct_does(declaration: Any, data: bytes) -> Non
 @settings(deadline=None, max_examples=60)
 @given(st.sampled_from(DECLARATIONS), st.integers(0, 2**32), st.integers(0, 900))
 def test_any_split_feeds_the_same_records(declaration: Any, seed: int, count: int) -> None:
-    """Codes are stable from feed to feed, and ends add up."""
+    """Codes are stable across feeds, and ends add up."""
     rnd = random.Random(seed)
     some = [declaration.build(sample(declaration, rnd)) for _ in range(rnd.choice([1, 3, 50]))]
     data = b"".join(rnd.choices(some, k=count)) + some[0][: rnd.randrange(9)]
@@ -189,7 +189,7 @@ def test_nan_payloads_survive() -> None:
 
 
 class Paths:
-    """Counts what the fast ways have yielded."""
+    """Counts the records found by the fast paths."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.matched: list[int] = []
@@ -214,13 +214,13 @@ class Paths:
 
 @pytest.fixture
 def paths(monkeypatch: pytest.MonkeyPatch) -> Paths:
-    """Blocks small enough that a test's data has several."""
+    """Blocks small enough that a test's data spans several."""
     monkeypatch.setattr(columns_module, "BLOCK", 1 << 16)
     return Paths(monkeypatch)
 
 
 def test_an_order_that_repeats_is_left_and_found_again(paths: Paths) -> None:
-    """One strange record mid-file ends the expectation; what follows is learnt anew."""
+    """One strange record mid-file ends the prediction; the order is then learned again."""
     turn = [record(NAMES[i % 5], i) for i in range(20_000)]
     turn[9_001] = record("strange", 9_001)
     check(RECORD, b"".join(turn))
@@ -231,7 +231,7 @@ def test_an_order_that_repeats_is_left_and_found_again(paths: Paths) -> None:
 
 
 def test_a_text_of_the_same_length_is_not_taken_for_another(paths: Paths) -> None:
-    """Expectations compare texts, not just their lengths."""
+    """Predictions compare texts, not just their lengths."""
     turn = [record(NAMES[i % 5], i) for i in range(12_000)]
     for index in (7_000, 7_001, 11_999):
         turn[index] = record("x" * len(NAMES[index % 5]), index)
@@ -240,28 +240,28 @@ def test_a_text_of_the_same_length_is_not_taken_for_another(paths: Paths) -> Non
 
 
 def test_a_long_period_is_found(paths: Paths) -> None:
-    """Some names come only every 100th step."""
+    """Some names are logged only every 100th step."""
     names = [n for s in range(100) for n in NAMES[:2] + (["a", "bc"] if s == 99 else [])]
     check(RECORD, b"".join(record(names[i % len(names)], i) for i in range(20_000)))
     assert sum(paths.matched) > 10_000
 
 
 def test_a_random_order_is_walked_in_lanes(paths: Paths) -> None:
-    """Nothing repeats, and hardly a record is walked alone."""
+    """Nothing repeats, and few records are walked one by one."""
     rnd = random.Random(3)
     check(RECORD, b"".join(record(rnd.choice(NAMES), i) for i in range(20_000)))
     assert sum(paths.lanes) > 18_000
 
 
 def test_lanes_give_way_to_garbage(paths: Paths) -> None:
-    """Records followed by bytes of no pattern are still the chain that they are."""
+    """Records followed by random bytes are still parsed one after another."""
     rnd = random.Random(4)
     records = b"".join(record(rnd.choice(NAMES), i) for i in range(6_000))
     check(RECORD, records + rnd.randbytes(200_000) + records)
 
 
 def test_wrongly_entered_lanes_are_walked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Guesses decide about time only."""
+    """Guesses only affect speed."""
     rnd = random.Random(5)
     data = b"".join(record(rnd.choice(NAMES), i) for i in range(20_000))
     for guess in (lambda edges: edges, lambda edges: edges + np.arange(edges.size) % 30):
@@ -278,7 +278,7 @@ def test_wrongly_entered_lanes_are_walked_again(monkeypatch: pytest.MonkeyPatch)
 def test_every_declaration_at_length(
     declaration: Any, kind: str, paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Several blocks of repeating, random and long texts; what repeats is read in both ways."""
+    """Several blocks of repeating, random and long texts; repeats are read in both ways."""
     monkeypatch.setattr(repetition_module, "_DENSE", 1 if kind == "strides" else 1 << 40)
     rnd = random.Random(6)
     longest = 255 if kind == "long" else 30
@@ -300,12 +300,12 @@ def test_every_declaration_at_length(
 @pytest.mark.parametrize("byte", [0, 1, 7, 255])
 @pytest.mark.parametrize("declaration", DECLARATIONS)
 def test_one_byte_repeated(declaration: Any, byte: int) -> None:
-    """Zeros as of a lost page, and their like."""
+    """Zeros, as from a lost page, and other constant bytes."""
     check(declaration, bytes([byte]) * 300_000)
 
 
 def test_many_distinct_texts() -> None:
-    """Texts that never come back, of all lengths, NUL bytes included."""
+    """Texts of all lengths that never repeat, including NUL bytes."""
     rnd = random.Random(7)
     texts = [rnd.randbytes(rnd.choice([0, 1, 2, 8, 16, 63, 64, 65, 255])) for _ in range(8_000)]
     texts += [b"\0" * n for n in range(256)] + [b"a" + b"\0" * n for n in range(255)]
@@ -313,14 +313,14 @@ def test_many_distinct_texts() -> None:
 
 
 def test_texts_that_share_a_slot_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even where every hash is the same."""
+    """Even if all hashes are equal."""
     monkeypatch.setattr("formats.columns.vocabulary.random.getrandbits", lambda bits: 0)
     texts = [f"{i:03}".encode() for i in range(600)] + [b"", b"\0", b"a", b"a\0"]
     check(RECORD, b"".join(record(texts[i * 7 % len(texts)], i) for i in range(3_000)))
 
 
 def test_a_text_longer_than_blocks_waits_for_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The buffer grows to the record."""
+    """The buffer grows to fit the record."""
     monkeypatch.setattr(columns_module, "BLOCK", 1 << 10)
     data = b"".join(LONG.build({"t": "x" * n}) for n in (5, 100_000, 3, 9_000, 0))
     check(LONG, data)
@@ -328,7 +328,7 @@ def test_a_text_longer_than_blocks_waits_for_its_end(monkeypatch: pytest.MonkeyP
 
 
 def test_a_wrong_constant_ends_the_records_and_is_reported() -> None:
-    """The first one, with its field, record and offset in the stream."""
+    """The first wrong constant, with its field, record and offset in the stream."""
     good = b"".join(MARKED.build({"n": i, "t": "ab"}) for i in range(5_000))
     parser = ColumnParser(Schema.of(MARKED))
     assert parser.feed(good).error is None
@@ -342,7 +342,7 @@ def test_a_wrong_constant_ends_the_records_and_is_reported() -> None:
 
 
 def test_a_wrong_constant_amid_repeating_records(paths: Paths) -> None:
-    """Constants are part of what is compared."""
+    """Constants are compared, too."""
     good = [MARKED.build({"n": i, "t": NAMES[i % 5]}) for i in range(30_000)]
     good[23_456] = b"\xab\xce" + good[23_456][2:]
     found = check(MARKED, b"".join(good))
@@ -352,13 +352,13 @@ def test_a_wrong_constant_amid_repeating_records(paths: Paths) -> None:
 
 
 def test_a_constant_compares_as_in_python() -> None:
-    """0.1 is no 32-bit float, and -0.0 equals 0.0."""
+    """0.1 is not a 32-bit float, and -0.0 equals 0.0."""
     check(Struct("c" / Const(0.1, Float32b)), struct.pack(">f", 0.1))
     assert len(check(Struct("c" / Const(0.0, Float32b)), struct.pack(">ff", 0.0, -0.0))) == 2
 
 
 def test_reading_needs_no_right_size() -> None:
-    """A file may shrink or grow meanwhile, and reads may be short."""
+    """A file may shrink or grow during the read, and reads may be short."""
     rnd = random.Random(8)
     data = b"".join(record(rnd.choice(NAMES), i) for i in range(9_000))
     for size in (0, 1, len(data) // 2, len(data), 3 * len(data)):
@@ -371,7 +371,7 @@ def test_reading_needs_no_right_size() -> None:
 
 
 def test_record_starts() -> None:
-    """The starts alone, with the end of the last whole record."""
+    """Only the starts, and the end of the last whole record."""
     data = b"".join(record(name, i) for i, name in enumerate(NAMES * 900))
     starts, end = record_starts(Schema.of(RECORD), data + b"torn")
     sizes = [21 + len(name) for name in NAMES * 900]
@@ -380,7 +380,7 @@ def test_record_starts() -> None:
 
 
 def test_a_field_that_may_be_absent_is_refused() -> None:
-    """Columns could not tell absent from empty."""
+    """Columns could not distinguish absent from empty."""
     with pytest.raises(UnsupportedSchema) as caught:
         ColumnParser(Schema.of(META))
     assert caught.value.field == "job_name"
@@ -397,7 +397,7 @@ GOOD: dict[str, Any] = {
 
 
 def test_building_takes_lists_and_leaves_out_unused_texts() -> None:
-    """What is not used need not fit."""
+    """Unused texts need not fit."""
     columns = GOOD | {"name": ([2, 0], ["a", "x" * 300, "é"])}
     expected = struct.pack(">qIdB", 1, 3, 0.5, 2) + "é".encode()
     assert build_columns(Schema.of(RECORD), columns).startswith(expected)
@@ -430,14 +430,14 @@ def test_building_takes_lists_and_leaves_out_unused_texts() -> None:
 def test_building_refuses_what_a_field_cannot_hold(
     field: str, column: Any, index: int | None
 ) -> None:
-    """With field and index."""
+    """The error has the field and the index."""
     with pytest.raises(FieldValueError) as caught:
         build_columns(Schema.of(RECORD), GOOD | {field: column})
     assert (caught.value.field, caught.value.index) == (field, index)
 
 
 def test_building_needs_every_field_but_constants() -> None:
-    """A constant may be given, if it is the constant."""
+    """A constant may be given if its value is right."""
     with pytest.raises(FieldValueError):
         build_columns(Schema.of(RECORD), {k: v for k, v in GOOD.items() if k != "step"})
     schema, columns = Schema.of(MARKED), {"n": [1], "t": ([0], ["x"])}
@@ -448,7 +448,7 @@ def test_building_needs_every_field_but_constants() -> None:
 
 
 def test_building_refuses_floats_too_large_for_their_field() -> None:
-    """Infinity is a value, overflow is not."""
+    """Infinity is a value; overflow is an error."""
     schema = Schema.of(Struct("f" / Float32b))
     assert build_columns(schema, {"f": [float("inf"), 1e-50]}) == struct.pack(">ff", np.inf, 0)
     with pytest.raises(FieldValueError):

@@ -1,4 +1,4 @@
-"""Kaitai schemas: derived, current, and read by generated parsers as construct reads."""
+"""Kaitai schemas are derived and current, and generated parsers read what construct reads."""
 
 from __future__ import annotations
 
@@ -54,19 +54,19 @@ DECLARATIONS = {"meta": META, "metrics": METRICS, "events": GreedyRange(EVENT)}
 
 
 def name(path: Path) -> str:
-    """A vector's name, for the test's id."""
+    """A vector's name, as the test id."""
     return path.parent.name
 
 
 @pytest.mark.parametrize("format", FORMATS.values(), ids=list(FORMATS))
 def test_committed_schema_is_current(format: formats.Format) -> None:
-    """The file in the package is what the declaration gives."""
+    """The file in the package matches the declaration."""
     committed = Path(formats.__file__).with_name(f"{format.name}.ksy").read_text()
     assert committed == to_ksy(format.declaration)
 
 
 def test_schema_has_the_style_of_the_gallery() -> None:
-    """Title, docs and references; a text is its length and then itself; a log is records."""
+    """Title, docs and references; a text is its length, then its bytes; a log is records."""
     meta = yaml.safe_load(to_ksy(META))
     assert meta["meta"] == {
         "id": "meta",
@@ -103,7 +103,7 @@ def test_schema_has_the_style_of_the_gallery() -> None:
 
 
 def test_byte_orders_are_said_where_they_differ() -> None:
-    """The first order is the default; one byte has none."""
+    """The first byte order is the default; a single byte has none."""
     declared = Struct("a" / Int8ub, "b" / Int16ul, "c" / Int16ub, "d" / Int8sb, "e" / Float64b)
     schema = yaml.safe_load(to_ksy(declared, id="mixed"))
     assert schema["meta"]["endian"] == "le"
@@ -112,7 +112,7 @@ def test_byte_orders_are_said_where_they_differ() -> None:
 
 
 def test_names_come_from_arguments_or_from_the_declaration() -> None:
-    """An id and a title given, declared, or by default."""
+    """The id and title may be given, declared, or defaults."""
     declared = "event" / Struct("a" / Int8ub) * "What happened"
     assert yaml.safe_load(to_ksy(declared))["meta"]["id"] == "event"
     assert yaml.safe_load(to_ksy(declared))["meta"]["title"] == "What happened"
@@ -128,7 +128,7 @@ def test_names_come_from_arguments_or_from_the_declaration() -> None:
     constant=st.integers(0, 255),
 )
 def test_any_doc_survives_yaml(doc: str, constant: int) -> None:
-    """Whatever a doc says, a YAML parser reads it again."""
+    """A YAML parser reads back any doc."""
     declared = Struct("a" / Const(constant, Int8ub) * doc)
     (field,) = yaml.safe_load(to_ksy(declared))["seq"]
     assert field.get("doc", "") == Schema.of(declared)["a"].doc
@@ -136,7 +136,7 @@ def test_any_doc_survives_yaml(doc: str, constant: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("declared", "field", "said"),
+    ("declared", "field", "message"),
     [
         (Struct("ok" / Int8ub, "half" / Float16b), "half", "half-precision"),
         (Struct("Upper" / Int8ub), "Upper", "a-z"),
@@ -146,15 +146,15 @@ def test_any_doc_survives_yaml(doc: str, constant: int) -> None:
         (Struct("list" / GreedyRange(Int8ub)), "list", "fixed width"),
     ],
 )
-def test_what_kaitai_cannot_say_is_refused(declared: Any, field: str, said: str) -> None:
+def test_what_kaitai_cannot_say_is_refused(declared: Any, field: str, message: str) -> None:
     """UnsupportedSchema names the field."""
-    with pytest.raises(UnsupportedSchema, match=said) as caught:
+    with pytest.raises(UnsupportedSchema, match=message) as caught:
         to_ksy(declared)
     assert caught.value.field == field
 
 
 def node(script: str, job: Any) -> Any:
-    """What a script beside the compiler answers."""
+    """The answer of a script next to the compiler."""
     ran = subprocess.run(
         ["node", KAITAI / script],
         input=json.dumps(job),
@@ -171,7 +171,7 @@ def node(script: str, job: Any) -> Any:
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """The generated parsers: `python`, classes by name; `javascript`, files by declaration.
 
-    `languages` are all those for which each schema was compiled.
+    `languages` are all those the schemas were compiled for.
     """
     if shutil.which("node") is None:
         pytest.skip("needs Node.js")
@@ -212,14 +212,14 @@ def oracle(declaration: Any, data: bytes) -> tuple[list[Any], str | None]:
 
 
 def is_utf8(value: Any) -> bool:
-    """Whether all texts of a value are."""
+    """Whether all texts of a value are valid UTF-8."""
     return not any(
         0xDC80 <= ord(c) <= 0xDCFF for text in value.values() if isinstance(text, str) for c in text
     )
 
 
 def read_in_python(kind: Any, data: bytes) -> tuple[list[Any], str | None]:
-    """The same by a generated Python parser; `text` where it meets invalid UTF-8."""
+    """The same from a generated Python parser; `text` if it finds invalid UTF-8."""
     stream, values = KaitaiStream(io.BytesIO(data)), []
     while not stream.is_eof() or not values:
         try:
@@ -236,17 +236,17 @@ def read_in_python(kind: Any, data: bytes) -> tuple[list[Any], str | None]:
 
 
 def assert_read_alike(declaration: Any, kind: Any, data: bytes) -> int:
-    """The generated Python parser reads what construct reads, to the first invalid text."""
+    """The generated Python parser reads what construct reads, up to the first invalid text."""
     expected, why = oracle(declaration, data)
     values, stopped = read_in_python(kind, data)
     for value, right in zip(values, expected, strict=False):
         for field in Schema.of(declaration):
             assert same(getattr(value, field.name, field.default), right[field.name])
     if stopped == "text":
-        # The text may stand before a tear in the same record, so construct may have no value.
+        # The text may precede a tear in the same record, so construct may have no value.
         log = Schema(Schema.of(declaration).fields, is_sequence=True)
-        stood = [span for span in annotate(log, data) if span.index == len(values)]
-        assert not is_utf8({span.offset: span.value for span in stood})
+        spans = [span for span in annotate(log, data) if span.index == len(values)]
+        assert not is_utf8({span.offset: span.value for span in spans})
     else:
         assert (len(values), stopped) == (len(expected), why)
         assert all(map(is_utf8, expected))
@@ -255,7 +255,7 @@ def assert_read_alike(declaration: Any, kind: Any, data: bytes) -> int:
 
 @pytest.mark.parametrize("path", META_FILES, ids=name)
 def test_python_parser_reads_metadata_as_construct(path: Path, compiled: SimpleNamespace) -> None:
-    """Same values, same refusals; absent fields are left out."""
+    """Same values, same errors; absent fields are omitted."""
     data = path.read_bytes()
     assert_read_alike(META, compiled.python["Meta"], data)
     for size in range(min(len(data), 40)):
@@ -264,7 +264,7 @@ def test_python_parser_reads_metadata_as_construct(path: Path, compiled: SimpleN
 
 @pytest.mark.parametrize("path", METRICS_FILES, ids=name)
 def test_python_parser_reads_metrics_as_construct(path: Path, compiled: SimpleNamespace) -> None:
-    """Record by record to a torn tail, or the whole file at once where there is none."""
+    """Record by record up to a torn tail, or the whole file at once if there is none."""
     data = path.read_bytes()
     kind = compiled.python["Metrics"]
     expected, why = oracle(RECORD, data) if data else ([], None)
@@ -278,7 +278,7 @@ def test_python_parser_reads_metrics_as_construct(path: Path, compiled: SimpleNa
 
 
 def test_an_absent_text_differs_from_a_torn_one(compiled: SimpleNamespace) -> None:
-    """A length byte without its text is torn, and an empty last text is there."""
+    """A length byte without its text is torn; an empty last text is present."""
     built = META.build({"timestamp": 1, "commit_id": "c", "job_name": "j", "user": ""})
     whole = compiled.python["Meta"](KaitaiStream(io.BytesIO(built)))
     assert (whole.has_user, whole.user) == (True, "")
@@ -307,7 +307,7 @@ def camel(text: str) -> str:
 
 
 def same_in_javascript(value: Any, right: Any) -> bool:
-    """Whether JavaScript read the value, as far as its numbers and its UTF-8 decoder go."""
+    """Whether JavaScript read the value, within the limits of its numbers and UTF-8 decoder."""
     if isinstance(right, str):
         return bool(value == right.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
     bits = bytes.fromhex(value["bits"]) if isinstance(value, dict) else struct.pack(">d", value)
@@ -315,7 +315,7 @@ def same_in_javascript(value: Any, right: Any) -> bool:
 
 
 def test_javascript_parser_reads_all_vectors_as_construct(compiled: SimpleNamespace) -> None:
-    """Every vector, record by record; integers to 53 bits, as JavaScript has them."""
+    """Every vector, record by record; integers up to JavaScript's 53 bits."""
     jobs, rights = [], []
     for declaration, kind, file, paths in (
         (META, "Meta", "meta", META_FILES),

@@ -1,4 +1,4 @@
-"""Schema: a declaration as a list of fields, or a refusal that names the field."""
+"""Schema: a declaration as a list of fields, or an error that names the field."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ from tests.helpers.declarations import EVENT
 
 
 @pytest.mark.parametrize(
-    ("declared", "said"),
+    ("declared", "message"),
     [
         (Int8ub, "Int8ub|FormatField is not a Struct"),
         (GreedyRange(Int8ub), "FormatField is not a Struct"),
@@ -61,16 +61,16 @@ from tests.helpers.declarations import EVENT
         (Struct(), "takes no bytes"),
     ],
 )
-def test_only_a_struct_or_a_sequence_of_one_is_walked(declared: Any, said: str) -> None:
-    """What is no list of fields names no field."""
-    with pytest.raises(UnsupportedSchema, match=said) as caught:
+def test_only_a_struct_or_a_sequence_of_one_is_walked(declared: Any, message: str) -> None:
+    """Other declarations are rejected without naming a field."""
+    with pytest.raises(UnsupportedSchema, match=message) as caught:
         Schema.of(declared)
     assert caught.value.field is None
 
 
 @pytest.mark.parametrize("bad", ["class", "_hidden", "two words", "1st", ""])
 def test_names_are_plain_identifiers(bad: str) -> None:
-    """What is no name of Python, or private, is refused: names become parameters."""
+    """Names become parameters, so private names and non-identifiers are rejected."""
     with pytest.raises(UnsupportedSchema, match="plain name"):
         Schema.of(Struct("ok" / Int8ub, bad / Int8ub))
 
@@ -99,7 +99,7 @@ def test_names_are_plain_identifiers(bad: str) -> None:
     ids=lambda subcon: type(subcon).__name__,
 )
 def test_other_kinds_of_fields_are_refused(subcon: Any) -> None:
-    """Anything but numbers of fixed width, constants, texts and fields absent at the end."""
+    """Only fixed-width numbers, constants, texts and fields absent at the end are supported."""
     with pytest.raises(UnsupportedSchema, match="no fixed width") as caught:
         Schema.of(Struct("first" / Int8ub, "bad" / subcon, "last" / Int8ub))
     assert caught.value.field == "bad"
@@ -108,7 +108,7 @@ def test_other_kinds_of_fields_are_refused(subcon: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("declared", "field", "said"),
+    ("declared", "field", "message"),
     [
         (Struct("x" / Int16un), "x", "not portable"),
         (Struct("x" / LengthPrefixedText(Int8sb)), "x", "unsigned length"),
@@ -124,15 +124,15 @@ def test_other_kinds_of_fields_are_refused(subcon: Any) -> None:
         (Struct("name" / Text, "len_name" / Int8ub), "len_name", "length of a text"),
     ],
 )
-def test_fields_that_cannot_be_derived_are_refused(declared: Any, field: str, said: str) -> None:
-    """The reason and the field, for each way to go wrong."""
-    with pytest.raises(UnsupportedSchema, match=said) as caught:
+def test_fields_that_cannot_be_derived_are_refused(declared: Any, field: str, message: str) -> None:
+    """Each error has its reason and its field."""
+    with pytest.raises(UnsupportedSchema, match=message) as caught:
         Schema.of(declared)
     assert caught.value.field == field
 
 
 def test_names_and_docs_of_declarations_are_looked_through() -> None:
-    """A named or documented Struct, or GreedyRange of one, is the same list of fields."""
+    """A named or documented Struct, or a GreedyRange of one, gives the same list of fields."""
     plain = Schema.of(RECORD)
     assert not plain.is_sequence
     assert Schema.of("record" / RECORD * "doc") == plain
@@ -159,7 +159,7 @@ def test_a_field_says_what_was_declared() -> None:
 
 
 @pytest.mark.parametrize(
-    ("subcon", "type_name", "dtype", "least", "greatest"),
+    ("subcon", "type_name", "dtype", "minimum", "maximum"),
     [
         (Int8ub, "u8", ">u1", 0, 255),
         (Int8sb, "i8", ">i1", -128, 127),
@@ -173,15 +173,15 @@ def test_a_field_says_what_was_declared() -> None:
     ids=str,
 )
 def test_types_and_limits_follow_from_the_number(
-    subcon: Any, type_name: str, dtype: str, least: float, greatest: float
+    subcon: Any, type_name: str, dtype: str, minimum: float, maximum: float
 ) -> None:
-    """What the specification, NumPy and the checks call it."""
+    """The type in the specification and in NumPy, and the range for checks."""
     (field,) = Schema.of(Struct("x" / subcon))
-    assert (field.type_name, field.dtype, field.range) == (type_name, dtype, (least, greatest))
+    assert (field.type_name, field.dtype, field.range) == (type_name, dtype, (minimum, maximum))
 
 
 def test_runs_end_at_texts_absent_fields_and_other_byte_orders() -> None:
-    """Within a run all offsets are known."""
+    """All offsets within a run are known."""
 
     def names(declared: Any) -> list[list[str]]:
         return [[field.name for field in run.fields] for run in Schema.of(declared).runs]
@@ -201,7 +201,7 @@ def test_runs_end_at_texts_absent_fields_and_other_byte_orders() -> None:
 
 
 def test_sizes_are_of_the_shortest_and_the_longest_value() -> None:
-    """Held to what construct builds."""
+    """Compared with what construct builds."""
     shortest = {"timestamp": 0, "commit_id": "", "job_name": "", "user": ""}
     longest = {key: "x" * 255 if value == "" else value for key, value in shortest.items()}
     schema = Schema.of(META)

@@ -1,4 +1,4 @@
-"""The specification: its tables and examples are the declarations', and the command prints them."""
+"""The specification: tables and examples match the declarations; the command prints them."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ README = Path(formats.__file__).with_name("README.md").read_text()
 
 
 def between(kind: str, name: str) -> str:
-    """What stands in the specification between two markers."""
+    """The text in the specification between two markers."""
     found = re.findall(rf"<!-- {kind} {name} -->\n(.*?)\n<!-- end -->", README, re.DOTALL)
     assert len(found) == 1, f"{kind} {name}"
     return str(found[0])
 
 
 def example(name: str) -> tuple[str, bytes]:
-    """A worked example's text, and the bytes that its hexadecimal column spells."""
+    """A worked example's text, and the bytes in its hexadecimal column."""
     text = between("example", name).removeprefix("```text\n").removesuffix("\n```")
     columns = [line[12:35] for line in text.splitlines() if not line.startswith("record")]
     return text, bytes.fromhex("".join(columns))
@@ -48,20 +48,20 @@ def example(name: str) -> tuple[str, bytes]:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_tables_are_the_declarations(name: str) -> None:
-    """Sizes, offsets, types and limits in the text are those of the code."""
+    """Sizes, offsets, types and limits in the text match the code."""
     assert between("table", name) == spec.markdown(FORMATS[name])
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_examples_are_what_a_dump_shows(name: str) -> None:
-    """The worked examples are read by the code as the text says."""
+    """The code reads the worked examples as the text shows."""
     text, data = example(name)
     assert data
     assert text == dump(annotate(FORMATS[name].schema, data))
 
 
 def test_examples_parse_with_construct() -> None:
-    """The values that the examples name are construct's."""
+    """Construct reads the values shown in the examples."""
     meta = META.parse(example("meta")[1])
     assert (meta.commit_id, meta.timestamp, meta.job_name) == ("3f2a9c1d", 1700000000, "train")
     data = example("metrics")[1]
@@ -71,7 +71,7 @@ def test_examples_parse_with_construct() -> None:
 
 
 def test_specification_names_every_format_and_its_schema() -> None:
-    """No format is without a section, and each `.ksy` that is named is there."""
+    """Every format has a section, and every `.ksy` named in it exists."""
     for name in FORMATS:
         assert f"\n## {name}\n" in README
         assert f"`{name}.ksy`" in README
@@ -79,7 +79,7 @@ def test_specification_names_every_format_and_its_schema() -> None:
 
 
 def test_sizes_are_derived() -> None:
-    """The limits that the golden vectors show, and those of a single value."""
+    """The sizes of the formats, and of a single value."""
     assert "10 to 777 bytes" in spec.sizes(FORMATS["meta"].schema)
     assert "so 12 or more" in spec.sizes(FORMATS["meta"].schema)
     assert "21 to 276 bytes" in spec.sizes(FORMATS["metrics"].schema)
@@ -88,7 +88,7 @@ def test_sizes_are_derived() -> None:
 
 
 def test_table_of_another_declaration() -> None:
-    """Other types, byte orders and limits, and what a Markdown cell needs."""
+    """Other types, byte orders and limits, and escaping in a Markdown cell."""
     declared = Struct(
         "magic" / Const(7, Int16ul),
         "level" / Int8sb * "of a|b",
@@ -112,12 +112,12 @@ def test_table_of_another_declaration() -> None:
 
 
 def run(*arguments: str) -> Any:
-    """`expstore schema`."""
+    """Run `expstore schema`."""
     return CliRunner().invoke(app, ["schema", *arguments])
 
 
 def test_command_prints_what_belongs_between_the_markers() -> None:
-    """Off a terminal the table is Markdown, of one format or of all."""
+    """Without a terminal the table is Markdown, for one format or for all."""
     for name in FORMATS:
         assert between("table", name) in run(name).stdout
     everything = run().stdout
@@ -125,14 +125,14 @@ def test_command_prints_what_belongs_between_the_markers() -> None:
 
 
 def test_command_prints_kaitai_schemas() -> None:
-    """One is the committed file; all are YAML documents of one stream."""
+    """One format prints the committed file; all formats print a stream of YAML documents."""
     assert run("metrics", "--format", "ksy").stdout == to_ksy(METRICS)
     documents = list(yaml.safe_load_all(run("--format", "ksy").stdout))
     assert [document["meta"]["id"] for document in documents] == list(FORMATS)
 
 
 def test_command_prints_json() -> None:
-    """Every field with its limits, for programs."""
+    """Programs get every field with its limits."""
     (meta,) = json.loads(run("meta", "--format", "json").stdout)
     assert (meta["min_size"], meta["max_size"], meta["is_sequence"]) == (10, 777, False)
     user = meta["fields"][-1]
@@ -145,13 +145,13 @@ def test_command_prints_json() -> None:
 
 
 def test_command_refuses_an_unknown_format() -> None:
-    """Wrong usage names what there is."""
+    """The usage error lists the known formats."""
     refused = run("nope")
     assert refused.exit_code == 2
     assert "metrics" in refused.output
 
 
 def test_a_sequence_of_a_sequence_is_no_format() -> None:
-    """Only a Struct, or one GreedyRange of one, is walked."""
+    """Only a Struct, or a GreedyRange of one, is accepted."""
     with pytest.raises(formats.UnsupportedSchema, match="GreedyRange is not a Struct"):
         to_ksy(GreedyRange(METRICS))

@@ -1,4 +1,4 @@
-"""Where a long sequence may be cut: held to the chain of its records."""
+"""Split points of a long sequence, compared with its record starts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CODEC = RecordCodec(RECORD)
 
 
 def expected(schema: Schema, data: bytes, every: int) -> list[int]:
-    """For each multiple the first start at or behind it, each once."""
+    """For each multiple the first start at or after it, without repeats."""
     starts = [int(start) for start in record_starts(schema, data)[0]]
     found = []
     for due in range(every, len(data) + every, every):
@@ -31,7 +31,7 @@ def expected(schema: Schema, data: bytes, every: int) -> list[int]:
 
 
 def found(schema: Schema, data: bytes, every: int, block: int) -> list[int]:
-    """What `split_points` gives of blocks of this size."""
+    """The result of `split_points` for blocks of this size."""
     view = memoryview(data)
     blocks = (view[start : start + block] for start in range(0, len(data), block))
     return list(split_points(schema, blocks, every))
@@ -46,14 +46,14 @@ def found(schema: Schema, data: bytes, every: int, block: int) -> list[int]:
 def test_any_log_is_cut_where_records_begin(
     rows: list[object], tail: bytes, every: int, block: int
 ) -> None:
-    """Whatever the names, the sizes of blocks, and what stands at the end."""
+    """For any names, block sizes, and bytes at the end."""
     data = b"".join(CODEC.build(**row._asdict()) for row in rows) + tail  # type: ignore[attr-defined]
     assert found(SCHEMA, data, every, block) == expected(SCHEMA, data, every)
 
 
 @pytest.mark.parametrize("order", ["in turn", "at random", "changing"])
 def test_a_long_log_is_cut_where_records_begin(order: str) -> None:
-    """Also where the order of names repeats, breaks off, and is learned anew."""
+    """Even if the order of names repeats, stops repeating, and is learned again."""
     names, count = ["loss", "a", "val/accuracy", "", "x" * 255], 30_000
     codes = np.arange(count) % 5
     if order == "at random":
@@ -69,7 +69,7 @@ def test_a_long_log_is_cut_where_records_begin(order: str) -> None:
 
 
 def test_other_declarations_are_cut_alike() -> None:
-    """Two texts, a constant, and records of one width."""
+    """Two texts and a constant, and records of fixed width."""
     two = Struct("a" / Text, "mark" / Const(7, Int8ub), "b" / Text, "value" / Float64b)
     codec = RecordCodec(two)
     data = b"".join(codec.build(a="k" * (i % 7), b="v", value=1.0) for i in range(5000))

@@ -1,4 +1,4 @@
-"""The golden vectors, both ways: read as the reference reads them, written again to the byte."""
+"""The golden vectors, both ways: read as by the reference, and written to the same bytes."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ CUT = {"cut-in-commit": "commit_id", "cut-in-job": "job_name", "cut-in-user": "u
 
 
 def name(path: Path) -> str:
-    """A vector's name, for the test's id."""
+    """A vector's name, as the test id."""
     return path.parent.name
 
 
 def text(hexed: str) -> str:
-    """A text from the hex of its bytes."""
+    """The text whose bytes have this hex."""
     return bytes.fromhex(hexed).decode("utf-8", "surrogateescape")
 
 
 def test_vectors_are_all_there(expected: dict[str, Any]) -> None:
-    """No vector was lost on the way into the repository."""
+    """No vector is missing from the repository."""
     assert len(META_FILES) == 18
     assert len(METRICS_FILES) == 8
     assert sum(len(e["metrics"] or []) for e in expected["experiments"].values()) == 148
 
 
 def test_listing_is_the_references(vectors: ExperimentStore, expected: dict[str, Any]) -> None:
-    """Directories are experiments, plain files are not."""
+    """Directories are experiments; plain files are not."""
     assert vectors.list_experiments() == expected["list"]
 
 
@@ -43,7 +43,7 @@ def test_listing_is_the_references(vectors: ExperimentStore, expected: dict[str,
 def test_metadata_is_read_as_the_reference_reads_it(
     path: Path, vectors: ExperimentStore, expected: dict[str, Any]
 ) -> None:
-    """Where the reference's answer is no defect, it is ours."""
+    """The results equal the reference's, except where those are defects."""
     commit_id = name(path)
     entry = expected["experiments"][commit_id]
     if commit_id in CUT:
@@ -68,7 +68,7 @@ def test_metadata_is_read_as_the_reference_reads_it(
 def test_metrics_are_read_as_the_reference_reads_them(
     path: Path, vectors: ExperimentStore, expected: dict[str, Any]
 ) -> None:
-    """Every record, to the bit; a torn tail is left out."""
+    """Every record is equal bit for bit; a torn tail is dropped."""
     table = vectors.get_metrics(name(path))
     rows = [
         [
@@ -96,14 +96,14 @@ def test_metrics_are_read_as_the_reference_reads_them(
 def test_tail_is_told(
     commit_id: str, kind: str, offset: int | None, vectors: ExperimentStore
 ) -> None:
-    """What the reference hides, the table's status says."""
+    """The table's status reports what the reference hides."""
     status = vectors.get_metrics(commit_id).status
     assert (status.kind, status.offset) == (kind, offset)
 
 
 @pytest.mark.parametrize("path", META_FILES, ids=name)
 def test_metadata_builds_to_the_same_bytes(path: Path) -> None:
-    """What can be parsed is built again byte for byte, up to what is absent or trails."""
+    """Parsed metadata builds to the same bytes, except for absent fields and trailing bytes."""
     data = path.read_bytes()
     codec = RecordCodec(META)
     try:
@@ -119,7 +119,7 @@ def test_metadata_builds_to_the_same_bytes(path: Path) -> None:
 
 @pytest.mark.parametrize("path", METRICS_FILES, ids=name)
 def test_metrics_build_to_the_same_bytes(path: Path, tmp_path: Path) -> None:
-    """A table appended to a new log gives the bytes it was read from, by every way to write."""
+    """A table written to a new log, in either way, gives the bytes it was read from."""
     data = path.read_bytes()
     whole = b"".join(map(RECORD.build, METRICS.parse(data)))
     assert data.startswith(whole)
@@ -141,14 +141,14 @@ def test_metrics_build_to_the_same_bytes(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", META_FILES, ids=name)
 def test_every_truncation_of_metadata_agrees_with_construct(path: Path) -> None:
-    """A cut file is parsed, or refused with the cut's place, exactly where the declaration does."""
+    """A cut file is parsed exactly if construct parses it; otherwise the error locates the cut."""
     data = path.read_bytes()
     codec = RecordCodec(META)
     for size in range(len(data) + 1):
         cut = data[:size]
         try:
             oracle: dict[str, Any] | None = {k: v for k, v in META.parse(cut).items() if k != "_io"}
-        except Exception:  # whatever construct says, it says no
+        except Exception:  # any of construct's errors is a rejection
             oracle = None
         try:
             values = codec.parse(cut)[0]
@@ -163,7 +163,7 @@ def test_every_truncation_of_metadata_agrees_with_construct(path: Path) -> None:
 
 @pytest.mark.parametrize("path", METRICS_FILES, ids=name)
 def test_every_truncation_of_metrics_agrees_with_construct(path: Path) -> None:
-    """A cut log gives the whole records before the cut, and says that it is torn."""
+    """A cut log gives exactly the whole records before the cut."""
     data = path.read_bytes()
     codec = RecordCodec(RECORD)
     ends = [0]

@@ -1,4 +1,4 @@
-"""The commands in this process, and a log to look at."""
+"""Running commands in this process, and an experiment to run them on."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from expstore.cli import base
 
 
 def log(store: ExperimentStore, commit_id: str, metrics: dict[str, list[float]]) -> None:
-    """One experiment with values at the steps 0, 1, ..."""
+    """Create an experiment with values at steps 0, 1, ..."""
     with store.start_experiment(commit_id, job_name=f"job-{commit_id}", user="alice") as writer:
         for name, values in metrics.items():
             writer.append({"name": name, "value": values, "step": list(range(len(values)))})
 
 
 def run(store: ExperimentStore, *arguments: str) -> Result:
-    """A command on a store."""
+    """Run a command on a store."""
     return CliRunner().invoke(base.app, ["--root", str(store.root), *arguments])

@@ -1,4 +1,4 @@
-"""What the tests have workers do: in a module of its own, which workers import without pytest."""
+"""Tasks for cluster workers, in a module that workers can import without pytest."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from expstore.store.care.check import check_experiments
 
 
 def die() -> None:
-    """End this worker as the kernel does that has no memory left."""
+    """Kill this worker, as the kernel does when memory runs out."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def process_id() -> int:
-    """Of the worker."""
+    """The process id of the worker."""
     return os.getpid()
 
 
 def fail() -> None:
-    """Raise what a worker raises that lacks this package."""
+    """Raise the error of a worker without this package."""
     raise ModuleNotFoundError("No module named 'expstore.newer'", name="expstore.newer")
 
 
 def check_slowly(store: ExperimentStore, ids: list[str]) -> list[Any]:
-    """What `cluster._check` does, and time to kill who does it."""
+    """Do what `cluster._check` does, slowly enough to kill the worker meanwhile."""
     time.sleep(0.05)
     return list(check_experiments(store.location, ids))
 
 
 def slow_part(frame: Any) -> Any:
-    """The partition, and time to kill who makes it."""
+    """Return the partition, slowly enough to kill the worker meanwhile."""
     time.sleep(0.1)
     return frame
 
 
 def export_and_die(address: str, root: str, output: str) -> None:
-    """Begin an export, and end by SIGKILL when two parts are there."""
+    """Start an export, and die by SIGKILL once two parts have been written."""
     from expstore.cluster import export_parquet, open_client
 
     def progress(parts: Any) -> Any:
@@ -55,7 +55,7 @@ def export_and_die(address: str, root: str, output: str) -> None:
         export_parquet(store, Path(output), client, batch=BATCH, progress=progress)
 
 
-BATCH = 100_000  # bytes: every log of the tests is long or alone
+BATCH = 100_000  # bytes; every log of the tests is larger, or is the only one
 
 if __name__ == "__main__":
     export_and_die(*sys.argv[1:])

@@ -1,6 +1,6 @@
-"""The command line in a process of its own, forked from one that has its modules loaded.
+"""Running commands in processes forked from one that has already loaded the modules.
 
-Starting Python anew for each of some hundred calls would take a fifth of the suite's time.
+Starting Python for each of about a hundred calls would take a fifth of the suite's time.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ import pytest
 
 from tests.helpers.paths import ROOT
 
-_PATIENCE = 60.0  # seconds, for any command
+_TIMEOUT = 60.0  # seconds, for any command
 
 
 def expstore(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run `expstore` with these arguments, in this process's environment and off any terminal.
+    """Run `expstore` with these arguments in this process's environment, without a terminal.
 
     Args:
-        arguments: behind the program's name.
+        arguments: the arguments after the program's name.
         cwd: the working directory; None: the current one.
     """
     context = _context()
@@ -37,10 +37,10 @@ def expstore(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedPr
         where = str(cwd or Path.cwd())
         child = context.Process(target=_run, args=(arguments, where, dict(os.environ), streams))
         child.start()
-        child.join(_PATIENCE)
+        child.join(_TIMEOUT)
         if child.exitcode is None:
             child.kill()
-            raise TimeoutError(f"expstore {' '.join(arguments)}: not done in {_PATIENCE:g} seconds")
+            raise TimeoutError(f"expstore {' '.join(arguments)}: timed out after {_TIMEOUT:g} s")
         output, errors = (path.read_text("utf-8") for path in streams)
         return subprocess.CompletedProcess(arguments, child.exitcode, output, errors)
 
@@ -50,7 +50,7 @@ def _context() -> ForkServerContext:
     context = get_context("forkserver")
     context.set_forkserver_preload(["tests.helpers.commands", "tests.helpers.commands_loaded"])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(ROOT))  # the server takes no other path from this process
+        patch.setenv("PYTHONPATH", str(ROOT))  # the server inherits no other import path
         forkserver.ensure_running()
     return context
 
@@ -58,7 +58,7 @@ def _context() -> ForkServerContext:
 def _run(
     arguments: tuple[str, ...], cwd: str, environment: Mapping[str, str], streams: list[Path]
 ) -> None:
-    """What the child does: become what a shell would have started."""
+    """Run the command in the child, set up as if a shell had started it."""
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
@@ -67,7 +67,7 @@ def _run(
     files += [os.open(path, os.O_WRONLY | os.O_CREAT) for path in streams]
     for descriptor, file in enumerate(files):
         os.dup2(file, descriptor)
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115  for as long as the process lives
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115  stays open until the process ends
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), write_through=True)
     sys.argv = ["expstore", *arguments]

@@ -1,4 +1,4 @@
-"""What `tests.helpers.commands` has loaded before it forks: all that most commands need."""
+"""The modules that `tests.helpers.commands` loads before forking; most commands need no others."""
 
 from contextlib import redirect_stdout, suppress
 from importlib import import_module
@@ -11,7 +11,7 @@ from expstore.cli import base, run
 
 for theme in run._THEMES:
     import_module(f"expstore.cli.{theme}")
-with redirect_stdout(StringIO()), suppress(SystemExit):  # libraries load more at the first call
+with redirect_stdout(StringIO()), suppress(SystemExit):  # the first call loads further modules
     base.app(["schema", "metrics"], prog_name="expstore", standalone_mode=False)
 
 __all__ = ["numpy", "rich"]

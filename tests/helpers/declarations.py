@@ -1,4 +1,4 @@
-"""A declaration unlike the formats', and how its values are compared."""
+"""A declaration unlike those of the formats, and strategies and comparison for its values."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from formats import (
 )
 from formats.schema import Field, Schema
 
-# Little-endian, two texts (one first, one in the middle), a wide length prefix, a constant, floats
-# of both widths, and a byte order that changes: nothing here stands at RECORD's offsets.
+# Two texts (one first, one in the middle), a wide length prefix, a constant, floats of both widths,
+# and mixed byte orders: no field is at the same offset as in RECORD.
 EVENT = Struct(
     "tag" / Text,
     "magic" / Const(0xBEEF, Int16ub),
@@ -39,14 +39,14 @@ EVENT = Struct(
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equality to the bit: NaN equals itself, and zeros have a sign."""
+    """Bitwise equality: NaN equals itself, and 0.0 differs from -0.0."""
     if isinstance(one, float) and isinstance(other, float):
         return struct.pack(">d", one) == struct.pack(">d", other)
     return bool(one == other)
 
 
 def value_of(field: Field) -> st.SearchStrategy[Any]:
-    """Any value that a field can hold; a text is any bytes."""
+    """Any value that a field can hold; text may be any bytes."""
     if field.constant is not None:
         return st.just(field.constant)
     if field.is_text:

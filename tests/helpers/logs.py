@@ -1,4 +1,4 @@
-"""Logs of records to damage."""
+"""Logs of records for tests to damage."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ CODEC = RecordCodec(RECORD)
 
 
 def log(count: int, timestamp: int = NOW, names: tuple[str, ...] = ("loss", "acc")) -> bytes:
-    """Records of a plain run."""
+    """The encoded records of an ordinary run."""
     return b"".join(
         CODEC.build(
             timestamp=timestamp + n, step=n // len(names), value=n / 7, name=names[n % len(names)]

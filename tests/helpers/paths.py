@@ -1,4 +1,4 @@
-"""Where the project, its package folders and the golden vectors are."""
+"""Paths of the project, its tests and the golden vectors."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Tables and command runs for the tests of data in and data out."""
+"""Tables and command runs for the tests of imports and exports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from expstore import Metric, MetricTable
 from expstore.cli import main
 
-# Any bytes that a file can hold, as the formats decode them; many look like escapes.
+# Any bytes that a file can hold, as the formats decode them; some look like escape sequences.
 names = st.one_of(
     st.sampled_from(["loss", "", "step", "metric:step", "a,b", '"', "x\r\ny", "\\xff", "\\x5c"]),
     st.binary(max_size=255).map(lambda data: data.decode("utf-8", "surrogateescape")),
@@ -40,7 +40,7 @@ def table_of(rows: Sequence[Metric]) -> MetricTable:
 
 
 class Outcome(NamedTuple):
-    """What a command did."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -58,7 +58,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> Outcome:
 
 
 class _Hidden:
-    """A finder that says of one library that it is not there, as Python says it."""
+    """A finder that raises ModuleNotFoundError for one library."""
 
     def __init__(self, library: str) -> None:
         self.library = library

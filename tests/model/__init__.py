@@ -1,1 +1,1 @@
-"""The values of a store."""
+"""Tests of the values of a store."""

@@ -1,4 +1,4 @@
-"""Tables for pyarrow, pandas, polars and DuckDB: equal to the metrics, to the bit."""
+"""Tables for pyarrow, pandas, polars and DuckDB equal the metrics bit for bit."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ROWS = [
 
 
 def same(table: MetricTable, columns: dict[str, np.ndarray], texts: list[str]) -> bool:
-    """Whether columns and names are the table's own, NaN payloads and signs of zero included."""
+    """Whether columns and names equal the table's, including NaN payloads and signs of zero."""
     return (
         [escape(metric.name) for metric in table] == texts
         and (columns["value"].view("i8") == table.values.view("i8")).all()
@@ -48,7 +48,7 @@ def same(table: MetricTable, columns: dict[str, np.ndarray], texts: list[str]) -
 
 @given(st.lists(metrics), st.sampled_from([slice(None), slice(1, None), slice(None, None, -2)]))
 def test_each_library_holds_the_table_to_the_bit(rows: list[Metric], part: slice) -> None:
-    """Values, steps, timestamps and names of every kind come through all three conversions."""
+    """Values, steps, timestamps and names of every kind survive all three conversions."""
     table = table_of(rows)[part]
     numbers = ("value", "step", "timestamp")
     arrow = table.to_arrow()
@@ -60,7 +60,7 @@ def test_each_library_holds_the_table_to_the_bit(rows: list[Metric], part: slice
 
 
 def test_arrow_schema_is_the_declared_one() -> None:
-    """Names are a dictionary, and numbers have the format's widths."""
+    """Names are dictionary-encoded, and numbers have the format's widths."""
     assert table_of([]).to_arrow().schema == pa.schema(
         [
             ("name", pa.dictionary(pa.int32(), pa.string())),
@@ -80,7 +80,7 @@ def test_arrow_shares_the_numbers() -> None:
 
 
 def test_a_table_is_taken_as_it_is_by_other_libraries() -> None:
-    """DuckDB, pyarrow and polars read a MetricTable itself."""
+    """DuckDB, pyarrow and polars read a MetricTable directly."""
     logged = table_of(ROWS)
     assert duckdb.sql("select name, step from logged").fetchall() == [
         (metric.name, metric.step) for metric in logged
@@ -101,20 +101,20 @@ def test_escaped_names_stay_different_and_come_back(texts: list[str]) -> None:
 
 
 def test_a_byte_and_the_text_of_its_escape_differ() -> None:
-    r"""The byte ff becomes `\xff`, and a name that is the text `\xff` becomes another."""
+    r"""The byte ff becomes `\xff`; the literal text `\xff` becomes something else."""
     assert escape("\udcff") == r"\xff"
     assert escape(r"\xff") == r"\x5cxff"
     assert escape(r"C:\train") == r"C:\train"
 
 
 def test_a_surrogate_that_is_no_byte_is_refused() -> None:
-    """What no file can hold has no escape."""
-    with pytest.raises(FieldValueError, match="no text"):
+    """A name that no file can hold has no escape."""
+    with pytest.raises(FieldValueError, match="is not valid text"):
         escape("\ud800")
 
 
 def test_whole_store_is_one_stream(vectors: ExperimentStore) -> None:
-    """All golden experiments, each equal to its table, in the order of the listing."""
+    """All golden experiments, each equal to its table, in listing order."""
     whole = vectors.to_arrow().read_all()
     expected = [
         (commit_id, escape(m.name), np.float64(m.value).view("i8"), m.step, m.timestamp)
@@ -129,7 +129,7 @@ def test_whole_store_is_one_stream(vectors: ExperimentStore) -> None:
 
 
 def test_stream_reads_one_experiment_at_a_time(vectors_copy: ExperimentStore) -> None:
-    """An experiment is opened only when the stream comes to it."""
+    """An experiment is opened only when the stream reaches it."""
     reader = vectors_copy.to_arrow(["3f2a9c1d", "edge-values"])
     assert reader.read_next_batch().num_rows == 105
     vectors_copy.metrics_path("edge-values").unlink()
@@ -138,7 +138,7 @@ def test_stream_reads_one_experiment_at_a_time(vectors_copy: ExperimentStore) ->
 
 
 def test_stream_holds_metadata_where_asked(store: ExperimentStore) -> None:
-    """Job name, user and time of creation stand beside each metric."""
+    """Each row also has the job name, user and creation time."""
     store.create_experiment("a")
     store.write_metadata(Metadata("a", -5, "train", "\udcffe"))
     store.log_metric("a", "loss", 1.0, 1)
@@ -160,7 +160,7 @@ def test_stream_holds_metadata_where_asked(store: ExperimentStore) -> None:
 def test_selection_is_that_of_a_loop(
     rows: list[Metric], wanted: list[str] | None, steps: range | None
 ) -> None:
-    """Names and steps select what a plain loop over the metrics would."""
+    """Names and steps select the same metrics as a plain loop."""
     selected = select(table_of(rows), wanted, steps)
     assert selected == table_of(
         [
@@ -172,13 +172,13 @@ def test_selection_is_that_of_a_loop(
 
 
 def test_missing_experiment_is_told_before_anything_is_read(vectors: ExperimentStore) -> None:
-    """A stream of an id that does not exist never begins."""
+    """A stream with an unknown id does not start."""
     with pytest.raises(ExperimentNotFoundError, match="gone"):
         vectors.to_arrow(["3f2a9c1d", "gone"])
 
 
 def test_unreadable_experiment_ends_the_stream(vectors_copy: ExperimentStore) -> None:
-    """The library's stream raises; it leaves nothing out in silence."""
+    """The stream raises; it never skips an experiment silently."""
     vectors_copy.metrics_path("edge-values").unlink()
     vectors_copy.metrics_path("edge-values").mkdir()
     with pytest.raises(UnreadableFileError, match="edge-values"):
@@ -195,14 +195,14 @@ def test_unreadable_experiment_ends_the_stream(vectors_copy: ExperimentStore) ->
     ],
 )
 def test_missing_library_names_its_extra(library, extra, convert, monkeypatch) -> None:
-    """One line says what to install."""
+    """The message is one line that says what to install."""
     hide(monkeypatch, library)
     with pytest.raises(MissingExtraError, match=rf"^{library} .*'expstore\[{extra}\]'$"):
         convert(table_of(ROWS))
 
 
 def test_a_broken_library_is_not_called_missing(monkeypatch, tmp_path) -> None:
-    """A library that lacks something of its own tells that, and not that it is not installed."""
+    """If a dependency of the library is missing, the error names that dependency."""
     (tmp_path / "broken_library.py").write_text("import what_it_lacks\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match="what_it_lacks") as caught:

@@ -26,7 +26,7 @@ metrics = st.builds(
 
 
 def table_of(rows: Sequence[Metric]) -> MetricTable:
-    """A table of these metrics."""
+    """Make a table of these metrics."""
     names: dict[str, int] = {}
     codes = [names.setdefault(row.name, len(names)) for row in rows]
     return MetricTable(
@@ -39,13 +39,13 @@ def table_of(rows: Sequence[Metric]) -> MetricTable:
 
 
 def bits(rows: Sequence[Metric]) -> list[tuple[str, bytes, int, int]]:
-    """The metrics with their values as bytes, for NaN and signed zeros."""
+    """The metrics with values as bytes, so that NaN and signed zeros compare exactly."""
     return [(r.name, struct.pack(">d", r.value), r.step, r.timestamp) for r in rows]
 
 
 @given(rows=st.lists(metrics, max_size=30), part=st.slices(30))
 def test_table_behaves_as_the_list_of_its_metrics(rows: list[Metric], part: slice) -> None:
-    """Length, iteration, indexing and slicing are a sequence's."""
+    """Length, iteration, indexing and slicing match those of the list."""
     table = table_of(rows)
     assert len(table) == len(rows)
     assert bits(list(table)) == bits(rows)
@@ -58,7 +58,7 @@ def test_table_behaves_as_the_list_of_its_metrics(rows: list[Metric], part: slic
 
 @given(rows=st.lists(metrics, max_size=30))
 def test_names_are_those_that_occur_in_order(rows: list[Metric]) -> None:
-    """A selection's names and codes are its own."""
+    """A selection has only the names that occur in it, with matching codes."""
     table = table_of(rows)
     for part in (table, table[3:], table[::-2]):
         assert part.names == tuple(dict.fromkeys(metric.name for metric in part))
@@ -70,14 +70,14 @@ def test_names_are_those_that_occur_in_order(rows: list[Metric]) -> None:
 
 @given(rows=st.lists(metrics, max_size=10), other=st.lists(metrics, max_size=10))
 def test_equality_is_of_records_to_the_bit(rows: list[Metric], other: list[Metric]) -> None:
-    """NaN equals itself, 0.0 and -0.0 differ, a list is no table."""
+    """NaN equals itself, 0.0 and -0.0 differ, and a list never equals a table."""
     assert table_of(rows) == table_of(rows)
     assert (table_of(rows) == table_of(other)) == (bits(rows) == bits(other))
     assert table_of(rows) != rows
 
 
 def test_unknown_metric_names_the_known() -> None:
-    """A wrong name is a KeyError that helps."""
+    """An unknown name raises a KeyError that lists the known ones."""
     table = table_of([Metric("loss", 0.5, 1, 2), Metric("acc", 0.5, 1, 2)])
     with pytest.raises(UnknownMetricError, match=r"no metric 'los'; the metrics are: loss, acc"):
         table["los"]
@@ -104,7 +104,7 @@ def test_columns_of_unequal_length_are_refused() -> None:
 
 
 def test_repr_tells_size_names_and_state() -> None:
-    """A table shown at a prompt says what it is."""
+    """The repr shows the number of metrics, their names and the state of the file's end."""
     assert (
         repr(table_of([Metric("loss", math.nan, 1, 2)]))
         == "<MetricTable: 1 metrics of loss; clean>"
@@ -112,7 +112,7 @@ def test_repr_tells_size_names_and_state() -> None:
 
 
 def test_table_survives_pickle() -> None:
-    """Tables go between processes."""
+    """Tables can be sent between processes."""
     table = table_of([Metric("loss", math.nan, 1, 2), Metric("acc", 1.0, 2, 3)])
     assert pickle.loads(pickle.dumps(table)) == table
 
@@ -130,13 +130,13 @@ def test_table_survives_pickle() -> None:
     ],
 )
 def test_sparkline_spans_least_to_greatest(values: list[float], width: int, shown: str) -> None:
-    """Downsampled to the width; nothing overflows."""
+    """Values are downsampled to the width, and nothing overflows."""
     assert sparkline(np.array(values, np.float64), width) == shown
 
 
 @pytest.mark.parametrize("collecting", [True, False])
 def test_iterating_leaves_the_collector_as_it_was(collecting: bool) -> None:
-    """Making many metrics at once rests the garbage collector, and only meanwhile."""
+    """The garbage collector is paused only while metrics are made."""
     was = gc.isenabled()
     (gc.enable if collecting else gc.disable)()
     try:

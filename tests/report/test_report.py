@@ -1,4 +1,4 @@
-"""The report: one file, looked at in a headless Chromium."""
+"""The report: a single file, tested in headless Chromium."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ ATTACKS = (
 
 @pytest.fixture
 def hostile(store: ExperimentStore) -> ExperimentStore:
-    """Names that attack, values that are no numbers, and files that cannot be read."""
+    """Malicious names, non-finite values, and unreadable files."""
     values = [3.0, float("nan"), 2.0, float("inf"), float("-inf"), 1.0]
     log(store, "<img src=x onerror=alert(1)>", dict.fromkeys(ATTACKS, values))
     for attack in ATTACKS[1:3]:
@@ -62,7 +62,7 @@ def hostile(store: ExperimentStore) -> ExperimentStore:
 
 
 class Page(html.parser.HTMLParser):
-    """A page's elements, with the text of those that hold raw text."""
+    """A page's elements, each with the text directly after its start tag."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -71,23 +71,23 @@ class Page(html.parser.HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        """An element opens."""
+        """Record an element."""
         self.elements.append((tag, dict(attributes), ""))
         self.open = True
 
     def handle_endtag(self, tag: str) -> None:
-        """An element ends; what follows belongs to none."""
+        """Close the current element; the text that follows is ignored."""
         self.open = False
 
     def handle_data(self, data: str) -> None:
-        """Text belongs to what opened last."""
+        """Add text to the most recently opened element."""
         if self.open:
             tag, attributes, text = self.elements[-1]
             self.elements[-1] = (tag, attributes, text + data)
 
 
 def payload(page: str) -> dict[str, Any]:
-    """The data in a page."""
+    """The JSON data of a page."""
     (text,) = (
         text for _, attributes, text in Page(page).elements if attributes.get("id") == "data"
     )
@@ -96,17 +96,17 @@ def payload(page: str) -> dict[str, Any]:
 
 
 def points(curve: dict[str, Any]) -> tuple[list[int], list[float]]:
-    """Steps and values of a curve, as the page decodes them."""
+    """The steps and values of a curve, decoded as the page does."""
     raw, n = base64.b64decode(curve["data"]), curve["n"]
     values = np.frombuffer(raw, f"<{curve['type']}", n)
     steps = np.frombuffer(raw, "<u4", n, offset=values.nbytes)
     return steps.tolist(), values.tolist()
 
 
-def test_the_file_names_no_other_and_its_policy_allows_only_its_own(
+def test_the_page_is_self_contained_and_its_policy_allows_nothing_else(
     store: ExperimentStore,
 ) -> None:
-    """Nothing is loaded; the policy names the hash of each script and style in the page."""
+    """It loads nothing; the policy lists the hash of each script and style in the page."""
     log(store, "a", {"loss": [1.0]})
     page = render(collect(store, ["a"]), "title")
     elements = Page(page).elements
@@ -127,8 +127,8 @@ def test_the_file_names_no_other_and_its_policy_allows_only_its_own(
     assert not re.search(r"@import|url\(", page)
 
 
-def test_the_charts_library_is_unaltered_and_licensed(store: ExperimentStore) -> None:
-    """The digest of the published file, and its licence in every report."""
+def test_the_chart_library_is_unmodified_and_licensed(store: ExperimentStore) -> None:
+    """It has the digest of the published file, and every report includes its licence."""
     page = render(collect(store, []), "title")
     (library,) = (
         text for tag, _, text in Page(page).elements if tag == "script" and "uPlot=" in text
@@ -142,7 +142,7 @@ LIBRARY = "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f"
 
 
 def test_names_from_files_cannot_leave_their_data(hostile: ExperimentStore) -> None:
-    """The page has the same elements whatever the names are, and a title is text."""
+    """The page has the same elements whatever the names are, and the title is plain text."""
     page = render(collect(hostile, hostile.list_experiments()), ATTACKS[1])
     plain = render(collect(hostile, []), "title")
     assert [tag for tag, _, _ in Page(page).elements] == [tag for tag, _, _ in Page(plain).elements]
@@ -150,8 +150,8 @@ def test_names_from_files_cannot_leave_their_data(hostile: ExperimentStore) -> N
     assert len(payload(page)["metrics"]) == len(ATTACKS) + 1
 
 
-def test_what_cannot_be_read_is_told(hostile: ExperimentStore) -> None:
-    """Torn, unreadable and empty experiments are in the report, without the store's place."""
+def test_problems_are_reported(hostile: ExperimentStore) -> None:
+    """Torn, unreadable and empty experiments are included, without the path of the store."""
     runs = {entry["id"]: entry for entry in collect(hostile, hostile.list_experiments())["runs"]}
     assert "torn tail of 2 bytes" in runs["torn"]["tail"]
     assert runs["fifo"]["problems"] == ["fifo/metrics.bin: not a regular file"]
@@ -159,8 +159,8 @@ def test_what_cannot_be_read_is_told(hostile: ExperimentStore) -> None:
     assert str(hostile.root) not in json.dumps(list(runs.values()))
 
 
-def test_short_curves_are_whole_and_exact(store: ExperimentStore) -> None:
-    """Offsets and tiny values keep the digits that a curve shows; the last value keeps all."""
+def test_short_curves_are_complete_and_accurate(store: ExperimentStore) -> None:
+    """Curves keep enough digits to be drawn, even with large offsets; the last value is exact."""
     for name, values in {
         "plain": [0.1, 0.2, 1e9],
         "offset": [1e9 + 0.25, 1e9 + 0.5],
@@ -183,7 +183,7 @@ def test_short_curves_are_whole_and_exact(store: ExperimentStore) -> None:
 
 
 def test_long_curves_are_thinned_and_keep_their_spike(store: ExperimentStore) -> None:
-    """50,000 points become at most 4,000; last, min and max are of all."""
+    """50,000 points become at most 4,000; last, min and max are taken over all points."""
     values = np.linspace(1, 2, 50_000)
     values[31_415] = 9.0
     log(store, "a", {"loss": values.tolist()})
@@ -207,7 +207,7 @@ def test_many_curves_share_the_space(store: ExperimentStore) -> None:
 
 
 def test_the_command_writes_a_report(store: ExperimentStore, tmp_path: Path) -> None:
-    """An existing file is replaced; a directory, and an unknown id, are not."""
+    """An existing file is replaced; a directory or an unknown id is an error."""
     log(store, "a", {"loss": [1.0]})
     path = tmp_path / "report.html"
     path.write_text("old")
@@ -226,7 +226,7 @@ def test_the_command_writes_a_report(store: ExperimentStore, tmp_path: Path) -> 
 
 
 class Browser:
-    """A headless Chromium that shows one report."""
+    """A headless Chromium that shows a report."""
 
     def __init__(self, profile: Path) -> None:
         from selenium import webdriver
@@ -239,45 +239,45 @@ class Browser:
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
         self.driver.set_script_timeout(20)
-        self.driver.get("about:blank")  # the browser's own first page has requests of its own
+        self.driver.get("about:blank")  # the default start page makes requests of its own
 
     def show(self, store: ExperimentStore, path: Path) -> None:
-        """Write a report of the whole store, and open it."""
+        """Write a report on the whole store, and open it."""
         write_report(store, path)
         self.driver.get(path.as_uri())
         self.settle()
 
     def settle(self) -> None:
-        """Wait until two frames were drawn: whatever an event asked for is there."""
+        """Wait until two frames were drawn, so that the effects of events are visible."""
         self.driver.execute_async_script(
             "const done = arguments[0];"
             "setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(done)), 50)"
         )
 
     def run(self, script: str) -> Any:
-        """The value of a script in the page."""
+        """Run a script in the page, and return its result."""
         value = self.driver.execute_script(script)
         self.settle()
         return value
 
     def click(self, selector: str) -> None:
-        """Click what a selector finds first."""
+        """Click the first element that matches a selector."""
         self.driver.find_element("css selector", selector).click()
         self.settle()
 
     def enter(self, selector: str, value: str) -> None:
-        """Set an input's value as a person would."""
+        """Set an input's value and fire its event."""
         self.run(
             f"const box = document.querySelector({json.dumps(selector)});"
             f"box.value = {json.dumps(value)}; box.dispatchEvent(new Event('input'))"
         )
 
     def complaints(self) -> list[str]:
-        """What stands on the console: errors, and what the policy blocked."""
+        """The console messages: errors, and what the policy blocked."""
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
     def requests(self) -> list[str]:
-        """Every address that was asked for."""
+        """Every URL that was requested."""
         messages = [json.loads(e["message"])["message"] for e in self.driver.get_log("performance")]
         return [
             message["params"]["request"]["url"]
@@ -286,7 +286,7 @@ class Browser:
         ]
 
     def colours(self, card: int = 0) -> int:
-        """How many of the first eight experiments' colours a chart shows."""
+        """How many of the theme's colours appear in a chart."""
         found: int = self.run(
             "const data = JSON.parse(document.getElementById('data').textContent);"
             f"const canvas = document.querySelectorAll('.card:not([hidden]) canvas')[{card}];"
@@ -304,7 +304,7 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One browser for all tests of this module."""
+    """One browser for all tests in this module."""
     if not CHROMIUM or not DRIVER:
         pytest.skip("no chromium and chromedriver (Debian: chromium, chromium-driver)")
     pytest.importorskip("selenium", reason="selenium drives Chromium")
@@ -315,7 +315,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture
 def browser(chromium: Browser) -> Iterator[Browser]:
-    """The browser; whatever a test does, the page complains of nothing and asks for nothing."""
+    """The browser; checks that no test causes a console message or a network request."""
     chromium.complaints()
     chromium.requests()
     yield chromium
@@ -326,7 +326,7 @@ def browser(chromium: Browser) -> Iterator[Browser]:
 def test_hostile_names_do_nothing_in_a_browser(
     hostile: ExperimentStore, browser: Browser, tmp_path: Path
 ) -> None:
-    """Every name is a text on the page, and no script of theirs ran."""
+    """Every name appears as text on the page, and no script in a name has run."""
     browser.show(hostile, tmp_path / "report.html")
     browser.click("#tab-table")
     browser.click("#tab-curves")
@@ -347,7 +347,7 @@ def test_hostile_names_do_nothing_in_a_browser(
 def test_experiments_are_shown_and_hidden(
     store: ExperimentStore, browser: Browser, tmp_path: Path
 ) -> None:
-    """Each has its colour in a chart; unticking takes it away, `only` leaves one, All is all."""
+    """Unchecking an experiment removes its curve; `only`, None and All do what they say."""
     for i in range(4):
         log(store, f"run{i}", {"loss": [1.0 + i, 2.0 + i, 1.5 + i]})
     browser.show(store, tmp_path / "report.html")
@@ -359,7 +359,7 @@ def test_experiments_are_shown_and_hidden(
     assert browser.colours() == 1
     browser.click("#runs-none")
     assert browser.run("return document.querySelector('.plot').textContent") == (
-        "No chosen experiment has it"
+        "No selected experiment has this metric"
     )
     browser.click("#runs-all")
     assert browser.colours() == 4
@@ -368,7 +368,7 @@ def test_experiments_are_shown_and_hidden(
 def test_search_log_scale_smoothing_and_theme(
     store: ExperimentStore, browser: Browser, tmp_path: Path
 ) -> None:
-    """Each tool does what it says, and can be undone."""
+    """Each control works, and its effect can be undone."""
     log(store, "a", {"train/loss": [100.0, 10.0, 1.0], "val/loss": [0.0, -1.0], "lr": [1.0]})
     browser.show(store, tmp_path / "report.html")
     count = "return document.querySelectorAll('.card:not([hidden])').length"
@@ -399,7 +399,7 @@ def test_search_log_scale_smoothing_and_theme(
     assert browser.colours() == 1
 
 
-def test_reading_out_and_zooming(store: ExperimentStore, browser: Browser, tmp_path: Path) -> None:
+def test_tooltips_and_zooming(store: ExperimentStore, browser: Browser, tmp_path: Path) -> None:
     """Hovering shows the logged values; dragging zooms every chart; the button undoes it."""
     from selenium.webdriver.common.action_chains import ActionChains
 
@@ -422,7 +422,7 @@ def test_reading_out_and_zooming(store: ExperimentStore, browser: Browser, tmp_p
 def test_the_keyboard_reads_values_out(
     store: ExperimentStore, browser: Browser, tmp_path: Path
 ) -> None:
-    """Arrow keys on a chart say what stands there; arrow keys on a tab change it."""
+    """Arrow keys on a chart read out values; arrow keys on a tab switch tabs."""
     log(store, "a", {"loss": [1.0, 5.0, 9.0]})
     browser.show(store, tmp_path / "report.html")
     plot = browser.driver.find_element("css selector", ".plot")
@@ -434,10 +434,10 @@ def test_the_keyboard_reads_values_out(
     assert not browser.run("return document.getElementById('table').hidden")
 
 
-def test_the_table_sorts_with_what_is_missing_last(
+def test_the_table_sorts_missing_values_last(
     store: ExperimentStore, browser: Browser, tmp_path: Path
 ) -> None:
-    """Up, down; NaN and nothing at the end in both directions."""
+    """NaN and missing values come last, ascending and descending."""
     for commit_id, metrics in {"a": [2.0], "b": [10.0], "c": [float("nan")], "d": []}.items():
         log(store, commit_id, {"loss": metrics} if metrics else {})
     browser.show(store, tmp_path / "report.html")
@@ -452,10 +452,10 @@ def test_the_table_sorts_with_what_is_missing_last(
     assert browser.run(sorted_by) == "descending"
 
 
-def test_only_charts_in_sight_are_drawn(
+def test_only_visible_charts_are_drawn(
     store: ExperimentStore, browser: Browser, tmp_path: Path
 ) -> None:
-    """With 500 metrics a page has a few charts; scrolling draws others and lets the first go."""
+    """With 500 metrics only a few charts exist; scrolling draws others and drops the first."""
     names = [f"m{i}" for i in range(500)]
     with store.start_experiment("a") as writer:
         writer.append({"name": names, "step": [0] * 500, "value": [1.0] * 500})
@@ -473,7 +473,7 @@ def test_only_charts_in_sight_are_drawn(
 def test_a_narrow_page_does_not_scroll_sideways(
     hostile: ExperimentStore, browser: Browser, tmp_path: Path
 ) -> None:
-    """Phone width, with the longest names there are."""
+    """At phone width, with the longest possible names."""
     size = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
     browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     try:
@@ -486,10 +486,10 @@ def test_a_narrow_page_does_not_scroll_sideways(
 
 
 def test_an_empty_report_says_so(store: ExperimentStore, browser: Browser, tmp_path: Path) -> None:
-    """No experiment, and experiments without metrics."""
+    """Without experiments, and with experiments but no metrics."""
     browser.show(store, tmp_path / "none.html")
     shown = "return document.getElementById('empty').textContent"
-    assert browser.run(shown) == "No experiment is in this report."
+    assert browser.run(shown) == "This report contains no experiments."
     log(store, "a", {})
     browser.show(store, tmp_path / "empty.html")
     assert browser.run(shown) == "Nothing has been logged yet."

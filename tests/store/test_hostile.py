@@ -1,4 +1,4 @@
-"""Files that no writer makes: refused by a typed error, without waiting, in bounded memory."""
+"""Files that no writer creates: refused with a typed error, without blocking, in bounded memory."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ READERS: dict[str, Callable[[ExperimentStore], Any]] = {
 
 @pytest.fixture(autouse=True)
 def _not_hanging() -> Iterator[None]:
-    """A test that waits on a FIFO is ended, not waited for."""
+    """A test that blocks on a FIFO fails instead of hanging."""
 
     def hung(*_: object) -> None:
         raise AssertionError("it hangs")
@@ -59,7 +59,7 @@ def make_link(path: Path) -> None:
 
 
 def make_device(path: Path) -> None:
-    """The device that gives zeros for ever."""
+    """A device that yields zeros forever."""
     try:
         os.mknod(path, 0o666 | 0o020000, os.makedev(1, 5))
         os.close(os.open(path, os.O_RDONLY))
@@ -80,7 +80,7 @@ KINDS: dict[str, Callable[[Path], Any]] = {
 def test_log_that_is_no_regular_file_is_refused(
     reader: str, kind: str, store: ExperimentStore
 ) -> None:
-    """At once, by name, by everything that opens a log; and nothing is made of it."""
+    """Everything that opens a log refuses it at once, names it, and creates nothing."""
     path = store.create_experiment("a") / "metrics.bin"
     KINDS[kind](path)
     before = sorted(store.root.rglob("*"))
@@ -92,7 +92,7 @@ def test_log_that_is_no_regular_file_is_refused(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_metadata_that_is_no_regular_file_is_refused(kind: str, store: ExperimentStore) -> None:
-    """At once; a listing goes on behind it."""
+    """It is refused at once; a listing continues past it."""
     for commit_id in ("a", "b"):
         store.create_experiment(commit_id)
     KINDS[kind](store.metadata_path("a"))
@@ -106,7 +106,7 @@ def test_metadata_that_is_no_regular_file_is_refused(kind: str, store: Experimen
 
 
 def test_linked_experiment_is_none(store: ExperimentStore) -> None:
-    """A link to a directory is not followed, whatever is asked of it."""
+    """A link to a directory is not followed by any operation."""
     store.create_experiment("real")
     (store.root / "a").symlink_to("real")
     assert store.list_experiments() == ["real"]
@@ -117,7 +117,7 @@ def test_linked_experiment_is_none(store: ExperimentStore) -> None:
 
 
 def test_linked_files_directory_is_noted(store: ExperimentStore) -> None:
-    """`files` must be a directory of the experiment's own."""
+    """`files` must be a directory of its own, not a link."""
     path = store.create_experiment("a") / "files"
     path.rmdir()
     path.symlink_to("/")
@@ -127,7 +127,7 @@ def test_linked_files_directory_is_noted(store: ExperimentStore) -> None:
 def test_metadata_is_never_read_past_its_limit(
     store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However large the file, 777 bytes decide; what follows is a note."""
+    """Only 777 bytes are read, however large the file; further bytes are a note."""
     path = store.metadata_path("a")
     store.create_experiment("a")
     store.write_metadata(Metadata("a", 1, "j", "u"))
@@ -156,7 +156,7 @@ def test_metadata_is_never_read_past_its_limit(
 def test_millions_of_names_are_a_typed_error(
     store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beyond the limit a table is refused; the log can still be read in parts, and checked."""
+    """Beyond the limit no table is built; the log can still be read in parts, and checked."""
     names = tuple(f"name{number}" for number in range(300))
     (store.create_experiment("a") / "metrics.bin").write_bytes(log(300, names=names))
     monkeypatch.setattr("expstore.store.read.tables._NAMES_LIMIT", 300)
@@ -182,7 +182,7 @@ READ_ONLY = {
 def test_reading_needs_no_write_permission_and_leaves_nothing(
     reader: str, vectors_copy: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No file is opened for writing, none is made, none is changed."""
+    """No file is opened for writing, created or changed."""
     store = vectors_copy
     store.create_experiment("a")
     store.write_metadata(Metadata("a", 1))
@@ -215,7 +215,7 @@ resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def run_limited(store: ExperimentStore, spare: int, program: str) -> str:
-    """Run a program that may take only so many bytes more than a small store needs."""
+    """Run a program that may use only `spare` bytes more than a small store needs."""
     path = store.create_experiment("small") / "metrics.bin"
     path.write_bytes(log(50) + b"\0\0\0" + log(50))
     done = subprocess.run(
@@ -231,10 +231,10 @@ def run_limited(store: ExperimentStore, spare: int, program: str) -> str:
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
 class TestBoundedMemory:
-    """With a few blocks' worth of address space more than a small store needs."""
+    """Address space is limited to a few blocks more than a small store needs."""
 
     def test_sparse_log_is_salvaged(self, store: ExperimentStore) -> None:
-        """Records, far more of nothing than memory, records: the nothing is a gap."""
+        """A hole far larger than memory between records is a gap."""
         path = store.create_experiment("a") / "metrics.bin"
         whole = log(40)
         with open(path, "wb") as file:
@@ -250,11 +250,11 @@ class TestBoundedMemory:
             "    print([(piece.offset, piece.size) for piece in pieces])"
         )
         size = len(whole)
-        said = run_limited(store, 96 << 20, program)
-        assert said == f"{[(0, size), (size, (1 << 28) - size), (1 << 28, size)]}"
+        output = run_limited(store, 96 << 20, program)
+        assert output == f"{[(0, size), (size, (1 << 28) - size), (1 << 28, size)]}"
 
     def test_garbage_of_one_byte_is_checked_and_followed(self, store: ExperimentStore) -> None:
-        """What parses as long records is looked at part by part."""
+        """Data that parses as long records is checked in parts."""
         path = store.create_experiment("a") / "metrics.bin"
         block = b"\xff" * (1 << 20)
         with open(path, "wb") as file:
@@ -268,7 +268,7 @@ class TestBoundedMemory:
         assert run_limited(store, 96 << 20, program) == f"implausible {(128 << 20) // 276}"
 
     def test_sparse_metadata_is_listed(self, store: ExperimentStore) -> None:
-        """A terabyte of nothing behind a version byte is metadata of empty texts."""
+        """A version byte followed by a terabyte of zeros is metadata with empty texts."""
         path = store.create_experiment("a") / "meta.bin"
         path.write_bytes(b"\x01")
         os.truncate(path, 1 << 40)

@@ -1,4 +1,4 @@
-"""Logging as it is written in a training script: `expstore.start`."""
+"""Logging from a training script: `expstore.start`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from expstore import (
 
 @pytest.fixture
 def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory outside any repository, with no root named."""
+    """A working directory outside any repository, with no root configured."""
     monkeypatch.delenv("EXPSTORE_ROOT", raising=False)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     for name in ("GIT_DIR", "GIT_WORK_TREE"):
@@ -37,7 +37,7 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def repository(outside: Path) -> str:
-    """The commit that HEAD names in the working directory."""
+    """The commit at HEAD in the working directory."""
     who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
     subprocess.run(["git", "init", "-q"], check=True)
     subprocess.run(["git", *who, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
@@ -46,7 +46,7 @@ def repository(outside: Path) -> str:
 
 
 def test_a_run_takes_commit_user_and_root_from_where_it_is(repository: str, outside: Path) -> None:
-    """With no argument at all: git's HEAD, the login name, ./experiments made on the way."""
+    """Without arguments: git's HEAD, the login name, and ./experiments, which is created."""
     with expstore.start() as run:
         run.log({"loss": 0.5, "accuracy": 0.75}, step=3)
     assert run.commit_id == repository
@@ -61,7 +61,7 @@ def test_a_run_takes_commit_user_and_root_from_where_it_is(repository: str, outs
 
 
 def test_the_environment_names_the_root(outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """EXPSTORE_ROOT stands before ./experiments; an argument stands before both."""
+    """EXPSTORE_ROOT takes precedence over ./experiments; an argument over both."""
     monkeypatch.setenv("EXPSTORE_ROOT", str(outside / "env"))
     assert expstore.start(commit_id="a").path == outside / "env" / "a"
     assert expstore.start(outside / "arg", "a").path == outside / "arg" / "a"
@@ -69,14 +69,14 @@ def test_the_environment_names_the_root(outside: Path, monkeypatch: pytest.Monke
 
 
 def test_outside_a_repository_the_error_says_what_to_do(outside: Path) -> None:
-    """No commit id and no git: a typed error, and nothing is created."""
+    """Without a commit id or git: a typed error, and nothing is created."""
     with pytest.raises(GitHeadError, match="give a commit_id, or work inside a git repository"):
         expstore.start()
     assert not list(outside.iterdir())
 
 
 def test_a_run_that_dies_keeps_what_it_logged(tmp_path: Path) -> None:
-    """The exception goes through, and each logged step is in the file."""
+    """The exception propagates, and each logged step is in the file."""
 
     def train() -> None:
         with expstore.start(tmp_path, "a", job_name="train") as run:
@@ -91,7 +91,7 @@ def test_a_run_that_dies_keeps_what_it_logged(tmp_path: Path) -> None:
 
 
 def test_a_killed_process_keeps_what_it_logged(tmp_path: Path) -> None:
-    """Each call is in the file when it returns: nothing waits in the process."""
+    """Metrics are in the file when the call returns: nothing is buffered in the process."""
     script = (
         "import expstore, os, sys\n"
         "run = expstore.start(sys.argv[1], 'a')\n"
@@ -104,7 +104,7 @@ def test_a_killed_process_keeps_what_it_logged(tmp_path: Path) -> None:
 
 
 def test_starting_again_is_refused_and_changes_nothing(tmp_path: Path) -> None:
-    """An experiment that exists keeps its metadata and its metrics."""
+    """An existing experiment keeps its metadata and its metrics."""
     with expstore.start(tmp_path, "a", "first", "alice") as run:
         run.log({"loss": 1.0}, step=0)
     before = {path: path.read_bytes() for path in run.path.glob("*.bin")}
@@ -114,7 +114,7 @@ def test_starting_again_is_refused_and_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_resuming_appends_and_keeps_the_metadata(tmp_path: Path) -> None:
-    """With resume=True the run goes on; who started it, and when, stays."""
+    """With resume=True the run continues; its user and its timestamp are kept."""
     with expstore.start(tmp_path, "a", "first", "alice", resume=True) as run:
         run.log({"loss": 1.0}, step=0)
     store = ExperimentStore(tmp_path)
@@ -126,7 +126,7 @@ def test_resuming_appends_and_keeps_the_metadata(tmp_path: Path) -> None:
 
 
 def test_resuming_what_has_no_metadata_writes_it(store: ExperimentStore) -> None:
-    """A directory that was only prepared is taken over."""
+    """A directory that was only prepared is used."""
     store.create_experiment("a")
     expstore.start(store.root, "a", "job", "alice", resume=True).close()
     metadata = store.read_metadata("a")
@@ -134,7 +134,7 @@ def test_resuming_what_has_no_metadata_writes_it(store: ExperimentStore) -> None
 
 
 def test_resuming_never_overwrites_metadata_it_cannot_read(store: ExperimentStore) -> None:
-    """Foreign metadata is an error, and stays."""
+    """Foreign metadata is an error, and is kept."""
     store.create_experiment("a")
     store.metadata_path("a").write_bytes(b"\x02 not of this format")
     with pytest.raises(UnsupportedVersionError):
@@ -153,7 +153,7 @@ def test_resuming_never_overwrites_metadata_it_cannot_read(store: ExperimentStor
 def test_a_refused_start_leaves_no_experiment(
     tmp_path: Path, commit_id: str, job: str, error: type[Exception]
 ) -> None:
-    """An id or a text that the format cannot hold: nothing of the experiment is left."""
+    """An id or a text that the format cannot represent leaves nothing of the experiment."""
     with pytest.raises(error):
         expstore.start(tmp_path / "root", commit_id, job)
     assert not list(tmp_path.glob("root/*"))
@@ -185,7 +185,7 @@ def test_of_several_processes_that_start_one_experiment_one_succeeds(tmp_path: P
 
 
 def test_scalars_of_any_library_are_numbers(tmp_path: Path) -> None:
-    """NumPy scalars, arrays of one element and whatever has __float__ are logged as they are."""
+    """NumPy scalars, one-element arrays and any object with __float__ can be logged."""
 
     class Tensor:
         def __float__(self) -> float:
@@ -198,21 +198,21 @@ def test_scalars_of_any_library_are_numbers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [True, "1", None, np.array([1.0, 2.0])])
 def test_what_is_no_number_is_refused_whole(tmp_path: Path, value: object) -> None:
-    """One bad value of a step, and nothing of the step is written."""
+    """If one value of a step is bad, nothing of the step is written."""
     with expstore.start(tmp_path, "a") as run, pytest.raises(FieldValueError):
         run.log({"good": 1.0, "bad": value}, step=0)  # type: ignore[dict-item]
     assert len(ExperimentStore(tmp_path).get_metrics("a")) == 0
 
 
 def test_artifacts_stand_beside_the_metrics(tmp_path: Path) -> None:
-    """`run.files` is the directory that the store knows."""
+    """`run.files` is the store's artifact directory."""
     with expstore.start(tmp_path, "a") as run:
         (run.files / "notes.txt").write_text("kept")
     assert (ExperimentStore(tmp_path).files_path("a") / "notes.txt").read_text() == "kept"
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
-    """`expstore.start` is there without NumPy, Typer, or an extra."""
+    """`expstore.start` is available without NumPy, Typer, or an extra."""
     script = (
         "import sys, expstore; expstore.start; expstore.Run\n"
         "print(*{'numpy', 'typer', 'rich', 'matplotlib', 'uniplot'} & sys.modules.keys())"
@@ -224,7 +224,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 
 def test_durability_is_the_writers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run syncs as it was asked to, new or resumed; what is no level is refused first."""
+    """A run, new or resumed, syncs as requested; an invalid level is refused first."""
     synced: list[int] = []
     monkeypatch.setattr("os.fdatasync", synced.append)
     for step in (1, 2):
@@ -242,7 +242,7 @@ def test_durability_is_the_writers(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_start_that_is_refused_leaves_all_as_it_was(
     outside: Path, wrong: dict[str, Any], prepared: bool
 ) -> None:
-    """Neither a root nor an experiment is made, nor one removed that someone prepared."""
+    """No root or experiment is created, and no prepared experiment is removed."""
     if prepared:
         (outside / "experiments" / "abc").mkdir(parents=True)
     with pytest.raises((FieldValueError, DurabilityError)):

@@ -1,4 +1,4 @@
-"""The store against a model in memory: two stores over one root, writers, tears and prunes."""
+"""The store against an in-memory model: two stores on one root, writers, tears and prunes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Row = tuple[str, int, float]
 
 
 class Experiment:
-    """What the model knows of one experiment, as long as it lives; a new one is another object."""
+    """The model of one experiment during its lifetime; recreating it makes a new object."""
 
     def __init__(self) -> None:
         self.metadata: Metadata | None = None
@@ -54,7 +54,7 @@ class Experiment:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Each rule does something to the real store and the same to the model."""
+    """Each rule does the same to the real store and to the model."""
 
     writers: Bundle[tuple[MetricWriter, Experiment]] = Bundle("writers")
 
@@ -131,7 +131,7 @@ class StoreMachine(RuleBasedStateMachine):
     def log_step(self, pair: Any, values: dict[str, float], step: int, times: int) -> None:
         writer, experiment = pair
         rows = [(name, step, value) for name, value in values.items()]
-        for _ in range(times):  # the same names again take the fast way
+        for _ in range(times):  # repeated names take the fast path
             self.append_by(writer, experiment, rows, lambda: writer.log_many(values, step))
 
     @rule(pair=writers, name=NAMES, value=VALUES, step=STEPS)
@@ -149,7 +149,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(commit_id=IDS, size=st.integers(1, 20))
     def tear(self, commit_id: str, size: int) -> None:
-        """A writer of another program is killed in the middle of a record."""
+        """Another program's writer is killed in the middle of a record."""
         experiment = self.model.get(commit_id)
         if experiment and not experiment.torn:
             with (self.root / commit_id / "metrics.bin").open("ab") as file:

@@ -1,4 +1,4 @@
-"""ExperimentStore: each verb, its files, and what it refuses before it writes anything."""
+"""ExperimentStore: each operation, its files, and what it refuses before writing anything."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ BAD_IDS = [
 
 
 def tree(root: Path) -> set[str]:
-    """Every path under root, to see that nothing was written."""
+    """Every path under root, to check that nothing was written."""
     return {str(path.relative_to(root)) for path in root.rglob("*")}
 
 
 def test_store_opens_nothing(tmp_path: Path) -> None:
-    """Constructing a store neither looks for its root nor makes it."""
+    """Constructing a store neither accesses nor creates its root."""
     store = ExperimentStore(tmp_path / "no" / "such")
     assert not store.root.exists()
     with pytest.raises(StoreNotFoundError, match="expstore init"):
@@ -78,7 +78,7 @@ def test_paths_are_the_references(store: ExperimentStore) -> None:
 
 
 def test_create_makes_the_directory_and_its_files(store: ExperimentStore) -> None:
-    """Creating twice is no error and loses nothing."""
+    """Creating twice raises no error and loses nothing."""
     assert not store.experiment_exists("abc")
     assert store.create_experiment("abc") == store.root / "abc"
     (store.files_path("abc") / "model.pt").write_bytes(b"weights")
@@ -91,7 +91,7 @@ def test_create_makes_the_directory_and_its_files(store: ExperimentStore) -> Non
 def test_bad_commit_id_is_refused_before_any_file_call(
     commit_id: Any, store: ExperimentStore
 ) -> None:
-    """What is not one plain path component never becomes a path."""
+    """Anything but a single plain path component never becomes a path."""
     calls: list[Any] = [
         store.experiment_path,
         store.files_path,
@@ -119,7 +119,7 @@ def test_bad_commit_id_is_refused_before_any_file_call(
     "commit_id", ["a", "A-b_c.d", "with space", "é" * 127, "\udcff", "x" * 255]
 )
 def test_any_plain_component_is_a_commit_id(commit_id: str, store: ExperimentStore) -> None:
-    """Ids need not be hashes, nor UTF-8 on disk."""
+    """Ids need not be hashes, or UTF-8 on disk."""
     store.start_experiment(commit_id, "job", "me").close()
     store.log_metric(commit_id, "loss", 0.5, 1)
     assert store.list_experiments() == [commit_id]
@@ -135,7 +135,7 @@ def test_any_plain_component_is_a_commit_id(commit_id: str, store: ExperimentSto
 def test_metadata_round_trips(
     timestamp: int, job_name: bytes, user: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Any timestamp, and any bytes as text."""
+    """Any timestamp, and any bytes as text, are kept."""
     store = ExperimentStore(tmp_path_factory.getbasetemp() / "round-trips")
     store.create_experiment("abc")
     texts = (b.decode("utf-8", "surrogateescape") for b in (job_name, user))
@@ -145,7 +145,7 @@ def test_metadata_round_trips(
 
 
 def test_created_is_aware_utc() -> None:
-    """The timestamp as a datetime, also before 1970."""
+    """The timestamp as a datetime, even before 1970."""
     assert Metadata("a", NOW).created.isoformat() == "2023-11-14T22:13:20+00:00"
     assert Metadata("a", -86400).created.isoformat() == "1969-12-31T00:00:00+00:00"
 
@@ -164,7 +164,7 @@ def test_created_is_aware_utc() -> None:
 def test_metadata_that_does_not_fit_leaves_the_old(
     metadata: Metadata, field: str, store: ExperimentStore
 ) -> None:
-    """A bad value is refused by name, and the file stays as it was."""
+    """The error names the bad field, and the file is unchanged."""
     store.start_experiment("abc", "old", "me").close()
     before = tree(store.root)
     with pytest.raises(FieldValueError) as caught:
@@ -175,7 +175,7 @@ def test_metadata_that_does_not_fit_leaves_the_old(
 
 
 def test_metadata_of_no_experiment(store: ExperimentStore) -> None:
-    """Reading and writing name what is missing, and how to get it."""
+    """The errors of reading and writing say what is missing, and how to create it."""
     with pytest.raises(ExperimentNotFoundError, match="abc: no such experiment"):
         store.read_metadata("abc")
     with pytest.raises(ExperimentNotFoundError):
@@ -188,7 +188,7 @@ def test_metadata_of_no_experiment(store: ExperimentStore) -> None:
 def test_start_experiment_takes_id_from_git_and_user_from_login(
     store: ExperimentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Inside a repository nothing need be given; outside, a clear error."""
+    """Inside a repository no argument is needed; outside one the error says so."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.setenv("LOGNAME", "carol")
@@ -205,7 +205,7 @@ def test_start_experiment_takes_id_from_git_and_user_from_login(
 
 
 def test_listing_agrees_with_what_an_id_may_be(store: ExperimentStore) -> None:
-    """What is decided at a glance is what the rules decide."""
+    """The listing's fast check agrees with the rules for ids."""
     names = ["a", "-", "a b", "ü" * 127, "ü" * 128, "x" * 255, ".hidden", "\udcff", "~", "a\n"]
     assert layout.commit_ids(names) == sorted(filter(layout.is_commit_id, names))
 
@@ -213,7 +213,7 @@ def test_listing_agrees_with_what_an_id_may_be(store: ExperimentStore) -> None:
 def test_listing_reads_many_experiments_in_parts(
     store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However they are cut, each comes once, in order; one bad one breaks no part."""
+    """Each experiment comes once, in order, in any chunking; a bad one breaks no chunk."""
     monkeypatch.setattr("expstore.store.metafile._FIRST", 1)
     monkeypatch.setattr("expstore.store.metafile._MOST", 4)
     ids = [f"id{number:02}" for number in range(20)]
@@ -228,7 +228,7 @@ def test_listing_reads_many_experiments_in_parts(
 
 
 def test_listing_leaves_out_what_is_no_experiment(store: ExperimentStore) -> None:
-    """Files, links and hidden directories are none; the rest comes sorted."""
+    """Files, links and hidden directories are not listed; the rest is sorted."""
     for name in ("b", "a", "c"):
         store.create_experiment(name)
     (store.root / "file").touch()
@@ -243,7 +243,7 @@ def test_listing_leaves_out_what_is_no_experiment(store: ExperimentStore) -> Non
 def test_one_bad_experiment_never_breaks_the_rest(
     vectors: ExperimentStore, expected: dict[str, Any]
 ) -> None:
-    """Each is listed with its metadata, or with what is wrong with it."""
+    """Each is listed with its metadata or its error."""
     rows = dict(vectors.iter_metadata())
     assert list(rows) == expected["list"]
     assert isinstance(rows["cut-in-job"], TruncatedError)
@@ -256,7 +256,7 @@ def test_one_bad_experiment_never_breaks_the_rest(
 def test_what_is_no_regular_file_is_refused_without_waiting(
     kind: str, name: str, store: ExperimentStore
 ) -> None:
-    """Links, FIFOs, directories and devices are typed errors with the path, in every verb."""
+    """Links, FIFOs, directories and devices raise typed errors with the path everywhere."""
     path = store.create_experiment("abc") / name
     if kind == "link":
         (store.root / "target").write_bytes(bytes(100))
@@ -286,7 +286,7 @@ def test_what_is_no_regular_file_is_refused_without_waiting(
 
 
 def test_only_777_bytes_of_metadata_are_read(store: ExperimentStore) -> None:
-    """A huge meta.bin costs nothing: bytes behind the format's longest are never read."""
+    """A huge meta.bin costs nothing: bytes beyond the format's maximum are never read."""
     store.start_experiment("abc", "job", "me").close()
     with store.metadata_path("abc").open("r+b") as file:
         file.truncate(1 << 40)
@@ -294,7 +294,7 @@ def test_only_777_bytes_of_metadata_are_read(store: ExperimentStore) -> None:
 
 
 def test_metrics_come_back_as_logged(store: ExperimentStore) -> None:
-    """Both verbs, in order, stamped with whole seconds."""
+    """By both methods, in order, with timestamps in whole seconds."""
     store.create_experiment("abc")
     store.log_metric("abc", "loss", 0.5, 1)
     store.log_metrics("abc", {"loss": 0.25, "accuracy": np.float32(0.5)}, step=np.int64(2))
@@ -309,7 +309,7 @@ def test_metrics_come_back_as_logged(store: ExperimentStore) -> None:
 
 
 def test_metrics_of_an_experiment_without_a_file_are_empty(store: ExperimentStore) -> None:
-    """No file is no error; no experiment is one."""
+    """A missing file is not an error; a missing experiment is."""
     store.create_experiment("abc")
     assert len(store.get_metrics("abc")) == 0
     with pytest.raises(ExperimentNotFoundError):
@@ -334,7 +334,7 @@ def test_metrics_of_an_experiment_without_a_file_are_empty(store: ExperimentStor
 def test_bad_value_in_a_step_writes_nothing_of_it(
     values: Any, step: Any, store: ExperimentStore
 ) -> None:
-    """A step is logged whole or not at all."""
+    """A step is logged completely or not at all."""
     store.create_experiment("abc")
     with pytest.raises(FieldValueError):
         store.log_metrics("abc", values, step)
@@ -348,7 +348,7 @@ def test_bad_value_in_a_step_writes_nothing_of_it(
 def test_long_metric_name_is_cut_at_a_character_with_a_warning(
     name: str, kept: str, store: ExperimentStore
 ) -> None:
-    """Never inside a character, never silently, in every way to write."""
+    """Every way to write cuts between characters, and never silently."""
     store.create_experiment("abc")
     with store.writer("abc") as writer:
         for write in (
@@ -366,7 +366,7 @@ def test_long_metric_name_is_cut_at_a_character_with_a_warning(
 
 @pytest.mark.parametrize("name", ["é" * 127, "x" * 255, ""])
 def test_name_that_fits_is_not_warned_about(name: str, store: ExperimentStore) -> None:
-    """Up to 255 bytes, and the empty name too, are kept as they are."""
+    """Names of 0 to 255 bytes are kept as they are."""
     store.create_experiment("abc")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -378,7 +378,7 @@ def test_name_that_fits_is_not_warned_about(name: str, store: ExperimentStore) -
 def test_append_behind_a_torn_tail_sets_it_aside_first(
     commit_id: str, vectors_copy: ExperimentStore
 ) -> None:
-    """Later records are readable, and the cut bytes are kept beside the log."""
+    """Later records are readable, and the cut bytes are kept next to the log."""
     store = vectors_copy
     before = store.metrics_path(commit_id).read_bytes()
     store.log_metric(commit_id, "after", 0.5, 9)
@@ -391,7 +391,7 @@ def test_append_behind_a_torn_tail_sets_it_aside_first(
 
 
 def test_columns_are_appended_with_their_timestamps(store: ExperimentStore) -> None:
-    """Arrays go in as they come out; what is left out gets a default."""
+    """Arrays are read back as they were written; omitted columns get a default."""
     store.create_experiment("abc")
     with store.writer("abc") as writer:
         writer.append({"name": "loss", "value": [1, 2], "step": np.arange(2)})
@@ -417,7 +417,7 @@ def test_columns_are_appended_with_their_timestamps(store: ExperimentStore) -> N
     ],
 )
 def test_bad_columns_write_nothing(columns: Any, store: ExperimentStore) -> None:
-    """Columns are checked as single values are."""
+    """Columns are validated like single values."""
     store.create_experiment("abc")
     with store.writer("abc") as writer, pytest.raises(FieldValueError):
         writer.append(columns)
@@ -425,7 +425,7 @@ def test_bad_columns_write_nothing(columns: Any, store: ExperimentStore) -> None
 
 
 def test_prune_deletes_whole_experiments_newest_first(store: ExperimentStore) -> None:
-    """The plan's experiments go, with all that is in them; the rest stays; nothing is left over."""
+    """The planned experiments are deleted with everything in them; nothing else changes."""
     for age, name in enumerate(["newest", "middle", "old", "oldest"]):
         store.create_experiment(name)
         store.write_metadata(Metadata(name, NOW - age))
@@ -447,7 +447,7 @@ def test_prune_deletes_whole_experiments_newest_first(store: ExperimentStore) ->
 def test_interrupted_prune_is_swept_by_the_next(
     store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An experiment is whole or gone; what was left of it goes with the next prune."""
+    """An experiment is whole or gone; the next prune deletes its remains."""
     store.start_experiment("abc").close()
     with monkeypatch.context() as patch:
 
@@ -466,7 +466,7 @@ def test_interrupted_prune_is_swept_by_the_next(
 def test_what_cannot_be_deleted_is_told_and_the_rest_goes(
     store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A failure names the experiment; the others are deleted all the same."""
+    """The error names the experiment; the others are deleted anyway."""
     for name in ("a", "b", "c"):
         store.start_experiment(name).close()
     rename = os.rename
@@ -485,7 +485,7 @@ def test_what_cannot_be_deleted_is_told_and_the_rest_goes(
 
 
 def test_import_is_light() -> None:
-    """Importing the package, and logging to a new experiment, load neither NumPy nor Typer."""
+    """Importing the package and logging to a new experiment loads neither NumPy nor Typer."""
     code = (
         "import sys, tempfile, expstore\n"
         "store = expstore.ExperimentStore(tempfile.mkdtemp())\n"

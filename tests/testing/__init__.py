@@ -1,1 +1,1 @@
-"""What other projects' tests use."""
+"""The helpers for other projects' tests."""

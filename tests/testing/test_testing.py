@@ -1,4 +1,4 @@
-"""What the package offers to other projects' tests: a check, a fixture, and strategies."""
+"""Helpers for other projects' tests: a check, a fixture, and strategies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.helpers.paths import ROOT, VECTORS
 
 pytest_plugins = ["pytester"]
 
-# From a source tree that is not installed, pytest must be told of the plugin.
+# In a source tree that is not installed, the plugin must be given to pytest explicitly.
 INSTALLED = bool(entry_points(group="pytest11", name="expstore"))
 PLUGIN = [] if INSTALLED else ["-p", "expstore.testing.plugin"]
 
@@ -37,7 +37,7 @@ SOUND = ["3f2a9c1d", "before-1970", "commit-and-job", "commit-only", "edge-value
 
 @pytest.fixture
 def experiment(store: ExperimentStore) -> Path:
-    """A sound experiment of five records."""
+    """A valid experiment of five records."""
     with store.start_experiment("abc", job_name="train", user="alice") as run:
         for step in range(5):
             run.log("loss", step / 4, step)
@@ -45,13 +45,13 @@ def experiment(store: ExperimentStore) -> Path:
 
 
 def size_of_record() -> int:
-    """Bytes of each record of `experiment`."""
+    """The size in bytes of each record of `experiment`."""
     return len(RECORD_CODEC.build(timestamp=0, step=0, value=0.0, name="loss"))
 
 
 @pytest.mark.parametrize("commit_id", SOUND)
 def test_sound_vectors_are_valid(commit_id: str) -> None:
-    """Absent fields, any bytes in texts and extreme values are within the format."""
+    """The format allows absent fields, any bytes in texts, and extreme values."""
     assert_valid_experiment(VECTORS / "store" / commit_id)
     assert_valid_experiment(str(VECTORS / "store" / commit_id))
 
@@ -64,23 +64,23 @@ def test_metrics_may_be_missing(experiment: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("commit_id", "said"),
+    ("commit_id", "parts"),
     [
         ("bad-version", ["unsupported version: found 2", "field version, byte 0"]),
         ("cut-in-job", ["needs 9 bytes, 2 are left", "field job_name, byte 21"]),
         ("too-short", ["needs 1 byte, 0 are left", "field commit_id, byte 9"]),
         ("empty-file", ["field version, byte 0"]),
-        ("trailing-bytes", ["5 bytes behind the last field", "byte 30"]),
+        ("trailing-bytes", ["5 bytes after the last field", "byte 30"]),
         ("empty-commit", ["the directory is named 'empty-commit'", "field commit_id, byte 10"]),
     ],
 )
-def test_damaged_metadata_is_shown(commit_id: str, said: list[str]) -> None:
+def test_damaged_metadata_is_shown(commit_id: str, parts: list[str]) -> None:
     """The failure names the field and the offset, and shows the bytes."""
     with pytest.raises(AssertionError) as caught:
         assert_valid_experiment(VECTORS / "store" / commit_id)
     message = str(caught.value)
     assert message.startswith(str(VECTORS / "store" / commit_id / "meta.bin"))
-    assert all(part in message for part in said)
+    assert all(part in message for part in parts)
     assert "00000000  " in message
 
 
@@ -102,7 +102,7 @@ def test_a_torn_tail_is_shown_with_the_records_before_it(experiment: Path) -> No
 
 
 def test_a_tail_of_zeros_is_shown(experiment: Path) -> None:
-    """Zeros parse, and yet are no record that a writer left."""
+    """Zeros parse as records, but no writer wrote them."""
     path = experiment / layout.METRICS
     path.write_bytes(path.read_bytes() + bytes(RecordCodec(RECORD).schema.min_size * 3))
     with pytest.raises(AssertionError, match="zero tail") as caught:
@@ -112,7 +112,7 @@ def test_a_tail_of_zeros_is_shown(experiment: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("nope", "no such experiment"),
         ("a-plain-file", "no such experiment"),
@@ -120,15 +120,15 @@ def test_a_tail_of_zeros_is_shown(experiment: Path) -> None:
         (".hidden", "starts with a dot"),
     ],
 )
-def test_what_is_no_experiment_fails_the_test(name: str, said: str) -> None:
-    """Nothing to check is a failure of the test, not an error in it."""
-    with pytest.raises(AssertionError, match=said):
+def test_what_is_no_experiment_fails_the_test(name: str, message: str) -> None:
+    """If there is nothing to check, the test fails with an AssertionError."""
+    with pytest.raises(AssertionError, match=message):
         assert_valid_experiment(VECTORS / "store" / name)
 
 
 @given(value=metadata())
 def test_metadata_fits_its_format(value: Metadata) -> None:
-    """Every generated value is built, and parsed again as it was."""
+    """Every generated value round-trips."""
     codec = RecordCodec(META)
     fields = {name: getattr(value, name) for name in value.__dataclass_fields__}
     parsed, _ = codec.parse(codec.build(**fields))
@@ -138,7 +138,7 @@ def test_metadata_fits_its_format(value: Metadata) -> None:
 
 @given(value=metrics())
 def test_metrics_fit_their_format(value: Metric) -> None:
-    """Every generated value is built, and parsed again as it was, to the bit."""
+    """Every generated value round-trips, bit for bit."""
     codec = RecordCodec(RECORD)
     parsed, _ = codec.parse(codec.build(**value._asdict()))
     again = Metric(**parsed)
@@ -149,7 +149,7 @@ def test_metrics_fit_their_format(value: Metric) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(commit_id=commit_ids())
 def test_any_commit_id_can_be_stored(tmp_path: Path, commit_id: str) -> None:
-    """Generated ids are accepted by the store and by the file system."""
+    """The store and the file system accept every generated id."""
     store = ExperimentStore(tmp_path)
     store.start_experiment(commit_id, user="u").close()
     assert_valid_experiment(store.experiment_path(commit_id))
@@ -157,7 +157,7 @@ def test_any_commit_id_can_be_stored(tmp_path: Path, commit_id: str) -> None:
 
 @pytest.mark.parametrize("limit", [1, 3, 255])
 def test_texts_reach_their_limit_and_no_further(limit: int) -> None:
-    """In bytes of UTF-8, with any bytes among them."""
+    """The limit counts bytes of UTF-8, and any bytes occur."""
 
     def size(text: str) -> int:
         return len(text.encode("utf-8", "surrogateescape"))
@@ -182,7 +182,7 @@ def test_strategies_can_be_narrowed() -> None:
 
 
 def test_hypothesis_is_needed_only_for_strategies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without it, the check works, and a strategy says what to install."""
+    """Without it, the check works, and a strategy's error says what to install."""
     monkeypatch.setattr(strategies, "find_spec", lambda name: None)
     assert_valid_experiment(VECTORS / "store" / "3f2a9c1d")
     for strategy in (commit_ids, metadata, metrics, lambda: texts(3)):
@@ -203,7 +203,7 @@ def test_importing_loads_no_extra() -> None:
 def test_plugin_in_another_project(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The fixture is there without an import; a failure shows the dump, and not our frames."""
+    """The fixture needs no import; a failure shows the dump, but not the package's frames."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     pytester.makepyfile(
         """

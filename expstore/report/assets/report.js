@@ -1,16 +1,17 @@
 "use strict";
-// Curves and a table of what the element #data holds. Text reaches the page only through
-// textContent and attributes, so a name is never markup. A chart exists only while it can be seen.
+// Draws the curves and the table from the JSON in #data. Text reaches the page only through
+// textContent and attributes, so names are never parsed as markup. A chart exists only while it is
+// in or near the viewport.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const byId = (id) => document.getElementById(id);
   const root = document.documentElement;
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  root.dataset.theme = dark.matches ? "dark" : "light"; // what is made below asks for its colours
+  root.dataset.theme = dark.matches ? "dark" : "light"; // set first: the code below reads it
   const number = (value) => (typeof value === "string" ? Number(value) : value);
-  const MOST_COLUMNS = 12; // metrics in the table at a time
-  const MOST_ROWS = 10; // experiments in a read-out
-  const UNFOLDED = 100; // with more metrics than this, groups start folded
+  const MAX_COLUMNS = 12; // metrics in the table at a time
+  const MAX_ROWS = 10; // experiments in a tooltip
+  const MAX_EXPANDED = 100; // with more metrics than this, groups start collapsed
 
   const state = {
     hidden: new Set(), log: false, smooth: 0, query: [], zoom: null, focus: null,
@@ -103,7 +104,7 @@
     return curve.columns;
   }
 
-  // The debiased moving average of TensorBoard; a point that stands for k points counts as k.
+  // TensorBoard's debiased moving average; a point that stands for k points counts as k.
   function smoothed(curve, weight) {
     const { values, means, counts } = columns(curve);
     const result = new Array(values.length);
@@ -120,7 +121,7 @@
     return result;
   }
 
-  // What cannot be drawn is null, which makes a gap.
+  // Values that cannot be drawn become null, which leaves a gap.
   function drawable(values) {
     const result = new Array(values.length);
     for (let i = 0; i < values.length; i++) {
@@ -130,8 +131,8 @@
     return result;
   }
 
-  // Points with a gap, or nothing, on both sides: a line would not show them.
-  function alone(values) {
+  // Indices of points with a gap or an end on both sides, which a line would not show.
+  function isolated(values) {
     const found = [];
     for (let i = 0; i < values.length; i++) {
       if (values[i] !== null && (values[i - 1] ?? null) === null && (values[i + 1] ?? null) === null) found.push(i);
@@ -148,7 +149,7 @@
     return low > 0 && step - steps[low - 1] <= steps[low] - step ? low - 1 : low;
   }
 
-  // Cards: a metric each -------------------------------------------------------------------------
+  // Cards, one per metric ------------------------------------------------------------------------
 
   const cards = [];
   const cardOf = new Map();
@@ -227,10 +228,10 @@
         card.lines.push({ curve, steps, values: drawable(smoothed(curve, state.smooth)), raw, main: true });
       } else card.lines.push({ curve, steps, values: raw, raw, main: true });
     }
-    card.lines.sort((a, b) => a.main - b.main); // averages over what they are averages of
+    card.lines.sort((a, b) => a.main - b.main); // smoothed curves on top of the logged ones
     describe(card, shown);
     if (!card.lines.some((line) => line.values.some((value) => value !== null))) {
-      const reason = !shown.length ? "No chosen experiment has it"
+      const reason = !shown.length ? "No selected experiment has this metric"
         : state.log ? "No value above zero" : "No finite value";
       card.plot.append(make("div", { class: "none", text: reason }));
       return;
@@ -239,7 +240,7 @@
     const ink = style.getPropertyValue("--muted"), grid = { stroke: style.getPropertyValue("--grid"), width: 1 };
     const axis = {
       stroke: ink, grid, ticks: { ...grid, size: 4 }, gap: 4, font: "11px system-ui, sans-serif",
-      incrs: (chart, index, low, high) => [Math.max(high - low, 5)], // any: `splits` decides
+      incrs: (chart, index, low, high) => [Math.max(high - low, 5)], // arbitrary: `splits` decides
       filter: (chart, ticks) => ticks,
     };
     const extent = extentOf(card);
@@ -247,7 +248,7 @@
       mode: 2, ...size(card), legend: { show: false }, padding: [10, 12, 0, 0],
       scales: {
         x: { time: false, range: (chart, low, high) => state.zoom || extent },
-        y: { distr: state.log ? 3 : 1, range: () => heights(card, state.zoom || extent) },
+        y: { distr: state.log ? 3 : 1, range: () => valueRange(card, state.zoom || extent) },
       },
       axes: [
         {
@@ -273,7 +274,7 @@
         points: { size: 6 },
       },
       hooks: {
-        setCursor: [(chart) => readOut(card, chart)],
+        setCursor: [(chart) => showTip(card, chart)],
         setSelect: [(chart) => {
           if (chart.select.width < 6) return;
           const left = chart.posToVal(chart.select.left, "x");
@@ -294,7 +295,7 @@
       const alpha = (line.main ? 1 : 0.25) * (dim ? 0.12 : 1);
       return alpha === 1 ? colour(run) : faded(colour(run), alpha);
     };
-    const lone = alone(line.values);
+    const lone = isolated(line.values);
     return {
       facets: [{ scale: "x", auto: true, sorted: 1 }, { scale: "y", auto: true }],
       stroke, width: !line.main ? 1 : state.smooth || line.values.length < 400 ? 1.75 : 1.25, dash: line.main ? dashes(run).map((d) => d * 1.75) : [],
@@ -303,7 +304,7 @@
     };
   }
 
-  // A gap lifts the pen.
+  // A curve as a path, interrupted at gaps.
   function pathOf(chart, { steps, values }) {
     const path = new Path2D();
     let down = false;
@@ -323,7 +324,7 @@
     const lasts = shown.slice(0, 5).map((curve) => `${shortId(curve.run)} ${format(number(curve.last))}`);
     card.plot.setAttribute("aria-label",
       `${card.name}: ${plural(shown.length, "curve")}. Last values: ${lasts.join(", ") || "none"}` +
-      `${shown.length > 5 ? ", and more" : ""}. Arrow keys read values out, plus and minus zoom.`);
+      `${shown.length > 5 ? ", and more" : ""}. Use the arrow keys to read values, plus and minus to zoom.`);
   }
 
   function extentOf(card) {
@@ -335,8 +336,8 @@
     return low === high ? [low - 1, high + 1] : [low, high];
   }
 
-  // The range of values between two steps, with air; whole curves where nothing stands between them.
-  function heights(card, [from, to]) {
+  // The padded range of the values between two steps; of the full curves if there are none.
+  function valueRange(card, [from, to]) {
     let low = Infinity, high = -Infinity;
     const take = (value) => {
       if (value === null) return;
@@ -350,15 +351,15 @@
     }
     if (low > high) for (const line of card.lines) line.values.forEach(take);
     if (state.log) {
-      const air = Math.max(Math.pow(high / low, 0.05), 1.05);
-      return [low / air, high * air].map((end) => Math.min(Math.max(end, 5e-324), Number.MAX_VALUE));
+      const padding = Math.max(Math.pow(high / low, 0.05), 1.05);
+      return [low / padding, high * padding].map((end) => Math.min(Math.max(end, 5e-324), Number.MAX_VALUE));
     }
-    const air = high > low ? high / 20 - low / 20 : Math.abs(high) / 10 || 1;
-    return [low - air, high + air].map((end) => Math.min(Math.max(end, -Number.MAX_VALUE / 4), Number.MAX_VALUE / 4));
+    const padding = high > low ? high / 20 - low / 20 : Math.abs(high) / 10 || 1;
+    return [low - padding, high + padding].map((end) => Math.min(Math.max(end, -Number.MAX_VALUE / 4), Number.MAX_VALUE / 4));
   }
 
-  // About `room` round numbers between two ends.
-  function ticksOf(low, high, room, log, least = 0) {
+  // About `room` round numbers between two bounds.
+  function ticksOf(low, high, room, log, minStep = 0) {
     const count = Math.max(room, 2);
     const decades = Math.log10(high / low);
     if (log && decades > 1) {
@@ -373,7 +374,7 @@
     const rough = (high / count - low / count) || Number.MIN_VALUE;
     const power = Math.floor(Math.log10(rough));
     const part = [1, 2, 5, 10].find((one) => Number(`${one}e${power}`) >= rough) || 10;
-    const step = Math.max(Number(`${part}e${power}`), least);
+    const step = Math.max(Number(`${part}e${power}`), minStep);
     const ticks = [];
     for (let at = Math.ceil(low / step); at <= Math.floor(high / step); at++) {
       ticks.push(Number((at * step).toPrecision(15)));
@@ -381,23 +382,23 @@
     return ticks.length || !log ? ticks : [Math.sqrt(low) * Math.sqrt(high)];
   }
 
-  // Labels that tell the ticks apart, in the shortest common form.
+  // Labels that distinguish the ticks, in the shortest common format.
   function labels(ticks) {
-    const most = Math.max(...ticks.map(Math.abs));
-    const step = Math.min(...ticks.slice(1).map((tick, index) => tick - ticks[index]), most);
+    const largest = Math.max(...ticks.map(Math.abs));
+    const step = Math.min(...ticks.slice(1).map((tick, index) => tick - ticks[index]), largest);
     const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
     let form;
-    if (!(most > 0)) form = String;
-    else if (step < most / 1e4 || (most < 1e6 && decimals < 5)) {
+    if (!(largest > 0)) form = String;
+    else if (step < largest / 1e4 || (largest < 1e6 && decimals < 5)) {
       const plain = new Intl.NumberFormat("en", { maximumFractionDigits: Math.min(decimals, 20) });
       form = (tick) => plain.format(tick);
     } else form = (tick) => (tick === 0 ? "0" : String(Number(tick.toPrecision(6)).toExponential()).replace("e+", "e"));
     return ticks.map((tick) => form(tick).replaceAll("-", "−"));
   }
 
-  // Reading out ----------------------------------------------------------------------------------
+  // Tooltips -------------------------------------------------------------------------------------
 
-  function readOut(card, chart) {
+  function showTip(card, chart) {
     const { left, top } = chart.cursor;
     if (left === null || left < 0) {
       if (card.tip) card.tip.remove();
@@ -415,7 +416,7 @@
     if (!rows.length) return;
     rows.sort((a, b) => a.distance - b.distance);
     const near = rows[0];
-    const listed = rows.slice(0, MOST_ROWS).sort((a, b) => b.value - a.value);
+    const listed = rows.slice(0, MAX_ROWS).sort((a, b) => b.value - a.value);
     if (!card.tip) card.plot.append((card.tip = make("div", { class: "tip", "aria-hidden": "true" })));
     card.tip.replaceChildren(
       make("div", { class: "step", text: `step ${grouped.format(near.step)}` }),
@@ -427,7 +428,7 @@
     if (rows.length > listed.length) {
       card.tip.append(make("div", { class: "step", text: `and ${rows.length - listed.length} more` }));
     }
-    // Below the chart, or above where there is no room: never over the curves.
+    // Below the chart, or above it if there is no room, so that the curves stay visible.
     const box = card.plot.getBoundingClientRect(), over = chart.over.getBoundingClientRect();
     const { offsetWidth: width, offsetHeight: height } = card.tip;
     const x = Math.min(over.left + left - width / 2, innerWidth - width - 8);
@@ -526,7 +527,7 @@
   byId("runs-all").addEventListener("click", () => { filtered().forEach((index) => state.hidden.delete(index)); choose(); });
   byId("runs-none").addEventListener("click", () => { filtered().forEach((index) => state.hidden.add(index)); choose(); });
 
-  // Groups of cards, and the search --------------------------------------------------------------
+  // Groups of cards, and search ------------------------------------------------------------------
 
   const collator = new Intl.Collator("en", { numeric: true });
   const order = data.metrics.map((_, index) => index).sort((a, b) => collator.compare(data.metrics[a], data.metrics[b]) || a - b);
@@ -540,7 +541,7 @@
       const grid = make("div", { class: "grid" });
       const heading = make("summary", {}, make("span", { text: key || "Metrics" }), count);
       const box = make("details", { class: "group" }, heading, grid);
-      box.open = data.metrics.length <= UNFOLDED || groups.size < 2;
+      box.open = data.metrics.length <= MAX_EXPANDED || groups.size < 2;
       groups.set(key, { box, grid, count, cards: [] });
       byId("curves").append(box);
     }
@@ -563,7 +564,7 @@
       const shown = own.filter((card) => matches(card.metric));
       own.forEach((card) => (card.figure.hidden = true));
       shown.forEach((card) => (card.figure.hidden = false));
-      // What is found stands together: groups of one would waste the page.
+      // Matches are shown together: groups of one would waste space.
       (searching ? results : grid).append(...(searching ? shown : own).map((card) => card.figure));
       box.hidden = searching;
       found += shown.length;
@@ -571,15 +572,15 @@
     fold.hidden = searching || groups.size < 2;
     byId("shown").textContent = searching
       ? `${grouped.format(found)} of ${plural(data.metrics.length, "metric")}` : plural(data.metrics.length, "metric");
-    const nothing = !data.runs.length ? "No experiment is in this report."
-      : !data.metrics.length ? "Nothing has been logged yet." : found ? "" : "No metric has such a name.";
+    const nothing = !data.runs.length ? "This report contains no experiments."
+      : !data.metrics.length ? "Nothing has been logged yet." : found ? "" : "No metric matches the search.";
     byId("empty").textContent = nothing;
     byId("empty").hidden = !nothing || !byId("table").hidden;
     fillTable();
   }
 
   const anyOpen = () => [...groups.values()].some(({ box }) => box.open);
-  const nameFold = () => (fold.textContent = anyOpen() ? "Fold all" : "Unfold all");
+  const nameFold = () => (fold.textContent = anyOpen() ? "Collapse all" : "Expand all");
   fold.addEventListener("click", () => {
     const open = !anyOpen();
     groups.forEach(({ box }) => (box.open = open));
@@ -593,7 +594,7 @@
     const panel = byId("table");
     if (panel.hidden && !printing) return;
     const metrics = order.filter(matches);
-    const listed = metrics.slice(0, MOST_COLUMNS);
+    const listed = metrics.slice(0, MAX_COLUMNS);
     const last = (metric) => (run) => {
       const curve = curveOf.get(`${run} ${metric}`);
       return curve ? number(curve.last) : null;
@@ -633,11 +634,11 @@
       make("thead", {}, make("tr", {}, ...buttons)), make("tbody", {}, ...body));
     panel.replaceChildren(make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table of experiments" }, table));
     if (metrics.length > listed.length) {
-      panel.append(make("p", { class: "table-note", text: `The last values of ${listed.length} of ${plural(metrics.length, "metric")}; the search narrows them down.` }));
+      panel.append(make("p", { class: "table-note", text: `Last values of ${listed.length} of ${plural(metrics.length, "metric")}. Search to narrow the list.` }));
     }
   }
 
-  // What is missing, or no number, stands last in either direction.
+  // Missing values and NaN come last in either direction.
   function compareRows(a, b) {
     const missing = (value) => value === null || value === "" || Number.isNaN(value);
     if (missing(a) || missing(b)) return missing(a) - missing(b);
@@ -645,7 +646,7 @@
     return sign * (typeof a === "string" ? collator.compare(a, b) : a < b ? -1 : a > b ? 1 : 0);
   }
 
-  // Tabs, theme, tools, print --------------------------------------------------------------------
+  // Tabs, theme, tools, printing -----------------------------------------------------------------
 
   const tabs = [...document.querySelectorAll("[role=tab]")];
   function select(tab) {
@@ -711,7 +712,7 @@
   if (troubles.length) {
     byId("problems").hidden = false;
     byId("problems").append(make("details", {},
-      make("summary", { text: `${plural(troubles.length, "problem")} in ${plural(data.runs.filter((run) => run.problems.length || run.tail).length, "experiment")}; what could be read is shown` }),
+      make("summary", { text: `${plural(troubles.length, "problem")} in ${plural(data.runs.filter((run) => run.problems.length || run.tail).length, "experiment")}; everything readable is shown` }),
       make("ul", {}, ...troubles.map((text) => make("li", { text })))));
   }
   if (matchMedia("(max-width: 820px)").matches && data.runs.length > 8) byId("runs-box").open = false;

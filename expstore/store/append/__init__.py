@@ -1,1 +1,1 @@
-"""Appending to logs beside other programs, and what is needed for it to be safe."""
+"""Appending to logs safely while other programs do the same."""

@@ -1,9 +1,9 @@
-"""Cutting a log's tail: alone with the file, by the kernel's leases, and keeping what is cut.
+"""Cutting a log's tail: exclusive access through a kernel lease, and keeping the cut bytes.
 
-Guarantees: a lease that is held excludes every other program, whether it knows of leases or not;
-where the system or the file system has none, asking for one is an error that says so. The bytes
-that are cut are first on disk, in a file beside the log that is named by where they were; a file
-that is already there is never changed.
+Guarantees: a lease excludes every other program, whether or not it uses leases; if the system or
+the file system has no leases, requesting one raises an error that says so. Bytes are cut only after
+they are on disk in a file next to the log, named by their offset; an existing file is never
+changed.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from pathlib import Path
 from typing import Self
 
 from expstore.errors import TornTailError, UnreadableFileError
-from expstore.store.files import system
+from expstore.store.files import layout, system
 
 _BLOCK = 1 << 20  # bytes copied at a time
-_PATIENCE = 0.2  # seconds that others get to close the log; a killed process needs some
-# Seconds: the kernel takes a lease away 45 s after someone else asks (or as an administrator has
-# set it), so what is done under one must be over well before.
+_PATIENCE = 0.2  # seconds that others have to close the log; a killed process needs some
+# Seconds: the kernel breaks a lease 45 s (or as configured) after someone else opens the file, so
+# work under a lease must end well before.
 _TRUSTED = 5.0
 
 
-class LeaseRefused(Exception):  # noqa: N818 - told to users as a TornTailError
-    """Why a file cannot be had alone."""
+class LeaseRefused(Exception):  # noqa: N818 - users see a TornTailError
+    """The reason why exclusive access to a file was refused."""
 
 
 class Lease:
     """A write lease on an open file: while it is held, nobody else has the file open.
 
-    The kernel refuses it while another open file exists anywhere on the machine, and holds up
-    whoever opens the file meanwhile until it is given back; a descriptor inherited or duplicated
-    from this one does not count as another. It works in every thread: the signal that the
-    holder gets when somebody waits is not needed.
+    The kernel refuses it while anyone else on the machine has the file open, and blocks later opens
+    until it is released; a descriptor inherited or duplicated from this one does not count as
+    another. It works in any thread, because the signal sent to the holder when someone waits is
+    ignored.
 
     Args:
         descriptor: the file, opened for writing.
-        patience: seconds to wait for others to close it; a process that was killed takes a moment.
+        patience: seconds to wait for others to close it; a killed process takes a moment.
 
     Raises:
         LeaseRefused: others have the file open; it belongs to another user; or there are no leases.
@@ -55,16 +55,16 @@ class Lease:
         self._until = 0.0
 
     def __enter__(self) -> Self:
-        patience = time.monotonic() + self._patience
-        while not self._take(last=time.monotonic() >= patience):
+        deadline = time.monotonic() + self._patience
+        while not self._take(last=time.monotonic() >= deadline):
             time.sleep(self._patience / 20)
         self._until = time.monotonic() + _TRUSTED
         return self
 
     def _take(self, *, last: bool) -> bool:
         try:
-            # Whoever waits for the file sends its holder a signal: SIGIO, which kills, unless
-            # another is named. SIGURG is ignored by default.
+            # The holder gets a signal when someone waits for the file. The default, SIGIO, would
+            # kill the process; SIGURG is ignored by default.
             fcntl.fcntl(self._descriptor, fcntl.F_SETSIG, signal.SIGURG)
             fcntl.fcntl(self._descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
         except BlockingIOError as error:
@@ -82,7 +82,7 @@ class Lease:
         return True
 
     def check(self) -> None:
-        """Raise LeaseRefused where the kernel may have taken it away, so much time has passed."""
+        """Raise LeaseRefused if so much time has passed that the kernel may have broken it."""
         if time.monotonic() > self._until:
             raise LeaseRefused("keeping the cut bytes took too long; try again")
 
@@ -94,18 +94,18 @@ class Lease:
 def exclusive_access(
     descriptor: int, path: Path, *, force: bool = False
 ) -> Iterator[Callable[[], None]]:
-    """A time in which nobody else has a log open that is to be mended.
+    """Hold exclusive access to a log that is to be repaired.
 
     Args:
         descriptor: the log, opened for writing.
-        path: of the log, for the error.
-        force: go on without a lease, and without knowing.
+        path: the log's path, for the error.
+        force: go on without a lease; others may have the log open.
 
     Yields:
-        What checks that the time still lasts; to be called before anything is cut.
+        A function that checks that access is still exclusive, to be called before any cut.
 
     Raises:
-        TornTailError: the log cannot be had alone, or not for so long.
+        TornTailError: exclusive access cannot be had, or took too long.
     """
     if force:
         yield lambda: None
@@ -115,21 +115,21 @@ def exclusive_access(
             yield lease.check
     except LeaseRefused as error:
         raise TornTailError(
-            f"{path}: ends inside a record, and cannot be mended: {error}; close what has it open, "
-            "or run `expstore repair --force`"
+            f"{path}: ends inside a record and cannot be repaired: {error}; "
+            "close what has it open, or run `expstore repair --force`"
         ) from error
 
 
 def set_aside(path: Path, offset: int, descriptor: int) -> Path:
-    """Keep a log's bytes from `offset` on in a file beside it, named by where they stood.
+    """Copy a log's bytes from `offset` on to a file next to it, named by their offset.
 
     Returns:
-        The file; the same one, where an earlier try kept the same bytes and went no further.
+        The file's path; if an interrupted attempt already kept the same bytes, that file's.
 
     Raises:
-        UnreadableFileError, NoSpaceError: they cannot be kept.
+        UnreadableFileError, NoSpaceError: the bytes cannot be kept.
     """
-    base = f"{path.name}.torn-{offset}"
+    base = f"{layout.TORN}{offset}"
     for number in range(1000):
         kept = path.with_name(base if not number else f"{base}.{number}")
         try:
@@ -150,7 +150,7 @@ def set_aside(path: Path, offset: int, descriptor: int) -> Path:
             raise system.unwritable(kept, error) from error
         else:
             return kept
-    raise UnreadableFileError(f"{path}: a thousand torn tails are kept beside it already")
+    raise UnreadableFileError(f"{path}: a thousand torn tails are kept next to it; move some away")
 
 
 def _blocks(descriptor: int, offset: int) -> Iterator[bytes]:
@@ -162,7 +162,7 @@ def _blocks(descriptor: int, offset: int) -> Iterator[bytes]:
 def _same(kept: Path, descriptor: int, offset: int) -> bool:
     """Whether a file has the same bytes as the log from `offset` on."""
     try:
-        # Whatever stands there: nothing is waited for, and no link is followed.
+        # READ never blocks on a FIFO and follows no link, whatever has taken the name.
         with open(os.open(kept, system.READ), "rb") as file:
             same = all(file.read(len(block)) == block for block in _blocks(descriptor, offset))
             return same and not file.read(1)

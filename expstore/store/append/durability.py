@@ -1,14 +1,14 @@
-"""How long what was logged may be lost to a power cut: the three levels, and a failed sync.
+"""Durability levels: when logged data survives a power failure.
 
-Guarantees: with `process`, what a call appended survives the death of the process; with `power`, it
-is on disk before the call returns; with `interval`, it is on disk after so many records or so many
-seconds, whichever comes first, also when nothing more is logged. A sync that fails is never tried
-again, since the system may have forgotten what it could not write: every later call raises.
+Guarantees: with `process`, what a call appended survives the death of the process. With `power`, it
+is on disk before the call returns. With `interval`, it is on disk after a number of records or
+seconds, whichever comes first, even if nothing more is logged. A failed sync is never retried,
+because the system may have discarded what it could not write; every later call raises.
 
-What they cost, measured for a step of five metrics in one call on ext4 on a virtual disk (medians
-of five runs on a shared machine with four cores): `process` 5 us, `interval` at its defaults 8 us
-(a sync for every 1,000 records), `power` 260 us (a sync each). A network file system adds at least
-a round trip to each sync.
+Cost of one call that logs a step of five metrics, on ext4 on a virtual disk (medians of five runs
+on a shared machine with four cores): `process` 5 us, `interval` at its defaults 8 us (a sync every
+1,000 records), `power` 260 us (a sync each). A network file system adds at least a round trip to
+each sync.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ import threading
 from typing import TYPE_CHECKING, Literal, get_args
 
 from expstore.errors import DurabilityError, SyncError
+from expstore.model.values import is_whole_number
 from expstore.store.files import system
 
 if TYPE_CHECKING:
     from expstore.store.append.log import AppendLog
 
 Durability = Literal["process", "interval", "power"]
-"""`process`: one write a call, no sync. `interval`: a sync now and then. `power`: a sync a call."""
+"""`process`: one write per call, no sync; `interval`: periodic syncs; `power`: a sync per call."""
 
 INTERVAL_RECORDS = 1000
 INTERVAL_SECONDS = 1.0
@@ -34,26 +35,29 @@ def check_durability(
     interval_records: int = INTERVAL_RECORDS,
     interval_seconds: float = INTERVAL_SECONDS,
 ) -> None:
-    """Raise DurabilityError where these say nothing sensible."""
+    """Raise DurabilityError if the level or an interval is invalid."""
     known = get_args(Durability)
     if durability not in known:
-        raise DurabilityError(f"durability {durability!r} is none of {', '.join(known)}")
-    if isinstance(interval_records, bool) or not isinstance(interval_records, int):
-        raise DurabilityError(f"interval_records must be a whole number, got {interval_records!r}")
+        raise DurabilityError(f"unknown durability {durability!r}; use one of {', '.join(known)}")
+    if not is_whole_number(interval_records):
+        raise DurabilityError(f"interval_records must be an integer, got {interval_records!r}")
     if interval_records < 1:
         raise DurabilityError(f"interval_records must be at least 1, got {interval_records}")
     if not 0 < interval_seconds <= threading.TIMEOUT_MAX:
-        raise DurabilityError(f"interval_seconds must be more than 0, got {interval_seconds}")
+        raise DurabilityError(
+            f"interval_seconds must be above 0 and at most {threading.TIMEOUT_MAX:.0f}, "
+            f"got {interval_seconds}"
+        )
 
 
 class Syncer:
-    """Brings what one writer appended to the disk, as often as its level asks.
+    """Syncs what one writer appended, as often as its durability level requires.
 
     Args:
-        log: what is appended to.
-        lock: guards the log; held by the caller of every method but the timer's.
-        records: so many records may wait.
-        seconds: for so long may a record wait; infinity: none does.
+        log: the log that is appended to.
+        lock: guards the log; callers of the public methods hold it.
+        records: sync when this many records are pending.
+        seconds: sync when a record has been pending this long.
     """
 
     def __init__(self, log: AppendLog, lock: threading.Lock, records: int, seconds: float) -> None:
@@ -63,7 +67,7 @@ class Syncer:
         self._seconds = seconds
         self._appended = 0  # records of this writer
         self._synced = 0
-        self._start = 0  # where the first record that is not synced begins, or lies behind
+        self._start = 0  # the first record not synced starts here or later
         self._timer: threading.Timer | None = None
         self._failure: SyncError | None = None
 
@@ -73,21 +77,23 @@ class Syncer:
             raise self._failure
 
     def created(self) -> None:
-        """Sync the log itself, and the directories in which it can be found.
+        """Sync a new log, its directory and that directory's parent.
 
         Raises:
-            SyncError: that failed; no record is in doubt yet.
+            SyncError: a sync failed; no record is in doubt yet.
         """
         try:
             self._log.sync()
             for directory in self._log.path.parents[:2]:
                 system.sync_directory(directory)
         except OSError as error:
-            said = f"{self._log.path}: could not be synced ({error.strerror}); nothing was logged"
-            raise SyncError(said, 0, -1, 0, 0) from error
+            message = (
+                f"{self._log.path}: could not be synced ({error.strerror}); nothing was logged"
+            )
+            raise SyncError(message, 0, -1, 0, 0) from error
 
     def appended(self, records: int, size: int) -> None:
-        """To be called after each append, with how many records of how many bytes it wrote.
+        """Note an append of so many records and bytes, and sync if that is due.
 
         Raises:
             SyncError: a sync was due and failed.
@@ -98,15 +104,15 @@ class Syncer:
         if self._appended - self._synced >= self._records:
             self.sync()
         elif self._timer is None or not self._timer.is_alive():  # no timer outlives a fork
-            self._timer = threading.Timer(self._seconds, self._time_is_up)
-            self._timer.daemon = True  # a program that ends without closing is not held up
+            self._timer = threading.Timer(self._seconds, self._on_timer)
+            self._timer.daemon = True  # must not delay the exit of a program that does not close
             self._timer.start()
 
     def sync(self) -> None:
-        """Sync what waits.
+        """Sync what is pending.
 
         Raises:
-            SyncError: it failed, now or earlier.
+            SyncError: the sync failed, now or earlier.
         """
         self.check()
         self.stop()
@@ -129,16 +135,16 @@ class Syncer:
         self._synced = self._appended
 
     def stop(self) -> None:
-        """Let no timer go off any more."""
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _time_is_up(self) -> None:
+    def _on_timer(self) -> None:
         with self._lock:
             if self._timer is not threading.current_thread():
-                return  # a sync came first
+                return  # synced in the meantime
             try:
                 self.sync()
             except SyncError:
-                return  # kept: the next call raises it
+                return  # stored; the next call raises it

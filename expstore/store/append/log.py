@@ -2,14 +2,14 @@
 
 Guarantees: each append is one write at the end of the file (O_APPEND), so records of several
 processes never mix. Before it, whatever was added since the last known record boundary is parsed,
-so nothing is appended behind a torn tail: the tear is first set aside into a file beside the log
+so nothing is appended after a torn tail: the tear is first set aside into a file next to the log
 and cut, under a lease that excludes every other program. Space is reserved before it is needed, so
-that a full disk is found out before a record is torn; where that is not possible, what a write
-left of a record is cut off again. After it, a look at the position tells whether someone else's
+that a full disk is noticed before a record is torn; where that is not possible, the part of a
+record that was written is cut off again. After it, the file position shows whether someone else's
 tear came in between; then the record is cut off with it, and appended again. An append that returns
 is readable; one that raises says what became of it.
 
-This module knows files; where a record ends, `formats` tells it.
+This module knows files; where a record ends is for `formats` to say.
 """
 
 from __future__ import annotations
@@ -26,13 +26,11 @@ from expstore.errors import (
     ShortWriteError,
     TornTailError,
 )
+from expstore.store.append.boundary import last_boundary, tear_at
 from expstore.store.append.cut import exclusive_access, set_aside
 from expstore.store.append.space import ReservedSpace
 from expstore.store.files import system
-from expstore.store.files.directory import OpenLog
-from expstore.store.read.survey import scan_log
 from formats import CLEAN, TailStatus
-from formats.codec.record import whole_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,9 +39,8 @@ if TYPE_CHECKING:
 
 _lseek, _END, _HERE = os.lseek, os.SEEK_END, os.SEEK_CUR
 _forks = [0]  # how many times this process was forked from another, since the module was loaded
-_BLOCK = 1 << 22  # bytes read at a time while looking for the last boundary
 _PATIENCE = 0.05  # seconds that another writer gets to complete what looks torn
-_ANCHOR = 64  # bytes before the boundary by which a log is known again
+_ANCHOR = 64  # bytes before the boundary by which a log is recognised
 _SMALL = 4096  # bytes of an append that may stay in memory until the next
 
 
@@ -55,7 +52,7 @@ os.register_at_fork(after_in_child=_forked)
 
 
 class _Bad(NamedTuple):
-    """Bytes that this log wrote, or wrote behind, and knows to be no whole records."""
+    """Bytes that this log wrote, or wrote after, and knows not to be whole records."""
 
     start: int
     end: int
@@ -72,11 +69,11 @@ class AppendLog:
         create: whether to create the log where it is missing.
 
     Attributes:
-        boundary: the offset behind the last record known to be whole.
+        boundary: the offset after the last record known to be whole.
 
     Raises:
         ExperimentNotFoundError: the directory is missing (or, without `create`, the log).
-        UnreadableFileError: no regular file, or no permission.
+        UnreadableFileError: not a regular file, or no permission.
     """
 
     _descriptor = -1
@@ -88,7 +85,7 @@ class AppendLog:
         self.boundary = 0
         self._codec = codec
         self._quick_path = os.fsencode(path)
-        self._anchor = b""  # what stood before the boundary when it was found
+        self._anchor = b""  # the bytes before the boundary when it was found
         self._room = ReservedSpace(path)
         self._shared = False  # others were seen to append, so that the next one may be near
         self._unproved = False  # opened by its path alone
@@ -118,15 +115,15 @@ class AppendLog:
 
         Args:
             data: the records.
-            looked: the end was looked at a moment ago. As long as nobody else was seen to append,
-                it is taken to be there still, and only the look after the write is made.
+            looked: the end was checked a moment ago. As long as nobody else was seen to append, it
+                is assumed to be there still, and only the check after the write is made.
 
         Raises:
             NoSpaceError: there is no room; nothing is written.
-            ShortWriteError: only a part was taken; the text says whether it was cut off again.
+            ShortWriteError: only a part was written; the text says whether it was cut off again.
             TornTailError: the log ends in a tear that cannot be cut now, or is misaligned, and
-                nothing is written; or someone else's tear came in just before the write, which the
-                text says.
+                nothing is written; or someone else's tear came in just before the write (the text
+                says which).
             ExperimentGoneError: the log was deleted between a fork and the child's first append.
             UnreadableFileError: the system refuses the write.
         """
@@ -151,15 +148,15 @@ class AppendLog:
         self._anchor = data if size <= _SMALL else data[-_ANCHOR:]
 
     def append_once(self, data: bytes) -> None:
-        """Append and close; a closed log is opened again for it, in as few system calls as can be.
+        """Append and close; a closed log is reopened for it, in as few system calls as possible.
 
         Raises:
             As the constructor and `append`.
         """
         try:
             if self._descriptor < 0:
-                # The path may lead elsewhere by now, through a link even. Only a log that ends
-                # where it was left is taken for the same; all else is opened with care.
+                # The path may lead elsewhere by now, even through a link. Only a log that ends
+                # where it was left is taken for the same; any other is opened with care.
                 self._unproved = False
                 if self.boundary:
                     try:
@@ -174,7 +171,7 @@ class AppendLog:
             self.close()
 
     def sync(self) -> None:
-        """Have all that was appended on disk before returning.
+        """Write all that was appended to the disk before returning.
 
         Raises:
             OSError: as the system call does; what was written since the last call is in doubt.
@@ -184,15 +181,15 @@ class AppendLog:
     def repair(
         self, look: Callable[[int], TailStatus], *, force: bool = False
     ) -> tuple[TailStatus, Path | None]:
-        """Set aside and cut a bad tail, where a cut is what mends it.
+        """Set aside and cut a bad tail, if cutting repairs it.
 
         Args:
-            look: tells how the log ends, through its descriptor, once nobody else has it open:
-                only then it is still, and what looked torn may be complete by now.
+            look: finds how the log ends, through its descriptor, once nobody else has it open: only
+                then does it not change, and what looked torn may be complete by now.
             force: without a lease: what another program appends at this moment may be lost.
 
         Returns:
-            What `look` told, and the file that keeps what was cut, if anything was.
+            What `look` found, and the file that keeps what was cut, if anything was.
 
         Raises:
             TornTailError: others have the log open.
@@ -257,7 +254,7 @@ class AppendLog:
         pause = _PATIENCE / 1000
         torn_since = time.monotonic()
         while True:
-            reached, rest = self._last_boundary(self.boundary)
+            reached, rest = last_boundary(self._codec, self._descriptor, self.boundary)
             now = time.monotonic()
             if reached > self.boundary:  # others go on: what looked torn was being written
                 torn_since, pause = now, _PATIENCE / 1000
@@ -279,20 +276,6 @@ class AppendLog:
         if os.pread(self._descriptor, len(anchor), self.boundary - len(anchor)) != anchor:
             self.boundary, self._room.end = 0, 0
 
-    def _last_boundary(self, start: int, stop: int | None = None) -> tuple[int, int]:
-        """Parse from the boundary `start` on, to the end or to `stop`.
-
-        Returns:
-            The offset behind the last whole record, and how many bytes of another one follow.
-        """
-        while True:
-            size = _BLOCK if stop is None else min(_BLOCK, stop - start)
-            block = os.pread(self._descriptor, size, start)
-            used = whole_size(self._codec, block)
-            start += used
-            if used == 0 or len(block) < _BLOCK:
-                return start, len(block) - used
-
     def _settle(self, data: bytes, written: int) -> int:
         """After a write that was short, or not at the boundary; returns the one behind the records.
 
@@ -303,18 +286,18 @@ class AppendLog:
         at = _lseek(self._descriptor, 0, _HERE) - written
         if written != len(data):
             self._bad = _Bad(at, at + written, foreign=False)
-            said = f"{self.path}: only {written} of {len(data)} bytes could be written"
+            message = f"{self.path}: only {written} of {len(data)} bytes could be written"
             try:
                 self._cut_bad(self._bad)
             except TornTailError as error:
                 raise ShortWriteError(
-                    f"{said}; until they can be cut off again: {error}"
+                    f"{message}; until they can be cut off again: {error}"
                 ) from error
-            raise ShortWriteError(f"{said}; they were cut off again")
+            raise ShortWriteError(f"{message}; they were cut off again")
         self._recall()
         if at < self.boundary:  # the system contradicts itself, so nothing is concluded, or cut
             raise ShortWriteError(f"{self.path}: {written} of {len(data)} bytes, but at byte {at}")
-        tear, _ = self._last_boundary(self.boundary, at)
+        tear, _ = last_boundary(self._codec, self._descriptor, self.boundary, at)
         if tear == at:
             return at + written
         self._bad = _Bad(tear, at + written, foreign=True)
@@ -348,13 +331,5 @@ class AppendLog:
 
     def _look_torn(self, descriptor: int) -> TailStatus:
         """Whether the log ends inside a record; zeros are whole ones, and left to a repair."""
-        self.boundary, rest = self._last_boundary(self.boundary)
-        if not rest:
-            return CLEAN
-        status, _ = scan_log(OpenLog.of(descriptor))
-        if status.kind == "implausible":  # what seems to be torn off are whole records
-            raise TornTailError(
-                f"{self.path}: misaligned from byte {status.offset} on; `expstore salvage` copies "
-                "its whole records into a new experiment, which can be logged to"
-            )
-        return TailStatus("torn", self.boundary, rest)
+        self.boundary, rest = last_boundary(self._codec, descriptor, self.boundary)
+        return tear_at(self.path, descriptor, self.boundary, rest) if rest else CLEAN

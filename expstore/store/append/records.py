@@ -1,7 +1,7 @@
-"""What is logged, as the bytes of its records.
+"""Encoding what is logged as records.
 
-Guarantees: a value that the format cannot hold is refused before there are any bytes; a name beyond
-the limit is cut at a whole character, with a warning. What is remembered of names is bounded.
+Guarantees: a value that the format cannot hold is refused before any bytes are produced; a name
+over the limit is cut at a character boundary, with a warning. The cache of names is bounded.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 Names = tuple[str, ...]
 Build = Callable[..., bytes]
-"""`build(values, timestamp=..., step=...)`: one record for each name it was made for."""
+"""`build(values, timestamp=..., step=...)`: one record per name that it was made for."""
 
 _build = RECORD_CODEC.build
 _NAME_LIMIT = int(RECORD_CODEC.schema["name"].range[1])
-_SHORT = _NAME_LIMIT // 4  # characters that fit without encoding them: one takes four bytes at most
-_KEPT = 4096  # names, in all sets of names for which a function is kept; about 4 KB each
-_MET = 1024  # sets of names of which it is known that they came once
-# Not the folder of this module: a caller's frame is one outside the whole package.
+_SHORT = _NAME_LIMIT // 4  # characters that always fit: each takes four bytes at most
+_CACHED = 4096  # names in all cached functions together; about 4 KB each
+_SEEN = 1024  # sets of names remembered as seen once
+# The package's root, not this module's folder: warnings point outside the whole package.
 _PACKAGE = os.path.abspath(os.path.join(os.path.dirname(__file__), os.pardir, os.pardir))
 
 
@@ -45,22 +45,22 @@ def record(name: str, value: float, *, timestamp: int, step: int) -> bytes:
 class StepBuilders(dict[Names, Build]):
     """Functions that build the records of a step, by the step's names.
 
-    Names that come again get a function of their own, which builds all records at once, as long as
-    there is room for it; others are served without one.
+    Names that occur a second time get a compiled function, which builds all records at once, while
+    the cache has room; all others get a generic one.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._room = _KEPT
-        self._met: set[int] = set()  # hashes: what they stand for may be large
+        self._room = _CACHED
+        self._seen: set[int] = set()  # hashes, because the names may be large
 
     def __missing__(self, names: Names) -> Build:
         if not 0 < len(names) <= self._room:
             pass
-        elif hash(names) not in self._met:
-            if len(self._met) >= _MET:
-                self._met.clear()
-            self._met.add(hash(names))
+        elif hash(names) not in self._seen:
+            if len(self._seen) >= _SEEN:
+                self._seen.clear()
+            self._seen.add(hash(names))
         elif all(name.__class__ is str and len(name) <= _SHORT for name in names):
             build = self[names] = RECORD_CODEC.batch([{"name": name} for name in names], "value")
             self._room -= len(names)
@@ -74,11 +74,11 @@ def _one_by_one(names: Names, values: Iterable[float], *, timestamp: int, step: 
 
 
 def _fit(name: str) -> str:
-    """The name, cut where it is too long for the format, of which whoever logs it is warned."""
+    """The name, cut if it is too long for the format; cutting issues a warning."""
     try:
         fitted = fit(name, _NAME_LIMIT)
     except UnicodeEncodeError:
-        return name  # building says what is wrong
+        return name  # building the record reports what is wrong
     if len(fitted) < len(name):
         warnings.warn(
             f"metric name {name[:20]!r}... is longer than {_NAME_LIMIT} bytes and was cut",
@@ -89,7 +89,7 @@ def _fit(name: str) -> str:
 
 
 def _outside() -> int:
-    """The `stacklevel` with which the caller's warning names the first line outside the package."""
+    """The `stacklevel` at which the caller's warning points to code outside the package."""
     frame, level = sys._getframe(1), 1
     while frame.f_back and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, level = frame.f_back, level + 1
@@ -97,10 +97,10 @@ def _outside() -> int:
 
 
 def columns(metrics: MetricTable | Mapping[str, Any], now: int) -> dict[str, Any]:
-    """What `append` takes, as columns by the format's field names, of equal length.
+    """The argument of `append` as columns of equal length, by field name.
 
     Raises:
-        FieldValueError: a column is missing or unknown, or is not as long as the others.
+        FieldValueError: a column is missing or unknown, or columns differ in length.
     """
     import numpy as np
 
@@ -127,7 +127,7 @@ def columns(metrics: MetricTable | Mapping[str, Any], now: int) -> dict[str, Any
             raise FieldValueError(f"expected a sequence or an array, got {kind}", field=key)
     count = _length("value", given["value"])
     given.setdefault("timestamp", np.full(count, now))
-    given["name"] = _coded(given["name"], count)
+    given["name"] = _encode_names(given["name"], count)
     for key, column in given.items():
         if _length(key, column) != count:
             raise FieldValueError(f"{len(column)} values, but {count} in column value", field=key)
@@ -137,12 +137,12 @@ def columns(metrics: MetricTable | Mapping[str, Any], now: int) -> dict[str, Any
 def _length(key: str, column: Any) -> int:
     try:
         return len(column)
-    except TypeError as error:  # an array without a dimension
+    except TypeError as error:  # a zero-dimensional array
         raise FieldValueError(str(error), field=key) from None
 
 
-def _coded(names: Any, count: int) -> TextColumn:
-    """A column of names: a code for each, and the names they stand for, none too long."""
+def _encode_names(names: Any, count: int) -> TextColumn:
+    """A column of names as codes and distinct names, cut to the limit."""
     import numpy as np
 
     from formats.columns import TextColumn
@@ -153,12 +153,12 @@ def _coded(names: Any, count: int) -> TextColumn:
     elif isinstance(names, TextColumn):
         codes, texts = names.codes, names.values
     else:
-        met: dict[str, int] = {}
+        seen: dict[str, int] = {}
         try:
-            codes = np.fromiter((met.setdefault(name, len(met)) for name in names), np.int32)
-        except TypeError as error:  # a list, for one, is no key
-            raise FieldValueError(f"expected texts: {error}", field="name") from None
-        texts = tuple(met)
-    # What is no text is refused when the records are built, by its index.
+            codes = np.fromiter((seen.setdefault(name, len(seen)) for name in names), np.int32)
+        except TypeError as error:  # not hashable, such as a list
+            raise FieldValueError(f"expected strings: {error}", field="name") from None
+        texts = tuple(seen)
+    # A name that is not a string is refused with its index when the records are built.
     fitted = tuple(_fit(text) if isinstance(text, str) else text for text in texts)
     return TextColumn(codes, fitted)

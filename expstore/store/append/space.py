@@ -1,8 +1,8 @@
-"""ReservedSpace for what is to be appended, reserved before it is needed.
+"""Reserving disk space for a log before it is needed.
 
-Guarantees: what is reserved is found out to be missing before a byte is written, not in the middle
-of a record; a file's size, and what a reader sees, stay as they are. Where the system or the file
-system cannot reserve, nothing is reserved, and that is no error.
+Guarantees: a lack of space is found before a byte is written, not in the middle of a record; the
+file's size and content do not change. If the system or the file system cannot reserve space,
+nothing is reserved and no error is raised.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_BLOCK = 4096  # bytes: file systems hand out space in blocks of this size, or of a multiple
-_AHEAD = 1 << 20  # bytes reserved at most beyond what is needed
-_KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE: the file's size stays
+_BLOCK = 4096  # bytes: file systems allocate blocks of this size or a multiple
+_AHEAD = 1 << 20  # maximum bytes reserved beyond what is needed
+_KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE: do not change the file's size
 
 
 class ReservedSpace:
-    """The room that one log is known to have.
+    """The space reserved for one log.
 
-    Up to an eighth of the log's size is reserved ahead, so that little is wasted, and the cost is
-    spread over many appends. No other program can use it up but by appending to the same log.
+    Up to an eighth of the log's size is reserved ahead, which wastes little and spreads the cost
+    over many appends. Another program can use it up only by appending to the same log.
 
     Args:
-        path: the log, for errors.
+        path: the log's path, for errors.
 
     Attributes:
-        end: the offset up to which there is room.
+        end: the offset up to which space is reserved.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,10 +44,10 @@ class ReservedSpace:
         self.end = 0
 
     def reserve(self, descriptor: int, offset: int, size: int) -> None:
-        """See to it that `size` bytes at `offset` have room, and some more.
+        """Reserve space for `size` bytes at `offset`, and some more.
 
         Raises:
-            NoSpaceError: the file system, a quota or the process's limit leaves none.
+            NoSpaceError: the file system is full, or a quota or the process's limit is reached.
             UnreadableFileError: the file system fails.
         """
         need = offset + size
@@ -56,7 +56,7 @@ class ReservedSpace:
             limit = sys.maxsize
         if need > limit:
             raise NoSpaceError(
-                f"{self._path}: the limit of {limit} bytes a file is reached; nothing was written"
+                f"{self._path}: file size limit of {limit} bytes reached; nothing was written"
             )
         ahead = -(-(need + min(offset // 8, _AHEAD)) // _BLOCK) * _BLOCK
         try:
@@ -70,13 +70,13 @@ class ReservedSpace:
         except OSError as error:
             raise system.unwritable(self._path, error) from error
         if not done:
-            ahead = need + _AHEAD  # ask again some time, for the sake of the limit
+            ahead = need + _AHEAD  # come back after so many bytes, to check the limit
         self.end = min(ahead, limit)
 
 
 @cache
 def _fallocate() -> Callable[[int, int, int, int], int] | None:
-    """The system's own fallocate; Python's posix_fallocate would change the file's size."""
+    """The system's fallocate; Python's posix_fallocate would change the file's size."""
     if not sys.platform.startswith("linux"):
         return None
     import ctypes
@@ -89,13 +89,13 @@ def _fallocate() -> Callable[[int, int, int, int], int] | None:
 
 
 def _reserve(descriptor: int, offset: int, size: int) -> bool:
-    """Have the file system set space aside, beyond the file's end too; its size stays.
+    """Have the file system reserve space, even past the file's end, without changing its size.
 
     Returns:
-        Whether it did; False where it cannot.
+        Whether it did; False if it cannot reserve space.
 
     Raises:
-        OSError: there is no room (ENOSPC, EDQUOT, EFBIG), or the disk fails.
+        OSError: there is no space (ENOSPC, EDQUOT, EFBIG), or the disk fails.
     """
     fallocate = _fallocate()
     code = errno.ENOSYS if fallocate is None else fallocate(descriptor, _KEEP_SIZE, offset, size)

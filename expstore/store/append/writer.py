@@ -1,8 +1,8 @@
 """MetricWriter: logging to one experiment.
 
-Guarantees: a step's metrics go out in one write, whole or not at all; a value that the format
-cannot hold is refused before anything is written; a writer may be shared among threads. While a
-writer is open, no prune deletes its experiment unless forced to, and then the writer says so.
+Guarantees: a step's metrics are written in one write, all or none; a value that the format cannot
+hold is refused before anything is written; a writer may be shared among threads. While a writer is
+open, only a forced prune deletes its experiment, and then the writer raises an error.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ from expstore.store.append.locks import WriterLock
 from expstore.store.append.log import AppendLog
 from expstore.store.files import layout, system
 
-# Seconds: within so few microseconds of the last look, the experiment is taken to be still there,
-# and its log to end where it did. No program can have deleted it and logged again, and what is
-# torn meanwhile is found after the write; a tight loop of appends is a third faster.
-_GLANCE = 5e-5
+# Seconds for which a check of the experiment remains valid: no program can delete the experiment
+# and log to it again so fast, and a tear made meanwhile is found after the write. Makes a tight
+# loop of appends a third faster.
+_CHECK_INTERVAL = 5e-5
 _ROWS = 1 << 20  # rows in one write of `append`; the system takes at most 2 GiB in one
 
 
 class MetricWriter:
     """Appends metrics to one experiment; a context manager.
 
-    Threads may share it, and forked processes. A signal handler must not call it, but for `flush`
-    with `process`: it may interrupt the very call that it would wait for.
+    Threads and forked processes may share it. A signal handler must not call it, since it would
+    wait for the call that it interrupted; only `flush` with `process` is safe.
 
     Args:
         path: the experiment's directory.
-        durability: when what was logged is safe from a power cut; see `durability`.
-        interval_records, interval_seconds: for `interval`: sync when so many records wait, or one
-            has waited so long.
-        clock: gives the time in seconds since 1970-01-01 UTC.
+        durability: when logged data survives a power failure; see the module `durability`.
+        interval_records, interval_seconds: for `interval`: sync when this many records are pending,
+            or one has been pending this long.
+        clock: returns the time in seconds since 1970-01-01 UTC.
 
     Raises:
-        DurabilityError: no such durability, or an interval that cannot be.
+        DurabilityError: unknown durability, or an invalid interval.
         ExperimentNotFoundError: the directory is missing; ExperimentGoneError: it is being deleted.
-        UnreadableFileError: the log is no regular file, or no permission.
-        SyncError: `interval` or `power`, and the new log cannot be brought to the disk.
+        UnreadableFileError: the log is not a regular file, or no permission.
+        SyncError: with `interval` or `power`, the new log cannot be synced.
     """
 
     def __init__(
@@ -69,15 +69,15 @@ class MetricWriter:
         self.path = path
         self.durability = durability
         self._clock = clock
-        # Of another clock nobody knows how fast it goes.
-        self._glance = _GLANCE if clock is time.time else 0.0
-        self._looked = -math.inf  # when the experiment was last seen to be there
+        # Another clock may run at any speed.
+        self._interval = _CHECK_INTERVAL if clock is time.time else 0.0
+        self._checked = -math.inf  # when the experiment was last known to exist
         self._builders = records.StepBuilders()
         self._lock = threading.Lock()
-        self._presence = WriterLock(path)
+        self._writer_lock = WriterLock(path)
         self._syncer: Syncer | None = None
         try:
-            self._log = AppendLog(path / layout.METRICS, RECORD_CODEC, self._presence.directory)
+            self._log = AppendLog(path / layout.METRICS, RECORD_CODEC, self._writer_lock.directory)
             if durability != "process":
                 power = durability == "power"
                 self._syncer = Syncer(
@@ -88,7 +88,7 @@ class MetricWriter:
                 )
                 self._syncer.created()
         except BaseException:
-            self._presence.close()
+            self._writer_lock.close()
             raise
 
     @property
@@ -103,14 +103,14 @@ class MetricWriter:
             FieldValueError: a value that the format cannot hold; nothing is written.
             ExperimentGoneError: the experiment was deleted; nothing is written.
             NoSpaceError, ShortWriteError, TornTailError: see `AppendLog.append`.
-            SyncError: a sync failed, now or earlier; the writer is of no use any more.
+            SyncError: a sync failed, now or earlier; the writer can no longer be used.
             WriterClosedError: after `close`.
         """
         now = self._clock()
         self._append(records.record(name, value, timestamp=int(now), step=step), 1, now)
 
     def log_many(self, values: Mapping[str, float], step: int) -> None:
-        """Append one step's metrics by one write, all with the same time.
+        """Append one step's metrics in one write, all with the same timestamp.
 
         Raises:
             As `log`.
@@ -121,21 +121,21 @@ class MetricWriter:
         if self._syncer is not None or not data:
             self._append(data, len(names), now)
             return
-        with self._lock:  # the same without a call, which is felt in a tight loop
-            looked = 0 < now - self._looked < self._glance
-            if not looked:
-                self._look(now)
-            self._log.append(data, looked)
+        with self._lock:  # `_append` inlined, because the call costs too much in a tight loop
+            fresh = 0 < now - self._checked < self._interval
+            if not fresh:
+                self._check(now)
+            self._log.append(data, fresh)
 
     def append(self, metrics: MetricTable | Mapping[str, Any]) -> None:
-        """Append many metrics as columns, with the timestamps that they carry.
+        """Append many metrics as columns, with their own timestamps.
 
-        All is checked first; then a million rows go out in each write.
+        Everything is checked first; then each write appends up to 2**20 rows.
 
         Args:
-            metrics: a MetricTable, or a mapping with the keys `name`, `value`, `step` and
-                `timestamp` of equal length (arrays, or sequences). `timestamp` may be left out, for
-                the current time, and `name` may be one name for all.
+            metrics: a MetricTable, or a mapping of `name`, `value`, `step` and `timestamp` to
+                arrays or sequences of equal length. Without `timestamp`, the current time is used;
+                `name` may be a single string for all rows.
 
         Raises:
             As `log`; also FieldValueError for columns of unequal length.
@@ -155,10 +155,10 @@ class MetricWriter:
             self._append(part, count, self._clock())
 
     def flush(self) -> None:
-        """Hand over everything logged: to the disk with `interval` and `power`.
+        """Sync what was logged to disk, with `interval` and `power`.
 
-        With `process` nothing ever waits in this program, and this does nothing, not even wait for
-        a call that goes on: a signal handler may call it.
+        With `process` nothing is ever pending, so this does nothing, and does not wait for a call
+        in progress: a signal handler may call it.
 
         Raises:
             SyncError: the sync failed, now or earlier.
@@ -168,22 +168,22 @@ class MetricWriter:
                 self._syncer.sync()
 
     def sync_directory(self) -> None:
-        """Have the experiment's files on the disk under their names.
+        """Sync the experiment's directory, so that its files are on disk under their names.
 
         Raises:
-            SyncError: that failed.
+            SyncError: the sync failed.
         """
         try:
             system.sync_directory(self.path)
         except OSError as error:
-            said = f"{self.path}: could not be synced ({error.strerror})"
-            raise SyncError(said, 0, -1, 0, 0) from error
+            message = f"{self.path}: could not be synced ({error.strerror})"
+            raise SyncError(message, 0, -1, 0, 0) from error
 
     def close(self) -> None:
         """Flush, and close the file. A second call does nothing.
 
         Raises:
-            SyncError: as `flush`; the file is closed all the same.
+            SyncError: as `flush`; the file is closed anyway.
         """
         with self._lock:
             try:
@@ -193,26 +193,26 @@ class MetricWriter:
                 if self._syncer is not None:
                     self._syncer.stop()
                 self._log.close()
-                self._presence.close()
-                self._looked = -math.inf
+                self._writer_lock.close()
+                self._checked = -math.inf
 
     def _append(self, data: bytes, count: int, now: float) -> None:
         with self._lock:
-            looked = 0 < now - self._looked < self._glance
-            if not looked:
-                self._look(now)
+            fresh = 0 < now - self._checked < self._interval
+            if not fresh:
+                self._check(now)
             if self._syncer is not None:
                 self._syncer.check()
-            self._log.append(data, looked)
+            self._log.append(data, fresh)
             if self._syncer is not None:
                 self._syncer.appended(count, len(data))
 
-    def _look(self, now: float) -> None:
-        """See whether there still is something to append to."""
+    def _check(self, now: float) -> None:
+        """Raise if the writer is closed or the experiment gone."""
         if self._log.closed:
             raise WriterClosedError(f"{self.path}: the writer is closed")
-        self._presence.check()
-        self._looked = now
+        self._writer_lock.check()
+        self._checked = now
 
     def __enter__(self) -> Self:
         return self

@@ -1,1 +1,1 @@
-"""Keeping a store in order: checked, mended, pruned, and what each byte of its files is."""
+"""Maintenance: checking, repairing and pruning experiments, and annotating their bytes."""

@@ -1,7 +1,7 @@
-"""The files of an experiment, span by span: what each byte is, also in a damaged file.
+"""An experiment's files, annotated span by span: what each byte is, even in a damaged file.
 
-Guarantees: nothing is changed, and a log of any size is read in blocks, only those records being
-annotated that were asked for. What the bytes mean, `formats.codec.spans` tells.
+Guarantees: nothing is changed; a log of any size is read in blocks, and only the requested records
+are annotated. `formats.codec.spans` interprets the bytes.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from expstore.store.files.place import open_log
 from formats import FORMATS, Format, Span, annotate
 from formats.schema import Schema
 
-_BLOCK = 1 << 20  # bytes; far more than a record, so a block without a whole record is torn
-_EXTRA = 1 << 16  # bytes shown behind the longest possible value
+_BLOCK = 1 << 20  # bytes; much larger than a record, so a block without a whole record is torn
+_EXTRA = 1 << 16  # bytes shown after the longest possible value
 
 METADATA_FORMAT = FORMATS["meta"]
 METRICS_FORMAT = FORMATS["metrics"]
 
 
 def format_of(path: Location) -> Format:
-    """The format of a store's file, by its name; what is not meta.bin is taken for a log."""
+    """The format of a store's file, by its name; anything but meta.bin is taken to be a log."""
     return METADATA_FORMAT if path.name == layout.METADATA else METRICS_FORMAT
 
 
@@ -33,16 +33,16 @@ def iter_spans(path: Location, format: Format, records: slice = slice(None)) -> 
     """The spans of a file, in order.
 
     Args:
-        path: meta.bin, metrics.bin, or a file like them.
-        format: what the file holds.
-        records: of a sequence, which records; counts from the end where negative, as in a list.
-            What stands behind the last whole record counts as one more, which only an open or
-            a large end reaches.
+        path: meta.bin, metrics.bin, or a file in the same format.
+        format: the file's format.
+        records: for a sequence, which records; negative bounds count from the end, as in a list.
+            Bytes after the last whole record count as one more record, which only an open or
+            sufficiently large end reaches.
 
     Raises:
         ExperimentNotFoundError: the file's directory is missing.
-        UnreadableFileError: no regular file, or no permission.
-        MetadataNotFoundError: a single value's file is missing; a missing log is an empty one.
+        UnreadableFileError: not a regular file, or no permission.
+        MetadataNotFoundError: a single value's file is missing; a missing log counts as empty.
     """
     with open_log(path) as log:
         if format.schema.is_sequence:
@@ -80,11 +80,11 @@ def _iter_records(log: OpenLog, schema: Schema, records: slice) -> Iterator[Span
 
 
 def _iter_blocks(log: OpenLog, schema: Schema) -> Iterator[tuple[int, int, bytes, Any]]:
-    """Blocks of whole records, and at the end what is no record.
+    """Blocks of whole records, then any trailing bytes that are not a record.
 
     Yields:
-        The block's offset, the number of its first record, its bytes, and where in it records
-        begin; nowhere in what is no record.
+        The block's offset, the index of its first record, its bytes, and the offsets in it at which
+        records begin (empty for trailing bytes).
     """
     from formats.columns import record_starts
 
@@ -100,7 +100,7 @@ def _iter_blocks(log: OpenLog, schema: Schema) -> Iterator[tuple[int, int, bytes
 
 
 def _resolve(log: OpenLog, schema: Schema, records: slice) -> tuple[int, int | None]:
-    """The first record and the one behind the last; None: to the end of the file."""
+    """The first record and the one after the last; None: to the end of the file."""
     first, last = records.start or 0, records.stop
     if first < 0 or (last is not None and last < 0):
         count = sum(len(starts) for *_, starts in _iter_blocks(log, schema))
@@ -110,7 +110,7 @@ def _resolve(log: OpenLog, schema: Schema, records: slice) -> tuple[int, int | N
 
 
 def _zero_tail(log: OpenLog) -> int:
-    """The offset behind the file's last byte that is not zero."""
+    """The offset just after the file's last nonzero byte."""
     end = log.size
     while end > 0:
         start = max(end - _BLOCK, 0)

@@ -1,9 +1,10 @@
-"""Diagnosis: what is wrong with an experiment's files, class by class, with the place.
+"""Diagnosis: what is wrong with an experiment's files, by class and location.
 
-Guarantees: nothing is written, no lock is taken, and no permission beyond reading is needed. One
-bad file never hides another. Memory does not grow with a log, whatever stands in it.
+Guarantees: nothing is written, no lock is taken, and read permission suffices. One bad file never
+hides another. Memory use does not grow with a log, whatever it contains.
 
-Damage is what loses or falsifies data; a note is what a reader ignores but its owner may not know.
+Damage loses or falsifies data. A note is something that readers ignore but the owner may want to
+know.
 """
 
 from __future__ import annotations
@@ -27,52 +28,50 @@ from formats import (
 )
 
 _UNFINISHED = layout.PRUNING, layout.SALVAGING, layout.IMPORTING
-SET_ASIDE = f"{layout.METRICS}.torn-"
-_REPLACING = f".{layout.METADATA}."
 
-_SETTLING = 0.02  # seconds between two looks at a tail that a writer may be completing
-_LOOKS = 5
-_WHAT = {
+_SETTLING = 0.02  # seconds between reads of a tail that a writer may be completing
+_RETRIES = 5
+_DESCRIPTIONS = {
     "directory": "a directory",
     "file": "not a directory",
     "link": "a symbolic link, which is not followed",
-    "other": "no regular file",
+    "other": "not a regular file",
 }
-_FOREIGN = 100  # files named one by one; the rest is counted
+_FOREIGN = 100  # files listed individually; the rest are only counted
 
 DAMAGE = {
     "torn-tail": "the log ends inside a record; `repair` sets that part aside",
     "zero-tail": "the log ends in zeros, as after a power loss; `repair` sets them aside",
-    "implausible": "records from here on are misaligned; `salvage` finds the whole ones",
-    "truncated": "the file ends inside a field; it must be written anew",
-    "unsupported-version": "the file is of another version, or no metadata at all",
-    "unreadable": "the file cannot be read as what it should be",
+    "implausible": "records from here on are misaligned; `salvage` recovers the whole ones",
+    "truncated": "the file ends inside a field; it must be rewritten",
+    "unsupported-version": "the file has another version, or is not metadata at all",
+    "unreadable": "the file cannot be read in its expected format",
 }
-"""Classes of damage: what each means, and what helps."""
+"""Classes of damage: what each means, and the remedy."""
 
 NOTES = {
     "no-metadata": "the experiment has no metadata; prune never deletes it",
-    "other-commit-id": "the metadata names another experiment than its directory",
-    "trailing-bytes": "bytes behind the last field are ignored",
-    "set-aside": "a part of a log that was cut off and kept",
-    "leftover": "an interrupted operation left it; it can be deleted",
+    "other-commit-id": "the metadata names a different experiment than its directory",
+    "trailing-bytes": "bytes after the last field are ignored",
+    "set-aside": "part of a log that was cut off and kept",
+    "leftover": "left by an interrupted operation; it can be deleted",
     "foreign": "not a file of the store",
 }
-"""Classes of what is worth knowing, and no damage."""
+"""Classes of notes: worth knowing, but not damage."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing worth saying of one file.
+    """One finding about one file.
 
     Attributes:
         kind: a key of DAMAGE or of NOTES.
         path: the file.
-        detail: what was found there, in words.
-        offset: the byte from which it holds, where there is one.
-        record: the index, from 0, of the first record that is concerned.
-        size: bytes concerned.
-        field: the declared field, where one is to blame.
+        detail: what was found, as text.
+        offset: the byte at which it begins, if any.
+        record: the index, from 0, of the first affected record.
+        size: affected bytes.
+        field: the declared field at fault, if any.
     """
 
     kind: str
@@ -85,7 +84,7 @@ class Finding:
 
     @property
     def severity(self) -> Literal["damage", "note"]:
-        """`damage`: data is lost or false; `note`: nothing is."""
+        """`damage`: data is lost or false; `note`: data is intact."""
         return "damage" if self.kind in DAMAGE else "note"
 
 
@@ -95,9 +94,9 @@ class CheckReport:
 
     Attributes:
         commit_id: the experiment, or None for the root.
-        findings: in the order of the file names.
+        findings: in file name order.
         records: whole records in its log.
-        size: bytes of its log.
+        size: size of its log in bytes.
     """
 
     commit_id: str | None
@@ -107,18 +106,18 @@ class CheckReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is damaged; there may be notes."""
+        """Whether there is no damage; there may be notes."""
         return all(finding.severity == "note" for finding in self.findings)
 
 
 def check_store(root: Location, commit_ids: Iterable[str]) -> Iterator[CheckReport]:
-    """A report on the root itself, then one on each experiment."""
+    """Yield a report on the root itself, then one on each experiment."""
     yield check_root(root)
     yield from check_experiments(root, commit_ids)
 
 
 def check_experiments(root: Location, commit_ids: Iterable[str]) -> Iterator[CheckReport]:
-    """A report on each experiment that is there."""
+    """Yield a report on each experiment that exists."""
     parser = LogParser()
     for commit_id in commit_ids:
         path = root / commit_id
@@ -131,11 +130,11 @@ def check_experiments(root: Location, commit_ids: Iterable[str]) -> Iterator[Che
 
 
 def check_experiment(path: Location, parser: LogParser | None = None) -> CheckReport:
-    """Look at every file of an experiment.
+    """Check every file of an experiment.
 
     Args:
         path: its directory.
-        parser: of the experiments before.
+        parser: the one used for earlier experiments, to reuse.
 
     Raises:
         ExperimentNotFoundError: no such experiment.
@@ -145,7 +144,7 @@ def check_experiment(path: Location, parser: LogParser | None = None) -> CheckRe
         records = size = 0
         entries = sorted(directory.entries())
         if not any(entry.name == layout.METADATA for entry in entries):
-            findings.append(Finding("no-metadata", path / layout.METADATA, "there is none"))
+            findings.append(Finding("no-metadata", path / layout.METADATA, "missing"))
         foreign = 0
         for entry in entries:
             if entry.name == layout.METADATA:
@@ -164,7 +163,7 @@ def check_experiment(path: Location, parser: LogParser | None = None) -> CheckRe
 
 
 def check_root(root: Location) -> CheckReport:
-    """Look at what stands in a store's root beside its experiments.
+    """Check what is in a store's root besides its experiments.
 
     Raises:
         StoreNotFoundError: the root does not exist.
@@ -176,7 +175,7 @@ def check_root(root: Location) -> CheckReport:
                 continue
             left = layout.is_temporary_name(entry.name, *_UNFINISHED)
             kind = "leftover" if left else "foreign"
-            findings.append(Finding(kind, root / entry.name, _WHAT[entry.kind]))
+            findings.append(Finding(kind, root / entry.name, _DESCRIPTIONS[entry.kind]))
     return CheckReport(None, tuple(findings))
 
 
@@ -184,8 +183,8 @@ def _check_metadata(directory: Directory, name: str = layout.METADATA) -> Iterat
     path = directory.path / name
     try:
         data = directory.read_start(name, META_CODEC.schema.max_size)
-        told = next(directory.sizes([name]))
-        size = told if isinstance(told, int) else len(data)
+        found = next(directory.sizes([name]))
+        size = found if isinstance(found, int) else len(data)
         values, end = META_CODEC.parse(data)
     except OSError as error:
         yield Finding("unreadable", path, str(system.unreadable(path, error)))
@@ -215,8 +214,8 @@ def _check_log(directory: Directory, parser: LogParser | None) -> tuple[list[Fin
         with directory.open_log(name) as log:
             status, records = scan_log(log, parser=parser)
             size = log.size
-        # A writer in the middle of a write leaves a tear that is whole a moment later.
-        for _ in range(_LOOKS):
+        # A write in progress looks like a tear until it completes a moment later.
+        for _ in range(_RETRIES):
             if status.kind != "torn":
                 break
             time.sleep(_SETTLING)
@@ -236,17 +235,17 @@ def _check_log(directory: Directory, parser: LogParser | None) -> tuple[list[Fin
 
 def _check_other(directory: Directory, entry: Entry) -> Iterator[Finding]:
     path = directory.path / entry.name
-    told = next(directory.sizes([entry.name])) if entry.kind == "file" else None
-    if entry.kind == "file" and told is None:
+    found = next(directory.sizes([entry.name])) if entry.kind == "file" else None
+    if entry.kind == "file" and found is None:
         return  # deleted meanwhile
-    size = told if isinstance(told, int) else None
-    what = _WHAT[entry.kind] if size is None else f"{size} bytes"
+    size = found if isinstance(found, int) else None
+    what = _DESCRIPTIONS[entry.kind] if size is None else f"{size} bytes"
     if entry.name == layout.FILES:
         if entry.kind != "directory":
-            yield Finding("unreadable", path, "is not a directory")
-    elif entry.name.startswith(SET_ASIDE):
+            yield Finding("unreadable", path, "not a directory")
+    elif entry.name.startswith(layout.TORN):
         yield Finding("set-aside", path, what, size=size)
-    elif layout.is_temporary_name(entry.name, _REPLACING):
-        yield Finding("leftover", path, "metadata that was not finished", size=size)
+    elif layout.is_temporary_name(entry.name, layout.replacing(layout.METADATA)):
+        yield Finding("leftover", path, "unfinished metadata", size=size)
     else:
         yield Finding("foreign", path, what, size=size)

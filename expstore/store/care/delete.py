@@ -1,12 +1,12 @@
-"""Deleting experiments so that each is whole or gone, and none that a writer uses.
+"""Deletion: each experiment is either whole or gone, and none that a writer uses is deleted.
 
-Guarantees: an experiment is locked against writers, looked at once more, renamed in one step into a
-hidden directory of the same root, and only then deleted there, through directory descriptors and
-following no link. What an interruption leaves behind is swept by the next deletion.
+Guarantees: an experiment is locked against writers, checked again, renamed atomically into a hidden
+directory in the same root, and only then deleted, through directory descriptors and without
+following links. The next deletion sweeps up whatever an interrupted one leaves behind.
 
-Each deletion has a hidden directory of its own, locked while it works, so that others can tell a
-leftover from what is being deleted just now. Where the disk is too full for another directory, an
-experiment is hidden under a new name beside the others instead: then, least of all, must it stay.
+Each deletion uses its own hidden directory and keeps it locked, so that other processes can tell
+leftovers from a deletion in progress. If the disk is too full to create that directory, the
+experiment is instead renamed to a hidden name in the root: a full disk must not prevent deletion.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from expstore.store.files import layout, system
 
 _TRIES = 100
 _LIVE = "a writer has it open"
-_SWAPPED = "another directory was put in its place meanwhile"
+_SWAPPED = "another directory has taken its place meanwhile"
 
 Judge = Callable[[str, int], str]
-"""Why an experiment must not be deleted after all, or the empty text; given its id and a
-descriptor of its directory, with writers locked out."""
+"""Returns why an experiment must not be deleted after all, or an empty string. It is given the
+experiment's id and a descriptor of its directory, while writers are locked out."""
 
 
 def delete(
     root: int, commit_ids: Iterable[str], *, judge: Judge | None = None, force: bool = False
 ) -> tuple[list[str], dict[str, str]]:
-    """Delete experiments, and what earlier deletions left.
+    """Delete experiments, and whatever earlier deletions left behind.
 
     Args:
-        root: a descriptor of the store's root.
+        root: a descriptor of the store's root directory.
         commit_ids: checked commit ids.
-        judge: has the last word on each.
-        force: also those that a writer has open.
+        judge: makes the final decision on each.
+        force: also delete those that a writer has open.
 
     Returns:
-        The ids that are gone, as given (one that was not there counts as gone), and those that are
-        still there, with the reason: a writer has it open, or what `judge` said.
+        The ids that are gone, in the order given (a missing one counts as gone), and those that
+        remain, each with the reason: a writer has it open, or what `judge` returned.
 
     Raises:
-        DeletionError: some are still there, or parts of them in the hidden directory, because the
-            file system refused; all others are deleted.
+        DeletionError: the file system refused to delete some; they remain, or parts of them in the
+            hidden directory. All others are deleted.
     """
     deleted: list[str] = []
     spared: dict[str, str] = {}
@@ -56,7 +56,7 @@ def delete(
     if not commit_ids:
         return deleted, spared
     try:
-        with _hidden_directory(root) as (grave, is_own):
+        with _hidden_directory(root) as (trash, is_own):
             for commit_id in commit_ids:
                 try:
                     with deletion_lock(root, commit_id, force=force) as directory:
@@ -65,22 +65,22 @@ def delete(
                             spared[commit_id] = reason
                             continue
                         hidden = commit_id if is_own else _hidden_name()
-                        os.rename(commit_id, hidden, src_dir_fd=root, dst_dir_fd=grave)
-                        if not _names(hidden, grave, directory):
-                            os.rename(hidden, commit_id, src_dir_fd=grave, dst_dir_fd=root)
+                        os.rename(commit_id, hidden, src_dir_fd=root, dst_dir_fd=trash)
+                        if not _refers_to(hidden, trash, directory):
+                            os.rename(hidden, commit_id, src_dir_fd=trash, dst_dir_fd=root)
                             spared[commit_id] = _SWAPPED
                             continue
                         deleted.append(commit_id)
-                        _remove(hidden, grave, directory)
+                        _remove(hidden, trash, directory)
                 except LiveWriterError:
                     spared[commit_id] = _LIVE
                 except FileNotFoundError:
                     deleted.append(commit_id)
                 except OSError as error:
-                    said = error.strerror or str(error)
+                    message = error.strerror or str(error)
                     if commit_id in deleted:
-                        said = f"out of the store, but parts are left for the next prune: {said}"
-                    failures[commit_id] = said
+                        message = f"removed, but parts are left for the next prune: {message}"
+                    failures[commit_id] = message
     except OSError as error:
         rest = [commit_id for commit_id in commit_ids if commit_id not in {*deleted, *spared}]
         failures |= dict.fromkeys(rest, error.strerror or str(error))
@@ -90,20 +90,20 @@ def delete(
 
 
 def in_use(root: int, commit_id: str, *, grace: float = 0, force: bool = False) -> str:
-    """Why an experiment should not be deleted now, or the empty text; see `delete` for the rest."""
+    """Why an experiment should not be deleted now, or an empty string; see `delete`."""
     try:
         with deletion_lock(root, commit_id, force=force) as directory:
             return recently_logged(directory, grace)
     except LiveWriterError:
         return _LIVE
     except OSError:
-        return ""  # gone or unreadable: the deletion says so
+        return ""  # gone or unreadable: the deletion reports it
 
 
 def recently_logged(directory: int, grace: float) -> str:
-    """That the log changed in the last `grace` seconds, or the empty text.
+    """A message if the log changed in the last `grace` seconds, else an empty string.
 
-    Where there is no log yet, the metadata counts: a run that has just begun is in use too.
+    If there is no log yet, the metadata counts: a run that has just started is in use too.
     """
     if not grace:
         return ""
@@ -117,17 +117,17 @@ def recently_logged(directory: int, grace: float) -> str:
     return ""
 
 
-def _names(name: str, parent: int, directory: int) -> bool:
-    """Whether a name leads to this open directory itself."""
+def _refers_to(name: str, parent: int, directory: int) -> bool:
+    """Whether a name refers to this open directory."""
     found = os.stat(name, dir_fd=parent, follow_symlinks=False)
     return os.path.samestat(found, os.fstat(directory))
 
 
 def _remove(name: str, parent: int, directory: int) -> None:
-    """Delete an open directory. A writer of another program may still be adding files to it."""
+    """Delete an open directory. Another program may still be adding files to it."""
     for tries_left in reversed(range(_TRIES)):
         try:
-            # The log first: its writers look whether it still has a name.
+            # The log first: its writers check whether it is still linked.
             with suppress(FileNotFoundError, IsADirectoryError):
                 os.unlink(layout.METRICS, dir_fd=directory)
             empty_directory(directory)
@@ -147,7 +147,7 @@ def _hidden_name() -> str:
 
 @contextmanager
 def _hidden_directory(root: int) -> Iterator[tuple[int, bool]]:
-    """A hidden directory of our own, locked, and True; or the root and False: the disk is full."""
+    """A new locked hidden directory and True; or, if the disk is full, the root and False."""
     while True:
         name = _hidden_name()
         try:
@@ -164,7 +164,7 @@ def _hidden_directory(root: int) -> Iterator[tuple[int, bool]]:
         try:
             if try_deletion_lock(descriptor) and os.fstat(descriptor).st_nlink:
                 yield descriptor, True
-                with suppress(OSError):  # what could not be deleted stays for the next sweep
+                with suppress(OSError):  # what could not be deleted is left for the next sweep
                     os.rmdir(name, dir_fd=root)
                 return
         finally:
@@ -172,7 +172,7 @@ def _hidden_directory(root: int) -> Iterator[tuple[int, bool]]:
 
 
 def _sweep(root: int) -> None:
-    """Delete what interrupted deletions left; what cannot be deleted now is tried next time."""
+    """Delete what interrupted deletions left; what cannot be deleted is retried next time."""
     with os.scandir(root) as entries:
         names = [e.name for e in entries if layout.is_temporary_name(e.name, layout.PRUNING)]
     for name in names:
@@ -187,10 +187,10 @@ def _sweep(root: int) -> None:
 
 
 def empty_directory(directory: int) -> None:
-    """Delete all that is in an open directory.
+    """Delete everything in an open directory.
 
     Raises:
-        OSError: the file system refuses, or something new came in meanwhile.
+        OSError: the file system refuses, or something was added meanwhile.
     """
     while inner := _clear(directory):
         for name in inner:
@@ -206,7 +206,7 @@ def empty_directory(directory: int) -> None:
 
 
 def _clear(directory: int) -> list[str]:
-    """Delete all that is no directory, and empty directories; returns the names of the others."""
+    """Delete non-directories and empty directories; return the names of the other directories."""
     with os.scandir(directory) as entries:
         names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
     full = []
@@ -220,5 +220,5 @@ def _clear(directory: int) -> list[str]:
             except FileNotFoundError:
                 pass
             except OSError:
-                full.append(name)  # if it is not that it is full, opening it or its rmdir says so
+                full.append(name)  # presumably not empty; any other error recurs when it is opened
     return full

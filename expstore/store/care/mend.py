@@ -1,8 +1,8 @@
-"""Mending: cutting a bad tail off a log, and salvaging what is whole of a misaligned one.
+"""Repair: cutting a bad tail off a log, and salvaging the whole records of a misaligned one.
 
-Guarantees: no byte is destroyed. What `repair` cuts is first kept in a file beside the log, and it
+Guarantees: no byte is destroyed. `repair` first saves what it cuts in a file next to the log, and
 cuts only while nobody else has the log open, unless forced. `salvage` never touches its source: it
-makes a new experiment, which is there whole or not at all, and writes over nothing.
+creates a new experiment, which appears only when complete, and overwrites nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from formats.damage.salvage import Gap, Stretch, resync
 from formats.metrics import ROLES
 
 _CHUNK = 1 << 20  # bytes copied at a time
-_GAPS = 100_000  # gaps that a report lists; all are counted
+_GAPS = 100_000  # gaps listed in a report; all are counted
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class RepairReport:
 
     Attributes:
         path: the log.
-        status: of its tail before.
-        kept: the file that holds what was cut, or None where nothing was.
+        status: the state of its tail before the repair.
+        kept: the file that holds the cut bytes, or None if nothing was cut.
     """
 
     path: Path
@@ -48,28 +48,28 @@ class RepairReport:
 
     def __str__(self) -> str:
         if self.kept is not None:
-            return f"{self.path}: {self.status}; cut, and kept in {self.kept.name}"
+            return f"{self.path}: {self.status}; cut off, and kept in {self.kept.name}"
         if self.status:
             return f"{self.path}: clean, nothing to repair"
         return (
-            f"{self.path}: {self.status}; nothing was cut, since whole records lie behind the "
+            f"{self.path}: {self.status}; nothing was cut, since whole records follow the "
             "damage: salvage them into a new experiment"
         )
 
 
 @dataclass(frozen=True)
 class SalvageReport:
-    """What `salvage` found. A value with flipped bits looks like any other, and cannot be told.
+    """What `salvage` found. Flipped bits inside a value cannot be detected.
 
     Attributes:
         source, target: the experiments' directories.
-        status: of the source's log.
-        records: whole records that are in the target.
-        size: their bytes.
-        gaps: where the source has bytes that belong to no whole record; the first 100,000.
-        gap_count: how many gaps there are in all.
-        gap_bytes: their bytes in all.
-        metadata_error: why the target has no metadata, or the empty text where it has.
+        status: the state of the source's log.
+        records: whole records copied to the target.
+        size: their size in bytes.
+        gaps: byte ranges of the source that belong to no whole record; the first 100,000.
+        gap_count: the total number of gaps.
+        gap_bytes: their total size in bytes.
+        metadata_error: why the target has no metadata; empty if it has.
     """
 
     source: Path
@@ -86,19 +86,19 @@ class SalvageReport:
         return (
             f"{self.target}: {self.records} records ({self.size} bytes) salvaged from "
             f"{self.source}; {self.gap_count} gaps ({self.gap_bytes} bytes) left out; "
-            "values with flipped bits cannot be told"
+            "flipped bits inside values cannot be detected"
         )
 
 
 def repair(path: Path, *, force: bool = False) -> RepairReport:
-    """Cut a torn or zero tail off a log; the bytes are kept in `metrics.bin.torn-OFFSET` beside it.
+    """Cut a torn or zero tail off a log, keeping its bytes in `metrics.bin.torn-OFFSET` next to it.
 
-    A misaligned log is left as it is: behind the damage lie whole records.
+    A misaligned log is left as it is, since whole records follow the damage.
 
     Args:
         path: the log.
-        force: cut although others may have the log open, and may be writing: their records can
-            be lost.
+        force: cut even if others have the log open and may be writing; their records can be
+            lost.
 
     Raises:
         TornTailError: others have the log open; nothing was cut.
@@ -122,16 +122,16 @@ def salvage(
 
     Args:
         source: the experiment's directory.
-        target: the new one's, beside it.
-        metadata: what its meta.bin is to hold; None: it gets none.
-        metadata_error: for the report.
+        target: the new experiment's directory, in the same root.
+        metadata: the contents of its meta.bin; None: no meta.bin is written.
+        metadata_error: passed on to the report.
 
     Raises:
-        ExperimentExistsError: the target is there already.
+        ExperimentExistsError: the target already exists.
         ExperimentNotFoundError, UnreadableFileError: the source cannot be read.
     """
     if os.path.lexists(target):
-        raise ExperimentExistsError(f"{target}: is there already, and nothing is written over it")
+        raise ExperimentExistsError(f"{target}: already exists; salvage into a new commit id")
     building = target.with_name(layout.temporary_name(layout.SALVAGING))
     with open_log(source / layout.METRICS) as log:
         try:
@@ -143,7 +143,7 @@ def salvage(
                     system.write_atomically(building / layout.METADATA, metadata, directory)
                 finally:
                     os.close(directory)
-            # An empty directory is all that a rename would replace, and nothing is lost with it.
+            # A rename replaces nothing but an empty directory, so nothing is lost.
             os.rename(building, target)
         except BaseException as error:
             from shutil import rmtree
@@ -181,7 +181,7 @@ def _salvage_log(
 
 
 def _pieces(log: OpenLog, status: TailStatus, records: int) -> Iterator[Stretch | Gap]:
-    """What to copy and what to leave: by plausibility only where the log is misaligned."""
+    """What to copy and what to skip; judged by plausibility only if the log is misaligned."""
     if status.kind == "implausible":
         yield from resync(RECORD_CODEC.schema, ROLES, log.read, log.size)
         return

@@ -1,8 +1,8 @@
-"""What a prune would do, and why: pure, from metadata and a clock; no file is touched here.
+"""What a prune would do, and why: a pure function of metadata and a clock; no file is touched.
 
-Guarantees: an experiment is pruned when it stands at position `keep_count` or later, newest first,
-*or* is older than `older_than_days` local calendar days; equal timestamps are ordered by commit id;
-an experiment whose metadata cannot be read is never pruned, nor one that is protected.
+Guarantees: an experiment is pruned if it is at position `keep_count` or later, newest first, *or*
+is older than `older_than_days` local calendar days. Equal timestamps are ordered by commit id. An
+experiment that is protected, or whose metadata cannot be read, is never pruned.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from expstore.errors import RetentionPolicyError
-from expstore.model.values import Metadata
+from expstore.model.values import Metadata, is_whole_number
 
 Action = Literal["keep", "prune", "skip"]
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What may stay; as `ExperimentStore.plan_prune` takes it, which describes each part.
+    """What to keep; the attributes are the arguments of `ExperimentStore.plan_prune`.
 
     Raises:
-        RetentionPolicyError: neither limit is given, or one is negative or no whole number; a
-            grace that is no time; or what is to be protected is no collection of commit ids.
+        RetentionPolicyError: no limit is given, or one is negative or not an integer; the grace is
+            not a number of seconds; or `protect` is not a collection of commit ids.
     """
 
     keep_count: int | None = None
@@ -44,19 +44,19 @@ class Policy:
             )
         if self.keep_count is None and self.older_than_days == 0:
             raise RetentionPolicyError(
-                "give keep_count, older_than_days or both; nothing says what to prune"
+                "nothing to prune by: give keep_count, older_than_days or both"
             )
 
 
 def check_grace(grace: float) -> None:
-    """Raise RetentionPolicyError for what is no number of seconds, at least 0."""
+    """Raise RetentionPolicyError unless `grace` is a number of seconds, at least 0."""
     if isinstance(grace, bool) or not isinstance(grace, int | float) or not grace >= 0:
-        raise RetentionPolicyError(f"grace must be seconds, at least 0, got {grace!r}")
+        raise RetentionPolicyError(f"grace must be a number of seconds, at least 0, got {grace!r}")
 
 
 def _check_limit(name: str, limit: int) -> None:
-    if isinstance(limit, bool) or not isinstance(limit, int):
-        raise RetentionPolicyError(f"{name} must be a whole number, got {limit!r}")
+    if not is_whole_number(limit):
+        raise RetentionPolicyError(f"{name} must be an integer, got {limit!r}")
     if limit < 0:
         raise RetentionPolicyError(f"{name} must not be negative, got {limit}")
 
@@ -66,9 +66,9 @@ class PruneRow(NamedTuple):
 
     Attributes:
         commit_id: the experiment.
-        metadata: what is known of it, or None where it cannot be read.
-        action: `keep`, `prune`, or `skip` (it would be judged, but must not be touched).
-        reason: why, in words.
+        metadata: its metadata, or None if that cannot be read.
+        action: `keep`, `prune`, or `skip` (it cannot be judged, or must not be deleted now).
+        reason: why, as text.
     """
 
     commit_id: str
@@ -105,14 +105,14 @@ def plan_prune(
     now: float,
     spare: Callable[[str], str] = lambda commit_id: "",
 ) -> PrunePlan:
-    """Decide for each experiment, in n log n.
+    """Decide for each of n experiments, in O(n log n).
 
     Args:
-        experiments: commit ids with their metadata, or with what makes it unreadable.
-        policy: what may stay.
+        experiments: commit ids, each with its metadata or the error that reading it raised.
+        policy: what to keep.
         now: the time in seconds since 1970-01-01 UTC.
-        spare: asked for each experiment that would be pruned: why it must not be touched now, or
-            the empty text.
+        spare: called for each experiment that would be pruned; returns why it must not be deleted
+            now, or an empty string.
     """
     keep_count, days = policy.keep_count, policy.older_than_days
     protected = frozenset(policy.protect)
@@ -150,15 +150,15 @@ def cutoff(now: float, days: int) -> float:
     """The same local wall-clock time `days` calendar days before `now`, in Unix seconds.
 
     A day on which the clocks change has 23 or 25 hours. A wall-clock time that does not exist, or
-    exists twice, is resolved as Go's `time.Date` does: by the zone offset in force at the time that
-    the wall clock would mean in UTC, corrected once.
+    exists twice, is resolved as Go's `time.Date` does: by the zone offset in force at that time
+    read as UTC, corrected once.
     """
     try:
         wall = int(now // 1) + _utc_offset(now) - days * 86_400
         guess = _utc_offset(wall)
         return wall - _utc_offset(wall - guess)
     except (OverflowError, ValueError, OSError):
-        return float("-inf")  # so long ago that no calendar reaches it: nothing is older
+        return float("-inf")  # beyond the range of any calendar: nothing is older
 
 
 def _utc_offset(instant: float) -> int:

@@ -1,1 +1,1 @@
-"""Bytes on a file system or at a URL, and what is called what there; no meaning of bytes."""
+"""Access to files on a file system or at a URL, and their names; not their contents."""

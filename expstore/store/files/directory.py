@@ -1,9 +1,10 @@
-"""What reading a store needs of the place where it lies, on a file system or at a URL.
+"""The interface for reading a store, on a file system or at a URL.
 
-Guarantees: nothing beyond a log's size at the moment of opening is read, so that what others append
-meanwhile matters to nobody; where a log is cut meanwhile, it ends there.
+Guarantees: a log is read up to its size at the moment of opening, so concurrent appends do not
+matter; if it is truncated meanwhile, it ends there.
 
-`Location` and `Directory` are protocols: `local` has them for a file system, `remote` for URLs.
+`Location` and `Directory` are protocols. `local` implements `Directory` for a file system, where a
+location is a pathlib.Path; `remote` implements both for URLs.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Literal, NamedTuple, Protocol, Self
 
-_BLOCK = 1 << 20  # bytes: a block and what is parsed from it fit a core's cache
+_BLOCK = 1 << 20  # bytes: a block and what is parsed from it fit into a core's cache
 
 
 class Location(Protocol):
-    """Where a file or a directory lies: a pathlib.Path, or what stands for one at a URL."""
+    """The location of a file or directory: a pathlib.Path, or its counterpart at a URL."""
 
     @property
     def name(self) -> str:
@@ -28,7 +29,7 @@ class Location(Protocol):
         """The directory that it is in."""
 
     def __truediv__(self, name: str) -> Self:
-        """What has this name in the directory."""
+        """The location of this name in the directory."""
 
     def is_dir(self) -> bool:
         """Whether there is such a directory."""
@@ -38,7 +39,7 @@ class Location(Protocol):
 
 
 class Entry(NamedTuple):
-    """What stands in a directory under one name; a link is never followed."""
+    """A directory entry; a link is never followed."""
 
     name: str
     kind: Literal["directory", "file", "link", "other"]
@@ -47,26 +48,26 @@ class Entry(NamedTuple):
 class Directory(Protocol):
     """A directory open for reading: a store's root, or an experiment's.
 
-    Names are of files in it, or below it, as in `3f2a9c1d/meta.bin`.
+    Names are relative to it and may have several components, as in `3f2a9c1d/meta.bin`.
 
     Attributes:
-        path: where it lies, for messages.
+        path: its location, for messages.
     """
 
     @property
     def path(self) -> Location:
-        """Where it lies."""
+        """Its location."""
 
     def directories(self) -> list[str]:
-        """The names of the directories in it, in no order."""
+        """The names of its subdirectories, in no particular order."""
 
     def entries(self) -> list[Entry]:
-        """All that is in it, in no order."""
+        """All its entries, in no particular order."""
 
     def sizes(self, names: Iterable[str]) -> Iterator[int | OSError | None]:
-        """The files' sizes in bytes; None for what is not there or is no regular file.
+        """The files' sizes in bytes; None for a file that is missing or not a regular file.
 
-        Where that cannot be told, the error.
+        An error is yielded, not raised.
         """
 
     def read_start(self, name: str, limit: int) -> bytes:
@@ -74,33 +75,34 @@ class Directory(Protocol):
 
         Raises:
             FileNotFoundError: no such file.
-            ExperimentNotFoundError: no such directory, where opening it could not tell.
-            OSError: as the system calls do.
+            ExperimentNotFoundError: no such directory, if opening it did not show that.
+            OSError: a system call fails.
         """
 
     def read_starts(self, names: Iterable[str], limit: int) -> Iterator[bytes | OSError]:
         """The first `limit` bytes of many files, or the error that `read_start` would raise."""
 
     def open_log(self, name: str) -> AbstractContextManager[OpenLog]:
-        """A log's reader; a log that is not there yet is empty.
+        """Open a log for reading; a missing log is empty.
 
         Raises:
-            ExperimentNotFoundError: no such directory, where opening it could not tell.
-            UnreadableFileError: no regular file, or no permission.
+            ExperimentNotFoundError: no such directory, if opening it did not show that.
+            UnreadableFileError: not a regular file, or no permission.
         """
 
 
 class OpenLog:
-    """A log open for reading, as large as it was when it was opened.
+    """A log open for reading, with the size that it had when it was opened.
 
     Args:
-        fill: fills a buffer with the log's bytes from an offset on, and says with how many.
-        size: bytes of the log.
-        identity: what tells this file from another of the same name, where that can be told.
-        exists: whether there is a file; without one, the log is empty.
+        fill: fills a buffer with the log's bytes from an offset on, and returns their count.
+        size: size of the log in bytes.
+        identity: device and inode number, which tell the file from another of the same name; None
+            if unknown.
+        exists: whether the file exists; if not, the log is empty.
 
     Attributes:
-        size: bytes; what is appended later is not read.
+        size: in bytes; what is appended later is not read.
         exists, identity: as given.
     """
 
@@ -120,7 +122,7 @@ class OpenLog:
 
     @classmethod
     def of(cls, descriptor: int) -> OpenLog:
-        """The reader of an open file, which the caller closes."""
+        """A reader of an open file, which the caller closes."""
         status = os.fstat(descriptor)
 
         def fill(buffer: memoryview, offset: int) -> int:
@@ -130,15 +132,15 @@ class OpenLog:
 
     @classmethod
     def missing(cls) -> OpenLog:
-        """The reader of a log that is not there."""
+        """A reader of a log that does not exist."""
         return cls(lambda buffer, offset: 0, 0, exists=False)
 
     def section(self, start: int, end: int) -> None:
-        """Have `readinto` and `part` give these bytes of the log only."""
+        """Restrict `readinto` and `part` to these bytes of the log."""
         self._position, self.size = start, min(end, self.size)
 
     def read(self, offset: int, size: int) -> bytes:
-        """The bytes from `offset` on; fewer than `size` only at the end of the file."""
+        """`size` bytes from `offset` on; fewer only at the end of the file."""
         buffer = memoryview(bytearray(max(min(size, self.size - offset), 0)))
         held = 0
         while held < len(buffer) and (count := self._fill(buffer[held:], offset + held)):
@@ -146,7 +148,7 @@ class OpenLog:
         return bytes(buffer[:held])
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill a buffer with the bytes that come next; 0 at the end.
+        """Fill a buffer with the next bytes and return their count; 0 at the end.
 
         Raises:
             OSError: the device fails.
@@ -154,12 +156,12 @@ class OpenLog:
         wanted = min(len(buffer), self.size - self._position)
         count = self._fill(buffer[:wanted], self._position) if wanted > 0 else 0
         if count == 0:
-            self.size = self._position  # where it was cut meanwhile
+            self.size = self._position  # truncated meanwhile
         self._position += count
         return count
 
     def part(self, size: int) -> Callable[[memoryview], int]:
-        """A `readinto` that ends behind the next `size` bytes, or where the log ends."""
+        """A `readinto` that ends after the next `size` bytes, or where the log ends."""
         left = size
 
         def readinto(buffer: memoryview) -> int:
@@ -172,20 +174,20 @@ class OpenLog:
 
     @property
     def left(self) -> int:
-        """Bytes that `readinto` has still to give."""
+        """The number of bytes that `readinto` has yet to return."""
         return max(self.size - self._position, 0)
 
     @property
     def exhausted(self) -> bool:
-        """Whether `readinto` has come to the end."""
+        """Whether `readinto` has reached the end."""
         return self._position >= self.size
 
     def blocks(self, start: int = 0) -> Iterator[memoryview]:
-        """The bytes from `start` on, in blocks that stay in cache; each is valid until the next."""
+        """The bytes from `start` on, in cache-sized blocks; each is valid until the next."""
         buffer = memoryview(bytearray(max(min(_BLOCK, self.size - start), 0)))
         while start < self.size:
             count = self._fill(buffer[: min(len(buffer), self.size - start)], start)
-            if count == 0:  # cut meanwhile
+            if count == 0:  # truncated meanwhile
                 self.size = start
                 return
             start += count

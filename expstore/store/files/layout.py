@@ -1,7 +1,7 @@
-"""What is called what on disk, and what a commit id may be.
+"""File names on disk, and the rules for commit ids.
 
-Guarantees: every path of a store is made here, from an id that is one plain path component, so no
-path leaves the root; ids are checked before any file call.
+Guarantees: an experiment's path is made from an id that is one plain path component, so no path
+leaves the root; ids are checked before any file is accessed.
 """
 
 from __future__ import annotations
@@ -18,28 +18,36 @@ METADATA = "meta.bin"
 METRICS = "metrics.bin"
 
 PRUNING, SALVAGING, IMPORTING = ".pruning-", ".salvage-", ".import-"
-"""What the hidden names of unfinished work in a store's root begin with."""
+"""Prefixes of the hidden names of unfinished work in a store's root."""
+
+TORN = f"{METRICS}.torn-"
+"""What the names of files that keep a cut tail begin with; the tail's byte offset follows."""
 
 COMMIT_ID_LIMIT = 255
-"""Bytes: the longest name that Linux file systems store (NAME_MAX)."""
+"""In bytes: the longest file name on Linux (NAME_MAX)."""
+
+
+def replacing(name: str) -> str:
+    """What the temporary names of a file's next content begin with."""
+    return f".{name}."
 
 
 def temporary_name(prefix: str) -> str:
-    """A name for what is not finished, which nothing else has."""
+    """A unique name for unfinished work."""
     return prefix + os.urandom(8).hex()
 
 
 def is_temporary_name(name: str, *prefixes: str) -> bool:
-    """Whether `temporary_name` made it: nobody else's file is ever taken for a leftover."""
+    """Whether it has the form of `temporary_name`, so that no other file passes for a leftover."""
     return any(re.fullmatch(re.escape(prefix) + "[0-9a-f]{16}", name) for prefix in prefixes)
 
 
 def check_commit_id(commit_id: str) -> str:
-    """The id itself, where it may name an experiment.
+    """Return the id if it is valid.
 
     Raises:
         InvalidCommitIdError: not a str, empty, hidden (`.`, `..` and names that start with a dot),
-            with `/` or NUL, longer than 255 bytes, or not encodable as a file name.
+            containing `/` or NUL, longer than 255 bytes, or not encodable as a file name.
     """
     if fault := _fault(commit_id):
         shown = repr(commit_id)
@@ -52,14 +60,14 @@ def check_commit_id(commit_id: str) -> str:
 
 
 def check_commit_ids(commit_ids: Iterable[str]) -> list[str]:
-    """The ids themselves, where each may name an experiment.
+    """Return the ids as a list if all are valid.
 
     Raises:
-        InvalidCommitIdError: one may not; or it is one text, or no collection of ids at all.
+        InvalidCommitIdError: an id is invalid, or the argument is a single string or not iterable.
     """
     if isinstance(commit_ids, str) or not isinstance(commit_ids, Iterable):
         raise InvalidCommitIdError(
-            f"commit ids must be several, such as ['3f2a9c1d'], got {commit_ids!r}"
+            f"commit ids must be a collection, such as ['3f2a9c1d'], got {commit_ids!r}"
         )
     return [check_commit_id(commit_id) for commit_id in commit_ids]
 
@@ -72,11 +80,11 @@ def _fault(commit_id: object) -> str:
     if commit_id.startswith("."):
         return "starts with a dot"
     if "/" in commit_id or "\0" in commit_id:
-        return "has a slash or NUL"
+        return "contains a slash or NUL"
     try:
         too_long = len(os.fsencode(commit_id)) > COMMIT_ID_LIMIT
     except UnicodeEncodeError:
-        return "is no file name"
+        return "cannot be encoded as a file name"
     return "is too long" if too_long else ""
 
 
@@ -86,8 +94,8 @@ def is_commit_id(name: str) -> bool:
 
 
 def commit_ids(names: Iterable[str]) -> list[str]:
-    """Of the names of directories, those that are experiments; sorted."""
-    # What is a file name has no slash and no NUL, so that most names are decided at a glance.
+    """The directory names that are valid commit ids, sorted."""
+    # A file name has no slash and no NUL, so a cheap check settles most names.
     return sorted(
         name
         for name in names

@@ -1,6 +1,6 @@
 """A directory of a file system, read by its descriptor.
 
-Guarantees: no symbolic link is followed, and what is no regular file is refused without waiting on
+Guarantees: no symbolic link is followed; a file that is not regular is refused without blocking on
 it; nothing is written, created or locked.
 """
 
@@ -18,7 +18,7 @@ from expstore.store.files.directory import Entry, OpenLog
 
 
 class LocalDirectory:
-    """A directory of a file system, by its descriptor, which the caller closes; see `Directory`."""
+    """A directory open by a descriptor, which the caller closes; see `Directory`."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
@@ -26,7 +26,7 @@ class LocalDirectory:
 
     def directories(self) -> list[str]:
         """See `Directory`."""
-        # os.scandir takes a descriptor, and so follows no link that takes the directory's place.
+        # By descriptor: a link that replaces the directory meanwhile is not followed.
         with os.scandir(self._descriptor) as entries:
             return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
 
@@ -62,7 +62,7 @@ class LocalDirectory:
             try:
                 descriptor = os.open(name, flags, dir_fd=directory)
                 try:
-                    # It refuses what has no position (FIFOs, sockets, terminals): no fstat needed.
+                    # pread fails on FIFOs, sockets and terminals, so no fstat is needed.
                     data = os.pread(descriptor, limit, 0)
                 finally:
                     os.close(descriptor)

@@ -1,8 +1,8 @@
-"""Files that a user names: exports, reports and pictures.
+"""Output files: exports, reports and pictures.
 
-Guarantees: a file takes its name only when it is whole and on the disk, so a reader sees the old
-content or the new, never a mixture; what is no regular file is not replaced; what is being written
-has a name that UNFINISHED matches, and an error leaves nothing of it.
+Guarantees: a file appears under its name only when complete and on disk, so a reader sees the old
+content or the new, never a mixture. Only a regular file is replaced. While a file is written, its
+name matches UNFINISHED; after an error it is removed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from expstore.errors import ExpStoreError, OutputExistsError
 from expstore.store.files import layout, system
 
 UNFINISHED = re.compile(r"\.expstore-[0-9a-f]{16}\.tmp")
-"""The names of files that are being written, or that an interruption left."""
+"""Matches the names of files being written, or left behind by an interruption."""
 
 
 def unfinished_name() -> str:
@@ -27,30 +27,30 @@ def unfinished_name() -> str:
 
 
 def check_output(output: Path, *, force: bool) -> None:
-    """Refuse an output that may not be written.
+    """Check that an output may be written.
 
     Args:
         output: the file to write.
-        force: replace it where it exists.
+        force: allow an existing file to be replaced.
 
     Raises:
-        OutputExistsError: it exists, and is not to be replaced, or is no regular file.
+        OutputExistsError: it exists, and may not be replaced or is not a regular file.
     """
     if not os.path.lexists(output):
         return
     if not force:
-        raise OutputExistsError(f"{output}: is there already; force replaces it")
+        raise OutputExistsError(f"{output}: already exists; use force to replace it")
     if not output.is_file():
-        raise OutputExistsError(f"{output}: is no regular file, and is not replaced")
+        raise OutputExistsError(f"{output}: not a regular file, so it is not replaced")
 
 
 @contextmanager
 def whole_file(output: Path) -> Iterator[IO[bytes]]:
-    """A file to write to, which takes the name `output` when the block ends without an error.
+    """A file to write to, which appears as `output` when the block ends without an error.
 
     Raises:
-        OutputExistsError: something is there that is no regular file.
-        NoSpaceError, UnreadableFileError: the file system refuses; what was there before stays.
+        OutputExistsError: the path exists and is not a regular file.
+        NoSpaceError, UnreadableFileError: the file cannot be written; the old one is kept.
     """
     check_output(output, force=True)
     output = output.resolve()
@@ -73,6 +73,6 @@ def whole_file(output: Path) -> Iterator[IO[bytes]]:
 
 
 def write_output(path: Path, data: bytes) -> None:
-    """Write a whole file; see `whole_file`."""
+    """Write a file atomically; see `whole_file`."""
     with whole_file(path) as file:
         file.write(data)

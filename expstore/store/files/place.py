@@ -1,8 +1,8 @@
-"""Where a store lies, a file system or a URL, and opening it there for reading.
+"""Locating a store, on a file system or at a URL, and opening it for reading.
 
-Guarantees: below the root no symbolic link is followed, and what is no regular file is refused
-without waiting on it; nothing is written, created or locked; each error of the operating system
-becomes a typed one that names the file. Only this module asks which kind of place it is.
+Guarantees: below the root no symbolic link is followed; a file that is not regular is refused
+without blocking on it; nothing is written, created or locked; an error of the operating system
+becomes a typed one that names the file.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _FILE = "file://"
 
 
 def locate(root: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> Location:
-    """Where a store lies: a path, or a URL, such as `s3://bucket/experiments`.
+    """The location of a store: a path, or a URL such as `s3://bucket/experiments`.
 
     Args:
-        root: either; a `file://` URL is a path.
-        options: of a URL, what fsspec's file system takes.
+        root: a path or a URL; a `file://` URL is a path.
+        options: for a URL, the options of its fsspec file system.
 
     Raises:
         MissingExtraError, StoreNotFoundError: see `remote.RemotePath.of`.
@@ -44,16 +44,16 @@ def locate(root: str | os.PathLike[str], options: Mapping[str, Any] | None = Non
 
 
 def absolute(location: Location) -> Location:
-    """A place as it is called from any working directory."""
+    """The location, independent of the working directory."""
     return location.absolute() if isinstance(location, Path) else location
 
 
 @contextmanager
 def open_root(root: Location) -> Iterator[Directory]:
-    """A store's root.
+    """Open a store's root.
 
     Raises:
-        StoreNotFoundError: there is no such directory. At a URL this may be told only by reading.
+        StoreNotFoundError: no such directory. At a URL, reading may be the first to raise it.
         UnreadableFileError: it cannot be opened.
     """
     if not isinstance(root, Path):
@@ -65,11 +65,11 @@ def open_root(root: Location) -> Iterator[Directory]:
 
 @contextmanager
 def open_directory(path: Location) -> Iterator[Directory]:
-    """An experiment's directory.
+    """Open an experiment's directory.
 
     Raises:
-        ExperimentNotFoundError: there is no such directory (a link to one is none). At a URL this
-            may be told only by reading.
+        ExperimentNotFoundError: no such directory (a link to one does not count). At a URL, reading
+            may be the first to raise it.
         UnreadableFileError: it cannot be opened.
     """
     if not isinstance(path, Path):
@@ -84,13 +84,13 @@ def open_directory(path: Location) -> Iterator[Directory]:
 
 @contextmanager
 def open_log(path: Location) -> Iterator[OpenLog]:
-    """A log's reader; a log that is not there yet is empty.
+    """Open a log for reading; a missing log is empty.
 
     Raises:
         ExperimentNotFoundError: its directory is missing.
-        UnreadableFileError: no regular file, or no permission.
+        UnreadableFileError: not a regular file, or no permission.
     """
-    # The directory is open no longer than the file is being opened.
+    # The directory is closed as soon as the file is open.
     with ExitStack() as stack:
         with open_directory(path.parent) as directory:
             log = stack.enter_context(directory.open_log(path.name))

@@ -1,8 +1,8 @@
-"""A store at a URL, read through fsspec: object stores, web servers, and whatever else it reaches.
+"""A store at a URL, read through fsspec: object stores, web servers, and all else it supports.
 
-Guarantees: nothing is ever written; a listing is asked for anew each time, so that what others add
-is seen; a file is read in large blocks ahead, and many small ones at the same time. Whatever a file
-system's library raises becomes a typed error that names the URL.
+Guarantees: nothing is ever written; listings are not cached, so additions by others are seen; large
+files are read ahead in large blocks, and small ones concurrently. Any exception of a file system's
+library becomes a typed error that names the URL.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from expstore.errors import (
 from expstore.extras import require
 from expstore.store.files.directory import Entry, OpenLog
 
-_AHEAD = 8 << 20  # bytes asked for at a time: enough to outweigh a request's latency
-_BATCH = 512  # small files asked for together; fsspec bounds how many are under way at a time
-_THREADS = 32  # sizes asked for at the same time
+_AHEAD = 8 << 20  # bytes per request: enough to outweigh its latency
+_BATCH = 512  # small files requested together; fsspec limits how many run concurrently
+_THREADS = 32  # sizes requested concurrently
 
 
 class RemotePath:
-    """A file or directory at a URL: what reading a store needs of a pathlib.Path.
+    """A file or directory at a URL, with the part of pathlib.Path that reading a store needs.
 
     Attributes:
         name: the last component.
-        place: as the file system names it.
-        parent: the directory it was reached from; a root's is itself.
+        place: the path within the file system.
+        parent: the directory it was reached from; a root is its own parent.
     """
 
     def __init__(
@@ -51,30 +51,30 @@ class RemotePath:
 
     @classmethod
     def of(cls, url: str, options: Mapping[str, Any] | None = None) -> RemotePath:
-        """The root at a URL; hardly any kind of file system connects before it is read.
+        """The root at a URL; most kinds of file system connect only when something is read.
 
         Args:
-            url: as fsspec understands it.
-            options: for the file system, such as credentials.
+            url: any URL that fsspec supports.
+            options: file system options, such as credentials.
 
         Raises:
-            MissingExtraError: fsspec, or what it needs for such a URL, is not installed.
-            StoreNotFoundError: no such kind of URL; or a kind that connects at once, and cannot.
+            MissingExtraError: fsspec, or a library that it needs for the URL, is not installed.
+            StoreNotFoundError: unknown kind of URL, or one that connects at once and failed.
         """
         scheme, _, place = url.partition("://")
         url = f"{scheme}://{place.rstrip('/')}"
         if scheme in ("http", "https") and {"?", "#"} & set(place):
             raise StoreNotFoundError(
-                f"{url}: files have no place behind a query; credentials go into storage_options"
+                f"{url}: a root has no query or fragment; pass credentials in storage_options"
             )
         fsspec = require("fsspec", "remote")
         try:
-            # Kept listings would hide what is added while the program runs.
+            # Cached listings would hide what is added while the program runs.
             settings = {"use_listings_cache": False, **(options or {})}
             file_system, path = fsspec.core.url_to_fs(url, **settings)
         except ImportError as error:
             raise MissingExtraError(f"{url}: {error}") from error
-        except Exception as error:  # each kind of file system has its own
+        except Exception as error:  # each kind of file system has its own exceptions
             raise StoreNotFoundError(f"{url}: {error or type(error).__name__}") from error
         return cls(file_system, path.rstrip("/"), url)
 
@@ -93,7 +93,7 @@ class RemotePath:
         """Whether there is such a directory.
 
         Raises:
-            UnreadableFileError: the file system refuses to say.
+            UnreadableFileError: the directory cannot be listed.
         """
         try:
             self.directory().entries()
@@ -102,37 +102,37 @@ class RemotePath:
         return True
 
     def is_symlink(self) -> bool:
-        """No file system at a URL tells of links."""
+        """Always False: no file system at a URL reports links."""
         return False
 
     def fingerprint(self) -> str:
-        """What tells the file there from another of its name and size; empty where nothing does."""
+        """Tells the file from another of the same name and size; empty if not supported."""
         try:
             with _typed(self):
                 return str(self._file_system.ukey(self.place))
         except (FileNotFoundError, UnreadableFileError):
-            return ""  # not all file systems know such a thing; reading the file says what is wrong
+            return ""  # if something is wrong, reading the file will report it
 
     def directory(self, *, is_root: bool = False) -> RemoteDirectory:
-        """The directory there; whether there is one, only reading it tells."""
+        """The directory; it is not checked for existence until it is read."""
         return RemoteDirectory(self, self._file_system, is_root=is_root)
 
     @property
-    def _speaks_http(self) -> bool:
+    def _is_http(self) -> bool:
         protocol = self._file_system.protocol
         return "http" in ((protocol,) if isinstance(protocol, str) else protocol)
 
     def _quoted(self, name: str) -> str:
-        # By bytes: a name need not be UTF-8.
-        return quote(os.fsencode(name)) if self._speaks_http else name
+        # As bytes: a name need not be UTF-8.
+        return quote(os.fsencode(name)) if self._is_http else name
 
     def unquoted(self, name: str) -> str:
-        """A name as the listing gives it, as it is."""
-        return os.fsdecode(unquote_to_bytes(name)) if self._speaks_http else name
+        """A name from a listing, with URL quoting undone."""
+        return os.fsdecode(unquote_to_bytes(name)) if self._is_http else name
 
 
 class RemoteDirectory:
-    """A directory at a URL; see `reading.Directory`."""
+    """A directory at a URL; see `Directory`."""
 
     def __init__(self, path: RemotePath, file_system: Any, *, is_root: bool) -> None:
         self.path = path
@@ -147,8 +147,8 @@ class RemoteDirectory:
         """See `Directory`.
 
         Raises:
-            StoreNotFoundError, ExperimentNotFoundError: there is no such directory.
-            UnreadableFileError: the file system refuses.
+            StoreNotFoundError, ExperimentNotFoundError: no such directory.
+            UnreadableFileError: it cannot be listed.
         """
         try:
             with _typed(self.path):
@@ -156,19 +156,19 @@ class RemoteDirectory:
         except FileNotFoundError:
             raise self._missing() from None
         if [(row["name"].rstrip("/"), row["type"]) for row in found] == [(self.path.place, "file")]:
-            raise self._missing()  # a file, which some list as themselves
+            raise self._missing()  # a file, which some file systems list as itself
         listed = []
         for row in found:
             path, kind = row["name"].rstrip("/"), row["type"]
             name = self.path.unquoted(path.rpartition("/")[2])
-            # Object stores may list a directory's own empty marker in it, and a server's quoting
-            # may hide what no file's name has.
+            # Object stores may list a directory's own empty marker, and a server's quoting may hide
+            # characters that no file name has.
             if path != self.path.place and "/" not in name and "\0" not in name:
                 listed.append(Entry(name, kind if kind in ("directory", "file") else "other"))
         return listed
 
     def sizes(self, names: Iterable[str]) -> Iterator[int | OSError | None]:
-        """See `Directory`; a request each, many at a time."""
+        """See `Directory`; one request per file, many concurrently."""
 
         def size(name: str) -> int | OSError | None:
             path = self._path_of(name)
@@ -177,7 +177,7 @@ class RemoteDirectory:
                     row = self._file_system.info(path.place)
                     size = row["size"] if row["type"] == "file" else None
                 if size is None and row["type"] == "file":
-                    return UnreadableFileError(f"{path}: the server does not tell its size")
+                    return UnreadableFileError(f"{path}: the server does not report its size")
                 return size
             except FileNotFoundError:
                 try:
@@ -203,7 +203,7 @@ class RemoteDirectory:
         return data
 
     def read_starts(self, names: Iterable[str], limit: int) -> Iterator[bytes | OSError]:
-        """See `Directory`; requests go out many at a time."""
+        """See `Directory`; many requests run concurrently."""
         names = iter(names)
         while batch := list(islice(names, _BATCH)):
             paths = [self._path_of(name).place for name in batch]
@@ -211,8 +211,8 @@ class RemoteDirectory:
             with _typed(self.path):
                 found = self._file_system.cat_ranges(paths, starts, ends, on_error="return")
             for name, data in zip(batch, found, strict=True):
-                # A server may know no ranges, and give the whole file.
-                yield data[:limit] if isinstance(data, bytes) else self._instead(name, data)
+                # A server without range requests sends the whole file.
+                yield data[:limit] if isinstance(data, bytes) else self._fallback(name, data)
 
     @contextmanager
     def open_log(self, name: str) -> Iterator[OpenLog]:
@@ -247,8 +247,8 @@ class RemoteDirectory:
     def _path_of(self, name: str) -> RemotePath:
         return reduce(truediv, name.split("/"), self.path)
 
-    def _instead(self, name: str, error: BaseException) -> bytes | OSError:
-        """What stands for the start of a file that could not be read."""
+    def _fallback(self, name: str, error: BaseException) -> bytes | OSError:
+        """The result for a file whose start could not be read."""
         if isinstance(error, FileNotFoundError):
             return error
         if self._is_empty(name):
@@ -256,32 +256,32 @@ class RemoteDirectory:
         return error if isinstance(error, OSError) else OSError(error or type(error).__name__)
 
     def _is_empty(self, name: str) -> bool:
-        """Whether a file has no bytes: then no server can give a range of it."""
+        """Whether a file is empty, in which case no server can return a range of it."""
         return next(self.sizes([name])) == 0
 
     def _raise_unless_missing(self, path: RemotePath) -> None:
-        """Raise what is wrong where a file that was not found is there, or not even its directory.
+        """Raise if a file that was not found is listed, or if its directory is missing.
 
-        Over HTTP, fsspec takes every refusal for a file that is not there.
+        Over HTTP, fsspec reports any refusal as a missing file.
         """
         parent = path.parent
         is_root = self._is_root and parent is self.path
-        there = RemoteDirectory(parent, self._file_system, is_root=is_root).entries()
-        if path.name in (entry.name for entry in there):
-            raise UnreadableFileError(f"{path}: it is listed, but cannot be had")
+        listed = RemoteDirectory(parent, self._file_system, is_root=is_root).entries()
+        if path.name in (entry.name for entry in listed):
+            raise UnreadableFileError(f"{path}: listed by the server, but cannot be read")
 
     def _missing(self) -> StoreNotFoundError | ExperimentNotFoundError:
         if self._is_root:
-            return StoreNotFoundError(f"{self.path}: no store there")
+            return StoreNotFoundError(f"{self.path}: no store found")
         return ExperimentNotFoundError(f"{self.path}: no such experiment")
 
 
 @contextmanager
 def _typed(path: RemotePath) -> Iterator[None]:
-    """What goes wrong meanwhile becomes an UnreadableFileError, but for a file that is not there.
+    """Turn any exception into an UnreadableFileError, except for FileNotFoundError.
 
-    Any exception, since each of fsspec's file systems passes on those of the library below it,
-    which share no class.
+    Any, because each fsspec file system passes on the exceptions of its underlying library, which
+    have no common base.
     """
     try:
         yield

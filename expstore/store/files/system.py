@@ -1,9 +1,9 @@
 """Opening and replacing the files of a store on a file system.
 
-Guarantees: a file is opened beneath its experiment's directory, following no symbolic link below
-the root; what is no regular file is refused without waiting on it; a file is replaced whole or not
-at all; each error of the operating system becomes a typed one that names the path. Nothing here
-knows what the bytes mean; `reading` reads them.
+Guarantees: a file is opened relative to its experiment's directory, and no symbolic link below the
+root is followed; a file that is not regular is refused without blocking on it; a file is replaced
+completely or not at all; an error of the operating system becomes a typed one that names the path.
+Nothing here depends on what the bytes mean.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from expstore.errors import (
     StoreNotFoundError,
     UnreadableFileError,
 )
-from expstore.store.files.layout import is_temporary_name, temporary_name
+from expstore.store.files.layout import is_temporary_name, replacing, temporary_name
 
 # O_NONBLOCK: opening a FIFO must not wait for its other end.
 _SAFE = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -34,25 +34,28 @@ APPEND = MEND | os.O_CREAT
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL})
-# Seconds to wait for a file that someone mends under a lease, and between two tries; the kernel
-# ends the longest lease after 45.
+# Seconds to wait for a file that is being repaired under a lease, and between two tries; the
+# kernel breaks a lease after 45 s by default.
 _LEASED, _PAUSE = 60.0, 0.001
-_TRIES = 100  # for a temporary file that another writer of the same file takes for a leftover
+_TRIES = 100  # in case another writer of the same file removes the temporary file as a leftover
 
 
 @contextmanager
 def root_directory(root: Path) -> Iterator[int]:
-    """A descriptor of the store's root, which may itself be reached through links.
+    """Open the store's root, which may itself be reached through links.
+
+    Yields:
+        Its descriptor.
 
     Raises:
-        StoreNotFoundError: there is no such directory.
+        StoreNotFoundError: no such directory.
         UnreadableFileError: it cannot be opened.
     """
     try:
         descriptor = os.open(root, DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):
         raise StoreNotFoundError(
-            f"{root}: no store there; initialize() or `expstore init` creates one"
+            f"{root}: no store found; create one with initialize() or `expstore init`"
         ) from None
     except OSError as error:
         raise unreadable(root, error) from error
@@ -63,10 +66,10 @@ def root_directory(root: Path) -> Iterator[int]:
 
 
 def open_experiment(path: Path) -> int:
-    """A descriptor of an experiment's directory; the caller closes it.
+    """Open an experiment's directory; the caller closes the descriptor.
 
     Raises:
-        ExperimentNotFoundError: there is no such directory (a link to one is none).
+        ExperimentNotFoundError: no such directory (a link to one does not count).
         UnreadableFileError: it cannot be opened.
     """
     try:
@@ -78,11 +81,11 @@ def open_experiment(path: Path) -> int:
 
 
 def make_inside(path: Path, name: str) -> None:
-    """Create a directory inside an experiment's; nothing happens where it exists.
+    """Create a directory inside an experiment's, unless it exists.
 
     Raises:
-        ExperimentNotFoundError: there is no such experiment (a link to one is none).
-        UnreadableFileError: it cannot be created, or something else has its name.
+        ExperimentNotFoundError: no such experiment (a link to one does not count).
+        UnreadableFileError: it cannot be created, or the name is taken by something else.
     """
     directory = open_experiment(path)
     try:
@@ -97,26 +100,26 @@ def make_inside(path: Path, name: str) -> None:
 
 
 def open_regular(path: Path, flags: int, directory: int) -> int:
-    """A descriptor of a regular file; the caller closes it.
+    """Open a regular file; the caller closes the descriptor.
 
     Args:
         path: the file's path; its last component is opened relative to `directory`.
-        flags: READ, APPEND, or MEND, which does not create it.
+        flags: READ, APPEND, or MEND, which is APPEND without creating the file.
         directory: a descriptor of the file's directory.
 
     Raises:
         FileNotFoundError: no such file.
         UnreadableFileError: a link, a directory, a FIFO, a device, or no permission.
     """
-    patience = time.monotonic() + _LEASED
+    deadline = time.monotonic() + _LEASED
     while True:
         try:
             descriptor = os.open(path.name, flags, 0o644, dir_fd=directory)
             break
         except FileNotFoundError:
             raise
-        except BlockingIOError as error:  # someone mends it under a lease
-            if time.monotonic() > patience:
+        except BlockingIOError as error:  # being repaired under a lease
+            if time.monotonic() > deadline:
                 raise unreadable(path, error) from error
             time.sleep(_PAUSE)
         except OSError as error:
@@ -128,20 +131,20 @@ def open_regular(path: Path, flags: int, directory: int) -> int:
 
 
 def unreadable(path: object, error: OSError) -> ExpStoreError:
-    """The typed error for one of the operating system's."""
+    """The typed error for an error of the operating system."""
     reasons = {
         errno.ELOOP: "is a symbolic link, which a store does not follow",
         errno.EISDIR: "is a directory",
         errno.ESPIPE: "is not a regular file",
         errno.ENXIO: "is not a regular file",
-        errno.EACCES: "no permission",
+        errno.EACCES: "permission denied",
     }
     reason = reasons.get(error.errno or 0, error.strerror or str(error))
     return UnreadableFileError(f"{path}: {reason}")
 
 
 def unwritable(path: Path, error: OSError) -> ExpStoreError:
-    """The typed error for one of the operating system's, where something was to be written."""
+    """The typed error for an error of the operating system on writing."""
     if error.errno in NO_SPACE:
         return NoSpaceError(f"{path}: {error.strerror}; nothing was written")
     return unreadable(path, error)
@@ -150,14 +153,14 @@ def unwritable(path: Path, error: OSError) -> ExpStoreError:
 def write_atomically(path: Path, data: bytes, directory: int) -> None:
     """Replace a file's content: a reader sees the old or the new, never a mixture.
 
-    The new content is on disk before it takes the name. Temporary files that an interruption left
-    are removed.
+    The new content is on disk before it takes the name. Temporary files left by an interruption are
+    removed.
 
     Raises:
-        NoSpaceError: there is no room; the old content is still there.
-        UnreadableFileError: the file system refuses; the old content is still there.
+        NoSpaceError: there is no space; the old content is kept.
+        UnreadableFileError: the file cannot be written; the old content is kept.
     """
-    prefix = f".{path.name}."
+    prefix = replacing(path.name)
     try:
         _remove_leftovers(prefix, directory)
         for _ in range(_TRIES):
@@ -165,15 +168,15 @@ def write_atomically(path: Path, data: bytes, directory: int) -> None:
                 return
     except OSError as error:
         raise unwritable(path, error) from error
-    raise UnreadableFileError(f"{path}: its temporary file is removed again and again")
+    raise UnreadableFileError(f"{path}: another program keeps removing its temporary file")
 
 
 def _replace(temporary: str, name: str, data: bytes, directory: int) -> bool:
-    """Whether it was done; False where another writer took the temporary file for a leftover."""
+    """Replace the file; False if another writer removed the temporary file as a leftover."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     with os.fdopen(os.open(temporary, flags, 0o644, dir_fd=directory), "wb") as file:
         try:
-            try_lock(file.fileno(), fcntl.LOCK_EX)  # a leftover is what nobody has locked
+            try_lock(file.fileno(), fcntl.LOCK_EX)  # a file that nobody has locked is a leftover
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -195,24 +198,24 @@ def _remove_leftovers(prefix: str, directory: int) -> None:
             if is_temporary_name(entry.name, prefix) and entry.is_file(follow_symlinks=False)
         ]
     for name in names:
-        with suppress(OSError):  # what cannot be removed is in nobody's way
+        with suppress(OSError):  # a leftover that cannot be removed does no harm
             descriptor = os.open(name, READ, dir_fd=directory)
             try:
-                if try_lock(descriptor, fcntl.LOCK_EX):  # else it is being written just now
+                if try_lock(descriptor, fcntl.LOCK_EX):  # otherwise it is being written
                     os.unlink(name, dir_fd=directory)
             finally:
                 os.close(descriptor)
 
 
 def try_lock(descriptor: int, operation: int) -> bool | None:
-    """Lock an open file or directory (`flock`) without waiting, for as long as it is open.
+    """Lock an open file or directory (`flock`) without blocking, for as long as it is open.
 
     Args:
-        descriptor: what to lock.
+        descriptor: the file or directory to lock.
         operation: LOCK_SH or LOCK_EX.
 
     Returns:
-        Whether it could be had; None where the file system has no such locks.
+        Whether the lock was taken; None if the file system does not support it.
     """
     try:
         fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
@@ -226,10 +229,10 @@ def try_lock(descriptor: int, operation: int) -> bool | None:
 
 
 def sync_directory(path: Path) -> None:
-    """Have a directory's entries on disk before returning.
+    """Sync a directory's entries to disk.
 
     Raises:
-        OSError: as the system calls do.
+        OSError: a system call fails.
     """
     descriptor = os.open(path, DIRECTORY)
     try:

@@ -1,8 +1,8 @@
 """Following a log while others write it.
 
-Guarantees: only new bytes are read, and the 64 before them, by which the log is known again; every
-whole record is given once, in file order. A tail that is torn, or of zeros, is waited out: it is
-given when it is whole. Between two looks no descriptor is held, so a writer that must mend a tear
+Guarantees: only new bytes are read, and the 64 before them, by which the log is recognised; every
+whole record is given once, in file order. A tail that is torn, or of zeros, is
+given once it is whole. Between two polls no descriptor is held, so a writer that must repair a tear
 is not kept from it. Memory is bounded however far behind the follower is.
 """
 
@@ -19,8 +19,8 @@ from expstore.store.files.place import open_log
 from formats.damage.tail import CLEAN, TailWatch
 from formats.metrics import ROLES
 
-_MOST = 1 << 22  # bytes read by one look
-_ANCHOR = 64  # bytes before the offset by which the log is known again
+_MOST = 1 << 22  # bytes read by one poll
+_ANCHOR = 64  # bytes before the offset by which the log is recognised
 
 
 class Follower:
@@ -29,18 +29,18 @@ class Follower:
     Args:
         path: the log; it need not be there yet, its directory must.
         offset: where to begin: 0, or the `offset` that an earlier follower had.
-        interval: seconds between two looks, while iterating.
+        interval: seconds between two polls, while iterating.
         sleep: waits that long.
 
     Attributes:
-        offset: the byte behind the last record that was given; another follower may go on there.
+        offset: the byte after the last record that was given; another follower may go on there.
         cuts: how often the log was found shorter than `offset`. What is written from the new end
             on is given next; some of what was given before is no longer in the log.
-        is_behind: whether the last look left bytes unread, so that another should follow at once.
+        is_behind: whether the last poll left bytes unread, so that another should follow at once.
 
     Raises:
         ExperimentNotFoundError: the directory is missing.
-        UnreadableFileError: no regular file, or no permission.
+        UnreadableFileError: not a regular file, or no permission.
         ValueError: a negative offset or interval.
     """
 
@@ -61,19 +61,19 @@ class Follower:
         self.is_behind = False
         self._sleep = sleep
         self._identity: tuple[int, int] | None = None
-        self._anchor = b""  # what stood before the offset
-        with open_log(path):  # at a URL, only this tells whether there is such an experiment
+        self._anchor = b""  # the bytes before the offset
+        with open_log(path):  # at a URL, only reading shows whether there is such an experiment
             pass
 
     def poll(self) -> MetricTable:
-        """What was added since the last look, at most 4 MiB of it; empty where there is nothing.
+        """What was added since the last poll, at most 4 MiB of it; empty if nothing was.
 
-        The table's status tells of a tail that is waited for.
+        The table's status reports a tail that is waited for.
 
         Raises:
             ExperimentGoneError: the experiment, or its log, was deleted or replaced by another; or
                 the log was cut, and written to again beyond the offset.
-            UnreadableFileError: no regular file, or no permission.
+            UnreadableFileError: not a regular file, or no permission.
         """
         from formats.columns import parse_columns
 
@@ -117,7 +117,7 @@ class Follower:
             ) from error
 
     def _is_zero_from(self, offset: int) -> bool:
-        """Whether the log has nothing but zeros from there on."""
+        """Whether the log is nothing but zeros from there on."""
         with open_log(self.path) as log:
             while block := log.read(offset, _MOST):
                 if any(block):

@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from expstore.model.values import RECORD_CODEC
+from formats.damage.tail import TailStatus, TailWatch
+from formats.metrics import ROLES
 
 if TYPE_CHECKING:
     from expstore.store.files.directory import OpenLog
@@ -25,7 +27,8 @@ class LogParser:
         max_texts: distinct names beyond which parsing ends with TooManyTextsError; None: no limit.
 
     Attributes:
-        end: the offset in the log behind the last whole record that was parsed.
+        records: whole records of the log that were parsed.
+        end: the offset in the log after the last of them.
         is_fresh: the names that columns list are those of this log; else there may be further ones.
     """
 
@@ -33,8 +36,8 @@ class LogParser:
         self._max_texts = max_texts
         self._parser: ColumnParser | None = None
         self._parsed = 0  # bytes of whole records that the parser has seen, of all logs
-        self._is_whole = False  # the log before ended behind a whole record
-        self.end = 0
+        self._is_whole = False  # the log before ended with a whole record
+        self._watch = TailWatch(RECORD_CODEC.schema, ROLES)
         self.is_fresh = True
 
     def begin(self, log: OpenLog, start: int = 0, end: int | None = None) -> None:
@@ -46,7 +49,7 @@ class LogParser:
         """
         log.section(start, log.size if end is None else end)
         self._log = log
-        self.end = start
+        self._watch = TailWatch(RECORD_CODEC.schema, ROLES, start)
         if self._parser is None or not self._is_whole or self.texts_held > _FEW_TEXTS:
             self._renew()
         else:
@@ -65,10 +68,24 @@ class LogParser:
             columns = self._parser.read(log.readinto, log.left)
         else:
             columns = self._parser.read(log.part(size), size)
-        self.end += columns.end - self._parsed
+        self._watch.feed(columns, self.end + columns.end - self._parsed)
         self._parsed = columns.end
         self._is_whole = log.exhausted and self.end == log.size
         return columns
+
+    @property
+    def records(self) -> int:
+        """See the class."""
+        return self._watch.records
+
+    @property
+    def end(self) -> int:
+        """See the class."""
+        return self._watch.end
+
+    def status(self) -> TailStatus:
+        """What the end of the log is like, once all of it was read."""
+        return self._watch.status(self._log.size)
 
     @property
     def texts_held(self) -> int:
@@ -76,7 +93,7 @@ class LogParser:
         return 0 if self._parser is None else self._parser.texts_held
 
     def forget(self) -> None:
-        """Drop the names held; the log goes on behind the last whole record."""
+        """Drop the names held; the log goes on after the last whole record."""
         self._log.section(self.end, self._log.size)
         self._renew()
 

@@ -5,15 +5,12 @@ Guarantees: nothing is written; memory does not grow with the log, whatever is i
 
 from __future__ import annotations
 
-from expstore.model.values import RECORD_CODEC
 from expstore.store.files.directory import OpenLog
 from expstore.store.read.parser import LogParser
 from formats import TailStatus
-from formats.damage.tail import TailWatch
-from formats.metrics import ROLES
 
 _BLOCK = 1 << 20  # bytes parsed at a time
-_TEXTS = 1 << 16  # distinct texts that are remembered meanwhile
+_TEXTS = 1 << 16  # distinct texts remembered meanwhile
 
 
 def scan_log(
@@ -23,19 +20,18 @@ def scan_log(
 
     Args:
         log: the open log.
-        start: an offset that ends a record; what is before it is not looked at, nor counted.
+        start: an offset that ends a record; what precedes it is neither read nor counted.
         parser: of the logs before.
     """
     parser = parser or LogParser()
-    watch = TailWatch(RECORD_CODEC.schema, ROLES, start)
     parser.begin(log, start)
     while not log.exhausted:
-        watch.feed(parser.read(_BLOCK), parser.end)
+        parser.read(_BLOCK)
         if parser.texts_held > _TEXTS:
             parser.forget()
-    return watch.status(log.size), watch.records
+    return parser.status(), parser.records
 
 
 def tail_of(descriptor: int) -> TailStatus:
-    """The state of a log's end, through a descriptor of the log."""
+    """How a log ends, through a descriptor of the log."""
     return scan_log(OpenLog.of(descriptor))[0]

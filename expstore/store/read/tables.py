@@ -1,6 +1,6 @@
 """Some of a log's metrics, chosen by name and step, and logs too long to be held whole.
 
-Guarantees: a selection keeps file order and changes no value; what cannot be meant is refused
+Guarantees: a selection keeps file order and changes no value; one that makes no sense is refused
 before a file is opened. `iter_tables` holds one table and the log's distinct names at a time,
 however long the log is.
 """
@@ -17,8 +17,6 @@ from expstore.store.files.directory import Location
 from expstore.store.files.place import open_log
 from expstore.store.read.parser import LogParser
 from formats import CLEAN, TooManyTextsError
-from formats.damage.tail import TailWatch
-from formats.metrics import ROLES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,14 +36,14 @@ class Selection:
         steps: metrics of these steps only, in either direction. None: all.
 
     Raises:
-        SelectionError: names are one text or no texts, or steps are no range.
+        SelectionError: names are not a list of strings, or steps are not a range.
     """
 
     def __init__(self, names: Iterable[str] | None = None, steps: range | None = None) -> None:
         if isinstance(names, str):
-            raise SelectionError(f"names must be several, such as [{names!r}], got one text")
+            raise SelectionError(f"names must be a list, such as [{names!r}], got one string")
         if names is not None and not isinstance(names, Iterable):
-            raise SelectionError(f"names must be several texts, got {type(names).__name__}")
+            raise SelectionError(f"names must be a list of strings, got {type(names).__name__}")
         if steps is not None and not isinstance(steps, range):
             raise SelectionError(
                 f"steps must be a range, such as range(0, 1000), got {type(steps).__name__}"
@@ -85,14 +83,14 @@ class Selection:
 
 def _within_format(steps: range) -> range:
     """The same steps in ascending order, without those that no record can hold."""
-    least, greatest = map(int, RECORD_CODEC.schema["step"].range)
+    minimum, maximum = map(int, RECORD_CODEC.schema["step"].range)
     if steps.step < 0:
         steps = steps[::-1]
     first = steps.start
-    if first < least:
-        first = least + (first - least) % steps.step
+    if first < minimum:
+        first = minimum + (first - minimum) % steps.step
     # A distance beyond all steps selects the first alone.
-    return range(first, min(steps.stop, greatest + 1), min(steps.step, greatest))
+    return range(first, min(steps.stop, maximum + 1), min(steps.step, maximum))
 
 
 def select(
@@ -122,15 +120,13 @@ def iter_tables(
         parser: of the logs before; `names` then hold theirs, too.
     """
     parser = parser or LogParser()
-    watch = TailWatch(RECORD_CODEC.schema, ROLES, start)
     size = chunk * RECORD_CODEC.schema.min_size  # bytes that hold no more records than a table may
     with open_log(path) as log:
         parser.begin(log, start, end)
         while True:
             columns = parser.read(size)
-            watch.feed(columns, parser.end)
             last = log.exhausted
-            table = MetricTable.of_columns(columns, watch.status(log.size) if last else CLEAN)
+            table = MetricTable.of_columns(columns, parser.status() if last else CLEAN)
             which = selection.rows(table)
             if which is not None:
                 table = table.take(which, keep_names=True)
@@ -149,15 +145,13 @@ def read_table(
         TooManyTextsError, ExperimentNotFoundError, UnreadableFileError
     """
     parser = parser or table_parser()
-    watch = TailWatch(RECORD_CODEC.schema, ROLES, start)
     with open_log(path) as log:
         parser.begin(log, start, end)
         try:
             columns = parser.read()
         except TooManyTextsError as error:
             raise error.at(source=str(path)) from None
-        watch.feed(columns, parser.end)
-        status = watch.status(log.size)
+        status = parser.status()
     return MetricTable.of_columns(columns, status, compact=parser.is_fresh)
 
 

@@ -1,1 +1,1 @@
-"""Appending to logs."""
+"""Tests of appending to logs."""

@@ -1,4 +1,4 @@
-"""AppendLog: nothing is appended behind a tear, whoever made it, and nothing is lost by mending."""
+"""AppendLog: nothing is appended after a tear, whoever made it, and a repair loses nothing."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ TEAR = b"\x01" * 18
 
 
 def record(name: str) -> bytes:
-    """A record that is told from others by its name."""
+    """A record identified by its name."""
     return RECORD_CODEC.build(timestamp=1_700_000_000, step=1, value=0.5, name=name)
 
 
 def names(path: Path) -> list[str]:
-    """The names in a log that must end at a record's end."""
+    """The names in a log, which must end at a record boundary."""
     records, rest = read_log(path)
     assert rest == 0
     return [name for name, _, _ in records]
@@ -47,7 +47,7 @@ def names(path: Path) -> list[str]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a log may be made."""
+    """The path of a log that does not exist yet."""
     return tmp_path / "metrics.bin"
 
 
@@ -62,7 +62,7 @@ def log(path: Path) -> Iterator[AppendLog]:
 
 @pytest.fixture
 def before_write(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], None]:
-    """Has something happen between the look at the log's end and the next write."""
+    """Makes something happen between the check of the log's end and the next write."""
 
     def plan(act: Callable[[], None]) -> None:
         write = os.write
@@ -84,7 +84,7 @@ def add(path: Path, data: bytes) -> None:
 
 
 def test_records_of_others_are_stepped_over(log: AppendLog, path: Path) -> None:
-    """Whatever whole records were added since, by whomever."""
+    """Whole records added by others in the meantime are accepted."""
     for number in range(3):
         add(path, record(f"other {number}") * 2)
         log.append(record(f"own {number}"))
@@ -97,7 +97,7 @@ def test_records_of_others_are_stepped_over(log: AppendLog, path: Path) -> None:
 def test_record_that_came_in_between_is_no_harm(
     looked: bool, log: AppendLog, path: Path, before_write: Any
 ) -> None:
-    """Others may append between the look and the write; the next boundary is right."""
+    """Others may append between the check and the write; the next boundary is right."""
     before_write(lambda: add(path, record("between")))
     log.append(record("own"), looked)
     assert log.boundary == path.stat().st_size
@@ -109,7 +109,7 @@ def test_record_that_came_in_between_is_no_harm(
 def test_tear_that_came_in_between_is_cut_when_alone(
     looked: bool, log: AppendLog, path: Path, before_write: Any
 ) -> None:
-    """The record was written behind it, so it is written once more; the tear is kept."""
+    """The record was written after the tear, so it is written again; the tear is kept."""
     before_write(lambda: add(path, TEAR))
     log.append(record("own"), looked)
     log.append(record("next"))
@@ -121,7 +121,7 @@ def test_tear_that_came_in_between_is_cut_when_alone(
 def test_tear_that_came_in_between_is_an_error_while_others_are_there(
     log: AppendLog, path: Path, before_write: Any
 ) -> None:
-    """The record is not acknowledged; when the others have gone, all is mended."""
+    """The record is not acknowledged; once the others are gone, the log is repaired."""
     before_write(lambda: add(path, TEAR))
     with path.open("rb"), pytest.raises(TornTailError, match=r"behind a tear at byte 26.*others"):
         log.append(record("own"))
@@ -130,8 +130,8 @@ def test_tear_that_came_in_between_is_an_error_while_others_are_there(
 
 
 def test_nobody_is_trusted_to_be_away_who_was_there(log: AppendLog, path: Path) -> None:
-    """A look of a moment ago does for who appends alone; beside others, each write is preceded by
-    one, and nothing goes behind a tear that cannot be cut."""
+    """A recent check suffices for the only writer; once others append, each write is preceded by a
+    check, and nothing is written after a tear that cannot be cut."""
     add(path, record("other"))
     log.append(record("own"), looked=True)
     assert names(path) == ["first", "other", "own"]
@@ -146,7 +146,7 @@ def test_nobody_is_trusted_to_be_away_who_was_there(log: AppendLog, path: Path) 
 def test_log_that_was_cut_since_the_look_is_parsed_anew(
     others: int, log: AppendLog, path: Path
 ) -> None:
-    """What a boundary was is none in what others wrote instead; nothing is taken for a tear."""
+    """The old boundary means nothing in what others wrote instead; no tear is assumed."""
     os.truncate(path, 0)
     added = [f"another {number}" for number in range(others)]
     add(path, b"".join(map(record, added)))
@@ -159,7 +159,7 @@ def test_log_that_was_cut_since_the_look_is_parsed_anew(
 def test_write_that_was_not_at_the_end_cuts_nothing(
     log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on a file system that does not append: who knows what stands there now."""
+    """As on a file system without O_APPEND, where the content at that place is unknown."""
     real = os.lseek
 
     def astray(descriptor: int, offset: int, whence: int) -> int:
@@ -174,7 +174,7 @@ def test_write_that_was_not_at_the_end_cuts_nothing(
 
 
 def test_transient_tear_is_waited_out(log: AppendLog, path: Path) -> None:
-    """A live writer's record that is half there is completed a moment later."""
+    """A live writer's partial record is completed a moment later."""
     other = record("other")
     add(path, other[:10])
     timer = threading.Timer(0.01, add, (path, other[10:]))
@@ -199,7 +199,7 @@ def test_tear_is_not_cut_while_others_have_the_log_open(log: AppendLog, path: Pa
 def test_log_of_a_killed_process_can_be_mended_as_soon_as_it_is_gone(
     log: AppendLog, path: Path
 ) -> None:
-    """Whoever has it open gets a moment to close it."""
+    """Others that have it open get a moment to close it."""
     add(path, TEAR)
     with path.open("rb") as other:
         timer = threading.Timer(append_log._PATIENCE + 0.05, other.close)
@@ -210,7 +210,7 @@ def test_log_of_a_killed_process_can_be_mended_as_soon_as_it_is_gone(
 
 
 def test_lease_can_be_taken_in_a_thread(log: AppendLog, path: Path) -> None:
-    """Mending does not hang on the main thread's signals."""
+    """A repair does not depend on the main thread's signals."""
     add(path, TEAR)
     thread = threading.Thread(target=log.append, args=(record("own"),))
     thread.start()
@@ -221,7 +221,7 @@ def test_lease_can_be_taken_in_a_thread(log: AppendLog, path: Path) -> None:
 def test_others_wait_while_a_log_is_mended(
     log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Readers and writers are held up, not refused; the holder survives their knocking."""
+    """Readers and writers block instead of failing; the holder survives their signals."""
     store = ExperimentStore(path.parent.parent)
     commit_id = path.parent.name
     add(path, TEAR)
@@ -269,7 +269,7 @@ def test_lease_that_cannot_be_had_is_explained(
 def test_lease_that_lasted_too_long_cuts_nothing(
     log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The kernel may have let others in by then."""
+    """By then the kernel may have let others open the log."""
     monkeypatch.setattr(cut, "_TRUSTED", -1.0)
     add(path, TEAR)
     with pytest.raises(TornTailError, match="took too long"):
@@ -277,11 +277,11 @@ def test_lease_that_lasted_too_long_cuts_nothing(
     monkeypatch.undo()
     log.append(record("own"))
     assert names(path) == ["first", "own"]
-    assert len(list(path.parent.glob("*.torn-*"))) == 1  # kept once, though cut at the second try
+    assert len(list(path.parent.glob("*.torn-*"))) == 1  # kept once, cut at the second try
 
 
 def short_writes(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    """From now on a write takes so many bytes at most, as on a full disk."""
+    """Limit every write to so many bytes, as on a full disk."""
     write = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:size]))
 
@@ -289,7 +289,7 @@ def short_writes(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
 def test_short_write_is_cut_off_again(
     log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error, and the log as it was."""
+    """The write raises, and the log is as before."""
     with monkeypatch.context() as patch:
         short_writes(patch, 18)
         with pytest.raises(ShortWriteError, match=r"only 18 of 24 bytes .* were cut off again"):
@@ -302,7 +302,7 @@ def test_short_write_is_cut_off_again(
 def test_short_write_beside_others_blocks_appending_until_they_are_gone(
     log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It cannot be cut off while they might append; no record of ours goes behind it."""
+    """It cannot be cut off while others might append; none of our records is written after it."""
     with path.open("rb"):
         with monkeypatch.context() as patch:
             short_writes(patch, 18)
@@ -317,7 +317,7 @@ def test_short_write_beside_others_blocks_appending_until_they_are_gone(
 def test_short_write_that_another_program_appended_to_is_never_appended_to_again(
     log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Our later records would be lost; the error says how to get back what there is."""
+    """Our later records would be lost; the error says how to recover the existing ones."""
     with path.open("ab") as other, monkeypatch.context() as patch:
         short_writes(patch, 18)
         with pytest.raises(ShortWriteError):
@@ -333,7 +333,7 @@ def test_short_write_that_another_program_appended_to_is_never_appended_to_again
 def test_full_disk_is_told_before_anything_is_written(
     log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ReservedSpace is reserved first; what is less than asked ahead will do."""
+    """Space is reserved first; if the extra space is refused, the needed space suffices."""
     asked = []
 
     def full(descriptor: int, offset: int, size: int) -> bool:
@@ -352,7 +352,7 @@ def test_full_disk_is_told_before_anything_is_written(
 
 
 def test_reserving_shows_nowhere_and_wastes_little(path: Path) -> None:
-    """The size is that of the records; the space is at most an eighth more, and a block."""
+    """The size is that of the records; the allocation exceeds it by little over an eighth."""
     log = AppendLog(path, RECORD_CODEC)
     for _ in range(200):
         log.append(record("x") * 40)
@@ -367,7 +367,7 @@ def test_reserving_shows_nowhere_and_wastes_little(path: Path) -> None:
 def test_file_system_without_reserving_will_do(
     answer: int, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is a help, and no condition."""
+    """Reserving is optional."""
     monkeypatch.setattr(space, "_fallocate", lambda: lambda *_: answer)
     log = AppendLog(path, RECORD_CODEC)
     log.append(record("own"))
@@ -376,7 +376,7 @@ def test_file_system_without_reserving_will_do(
 
 
 def test_log_that_was_cut_or_replaced_is_parsed_anew(path: Path) -> None:
-    """What is remembered of a log between two appends holds only for that log."""
+    """What is cached of a log between two appends is valid only for that log."""
     log = AppendLog(path, RECORD_CODEC)
     log.append_once(record("first") * 3)
     path.unlink()
@@ -391,7 +391,7 @@ def test_log_that_was_cut_or_replaced_is_parsed_anew(path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["link", "linked directory", "fifo", "directory", "nothing"])
 def test_path_that_became_something_else_is_refused_or_made_anew(kind: str, tmp_path: Path) -> None:
-    """Also by the quick way, which a log takes that was appended to before."""
+    """Also on the fast path for a log that was appended to before."""
     store = ExperimentStore(tmp_path / "root")
     store.create_experiment("abc")
     store.log_metric("abc", "loss", 0.5, 1)
@@ -423,7 +423,7 @@ def test_path_that_became_something_else_is_refused_or_made_anew(kind: str, tmp_
 def test_log_that_was_never_appended_to_is_opened_with_care(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An empty file behind a link ends where an empty log does, and is another all the same."""
+    """An empty file reached through a link ends where the empty log did, but is another file."""
     store = ExperimentStore(tmp_path / "root")
     path = store.create_experiment("abc")
     with monkeypatch.context() as patch:
@@ -439,14 +439,14 @@ def test_log_that_was_never_appended_to_is_opened_with_care(
 
 
 def test_large_addition_is_parsed_too(log: AppendLog, path: Path) -> None:
-    """More than is walked record by record, with a tear at its end."""
+    """A large addition with a tear at its end is parsed completely."""
     add(path, record("other") * 5000 + TEAR)
     log.append(record("own"))
     assert names(path) == ["first", *["other"] * 5000, "own"]
 
 
 def test_repair_of_a_clean_log_does_nothing(log: AppendLog, path: Path) -> None:
-    """An empty one is clean too."""
+    """An empty log is clean too."""
     assert log.repair(tail_of) == (CLEAN, None)
     log.append(record("own"))
     assert names(path) == ["first", "own"]
@@ -457,7 +457,7 @@ def test_repair_of_a_clean_log_does_nothing(log: AppendLog, path: Path) -> None:
 
 @pytest.mark.parametrize("zeros", [21, 21 * 5, 21 * 5 + 7, 7, 21 * 400_000])
 def test_repair_cuts_zeros_and_keeps_them(log: AppendLog, path: Path, zeros: int) -> None:
-    """What a power cut left: whole records of zeros, and a part of one."""
+    """What a power failure leaves: whole records of zeros, and part of one."""
     add(path, bytes(zeros))
     status = TailStatus("zero" if zeros >= 21 else "torn", 26, zeros, zeros // 21)
     kept = path.with_name("metrics.bin.torn-26")
@@ -469,7 +469,7 @@ def test_repair_cuts_zeros_and_keeps_them(log: AppendLog, path: Path, zeros: int
 
 @pytest.mark.parametrize("name", ["\0" * 60, ""])
 def test_zeros_that_belong_to_a_record_are_not_cut(log: AppendLog, path: Path, name: str) -> None:
-    """Neither a name of zero bytes, nor a record that only ends in zeros."""
+    """Neither a name of zero bytes nor a record that only ends in zeros is cut."""
     log.append(RECORD_CODEC.build(timestamp=1_700_000_000, step=0, value=0.0, name=name) * 2)
     assert log.repair(tail_of) == (CLEAN, None)
     add(path, bytes(21))
@@ -478,14 +478,14 @@ def test_zeros_that_belong_to_a_record_are_not_cut(log: AppendLog, path: Path, n
 
 
 def test_append_leaves_records_of_zeros_to_repair(log: AppendLog, path: Path) -> None:
-    """They are whole, so nothing is misaligned by them; only what is torn is cut."""
+    """They are whole records, so they misalign nothing; only the torn part is cut."""
     add(path, bytes(21 * 2 + 5))
     log.append(record("own"))
     assert names(path) == ["first", "", "", "own"]
 
 
 def test_repair_beside_others_is_refused_unless_forced(log: AppendLog, path: Path) -> None:
-    """Only who knows that they write nothing may force it."""
+    """Forcing is safe only if the others write nothing."""
     add(path, TEAR)
     with path.open("rb"):
         with pytest.raises(TornTailError, match="others have it open"):
@@ -497,14 +497,14 @@ def test_repair_beside_others_is_refused_unless_forced(log: AppendLog, path: Pat
 
 
 def test_repair_makes_no_log(path: Path) -> None:
-    """Where there is none there is nothing to repair."""
+    """A missing log is an error, and is not created."""
     with pytest.raises(ExperimentNotFoundError, match="no such experiment or log"):
         AppendLog(path, RECORD_CODEC, create=False)
     assert not path.exists()
 
 
 def test_kept_bytes_are_never_overwritten(log: AppendLog, path: Path) -> None:
-    """A second tear at the same place gets another name; the same bytes are kept once."""
+    """A second tear at the same offset gets another name; equal bytes are kept once."""
     for number, tear in enumerate([TEAR, b"\x02" * 5, TEAR]):
         add(path, tear)
         assert log.repair(tail_of)[1] is not None
@@ -515,7 +515,7 @@ def test_kept_bytes_are_never_overwritten(log: AppendLog, path: Path) -> None:
 def test_what_cannot_be_kept_is_not_cut(
     log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No room for the cut bytes: the log stays, and no half of them is left."""
+    """Without space for the cut bytes, the log is unchanged and no partial copy is left."""
     add(path, TEAR)
     before = path.read_bytes()
 
@@ -531,7 +531,7 @@ def test_what_cannot_be_kept_is_not_cut(
 
 
 def test_forked_processes_share_a_writer(store: ExperimentStore) -> None:
-    """Each opens the log for itself; no record that was acknowledged is cut or misread."""
+    """Each opens the log for itself; no acknowledged record is cut or misread."""
     store.create_experiment("abc")
     steps, width = 400, 3
     with store.writer("abc") as writer:
@@ -551,7 +551,7 @@ def test_forked_processes_share_a_writer(store: ExperimentStore) -> None:
 
 
 def test_a_fork_of_a_deleted_log_says_so(store: ExperimentStore) -> None:
-    """What lies under the same name by then is another experiment's."""
+    """By then the log of that name belongs to another experiment."""
     store.create_experiment("abc")
     with store.writer("abc") as writer:
         writer.log("first", 0.5, 0)
@@ -570,7 +570,7 @@ def test_a_fork_of_a_deleted_log_says_so(store: ExperimentStore) -> None:
 
 
 def test_a_misaligned_log_is_left_to_salvage(vectors_copy: ExperimentStore) -> None:
-    """What its last bytes seem to be torn off are whole records."""
+    """The bytes that look like a torn record are whole records."""
     commit_id = "torn-then-appended"
     path = vectors_copy.metrics_path(commit_id)
     data = path.read_bytes()
@@ -584,7 +584,7 @@ def test_a_misaligned_log_is_left_to_salvage(vectors_copy: ExperimentStore) -> N
 
 
 def test_what_stands_where_a_tear_is_kept_is_not_waited_for(log: AppendLog, path: Path) -> None:
-    """A FIFO or a link there is left alone, and the tear is kept under the next name."""
+    """A FIFO or link of that name is left alone, and the tear is kept under the next name."""
     os.mkfifo(path.with_name("metrics.bin.torn-26"))
     path.with_name("metrics.bin.torn-26.1").symlink_to("nowhere")
     add(path, TEAR)

@@ -1,4 +1,4 @@
-"""MetricWriter: durability, threads, what it does when its experiment is gone."""
+"""MetricWriter: durability, threads, and what happens when its experiment is deleted."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from expstore.store.append import records
 from expstore.store.files import system
 from tests.faults.base import read_log
 
-NOW = 1_700_000_000  # what the stopped clock of the fixture `store` says, in whole seconds
+NOW = 1_700_000_000  # the fixed clock of the fixture `store`, in seconds
 
 
 @pytest.fixture
 def synced(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The paths that were synced, in order; the syncs are made all the same."""
+    """The names of the synced files, in order; the syncs still take place."""
     paths: list[str] = []
     for name in ("fsync", "fdatasync"):
         real = getattr(os, name)
@@ -54,7 +54,7 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def test_process_level_syncs_nothing(store: ExperimentStore, synced: list[str]) -> None:
-    """One write a call, and no more."""
+    """A call makes one write and no sync."""
     store.create_experiment("abc")
     with store.writer("abc") as writer:
         writer.log("loss", 0.5, 1)
@@ -63,7 +63,7 @@ def test_process_level_syncs_nothing(store: ExperimentStore, synced: list[str]) 
 
 
 def test_power_level_syncs_before_each_return(store: ExperimentStore, synced: list[str]) -> None:
-    """At first the log, its directory and the root; then the log after every call."""
+    """First the log, its directory and the root; then the log after every call."""
     store.create_experiment("abc")
     with store.writer("abc", durability="power") as writer:
         assert synced == ["metrics.bin", "abc", "experiments"]
@@ -75,7 +75,7 @@ def test_power_level_syncs_before_each_return(store: ExperimentStore, synced: li
 
 
 def test_start_with_power_syncs_the_metadata_too(store: ExperimentStore, synced: list[str]) -> None:
-    """The metadata's content, then its name in the directory."""
+    """First the metadata file, then its directory."""
     store.start_experiment("abc", durability="power").close()
     assert synced[:3] == ["metrics.bin", "abc", "experiments"]
     assert synced[3].startswith(".meta.bin.")
@@ -85,13 +85,13 @@ def test_start_with_power_syncs_the_metadata_too(store: ExperimentStore, synced:
 def test_interval_level_syncs_after_so_many_records(
     store: ExperimentStore, synced: list[str]
 ) -> None:
-    """Counted in records, not calls; `flush` and `close` sync what is left."""
+    """Records count, not calls; `flush` and `close` sync what is pending."""
     store.create_experiment("abc")
     with store.writer("abc", durability="interval", interval_records=5) as writer:
         del synced[:]
         for step in range(4):
             writer.log_many({"a": 0.5, "b": 0.5}, step)
-        assert len(synced) == 1  # six records wait at the third call, then two
+        assert len(synced) == 1  # six records are pending at the third call, then two
         writer.flush()
         writer.flush()
         assert len(synced) == 2
@@ -102,7 +102,7 @@ def test_interval_level_syncs_after_so_many_records(
 def test_interval_level_syncs_after_so_many_seconds(
     store: ExperimentStore, synced: list[str]
 ) -> None:
-    """Also when nothing more is logged."""
+    """Even if nothing more is logged."""
     store.create_experiment("abc")
     with store.writer("abc", durability="interval", interval_seconds=0.02) as writer:
         del synced[:]
@@ -128,7 +128,7 @@ def test_interval_level_syncs_after_so_many_seconds(
     ],
 )
 def test_senseless_durability_is_refused(arguments: Any, store: ExperimentStore) -> None:
-    """Before anything is created."""
+    """The error is raised before anything is created."""
     with pytest.raises(DurabilityError):
         store.start_experiment("abc", **arguments)
     assert store.list_experiments() == []
@@ -137,7 +137,7 @@ def test_senseless_durability_is_refused(arguments: Any, store: ExperimentStore)
 def test_failed_sync_poisons_the_writer_and_names_the_records_in_doubt(
     store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is never tried again, since the system may have forgotten what it could not write."""
+    """The sync is never retried, because the system may have discarded what it could not write."""
     store.create_experiment("abc")
     store.log_metric("abc", "before", 0.5, 0)  # 27 bytes
     writer = store.writer("abc", durability="interval", interval_records=4)
@@ -167,13 +167,13 @@ def test_failed_sync_poisons_the_writer_and_names_the_records_in_doubt(
             call()
     assert len(tries) == 1
     assert len(store.get_metrics("abc")) == 7
-    writer.close()  # it is closed by now, and says no more
+    writer.close()  # already closed, so nothing is raised
 
 
 def test_sync_that_fails_in_the_background_is_told_by_the_next_call(
     store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody is there to hear it when it happens."""
+    """The failure has no caller to raise to when it happens."""
     store.create_experiment("abc")
     writer = store.writer("abc", durability="interval", interval_seconds=0.01)
     failed = threading.Event()
@@ -192,7 +192,7 @@ def test_sync_that_fails_in_the_background_is_told_by_the_next_call(
 
 
 def test_names_that_repeat_give_the_same_records(store: ExperimentStore) -> None:
-    """From the second step on a step is built at once; nothing else changes."""
+    """From the second step on, all records are built at once; the result is the same."""
     store.create_experiment("abc")
     steps: list[dict[Any, Any]] = [{"a": 0.5, "b": 1.5}] * 3
     steps += [{"b": 1.5, "a": 0.5}] * 2 + [{"a": np.float32(0.5), "b": 1}] * 2
@@ -214,7 +214,7 @@ def test_names_that_repeat_give_the_same_records(store: ExperimentStore) -> None
 
 
 def test_names_in_turn_are_built_at_once(store: ExperimentStore) -> None:
-    """Names that come again need not come one right after the other."""
+    """Repeated names need not be consecutive to be cached."""
     store.create_experiment("abc")
     with store.writer("abc") as writer:
         for step in range(3):
@@ -226,7 +226,7 @@ def test_names_in_turn_are_built_at_once(store: ExperimentStore) -> None:
 
 
 def test_a_builder_once_made_stays() -> None:
-    """However many names come in turn, none is compiled again and again."""
+    """With any number of names in turn, none is compiled repeatedly."""
     builders = records.StepBuilders()
     sets = [(f"{k}/a", f"{k}/b") for k in range(3000)]
     for _ in range(2):
@@ -242,7 +242,7 @@ def test_a_builder_once_made_stays() -> None:
 
 
 def test_what_is_remembered_of_names_is_small() -> None:
-    """Steps of a thousand new names, and one of very many, leave next to nothing."""
+    """Many steps of new names, and one with very many, use little memory."""
     builders = records.StepBuilders()
     tracemalloc.start()
     try:
@@ -257,15 +257,15 @@ def test_what_is_remembered_of_names_is_small() -> None:
     assert not builders
 
 
-class Kind(str, Enum):  # noqa: UP042 - a StrEnum shows as what it is
-    """Texts that show as something else."""
+class Kind(str, Enum):  # noqa: UP042 - the str() of a StrEnum is its value
+    """A string whose `str()` is something else."""
 
     LOSS = "loss"
 
 
 @pytest.mark.parametrize("known", [False, True])
 def test_a_text_is_logged_as_the_text_that_it_is(store: ExperimentStore, known: bool) -> None:
-    """In every way of logging, whatever was logged before, and however it shows."""
+    """A str subclass is logged as its value, in every way of logging, cached or not."""
     store.create_experiment("abc")
     store.write_metadata(Metadata("abc", 1, Kind.LOSS, Kind.LOSS))
     assert store.read_metadata("abc") == Metadata("abc", 1, "loss", "loss")
@@ -284,7 +284,7 @@ def test_a_text_is_logged_as_the_text_that_it_is(store: ExperimentStore, known: 
 
 @pytest.mark.parametrize("name", ["\ud800", "\ud800" * 100])
 def test_a_name_that_is_no_utf_8_is_refused(store: ExperimentStore, name: str) -> None:
-    """Short or long, in every way of logging; nothing is written."""
+    """Whether short or long, in every way of logging; nothing is written."""
     store.create_experiment("abc")
     with store.writer("abc") as writer:
         for log in (
@@ -312,7 +312,7 @@ def test_a_name_that_is_no_utf_8_is_refused(store: ExperimentStore, name: str) -
     ],
 )
 def test_columns_that_are_none_are_refused(store: ExperimentStore, columns: dict[str, Any]) -> None:
-    """With the name of the column, and before anything is written."""
+    """The error names the column and is raised before anything is written."""
     store.create_experiment("abc")
     given = {"name": ["loss"], "value": [0.5], "step": [1]} | columns
     with store.writer("abc") as w, pytest.raises(FieldValueError, match=next(iter(columns))):
@@ -321,7 +321,7 @@ def test_columns_that_are_none_are_refused(store: ExperimentStore, columns: dict
 
 
 def test_an_empty_step_is_nothing(store: ExperimentStore) -> None:
-    """Also where another writer was there in the meantime."""
+    """Even if another writer appended in the meantime."""
     store.create_experiment("abc")
     other = ExperimentStore(store.root)
     store.log_metric("abc", "a", 0.5, 0)
@@ -334,7 +334,7 @@ def test_an_empty_step_is_nothing(store: ExperimentStore) -> None:
 
 @pytest.mark.parametrize("name", [None, 1, b"loss", ["loss"], {}])
 def test_name_that_is_no_text_is_refused(store: ExperimentStore, name: Any) -> None:
-    """By the field's name, also where Python could not look it up in a dict."""
+    """The error names the field, even if the value is not hashable."""
     store.create_experiment("abc")
     with store.writer("abc") as writer:
         for log in (writer.log, partial(store.log_metric, "abc")):
@@ -344,7 +344,7 @@ def test_name_that_is_no_text_is_refused(store: ExperimentStore, name: Any) -> N
 
 
 def test_many_sets_of_names_are_all_right(store: ExperimentStore) -> None:
-    """What is remembered of names is bounded, and forgetting changes nothing."""
+    """The cache of names is bounded, and what is not cached gives the same result."""
     store.create_experiment("abc")
     expected = []
     with store.writer("abc") as writer:
@@ -357,7 +357,7 @@ def test_many_sets_of_names_are_all_right(store: ExperimentStore) -> None:
 
 
 def test_writer_is_shared_among_threads(store: ExperimentStore) -> None:
-    """Each thread's records are there, in its order; a step is never mixed with another."""
+    """All records of each thread are there, in order; steps are never interleaved."""
     store.create_experiment("abc")
     with store.writer("abc", durability="interval", interval_records=50) as writer:
 
@@ -384,7 +384,7 @@ def test_writer_is_shared_among_threads(store: ExperimentStore) -> None:
 def test_writer_of_a_gone_experiment_says_so_at_the_next_append(
     how: str, store: ExperimentStore
 ) -> None:
-    """Also where the id is in use again: nothing goes into the other experiment."""
+    """Even if the id is in use again: nothing is written to the new experiment."""
     store.start_experiment("abc").close()
     path = store.experiment_path("abc")
     with store.writer("abc") as writer:
@@ -412,7 +412,7 @@ def test_writer_of_a_gone_experiment_says_so_at_the_next_append(
 
 
 def test_experiment_without_a_files_directory_is_not_gone(store: ExperimentStore) -> None:
-    """Its owner may have removed it: that is no deletion of the experiment."""
+    """Removing `files/` does not delete the experiment."""
     store.create_experiment("abc")
     store.files_path("abc").rmdir()
     with store.writer("abc") as writer:
@@ -422,7 +422,7 @@ def test_experiment_without_a_files_directory_is_not_gone(store: ExperimentStore
 
 
 def test_closed_writer_refuses(store: ExperimentStore) -> None:
-    """A second close does nothing; logging is an error, and nothing is written."""
+    """A second close does nothing; logging raises, and nothing is written."""
     writer = store.start_experiment("abc")
     writer.log("loss", 0.5, 1)
     writer.close()
@@ -435,7 +435,7 @@ def test_closed_writer_refuses(store: ExperimentStore) -> None:
 
 
 def test_writer_leaves_no_descriptor_open(store: ExperimentStore) -> None:
-    """Neither when closed, nor when forgotten, nor when it could not be opened."""
+    """Whether it is closed, garbage-collected, or could not be opened."""
     store.create_experiment("abc")
     store.create_experiment("bad")
     store.metrics_path("bad").mkdir()
@@ -452,7 +452,7 @@ def test_writer_leaves_no_descriptor_open(store: ExperimentStore) -> None:
 
 
 def test_exception_in_the_block_keeps_what_was_logged(store: ExperimentStore) -> None:
-    """A run that dies has all that it logged."""
+    """A run that dies keeps everything that it logged."""
 
     def run() -> None:
         with store.start_experiment("abc", "job", "me") as writer:
@@ -466,14 +466,14 @@ def test_exception_in_the_block_keeps_what_was_logged(store: ExperimentStore) ->
 
 
 def test_a_flush_waits_for_no_call_that_goes_on(store: ExperimentStore) -> None:
-    """With `process` there is nothing to wait for, and a signal handler would wait for ever."""
+    """With `process` nothing is pending, and a signal handler would wait forever."""
     store.create_experiment("abc")
     with store.writer("abc") as writer, writer._lock:
         writer.flush()
 
 
 def test_a_clock_of_the_caller_hides_no_deletion(tmp_path: Path) -> None:
-    """However slowly it goes."""
+    """A deletion is noticed even if the clock is very slow."""
     ticks = iter(range(10**9))
     slow = ExperimentStore(tmp_path, clock=lambda: NOW + next(ticks) / 1e6)
     slow.create_experiment("abc")
@@ -488,7 +488,7 @@ def test_a_clock_of_the_caller_hides_no_deletion(tmp_path: Path) -> None:
 def test_new_files_that_cannot_be_synced_are_a_typed_error(
     store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At each of the syncs by which an experiment begins."""
+    """Also when the metadata of a new experiment is synced."""
     real = system.sync_directory
 
     def fails(path: Path) -> None:
@@ -502,8 +502,8 @@ def test_new_files_that_cannot_be_synced_are_a_typed_error(
 
 
 def test_errors_and_tables_survive_being_sent(store: ExperimentStore) -> None:
-    """To another process, as pools do; with all that they tell, and as unchangeable as before."""
-    for error in (DeletionError(["a"], {"b": "why"}), SyncError("said", 1, 2, 3, 4)):
+    """Pickled errors keep their message and attributes; copied tables stay read-only."""
+    for error in (DeletionError(["a"], {"b": "why"}), SyncError("message", 1, 2, 3, 4)):
         copy = pickle.loads(pickle.dumps(error))
         assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))
     store.create_experiment("abc")

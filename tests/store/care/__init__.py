@@ -1,1 +1,1 @@
-"""Checking, mending and pruning."""
+"""Checking, repairing and pruning."""

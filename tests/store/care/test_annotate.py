@@ -1,4 +1,4 @@
-"""Annotated bytes: every byte is told once, as construct reads it, in bytes, files and dumps."""
+"""Annotated bytes: every byte appears once, as construct reads it, in bytes, files and dumps."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def values(spans: list[Span]) -> dict[str, Any]:
 
 
 def assert_covers(spans: list[Span], data: bytes, offset: int = 0) -> None:
-    """Each byte stands in one span, in order."""
+    """Each byte is in exactly one span, in order."""
     assert b"".join(span.data for span in spans) == data
     for span in spans:
         assert span.offset == offset
@@ -73,7 +73,7 @@ def assert_covers(spans: list[Span], data: bytes, offset: int = 0) -> None:
 @pytest.mark.parametrize("schema", SCHEMAS.values(), ids=list(SCHEMAS))
 @given(data=st.binary(max_size=200), offset=st.integers(0, 1000))
 def test_any_bytes_are_covered_without_gap(schema: Schema, data: bytes, offset: int) -> None:
-    """Garbage, too, is told byte by byte, wherever in a file it stands."""
+    """Even garbage is covered byte by byte, at any offset."""
     spans = list(annotate(schema, data, offset=offset))
     assert_covers(spans, data, offset)
     assert sum(span.error is not None for span in spans) <= 1
@@ -82,7 +82,7 @@ def test_any_bytes_are_covered_without_gap(schema: Schema, data: bytes, offset: 
 
 @given(events=st.lists(values_of(EVENT), max_size=4), cut=st.integers(0, 60))
 def test_spans_are_constructs_values(events: list[dict[str, Any]], cut: int) -> None:
-    """The whole records of a cut log, and then the tear, at the field that is cut."""
+    """The whole records of a cut log, then the tear, at the field that is cut."""
     data = b"".join(map(EVENT.build, events))
     data = data[: max(len(data) - cut, 0)]
     spans = list(annotate(SCHEMAS["events"], data))
@@ -105,7 +105,7 @@ def test_spans_are_constructs_values(events: list[dict[str, Any]], cut: int) -> 
 
 @pytest.mark.parametrize("path", META_FILES + METRICS_FILES, ids=str)
 def test_vectors_are_told_as_construct_reads_them(path: Path) -> None:
-    """Values where construct gives them, else an error."""
+    """The values that construct reads, or an error if it raises one."""
     data = path.read_bytes()
     schema = format_of(path).schema
     spans = list(annotate(schema, data))
@@ -118,7 +118,7 @@ def test_vectors_are_told_as_construct_reads_them(path: Path) -> None:
     else:
         try:
             rights = [META.parse(data)]
-        except Exception:  # whatever construct says, it says no
+        except Exception:  # construct refuses it, with any exception
             assert any(span.error for span in spans)
             return
         read = [values(spans)]
@@ -130,10 +130,10 @@ def test_vectors_are_told_as_construct_reads_them(path: Path) -> None:
 
 
 def test_bytes_behind_the_last_field_and_behind_an_error_are_told() -> None:
-    """What belongs to no field is a span of its own, with the reason."""
+    """Bytes that belong to no field are a separate span, with the reason."""
     whole = META.build({"timestamp": 1, "commit_id": "c", "job_name": "", "user": ""})
     *_, extra = annotate(SCHEMAS["meta"], whole + b"EXTRA")
-    assert (extra.part, extra.data, extra.note) == ("rest", b"EXTRA", "behind the last field")
+    assert (extra.part, extra.data, extra.note) == ("rest", b"EXTRA", "after the last field")
     version, rest = annotate(SCHEMAS["meta"], b"\x02" + whole[1:])
     assert version.value == 2
     assert version.error is not None
@@ -141,7 +141,7 @@ def test_bytes_behind_the_last_field_and_behind_an_error_are_told() -> None:
 
 
 def test_records_of_zeros_are_doubted_only_at_the_end() -> None:
-    """A record of zeros between others is one as good as any."""
+    """A record of zeros between others is valid."""
     zero = bytes(21)
     data = record(1) + zero + record(2) + zero + zero + b"\0\0"
     noted = {span.index for span in annotate(SCHEMAS["metrics"], data) if span.note}
@@ -149,7 +149,7 @@ def test_records_of_zeros_are_doubted_only_at_the_end() -> None:
 
 
 def test_dump_shows_every_byte_once() -> None:
-    """The hexadecimal column spells the data; damage is marked; headings name the records."""
+    """The hexadecimal column holds the data; damage is marked; headings number the records."""
     data = record(3) + record(4)[:-1]
     text = dump(annotate(SCHEMAS["metrics"], data))
     lines = text.splitlines()
@@ -187,7 +187,7 @@ def indices(spans: list[Span]) -> list[int]:
 
 
 def test_a_file_in_blocks_is_told_as_its_bytes(logged: tuple[Path, bytes]) -> None:
-    """Blocks leave no trace: offsets, record numbers and the tear are the file's."""
+    """Blocks do not show: offsets, record numbers and the tear are those of the file."""
     path, data = logged
     spans = list(iter_spans(path, METRICS_FORMAT))
     assert_covers(spans, data)
@@ -202,11 +202,11 @@ def test_a_file_in_blocks_is_told_as_its_bytes(logged: tuple[Path, bytes]) -> No
 def test_records_are_chosen_as_in_a_list(
     logged: tuple[Path, bytes], start: int | None, stop: int | None
 ) -> None:
-    """A slice of the whole records; the tear counts behind them where the end is open."""
+    """A slice of the whole records; the tear comes after them if the end is open."""
     path, data = logged
     spans = list(iter_spans(path, METRICS_FORMAT, slice(start, stop)))
     chosen = list(range(40))[start:stop]
-    # Counted from the end are whole records; the tear is number 40.
+    # Negative bounds count whole records only; the tear is number 40.
     if (stop is None or stop > 40) and (start is None or start <= 40):
         chosen.append(40)
     assert indices(spans) == chosen
@@ -217,7 +217,7 @@ def test_records_are_chosen_as_in_a_list(
 def test_a_tail_of_zeros_is_seen_across_blocks(
     store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Zeros are doubted where nothing else follows in the whole file, not in the block."""
+    """Zeros are doubted only if nothing else follows in the whole file, not just the block."""
     monkeypatch.setattr(annotate_files, "_BLOCK", 300)
     store.create_experiment("abc")
     path = store.metrics_path("abc")
@@ -237,7 +237,7 @@ def test_missing_files_are_named(store: ExperimentStore) -> None:
 
 
 def test_metadata_is_read_no_further_than_it_can_reach(store: ExperimentStore) -> None:
-    """Of a huge file the bytes that are not shown are counted."""
+    """For a huge file, the bytes that are not shown are counted."""
     store.create_experiment("abc")
     path = store.metadata_path("abc")
     path.write_bytes(META.build({"timestamp": 1, "commit_id": "abc"}) + bytes(1_000_000))
@@ -254,7 +254,7 @@ def run(*arguments: object) -> Any:
 
 @pytest.mark.parametrize("path", META_FILES + METRICS_FILES, ids=str)
 def test_command_dumps_every_vector(path: Path) -> None:
-    """By file or by experiment, the same text as from bytes; nothing is an error."""
+    """By file or by experiment, the text is the same as from bytes; damage is not an error."""
     spans = list(annotate(format_of(path).schema, path.read_bytes()))
     expected = dump(spans) + "\n" if spans else ""
     options = ["--metadata"] if path.name == "meta.bin" else []
@@ -299,7 +299,7 @@ def test_command_shows_the_records_asked_for(options: list[str], shown: list[int
 
 
 def test_command_refuses_what_is_not_there(tmp_path: Path) -> None:
-    """Errors are typed and name the file; wrong usage is exit code 2."""
+    """Errors are typed and name the file; wrong usage exits with code 2."""
     assert isinstance(run("nope").exception, ExperimentNotFoundError)
     assert isinstance(run("no-metadata", "--metadata").exception, MetadataNotFoundError)
     assert str(tmp_path) in str(run(tmp_path).exception)
@@ -309,7 +309,7 @@ def test_command_refuses_what_is_not_there(tmp_path: Path) -> None:
 
 
 def test_command_colours_by_field_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """FORCE_COLOR stands for a terminal: one colour a field, red for damage; same text."""
+    """FORCE_COLOR simulates a terminal: one colour per field, red for damage, the same text."""
     plain = run("torn-name").stdout
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -319,7 +319,7 @@ def test_command_colours_by_field_on_a_terminal_only(monkeypatch: pytest.MonkeyP
 
 
 def test_parse_and_annotate_blame_the_same_field() -> None:
-    """The codec asks here, so its error is the walk's."""
+    """The codec takes its errors from the annotation, so the two agree."""
     for path in META_FILES:
         data = path.read_bytes()
         errors = [span.error for span in annotate(SCHEMAS["meta"], data) if span.error]
@@ -332,7 +332,7 @@ def test_parse_and_annotate_blame_the_same_field() -> None:
 
 
 def test_importing_the_store_loads_no_tool() -> None:
-    """Dumps, schemas and tables are loaded when they are asked for."""
+    """Dumps, schemas and tables are loaded on demand."""
     code = (
         "import sys, expstore, formats; before = set(sys.modules); formats.annotate;"
         "tools = 'formats.codec.spans', 'formats.descriptions.ksy', 'formats.catalog';"

@@ -1,4 +1,4 @@
-"""Diagnosis and repair: classes of damage with their place, and tails that are cut and kept."""
+"""Diagnosis and repair: classes of damage with their location, and tails that are cut and kept."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SCHEMA = Schema.of(RECORD)
 
 
 def status_of(data: bytes) -> Any:
-    """A log's status, as get_metrics tells it."""
+    """A log's status, as get_metrics reports it."""
     return tail_status(SCHEMA, parse_columns(SCHEMA, data), len(data), ROLES)
 
 
@@ -47,13 +47,13 @@ def found(report: CheckReport) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("cut", [1, 7, 11, 20, 22])
 def test_log_is_implausible_from_the_torn_record_on(cut: int) -> None:
-    """A record torn anywhere, with others behind it: the status names the tear's offset."""
+    """If records follow a torn one, the status gives the tear's offset."""
     whole, rest = log(20), log(30)
     torn = CODEC.build(timestamp=NOW + 20, step=10, value=20 / 7, name="loss")[:cut]
     data = whole + torn + rest
     status = status_of(data)
     assert (status.kind, status.size) == ("implausible", len(data) - status.offset)
-    # Where less than a clock is left of it, it may make a whole record of the next one's bytes.
+    # A tear shorter than a timestamp may combine with the next record's bytes into a whole one.
     assert len(whole) <= status.offset <= len(whole) + 2 * SCHEMA.max_size
     assert status.offset == len(whole) or cut == 1
     assert not status
@@ -61,7 +61,7 @@ def test_log_is_implausible_from_the_torn_record_on(cut: int) -> None:
 
 
 def test_vector_with_a_tear_in_its_middle_is_implausible(vectors: ExperimentStore) -> None:
-    """The golden vector: same records as the reference, and the status says what to think of it."""
+    """The golden vector gives the same records as the reference, and the status doubts them."""
     table = vectors.get_metrics("torn-then-appended")
     assert len(table) == 7
     assert (table.status.kind, table.status.offset) == ("implausible", 125)
@@ -70,19 +70,19 @@ def test_vector_with_a_tear_in_its_middle_is_implausible(vectors: ExperimentStor
 
 @pytest.mark.parametrize("timestamp", [0, -5, EARLIEST - 1, LATEST + 1, 2**40])
 def test_odd_clock_alone_is_no_damage(timestamp: int) -> None:
-    """A log whose timestamps count something else stays clean, and a torn tail stays torn."""
+    """A log with timestamps in another unit stays clean, and a torn tail stays torn."""
     data = log(50, timestamp)
     assert status_of(data).kind == "clean"
     assert status_of(data[:-3]).kind == "torn"
 
 
 def test_odd_names_alone_are_no_damage() -> None:
-    """Empty and unprintable names with plausible clocks are believed."""
+    """Empty and unprintable names with plausible timestamps are accepted."""
     assert status_of(log(50, names=("", "\n", "\udcff"))).kind == "clean"
 
 
 def test_zeros_that_start_inside_a_record_are_one_zero_tail() -> None:
-    """A page of zeros begins anywhere; the record that it begins in goes with it."""
+    """A page of zeros may begin inside a record, which then belongs to the tail."""
     whole = log(10)
     for written in range(4, 23):
         torn = log(1)[:written]
@@ -91,7 +91,7 @@ def test_zeros_that_start_inside_a_record_are_one_zero_tail() -> None:
 
 
 def test_zeros_in_the_middle_are_implausible() -> None:
-    """Behind a hole of zeros the records are misaligned, so it is no tail."""
+    """Records after a hole of zeros are misaligned, so the zeros are not a tail."""
     whole = log(10)
     status = status_of(whole + bytes(500) + log(10))
     assert (status.kind, status.offset) == ("implausible", len(whole))
@@ -101,7 +101,7 @@ def test_zeros_in_the_middle_are_implausible() -> None:
 def test_status_does_not_depend_on_how_the_log_was_cut_into_parts(
     data: bytes, cuts: list[int]
 ) -> None:
-    """Watching part by part comes to the same kind as looking at the whole."""
+    """Parsing a log in parts gives the same kind of status as parsing it at once."""
     data = log(5) + data
     whole = status_of(data)
     watch = TailWatch(SCHEMA, ROLES)
@@ -116,20 +116,20 @@ def test_status_does_not_depend_on_how_the_log_was_cut_into_parts(
     assert watch.end + len(rest) == len(data)
     if whole.kind in {"clean", "torn"}:
         assert status == whole
-    else:  # the record before the damage may have been in a part of its own
+    else:  # the record before the damage may have been in a separate part
         assert status.kind in {"zero", "implausible"}
         assert status.offset is not None
         assert status.offset >= whole.offset
 
 
 def test_labels_are_plausible_if_they_are_printable_text() -> None:
-    """Control characters, lone surrogates and nothing at all are no names."""
+    """Control characters, lone surrogates and empty strings are implausible names."""
     assert all(map(is_plausible_label, ("loss", "val/acc", "größe", "損失", "a b", "\x7f")))
     assert not any(map(is_plausible_label, ("", "a\0", "\n", "lo\udcff", "\x1f")))
 
 
 def test_clean_experiment_has_no_finding(store: ExperimentStore) -> None:
-    """Nothing is said of a whole experiment, and nothing of a store of them."""
+    """Neither a sound experiment nor a store of them has a finding."""
     with store.start_experiment("a", "job", "ann") as run:
         run.log("loss", 0.5, 1)
     report = store.check("a")
@@ -165,7 +165,7 @@ def test_damage_is_named_with_its_place(
 
 
 def test_whole_store_is_checked_in_one_go(vectors: ExperimentStore) -> None:
-    """Every experiment has one report, and the root has the first."""
+    """The root has the first report, then every experiment has one."""
     reports = list(vectors.check_all())
     assert [r.commit_id for r in reports] == [None, *vectors.list_experiments()]
     assert found(reports[0]) == [("foreign", "a-plain-file", None, None, None)]
@@ -174,7 +174,7 @@ def test_whole_store_is_checked_in_one_go(vectors: ExperimentStore) -> None:
 
 
 def test_metadata_of_another_experiment_is_noted(store: ExperimentStore) -> None:
-    """A copied directory keeps the old id; an empty id is old writers' way, and fine."""
+    """A copied directory keeps the old id; an empty id, which old writers left, is fine."""
     for commit_id, named in (("a", "b"), ("c", "")):
         store.create_experiment(commit_id)
         store.write_metadata(Metadata(commit_id, NOW))
@@ -187,7 +187,7 @@ def test_metadata_of_another_experiment_is_noted(store: ExperimentStore) -> None
 
 
 def test_leftovers_and_foreign_files_are_noted(store: ExperimentStore) -> None:
-    """What an interruption or a stranger left is named, and is no damage."""
+    """Files left by an interruption or another program are listed, but are not damage."""
     store.start_experiment("a").close()
     path = store.experiment_path("a")
     (path / ".meta.bin.0123456789abcdef").write_bytes(b"")
@@ -217,7 +217,7 @@ def test_leftovers_and_foreign_files_are_noted(store: ExperimentStore) -> None:
 
 
 def test_many_foreign_files_are_counted(store: ExperimentStore) -> None:
-    """A directory full of strangers does not fill the report."""
+    """A directory full of foreign files does not fill the report."""
     path = store.create_experiment("a")
     for number in range(250):
         (path / f"file{number}").touch()
@@ -229,7 +229,7 @@ def test_many_foreign_files_are_counted(store: ExperimentStore) -> None:
 def test_log_of_ever_new_names_is_looked_at_part_by_part(
     store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Forgetting names on the way changes nothing of what is found."""
+    """Forgetting names along the way does not change the findings."""
     monkeypatch.setattr("expstore.store.read.survey._TEXTS", 10)
     monkeypatch.setattr("expstore.store.read.survey._BLOCK", 500)
     forget, forgotten = LogParser.forget, []
@@ -253,7 +253,7 @@ def test_log_of_ever_new_names_is_looked_at_part_by_part(
 def test_tear_that_a_writer_completes_is_none(
     store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A live writer leaves half a record for a moment; the check looks again."""
+    """A live writer may leave half a record for a moment; the check reads it again."""
     path = store.create_experiment("a") / "metrics.bin"
     data = log(10)
     path.write_bytes(data[:-5])
@@ -263,7 +263,7 @@ def test_tear_that_a_writer_completes_is_none(
 
 
 def test_check_of_nothing_is_an_error(store: ExperimentStore) -> None:
-    """A missing experiment and a missing store are told as such."""
+    """A missing experiment and a missing store each raise their own error."""
     with pytest.raises(ExperimentNotFoundError):
         store.check("nope")
     with pytest.raises(StoreNotFoundError):
@@ -272,7 +272,7 @@ def test_check_of_nothing_is_an_error(store: ExperimentStore) -> None:
 
 @pytest.mark.parametrize("commit_id", ["torn-name", "torn-header", "zero-tail"])
 def test_repair_cuts_the_tail_and_keeps_it(commit_id: str, vectors_copy: ExperimentStore) -> None:
-    """The log is clean afterwards, and log and kept bytes together are what was there."""
+    """The log is clean afterwards; log and kept bytes together are the original."""
     path = vectors_copy.metrics_path(commit_id)
     before = path.read_bytes()
     report = vectors_copy.repair(commit_id)
@@ -287,7 +287,7 @@ def test_repair_cuts_the_tail_and_keeps_it(commit_id: str, vectors_copy: Experim
 
 
 def test_repair_cuts_the_record_in_which_zeros_begin(store: ExperimentStore) -> None:
-    """Half a record and a page of zeros go together; nothing false is left in the log."""
+    """Half a record and a page of zeros are cut together; nothing false is left in the log."""
     path = store.create_experiment("a") / "metrics.bin"
     whole, half = log(10), log(1)[:14]
     path.write_bytes(whole + half + bytes(4096))
@@ -299,7 +299,7 @@ def test_repair_cuts_the_record_in_which_zeros_begin(store: ExperimentStore) -> 
 
 
 def test_repair_leaves_a_misaligned_log_and_says_what_helps(vectors_copy: ExperimentStore) -> None:
-    """Behind the damage lie whole records; cutting would lose them."""
+    """Whole records follow the damage; cutting would lose them."""
     path = vectors_copy.metrics_path("torn-then-appended")
     before = path.read_bytes()
     report = vectors_copy.repair("torn-then-appended", force=True)
@@ -311,7 +311,7 @@ def test_repair_leaves_a_misaligned_log_and_says_what_helps(vectors_copy: Experi
 def test_repair_waits_for_no_writer_and_cuts_nothing_under_it(
     vectors_copy: ExperimentStore,
 ) -> None:
-    """While someone has the log open it is refused, unless forced."""
+    """While another process has the log open, repair is refused, unless forced."""
     path = vectors_copy.metrics_path("torn-name")
     before = path.read_bytes()
     with open(path, "ab"):
@@ -323,7 +323,7 @@ def test_repair_waits_for_no_writer_and_cuts_nothing_under_it(
 
 
 def test_repair_of_a_missing_log_creates_none(store: ExperimentStore) -> None:
-    """Nothing to repair is no reason to write."""
+    """If there is nothing to repair, nothing is written."""
     store.create_experiment("a")
     assert store.repair("a").ok
     assert not store.metrics_path("a").exists()
@@ -332,7 +332,7 @@ def test_repair_of_a_missing_log_creates_none(store: ExperimentStore) -> None:
 
 
 def test_writer_goes_on_behind_a_repaired_tail(store: ExperimentStore) -> None:
-    """A store that wrote to the log before knows that it is shorter now."""
+    """A store that wrote to the log before notices that it is shorter now."""
     store.create_experiment("a")
     store.log_metric("a", "loss", 0.5, 1)
     with open(store.metrics_path("a"), "ab") as file:
@@ -347,7 +347,7 @@ class TestCommands:
     """`expstore check` and `expstore repair`."""
 
     def run(self, *arguments: str, code: int = 0) -> str:
-        """A command's standard output; its exit code is held to the expected one."""
+        """Run a command, check its exit code, and return its standard output."""
         from typer.testing import CliRunner
 
         from expstore.cli import care
@@ -359,25 +359,25 @@ class TestCommands:
         return result.stdout
 
     def test_check_lists_findings_and_exits_with_3(self, vectors: ExperimentStore) -> None:
-        """One line a finding, with its place; damage has an exit code of its own."""
-        said = self.run("check", "--root", str(vectors.root), code=3)
-        assert "torn-name/metrics.bin: torn-tail at byte 125, record 5: 24 bytes" in said
-        assert "cut-in-job/meta.bin: truncated at byte 21: field job_name" in said
-        assert said.endswith("25 checked, 11 damaged\n")
+        """One line per finding, with its location; damage has its own exit code."""
+        output = self.run("check", "--root", str(vectors.root), code=3)
+        assert "torn-name/metrics.bin: torn-tail at byte 125, record 5: 24 bytes" in output
+        assert "cut-in-job/meta.bin: truncated at byte 21: field job_name" in output
+        assert output.endswith("25 checked, 11 damaged\n")
 
     def test_check_of_a_sound_experiment_exits_with_0(self, vectors: ExperimentStore) -> None:
-        """Clean, and clean with notes."""
+        """Whether clean or with notes."""
         root = str(vectors.root)
         assert self.run("check", "3f2a9c1d", "--root", root) == "1 checked, 0 damaged\n"
         assert "trailing-bytes at byte 30" in self.run("check", "trailing-bytes", "--root", root)
 
     def test_check_prints_json(self, vectors: ExperimentStore) -> None:
-        """Nothing else is on stdout, and the keys are the finding's."""
-        said = json.loads(
+        """Nothing else is on stdout, and the keys are the attributes of the finding."""
+        result = json.loads(
             self.run("check", "zero-tail", "--json", "--root", str(vectors.root), code=3)
         )
-        assert (said["experiments"], said["damaged"]) == (1, 1)
-        assert said["findings"][1] == {
+        assert (result["experiments"], result["damaged"]) == (1, 1)
+        assert result["findings"][1] == {
             "commit_id": "zero-tail",
             "kind": "zero-tail",
             "severity": "damage",
@@ -390,27 +390,27 @@ class TestCommands:
         }
 
     def test_control_characters_in_file_names_are_shown(self, store: ExperimentStore) -> None:
-        """A file's name cannot drive the terminal."""
+        """A file name cannot control the terminal."""
         path = store.create_experiment("a")
         Path(os.fsencode(path).decode(), "x\x1b[2J").touch()
-        said = self.run("check", "a", "--root", str(store.root))
-        assert "\x1b" not in said
-        assert "x\\x1b[2J" in said
+        output = self.run("check", "a", "--root", str(store.root))
+        assert "\x1b" not in output
+        assert "x\\x1b[2J" in output
 
     def test_repair_says_what_it_did(self, vectors_copy: ExperimentStore) -> None:
-        """The kept file is named; a log that it cannot help exits with 3."""
+        """The kept file is named; a log that cannot be repaired gives exit code 3."""
         root = str(vectors_copy.root)
         assert "kept in metrics.bin.torn-125" in self.run("repair", "torn-name", "--root", root)
-        said = json.loads(
+        result = json.loads(
             self.run("repair", "torn-then-appended", "--json", "--root", root, code=3)
         )
-        assert (said["ok"], said["kind"], said["offset"]) == (False, "implausible", 125)
+        assert (result["ok"], result["kind"], result["offset"]) == (False, "implausible", 125)
 
     def test_salvage_reports_each_gap(self, vectors_copy: ExperimentStore) -> None:
-        """The gaps' places, in words and as JSON."""
+        """The offsets of the gaps, as text and as JSON."""
         root = str(vectors_copy.root)
-        said = self.run("salvage", "torn-then-appended", "--to", "new", "--root", root)
-        assert "gap at byte 125: 13 bytes" in said
+        output = self.run("salvage", "torn-then-appended", "--to", "new", "--root", root)
+        assert "gap at byte 125: 13 bytes" in output
         again = self.run("salvage", "torn-then-appended", "--to", "n2", "--json", "--root", root)
         assert json.loads(again)["gaps"] == [{"offset": 125, "size": 13}]
         assert json.loads(again)["records"] == len(vectors_copy.get_metrics("new")) == 10

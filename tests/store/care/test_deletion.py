@@ -1,4 +1,4 @@
-"""Deleting: whole or gone, on a full disk, beside other deletions; and metadata's leftovers."""
+"""Deletion: whole or gone, on a full disk, and alongside others; and leftovers of metadata."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def full(store: ExperimentStore) -> ExperimentStore:
 
 
 def test_prune_works_on_a_full_disk(full: ExperimentStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is no room even for a directory: that is when it is needed most."""
+    """With no room even for a directory: that is when a prune is needed most."""
     mkdir = os.mkdir
 
     def refuse(path: Any, *args: Any, **kwargs: Any) -> None:
@@ -58,7 +58,7 @@ def test_prune_works_on_a_full_disk(full: ExperimentStore, monkeypatch: pytest.M
 def test_what_another_prune_is_deleting_is_left_to_it(
     full: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A leftover is what nobody has locked; a second prune in the middle of one harms nothing."""
+    """Only what nobody has locked is a leftover; a second prune during one does no harm."""
     other = ExperimentStore(full.root)
     empty = deletion.empty_directory
     seen = []
@@ -81,7 +81,7 @@ def test_what_another_prune_is_deleting_is_left_to_it(
 def test_leftovers_are_swept_by_a_prune_that_deletes_nothing(
     nested: bool, full: ExperimentStore
 ) -> None:
-    """Whichever way an interrupted prune had hidden them."""
+    """However an interrupted prune had hidden them."""
     hidden = full.root / layout.temporary_name(layout.PRUNING)
     if nested:
         hidden.mkdir()
@@ -94,7 +94,7 @@ def test_leftovers_are_swept_by_a_prune_that_deletes_nothing(
 
 
 def test_leftover_that_is_a_link_is_not_followed(full: ExperimentStore, tmp_path: Path) -> None:
-    """Nor deleted: this is nothing that a prune had made."""
+    """It is not deleted either: no prune created it."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").touch()
@@ -106,7 +106,7 @@ def test_leftover_that_is_a_link_is_not_followed(full: ExperimentStore, tmp_path
 def test_files_that_appear_while_deleting_are_deleted_too(
     full: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another program may still be adding to the directory that it has open."""
+    """Another program may still be adding files to a directory it has open."""
     empty = deletion.empty_directory
     rounds = []
 
@@ -123,7 +123,7 @@ def test_files_that_appear_while_deleting_are_deleted_too(
 
 
 def test_a_tree_of_any_depth_is_deleted(full: ExperimentStore) -> None:
-    """Deeper than Python recurses, and deeper than a process may have files open."""
+    """Deeper than Python's recursion limit and than the limit on open files."""
     inner = os.open(full.files_path("b"), os.O_RDONLY)
     for _ in range(3000):
         os.mkdir("d", dir_fd=inner)
@@ -137,7 +137,7 @@ def test_a_tree_of_any_depth_is_deleted(full: ExperimentStore) -> None:
 
 
 def test_links_below_are_deleted_and_not_followed(full: ExperimentStore, tmp_path: Path) -> None:
-    """Neither to a file nor to a directory, on any level."""
+    """Whether to a file or to a directory, at any level."""
     outside = tmp_path / "outside"
     (outside / "deep").mkdir(parents=True)
     (outside / "deep" / "precious").touch()
@@ -151,7 +151,7 @@ def test_links_below_are_deleted_and_not_followed(full: ExperimentStore, tmp_pat
 def test_what_is_put_in_the_place_of_an_experiment_is_not_deleted(
     full: ExperimentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A link least of all, since it may lead anywhere; nor is what was moved away."""
+    """Neither a link, which may lead anywhere, nor the directory that was moved away."""
     moved = tmp_path / "moved"
     rename = os.rename
 
@@ -169,7 +169,7 @@ def test_what_is_put_in_the_place_of_an_experiment_is_not_deleted(
 
 
 def test_files_of_others_are_no_leftovers(full: ExperimentStore, tmp_path: Path) -> None:
-    """Only what bears a name that was made for it is swept, be the beginning the same."""
+    """Only complete temporary names are swept, not every name with the same prefix."""
     path = full.experiment_path("a")
     names = {".meta.bin.swp", ".meta.bin.notes", ".meta.bin.0123456789ABCDEF"}
     for name in names:
@@ -187,7 +187,7 @@ def test_files_of_others_are_no_leftovers(full: ExperimentStore, tmp_path: Path)
 
 
 def test_deleting_by_name(full: ExperimentStore) -> None:
-    """As given, once each; what is not there counts as gone; a bad id deletes nothing."""
+    """In the given order, once each; a missing one counts as gone; a bad id deletes nothing."""
     with pytest.raises(InvalidCommitIdError):
         full.delete_experiments(["a", "../b"])
     assert full.delete_experiments(["b", "missing", "a"]) == ["b", "missing", "a"]
@@ -199,7 +199,7 @@ def test_deleting_by_name(full: ExperimentStore) -> None:
 
 
 def test_leftover_metadata_is_removed_by_the_next_write(full: ExperimentStore) -> None:
-    """An interrupted write leaves a hidden file, which no reader takes for anything."""
+    """An interrupted write leaves a hidden file, which readers ignore."""
     path = full.experiment_path("a")
     (path / ".meta.bin.0123456789abcdef").write_bytes(b"half")
     assert full.read_metadata("a") == Metadata("a", NOW)
@@ -208,7 +208,7 @@ def test_leftover_metadata_is_removed_by_the_next_write(full: ExperimentStore) -
 
 
 def test_metadata_being_written_is_no_leftover(full: ExperimentStore) -> None:
-    """It is locked by who writes it."""
+    """Its writer holds a lock on it."""
     path = full.experiment_path("a") / ".meta.bin.0123456789abcdef"
     with path.open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -220,7 +220,7 @@ def test_metadata_being_written_is_no_leftover(full: ExperimentStore) -> None:
 def test_metadata_whose_temporary_file_is_taken_away_is_written_all_the_same(
     full: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between creating and locking it, another writer may take it for a leftover."""
+    """Before it is locked, another writer may mistake it for a leftover."""
     real, taken = fcntl.flock, []
 
     def take(file: Any, operation: int) -> None:
@@ -238,7 +238,7 @@ def test_metadata_whose_temporary_file_is_taken_away_is_written_all_the_same(
 
 @pytest.fixture
 def writing(full: ExperimentStore) -> Iterator[list[BaseException]]:
-    """Threads that rewrite the metadata of `a` without pause; what they raised."""
+    """Threads that rewrite the metadata of `a` continuously; yields what they raised."""
     stop, errors = threading.Event(), []
 
     def write(me: int) -> None:
@@ -259,7 +259,7 @@ def writing(full: ExperimentStore) -> Iterator[list[BaseException]]:
 
 
 def test_reader_sees_metadata_whole(full: ExperimentStore, writing: list[BaseException]) -> None:
-    """Old or new, never mixed, never missing, while several write it."""
+    """Old or new, never mixed or missing, while several threads write it."""
     for _ in range(300):
         job = full.read_metadata("a").job_name
         assert job in {"", *(f"job {me}" * 20 for me in range(3))}
@@ -269,7 +269,7 @@ def test_reader_sees_metadata_whole(full: ExperimentStore, writing: list[BaseExc
 def test_metadata_without_room_keeps_the_old(
     full: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error says so, and nothing is left of the new."""
+    """The error says so, and nothing of the new metadata is left."""
 
     def refuse(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -286,7 +286,7 @@ def test_metadata_without_room_keeps_the_old(
 def test_experiment_is_created_only_in_a_directory_of_its_own(
     kind: str, store: ExperimentStore, tmp_path: Path
 ) -> None:
-    """Nothing is created behind a link, or where something else has the name."""
+    """Nothing is created through a link, or if something else has the name."""
     outside = tmp_path / "outside"
     outside.mkdir()
     path = store.experiment_path("abc")

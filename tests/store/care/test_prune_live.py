@@ -1,4 +1,4 @@
-"""Pruning beside writers: what is in use is skipped, and says why."""
+"""Pruning alongside writers: experiments in use are skipped, with the reason."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from expstore import (
     RetentionPolicyError,
     UnreadableFileError,
 )
-from expstore.store import repository as store_module
+from expstore.store import keeper as store_module
 from expstore.store.append import locks
 from expstore.store.files import system
 from tests.faults.base import Counter, fork, join
@@ -38,7 +38,7 @@ def two(store: ExperimentStore) -> ExperimentStore:
 
 
 def test_experiment_with_a_writer_is_skipped_with_the_reason(two: ExperimentStore) -> None:
-    """In the plan and in the deletion, until the writer is closed; no lock file is left."""
+    """By the plan and by the deletion, until the writer is closed; no lock file is left."""
     other = ExperimentStore(two.root)
     with other.writer("old") as writer:
         rows = {row.commit_id: row for row in two.plan_prune(1)}
@@ -55,14 +55,14 @@ def test_experiment_with_a_writer_is_skipped_with_the_reason(two: ExperimentStor
 
 
 def test_kept_experiments_are_not_asked_for_writers(two: ExperimentStore) -> None:
-    """A writer changes nothing about what is kept anyway, or protected."""
+    """A writer makes no difference to an experiment that is kept anyway, or protected."""
     with two.writer("new"), two.writer("old"):
         plan = {row.commit_id: row.reason for row in two.plan_prune(1, protect=["old"])}
     assert plan == {"new": "within limits", "old": "protected"}
 
 
 def test_forced_prune_deletes_what_is_in_use(two: ExperimentStore) -> None:
-    """The writer is told at its next append."""
+    """The writer gets an error at its next append."""
     with two.writer("old") as writer:
         assert two.plan_prune(1, force=True).pruned == ["old"]
         assert two.prune_experiments(1, force=True) == ["old"]
@@ -92,7 +92,7 @@ def test_what_a_forced_prune_left_under_a_live_writer_is_swept(
 
 
 def test_grace_spares_what_was_logged_to_lately(two: ExperimentStore) -> None:
-    """For writers of other programs, which hold no lock; off unless asked for."""
+    """For other programs' writers, which hold no lock; off by default."""
     path = two.metrics_path("old")
     os.utime(path, (time.time() - 100, time.time() - 100))
     assert two.plan_prune(1).pruned == ["old"]
@@ -104,7 +104,7 @@ def test_grace_spares_what_was_logged_to_lately(two: ExperimentStore) -> None:
 
 
 def test_grace_counts_from_the_metadata_where_nothing_was_logged(two: ExperimentStore) -> None:
-    """A run that has just begun is in use too."""
+    """A run that has just started is in use too."""
     two.metrics_path("old").unlink()
     assert two.plan_prune(1, grace=60).pruned == []
     os.utime(two.metadata_path("old"), (0, 0))
@@ -113,7 +113,7 @@ def test_grace_counts_from_the_metadata_where_nothing_was_logged(two: Experiment
 
 @pytest.mark.parametrize("grace", [-1, float("nan"), "60", True, None])
 def test_senseless_grace_is_refused(grace: Any, two: ExperimentStore) -> None:
-    """Before anything is looked at."""
+    """Before any file is read."""
     with pytest.raises(RetentionPolicyError, match="grace"):
         two.prune_experiments(0, grace=grace)
     with pytest.raises(RetentionPolicyError, match="grace"):
@@ -123,7 +123,7 @@ def test_senseless_grace_is_refused(grace: Any, two: ExperimentStore) -> None:
 
 @pytest.mark.parametrize("protect", ["old", b"old", [b"old"], [1]])
 def test_one_text_protects_nothing_and_is_refused(protect: Any, two: ExperimentStore) -> None:
-    """Its characters are no commit ids, and what was to be protected would be gone."""
+    """Its characters are not commit ids, so the experiment it names would be deleted."""
     with pytest.raises(RetentionPolicyError, match="protect"):
         two.prune_experiments(0, protect=protect)
     with pytest.raises(InvalidCommitIdError):
@@ -134,7 +134,7 @@ def test_one_text_protects_nothing_and_is_refused(protect: Any, two: ExperimentS
 def test_what_changed_since_the_plan_stays(
     two: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Made anew under the same id, or opened by a writer, after it was judged."""
+    """Recreated under the same id, or opened by a writer, after it was judged."""
     delete = store_module.delete
     writers = []
 
@@ -153,11 +153,11 @@ def test_what_changed_since_the_plan_stays(
 def test_writer_that_starts_while_its_experiment_is_deleted_is_told(
     two: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It waits while the lock is held alone, and finds the experiment gone, not half there."""
+    """It waits for the exclusive lock, then finds the experiment gone, not half deleted."""
     locked, tried = Counter(), Counter()
 
     def start() -> None:
-        # It has opened the directory; the deletion comes before it asks for the lock.
+        # The deletion happens after the writer opened the directory, before it requests the lock.
         take = system.try_lock
 
         def late(descriptor: int, kind: int) -> bool | None:
@@ -187,7 +187,7 @@ def test_writer_that_starts_while_its_experiment_is_deleted_is_told(
 
 
 def test_planning_does_not_disturb_writers(two: ExperimentStore) -> None:
-    """Asking for the lock takes it for a moment; a writer that starts then waits that long."""
+    """Planning takes the lock for a moment; a writer that starts then waits that long."""
     stop, plans = Counter(), Counter()
 
     def plan() -> None:
@@ -232,7 +232,7 @@ def test_start_experiment_is_safe_from_a_prune_from_its_metadata_on(
 def test_start_experiment_over_one_that_is_being_pruned_makes_it_anew(
     two: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The old one of the same id goes; the new one is not taken for it."""
+    """The old one with the same id is deleted; the new one is not mistaken for it."""
     create = ExperimentStore.create_experiment
     times = []
 
@@ -262,7 +262,7 @@ def test_start_experiment_over_one_that_is_being_pruned_makes_it_anew(
 
 
 def test_closed_writer_leaves_no_lock_with_forked_processes(two: ExperimentStore) -> None:
-    """A worker that was forked while it was open inherits its descriptor, but nothing to hold."""
+    """A worker forked while it was open inherits its descriptor, but no lock."""
     stop = Counter()
 
     def idle() -> None:
@@ -279,14 +279,14 @@ def test_closed_writer_leaves_no_lock_with_forked_processes(two: ExperimentStore
 
 
 def test_forked_process_that_ends_leaves_the_lock_to_the_writer(two: ExperimentStore) -> None:
-    """Even where it closes its copy of the writer."""
+    """Even if it closes its copy of the writer."""
     with two.writer("old") as writer:
         join(fork(writer.close))
         assert two.prune_experiments(1) == []
 
 
 def test_lock_ends_with_its_process(two: ExperimentStore) -> None:
-    """However it ends."""
+    """However the process ends."""
 
     def die() -> None:
         two.writer("old").log("loss", 0.5, 2)
@@ -300,7 +300,7 @@ def test_lock_ends_with_its_process(two: ExperimentStore) -> None:
 def test_file_system_without_locks_will_do(
     code: int, two: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All works, but that writers are not seen: that is what `grace` is for."""
+    """Everything works, except that writers are not detected; `grace` is for that."""
 
     def refuse(*_: object) -> None:
         raise OSError(code, os.strerror(code))
@@ -318,7 +318,7 @@ def test_file_system_without_locks_will_do(
 def test_a_lock_that_someone_keeps_is_not_waited_for_without_end(
     two: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A deletion holds it for microseconds; who holds it for long is no deletion, or is stopped."""
+    """A deletion holds it for microseconds; a longer holder is not a deletion, or is suspended."""
     monkeypatch.setattr(locks, "_PATIENCE", 0.05)
     directory = os.open(two.experiment_path("old"), os.O_RDONLY)
     fcntl.flock(directory, fcntl.LOCK_EX)
@@ -329,7 +329,7 @@ def test_a_lock_that_someone_keeps_is_not_waited_for_without_end(
 
 
 def test_a_forked_writer_has_a_lock_of_its_own(two: ExperimentStore) -> None:
-    """It is live also when the parent's writer is closed."""
+    """It still counts as live after the parent's writer is closed."""
     state = Counter(2)
 
     def work() -> None:

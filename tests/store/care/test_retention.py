@@ -1,4 +1,4 @@
-"""Retention: the reference's rule, said again slowly as the oracle, and each row's reason."""
+"""Retention: checked against a slow copy of the reference's rule, and each row's reason."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def reference(rows: list[tuple[str, Metadata]], keep_count: int, days: int) -> l
 def test_prunes_what_the_reference_prunes(
     timestamps: list[int], keep_count: int, days: int
 ) -> None:
-    """The same experiments, newest first, for every pair of limits."""
+    """The same experiments, newest first, for any pair of limits."""
     rows = experiments(*timestamps)
     assert plan_prune(rows, Policy(keep_count, days), now=NOW).pruned == reference(
         rows, keep_count, days
@@ -55,7 +55,7 @@ def test_prunes_what_the_reference_prunes(
 
 
 def test_every_row_has_its_reason() -> None:
-    """The plan is newest first, says why, and leaves what cannot be read alone."""
+    """The plan is newest first, gives reasons, and skips unreadable experiments."""
     rows: list[tuple[str, Any]] = experiments(NOW - 50 * DAY, NOW, NOW - DAY, NOW - 40 * DAY)
     rows.append(("torn", TruncatedError("needs 8 bytes, 2 are left", field="timestamp")))
     plan = plan_prune(rows, Policy(2, 30), now=NOW)
@@ -71,19 +71,19 @@ def test_every_row_has_its_reason() -> None:
 
 
 def test_equal_timestamps_are_ordered_by_commit_id() -> None:
-    """Where the reference's choice is arbitrary, ours is fixed."""
+    """Where the reference's order is arbitrary, ours is fixed."""
     rows = [(name, Metadata(name, NOW)) for name in ("c", "a", "d", "b")]
     assert plan_prune(rows, Policy(2), now=NOW).pruned == ["c", "d"]
 
 
 def test_no_limit_by_count() -> None:
-    """keep_count None leaves only the age to judge by."""
+    """With keep_count None, only the age counts."""
     rows = experiments(NOW, NOW - 10 * DAY, NOW - 20 * DAY)
     assert plan_prune(rows, Policy(None, 15), now=NOW).pruned == ["e2"]
 
 
 def test_protected_is_kept_and_counts() -> None:
-    """A protected experiment is never pruned, and takes its place among the newest."""
+    """A protected experiment is never pruned, and counts among the newest."""
     rows = experiments(NOW, NOW - 1, NOW - 2, NOW - 3)
     plan = plan_prune(rows, Policy(1, protect=["e0", "e2"]), now=NOW)
     assert plan.pruned == ["e1", "e3"]
@@ -95,13 +95,13 @@ def test_protected_is_kept_and_counts() -> None:
     [(None, 0), (-1, 0), (1, -1), (True, 0), (1.5, 0), ("3", 0), (None, 1.5), (None, "30")],
 )
 def test_limits_that_cannot_be_meant_are_refused(limits: tuple[Any, Any]) -> None:
-    """No limit at all, a negative one, or no whole number."""
+    """No limit at all, a negative one, or one that is not an integer."""
     with pytest.raises(RetentionPolicyError):
         Policy(*limits)
 
 
 def test_age_is_counted_in_local_calendar_days(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Across a change of clocks a day has 23 or 25 hours, as in the reference."""
+    """Across a clock change a day has 23 or 25 hours, as in the reference."""
     zone = ZoneInfo("Europe/Berlin")
     monkeypatch.setenv("TZ", "Europe/Berlin")
     time.tzset()
@@ -123,7 +123,7 @@ def test_age_is_counted_in_local_calendar_days(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_age_beyond_every_calendar_prunes_nothing() -> None:
-    """A limit of a billion years is no error: nothing is that old."""
+    """A limit of a billion years raises no error: nothing is that old."""
     assert plan_prune(experiments(-(2**63)), Policy(None, 10**15), now=NOW).pruned == []
 
 

@@ -1,4 +1,4 @@
-"""Salvage: whole records found again behind damage, into a new experiment."""
+"""Salvage: the whole records after damage are recovered into a new experiment."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def test_nearly_all_intact_records_come_back_and_nothing_else(part: int) -> None
 
 @pytest.mark.parametrize("kind", NAMES)
 def test_undamaged_log_is_one_whole(kind: str) -> None:
-    """Nothing is lost where nothing is damaged, and no gap is seen."""
+    """Without damage, nothing is lost and there is no gap."""
     written = records(random.Random(kind), 3000, NAMES[kind], in_turn=False)
     assert list(salvaged(b"".join(written))) == written
 
 
 def test_names_that_occur_once_are_salvaged() -> None:
-    """A log whose every record has a name of its own is believed, tears or not."""
+    """A log in which every record has a different name is accepted, with or without tears."""
     rng = random.Random(7)
     written = records(rng, 3000, [f"run/{number}" for number in range(3000)], in_turn=True)
     lost, false = judge(damaged(rng, written, tears=20, deletions=0, zeroed=0))
@@ -54,7 +54,7 @@ def test_names_that_occur_once_are_salvaged() -> None:
 
 
 def test_empty_names_are_salvaged_less_well() -> None:
-    """With nothing to know a record by, some torn ones pass; the intact ones still come back."""
+    """Without names to recognize records by, some torn ones pass; intact ones are still found."""
     rng = random.Random(8)
     log = damaged(rng, records(rng, 4000, [""], in_turn=True), tears=100, deletions=0, zeroed=2)
     lost, false = judge(log)
@@ -63,7 +63,7 @@ def test_empty_names_are_salvaged_less_well() -> None:
 
 
 def test_gap_has_the_place_and_size_of_the_tear() -> None:
-    """What is left out is exactly the torn record's bytes."""
+    """Exactly the torn record's bytes are left out."""
     written = records(random.Random(1), 100, NAMES["five"], in_turn=True)
     data = b"".join(written[:50]) + written[50][:13] + b"".join(written[51:])
     start = sum(map(len, written[:50]))
@@ -76,7 +76,7 @@ def test_gap_has_the_place_and_size_of_the_tear() -> None:
 
 @pytest.mark.parametrize("block", [4096, 5000, 5777, 30_000, 200_000])
 def test_blocks_do_not_show(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Records and damage across the borders of blocks are found as they are elsewhere."""
+    """Records and damage across block boundaries are found like any others."""
     log = damaged(
         random.Random(3), records(random.Random(2), 3000, NAMES["long"], in_turn=False), 30, 0, 2
     )
@@ -87,7 +87,7 @@ def test_blocks_do_not_show(block: int, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_resync_is_derived_from_the_declaration() -> None:
-    """A log of quite other fields, little-endian and with the clock in the middle, is salvaged."""
+    """A log with different fields, little-endian and with its clock in the middle, is salvaged."""
     event = Struct(
         "level" / Int16ul,
         "at" / Int32ul,
@@ -108,7 +108,7 @@ def test_resync_is_derived_from_the_declaration() -> None:
 
 
 def test_declaration_without_a_fixed_clock_is_refused() -> None:
-    """Where the clock's place depends on a text, any offset could be anything."""
+    """If the clock's position depends on a text, no offset can be ruled out."""
     event = Struct("label" / LengthPrefixedText(Int16ul), "at" / Int32ul, "round" / Int32ul)
     roles = Roles(clock="at", counter="round", label="label")
     with pytest.raises(UnsupportedSchema, match="before the first text"):
@@ -139,7 +139,7 @@ def best_score(
 def test_best_chain_is_the_best_of_all(
     pieces: list[tuple[int, int, int]], gap: int, is_last: bool, follows: bool
 ) -> None:
-    """No other choice of intervals that do not overlap scores more."""
+    """No other choice of non-overlapping intervals scores higher."""
     intervals = sorted({start: (start, start + size, s) for start, size, s in pieces}.values())
     end = max((stop for _, stop, _ in intervals), default=0) if is_last else None
     columns = [np.array([i[k] for i in intervals], np.int64) for k in range(3)]
@@ -155,7 +155,7 @@ def test_best_chain_is_the_best_of_all(
 
 
 def test_salvage_makes_a_new_experiment(store: ExperimentStore) -> None:
-    """Records and metadata are in the target; the source is as it was."""
+    """Records and metadata are in the target; the source is unchanged."""
     written = torn_in_the_middle(store, "old")
     store.write_metadata(Metadata("old", 1_600_000_000, "job", "ann"))
     before = store.metrics_path("old").read_bytes()
@@ -173,7 +173,7 @@ def test_salvage_makes_a_new_experiment(store: ExperimentStore) -> None:
 
 
 def test_salvage_without_metadata_says_so(vectors_copy: ExperimentStore) -> None:
-    """An experiment without metadata gets none, and the report tells why."""
+    """If the source has no metadata, the target gets none, and the report says why."""
     report = vectors_copy.salvage("torn-then-appended", "new")
     assert "no metadata" in report.metadata_error
     assert not vectors_copy.metadata_path("new").exists()
@@ -184,7 +184,7 @@ def test_salvage_without_metadata_says_so(vectors_copy: ExperimentStore) -> None
 def test_salvage_of_an_aligned_log_is_its_prefix(
     commit_id: str, vectors_copy: ExperimentStore
 ) -> None:
-    """Where only the end is bad, whatever stands before it is kept, plausible or not."""
+    """If only the end is bad, everything before it is kept, plausible or not."""
     table = vectors_copy.get_metrics(commit_id)
     vectors_copy.salvage(commit_id, "new")
     assert vectors_copy.get_metrics("new") == table[: len(table) - table.status.records]
@@ -192,13 +192,13 @@ def test_salvage_of_an_aligned_log_is_its_prefix(
 
 
 def test_salvage_writes_over_nothing(store: ExperimentStore) -> None:
-    """An experiment, a file or a link of the target's name is left alone."""
+    """An experiment, a file or a link with the target's name is left alone."""
     torn_in_the_middle(store, "old")
     store.create_experiment("there")
     (store.root / "file").write_text("kept")
     (store.root / "link").symlink_to("nowhere")
     for target in ("there", "file", "link", "old"):
-        with pytest.raises(ExperimentExistsError, match="is there already"):
+        with pytest.raises(ExperimentExistsError, match="already exists"):
             store.salvage("old", target)
     assert (store.root / "file").read_text() == "kept"
     with pytest.raises(InvalidCommitIdError):
@@ -211,7 +211,7 @@ def test_salvage_writes_over_nothing(store: ExperimentStore) -> None:
 def test_failed_salvage_leaves_nothing(
     store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The new experiment is there whole or not at all."""
+    """The new experiment appears only when complete."""
     torn_in_the_middle(store, "old")
 
     def full(_: int) -> None:

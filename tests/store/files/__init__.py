@@ -1,1 +1,1 @@
-"""Files, on a file system and at a URL."""
+"""Tests of file access, on a file system and at a URL."""

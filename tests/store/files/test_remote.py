@@ -1,4 +1,4 @@
-"""A store at a URL, held to the same store on the file system: in memory, over HTTP, and on S3."""
+"""A store at a URL (memory, HTTP, S3) behaves like the same store on the file system."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ from tests.helpers.paths import VECTORS
 from tests.helpers.tables import run
 
 KINDS = ("memory", "http", "s3")
-# Ids that a URL must quote, and one that an HTTP server's quoting must not decode twice.
+# Ids that a URL must quote, and one that must not be decoded twice over HTTP.
 ODD_IDS = ("with space", "100%41", "grün", "a+b&c=d;e,f")
 
 
 class RangeServer(http.server.SimpleHTTPRequestHandler):
-    """The standard library's server of files, and the one header it lacks: Range."""
+    """The standard library's file server, with support for the Range header."""
 
     protocol_version = "HTTP/1.1"
-    wbufsize = -1  # a response in one packet
+    wbufsize = -1  # send each response in one packet
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
-        """Serve a listing, a file, or the asked part of one."""
+        """Serve a listing, a file, or the requested range of one."""
         path = Path(self.translate_path(self.path))
         wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
         if not wanted or not path.is_file():
@@ -76,7 +76,7 @@ class RangeServer(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> ExperimentStore:
-    """The golden vectors, odd ids, and a log longer than what is asked for at a time."""
+    """The golden vectors, odd ids, and a log that is larger than one request."""
     root = tmp_path_factory.mktemp("remote") / "experiments"
     store = ExperimentStore(shutil.copytree(VECTORS / "store", root))
     for commit_id in ODD_IDS:
@@ -100,7 +100,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> ExperimentStore:
 
 @pytest.fixture(scope="module")
 def http_url(local: ExperimentStore) -> Iterator[str]:
-    """The store's URL at a web server on this machine."""
+    """The store's URL on a local web server."""
     handler = partial(RangeServer, directory=str(local.root))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -111,7 +111,7 @@ def http_url(local: ExperimentStore) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def s3_options(local: ExperimentStore) -> Iterator[dict[str, Any]]:
-    """What reaches a bucket that holds the store, on a server on this machine."""
+    """The options for a bucket with the store, on a local S3 server."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -137,7 +137,7 @@ def remote(request: pytest.FixtureRequest, local: ExperimentStore) -> Experiment
 
 
 def outcome(call: Callable[[], Any], store: ExperimentStore) -> Any:
-    """What a call gives, or the error's kind and text, wherever the store lies."""
+    """The result of a call, or the error's type and message without the store's location."""
     try:
         return call()
     except (ExpStoreError, FormatError) as error:
@@ -145,13 +145,13 @@ def outcome(call: Callable[[], Any], store: ExperimentStore) -> Any:
 
 
 def test_listing_equals_the_file_systems(remote: ExperimentStore, local: ExperimentStore) -> None:
-    """The same ids, whatever a URL has to quote."""
+    """The ids are the same, including those that a URL must quote."""
     assert remote.list_experiments() == local.list_experiments()
     assert set(ODD_IDS) < set(remote.list_experiments())
 
 
 def test_metadata_equals_the_file_systems(remote: ExperimentStore, local: ExperimentStore) -> None:
-    """One by one and all together; damaged files give the same errors, with the URL."""
+    """One at a time and all together; damaged files give the same errors, with the URL."""
     for commit_id in local.list_experiments():
         there = outcome(partial(remote.read_metadata, commit_id), remote)
         assert there == outcome(partial(local.read_metadata, commit_id), local)
@@ -166,7 +166,7 @@ def test_metadata_equals_the_file_systems(remote: ExperimentStore, local: Experi
 
 
 def test_metrics_equal_the_file_systems(remote: ExperimentStore, local: ExperimentStore) -> None:
-    """All golden vectors, torn tails and missing logs too, and a log of many requests."""
+    """All golden vectors, torn tails, missing logs, and a log of many requests."""
     for commit_id in local.list_experiments():
         found, known = remote.get_metrics(commit_id), local.get_metrics(commit_id)
         assert (found, found.status) == (known, known.status), commit_id
@@ -178,7 +178,7 @@ def test_metrics_equal_the_file_systems(remote: ExperimentStore, local: Experime
 def test_check_and_sizes_equal_the_file_systems(
     remote: ExperimentStore, local: ExperimentStore
 ) -> None:
-    """The same findings, of the same bytes."""
+    """The findings are the same, down to the byte offsets."""
     for found, known in zip(remote.check_all(), local.check_all(), strict=True):
         assert [(f.kind, f.detail, f.offset, f.record, f.size) for f in found.findings] == [
             (f.kind, f.detail, f.offset, f.record, f.size) for f in known.findings
@@ -195,7 +195,7 @@ def test_check_and_sizes_equal_the_file_systems(
 def test_export_equals_the_file_systems(
     remote: ExperimentStore, local: ExperimentStore, tmp_path: Path
 ) -> None:
-    """The same bytes of CSV, from a copy of the store that went through pickle."""
+    """A pickled copy of the store exports the same bytes of CSV."""
     remote = pickle.loads(pickle.dumps(remote))
     here, there = tmp_path / "here.csv", tmp_path / "there.csv"
     ids = ["3f2a9c1d", *ODD_IDS]
@@ -207,7 +207,7 @@ def test_export_equals_the_file_systems(
 def test_comparison_and_report_equal_the_file_systems(
     remote: ExperimentStore, local: ExperimentStore, tmp_path: Path
 ) -> None:
-    """What is looked at is the same, wherever it lies; no report tells where."""
+    """The comparison and the report are the same, and the report does not contain the location."""
     ids = ["3f2a9c1d", "torn-header", *ODD_IDS]
     there, here = (
         repr(compare(store, ids)).replace(str(store.location), "PLACE") for store in (remote, local)
@@ -220,7 +220,7 @@ def test_comparison_and_report_equal_the_file_systems(
 
 
 def test_frames_equal_the_file_systems(remote: ExperimentStore, local: ExperimentStore) -> None:
-    """A long log in pieces too, as Dask's workers read them."""
+    """Dask frames are the same, also for a long log read in several partitions."""
     ids = ["3f2a9c1d", "long", "no-metrics", *ODD_IDS]
     frames = []
     for store in (local, remote):
@@ -234,7 +234,7 @@ def test_frames_equal_the_file_systems(remote: ExperimentStore, local: Experimen
 
 
 def test_what_is_not_there_is_told_apart(remote: ExperimentStore) -> None:
-    """No experiment, no metadata, no store."""
+    """A missing experiment, missing metadata and a missing store raise different errors."""
     with pytest.raises(ExperimentNotFoundError, match="nowhere: no such experiment"):
         remote.get_metrics("nowhere")
     with pytest.raises(ExperimentNotFoundError, match="nowhere: no such experiment"):
@@ -246,9 +246,9 @@ def test_what_is_not_there_is_told_apart(remote: ExperimentStore) -> None:
     assert not remote.experiment_exists("nowhere")
     assert remote.experiment_exists("no-metrics")
     empty = ExperimentStore(
-        f"{remote.location}/files-of-nobody", storage_options=remote._storage_options
+        f"{remote.location}/files-of-nobody", storage_options=remote.storage_options
     )
-    with pytest.raises(StoreNotFoundError, match="no store there"):
+    with pytest.raises(StoreNotFoundError, match="no store found"):
         empty.list_experiments()
 
 
@@ -272,7 +272,7 @@ WRITING: dict[str, Callable[[ExperimentStore], object]] = {
 
 @pytest.mark.parametrize("verb", WRITING)
 def test_what_writes_is_refused(verb: str, remote: ExperimentStore) -> None:
-    """At once, with the URL; the standard library's twin holds too."""
+    """Each raises at once, with the URL, and the error is also an OSError."""
     with pytest.raises(ReadOnlyStoreError, match=re.escape(str(remote.location))) as caught:
         WRITING[verb](remote)
     assert isinstance(caught.value, OSError)
@@ -281,7 +281,7 @@ def test_what_writes_is_refused(verb: str, remote: ExperimentStore) -> None:
 def test_what_is_added_meanwhile_is_seen(
     local: ExperimentStore, http_url: str, s3_options: dict[str, Any]
 ) -> None:
-    """No listing and no file is remembered."""
+    """No listing and no file is cached."""
     s3 = s3fs.S3FileSystem(**s3_options)
     remote = ExperimentStore("s3://bucket/growing", storage_options=s3_options)
     data = local.metrics_path("3f2a9c1d").read_bytes()
@@ -297,7 +297,7 @@ def test_what_is_added_meanwhile_is_seen(
 
 
 def test_unreachable_server_is_a_typed_error() -> None:
-    """The library's own exception never comes through."""
+    """The library's own exceptions never reach the caller."""
     store = ExperimentStore("http://127.0.0.1:9/experiments")
     for call in (
         store.list_experiments,
@@ -310,7 +310,7 @@ def test_unreachable_server_is_a_typed_error() -> None:
 
 
 def test_unknown_kinds_of_url_are_typed_errors() -> None:
-    """What fsspec does not know, and what it knows but lacks a library for."""
+    """Both for a scheme that fsspec does not know, and for one whose library is missing."""
     with pytest.raises(StoreNotFoundError, match="Protocol not known"):
         ExperimentStore("nonsense://bucket")
     with pytest.raises(MissingExtraError, match="gcsfs"):
@@ -318,7 +318,7 @@ def test_unknown_kinds_of_url_are_typed_errors() -> None:
 
 
 def test_file_url_is_a_path(tmp_path: Path) -> None:
-    """What lies on the file system can be written, however it is named."""
+    """A store on the file system is writable, even if named by a URL."""
     store = ExperimentStore(f"file://{tmp_path}/experiments")
     store.initialize()
     assert store.root == tmp_path / "experiments"
@@ -326,7 +326,7 @@ def test_file_url_is_a_path(tmp_path: Path) -> None:
 
 
 def test_pickled_store_keeps_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A relative root means the same in a process that works elsewhere."""
+    """A relative root stays the same in a process with another working directory."""
     monkeypatch.chdir(tmp_path)
     data = pickle.dumps(ExperimentStore("experiments"))
     monkeypatch.chdir("/")
@@ -339,7 +339,7 @@ def test_commands_read_from_a_url(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As root by option and by the environment; what writes is refused in one line."""
+    """The root comes from an option or the environment; writing is refused in one line."""
     listed = run(capsys, "ls", "--root", http_url, "--json").out.replace(http_url, "PLACE")
     known = run(capsys, "ls", "--root", local.root, "--json").out
     assert listed == known.replace(str(local.root), "PLACE")
@@ -356,7 +356,7 @@ def test_commands_read_from_a_url(
 def refusing(
     local: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[ExperimentStore, Callable[[str, int], None]]]:
-    """A store on a web server, and what has the server answer for some paths with an error."""
+    """A store on a web server, and a function that makes a path answer with an HTTP error."""
     refused: dict[str, int] = {}
     handler = partial(RangeServer, directory=str(local.root))
     answer = RangeServer.send_head
@@ -388,7 +388,7 @@ def refusing(
 def test_a_log_that_a_server_refuses_is_not_taken_for_a_missing_one(
     refusing: tuple[ExperimentStore, Callable[[str, int], None]], code: int, tmp_path: Path
 ) -> None:
-    """Only what is not listed is missing: a server that is busy must not empty an experiment."""
+    """A log is missing only if it is not listed: a busy server must not make it look empty."""
     store, refuse = refusing
     refuse("/3f2a9c1d/metrics.bin", code)
     with pytest.raises(UnreadableFileError):
@@ -406,7 +406,7 @@ def test_a_log_that_a_server_refuses_is_not_taken_for_a_missing_one(
 def test_a_size_that_could_not_be_told_once_loses_nothing(
     remote: ExperimentStore, local: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A plan that was made in that moment reads the log whole."""
+    """A plan made while sizes were unavailable still reads the complete log."""
     monkeypatch.setattr(
         RemoteDirectory, "sizes", lambda self, names: (OSError("busy") for _ in names)
     )
@@ -418,14 +418,14 @@ def test_a_size_that_could_not_be_told_once_loses_nothing(
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/x?token=abc", "https://127.0.0.1:9/x#part"])
 def test_a_url_with_a_query_is_refused(url: str) -> None:
-    """Names behind a query would all lead to one page."""
+    """Names appended to a query would all lead to the same page."""
     with pytest.raises(StoreNotFoundError, match="storage_options"):
         ExperimentStore(url)
 
 
 @pytest.mark.parametrize("url", ["dir://x", "reference://x", "nothing://x"])
 def test_whatever_kind_of_url_cannot_be_had_is_a_typed_error(url: str) -> None:
-    """Each file system has errors of its own."""
+    """Each kind of file system raises its own exceptions."""
     with pytest.raises(StoreNotFoundError, match=url):
         ExperimentStore(url)
 
@@ -433,7 +433,7 @@ def test_whatever_kind_of_url_cannot_be_had_is_a_typed_error(url: str) -> None:
 def test_the_root_of_a_file_system_is_no_local_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The slashes of the scheme are not the path's."""
+    """The slashes of the scheme are not part of the path."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "memory:" / "local").mkdir(parents=True)
     for url in ("memory://", "memory:///"):
@@ -442,13 +442,13 @@ def test_the_root_of_a_file_system_is_no_local_directory(
 
 @pytest.mark.parametrize("remote", ["memory", "s3"], indirect=True)
 def test_a_file_is_no_experiment(remote: ExperimentStore) -> None:
-    """Where a file system lists a file as itself; a web server's page may list anything."""
+    """Only for file systems that list a file as itself; a web server's page may list anything."""
     file = remote.locate("3f2a9c1d") / "meta.bin"
     assert not file.is_dir()
 
 
 def test_ids_that_are_no_utf_8_are_quoted_by_their_bytes() -> None:
-    """What an id's bytes are, the web server gets and gives."""
+    """The web server receives and returns the bytes of an id unchanged."""
     commit_id = os.fsdecode(b"odd\xff")
     path = RemotePath.of("http://127.0.0.1:9/x") / commit_id
     assert path.place.endswith("/x/odd%FF")

@@ -1,4 +1,4 @@
-"""Following a log: each whole record once, as it comes."""
+"""Following a log: each whole record once, as it is written."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def followed(store: ExperimentStore, data: bytes = b"") -> tuple[Follower, Path]
 
 
 def append(path: Path, data: bytes) -> None:
-    """Append as another program does."""
+    """Append as another program would."""
     with open(path, "ab") as file:
         file.write(data)
 
 
 def test_each_record_comes_once(store: ExperimentStore) -> None:
-    """A look gives what is new since the last, and nothing where nothing is."""
+    """Each poll returns what is new since the last; nothing if nothing is."""
     follower, path = followed(store)
     assert len(follower.poll()) == 0
     append(path, log(3))
@@ -60,7 +60,7 @@ def test_each_record_comes_once(store: ExperimentStore) -> None:
 def test_torn_tails_are_waited_out(
     cuts: list[int], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """However a log grows, byte by byte if need be, its records come whole and in order."""
+    """However a log grows, even byte by byte, its records come whole and in order."""
     directory = tmp_path_factory.mktemp("log")
     data = log(20)
     follower, given_so_far = Follower(directory / "metrics.bin"), []
@@ -76,7 +76,7 @@ def test_torn_tails_are_waited_out(
 
 
 def test_zero_tail_is_not_given_until_it_is_records(store: ExperimentStore) -> None:
-    """Zeros that a file system shows for a moment, or for good, are no metrics."""
+    """Zeros that a file system shows, briefly or permanently, are not metrics."""
     data = log(6)
     follower, path = followed(store, data[:49] + bytes(60))
     table = follower.poll()
@@ -88,7 +88,7 @@ def test_zero_tail_is_not_given_until_it_is_records(store: ExperimentStore) -> N
 
 
 def test_offset_can_be_resumed(store: ExperimentStore) -> None:
-    """Another follower goes on where the first stopped."""
+    """Another follower continues where the first stopped."""
     follower, path = followed(store, log(4))
     follower.poll()
     append(path, log(3))
@@ -97,7 +97,7 @@ def test_offset_can_be_resumed(store: ExperimentStore) -> None:
 
 
 def test_only_new_bytes_are_read(store: ExperimentStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look at a long log reads from the last offset on."""
+    """Polling a long log reads only from the last offset."""
     follower, path = followed(store, log(1000))
     follower.poll()
     append(path, log(1))
@@ -111,13 +111,13 @@ def test_only_new_bytes_are_read(store: ExperimentStore, monkeypatch: pytest.Mon
     monkeypatch.setattr("expstore.store.files.directory.os.preadv", noted)
     start = follower.offset
     assert len(follower.poll()) == 1
-    assert read == [(start - 64, 64 + 25)]  # 64 bytes, by which the log is known again
+    assert read == [(start - 64, 64 + 25)]  # 64 bytes, by which the log is recognized
 
 
 def test_follower_far_behind_reads_in_parts(
     store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A long log comes as many tables, none of which calls its end torn."""
+    """A long log comes as many tables, none of which reports a torn end."""
     monkeypatch.setattr("expstore.store.read.follow._MOST", 1000)
     follower, _ = followed(store, log(300))
     tables = [follower.poll()]
@@ -129,7 +129,7 @@ def test_follower_far_behind_reads_in_parts(
 
 
 def test_no_descriptor_is_held_between_looks(store: ExperimentStore) -> None:
-    """A writer that must mend a torn tail gets its lease although the log is followed."""
+    """A writer that must repair a torn tail gets its lease even while the log is followed."""
     follower, path = followed(store, log(3)[:-1])
     assert len(follower.poll()) == 2
     assert store.repair("a").ok
@@ -140,7 +140,7 @@ def test_no_descriptor_is_held_between_looks(store: ExperimentStore) -> None:
 
 
 def test_shorter_log_is_followed_from_its_new_end(store: ExperimentStore) -> None:
-    """Records that were given and then cut off are counted as a cut; nothing comes twice."""
+    """Records cut off after they were returned count as a cut; nothing comes twice."""
     follower, path = followed(store, log(10))
     follower.poll()
     os.truncate(path, 49)
@@ -151,7 +151,7 @@ def test_shorter_log_is_followed_from_its_new_end(store: ExperimentStore) -> Non
 
 
 def test_deleted_experiment_is_gone(store: ExperimentStore) -> None:
-    """With its directory, with its log alone, and with another in its place."""
+    """If its directory is gone, only its log is gone, or another has taken its place."""
     for delete in (
         lambda: store.delete_experiments(["a"]),
         lambda: store.metrics_path("a").unlink(),
@@ -168,7 +168,7 @@ def test_deleted_experiment_is_gone(store: ExperimentStore) -> None:
 
 
 def test_bad_arguments_are_refused(store: ExperimentStore) -> None:
-    """A missing experiment, negative numbers, and what is no log."""
+    """A missing experiment, negative numbers, and a file that is not a log."""
     with pytest.raises(ExperimentNotFoundError):
         store.follow("nope")
     path = store.create_experiment("a")
@@ -182,7 +182,7 @@ def test_bad_arguments_are_refused(store: ExperimentStore) -> None:
 
 
 def test_iteration_waits_between_looks(store: ExperimentStore) -> None:
-    """It sleeps only where nothing is new, and ends with the experiment."""
+    """It sleeps only when nothing is new, and ends with the experiment."""
     path = store.create_experiment("a") / "metrics.bin"
     path.write_bytes(log(2))
     slept: list[float] = []
@@ -216,19 +216,19 @@ class TestTail:
         )
 
     def test_last_metrics_are_printed(self, store: ExperimentStore) -> None:
-        """As many as asked for, ten by default, in lines or as JSON."""
+        """As many as requested, ten by default, as lines or as JSON."""
         followed(store, log(30))
         root = ("a", "--root", str(store.root))
         for arguments, count in (((), 10), (("-n", "3"), 3), (("-n", "0"), 0), (("-n", "99"), 30)):
-            said, error = self.start(*root, "--json", *arguments).communicate()
-            rows = [json.loads(line) for line in said.splitlines()]
+            output, error = self.start(*root, "--json", *arguments).communicate()
+            rows = [json.loads(line) for line in output.splitlines()]
             assert [row["value"] for row in rows] == [n / 7 for n in range(30 - count, 30)]
             assert error == ""
-        said, _ = self.start(*root, "-n", "1").communicate()
-        assert said.split()[-3:] == ["14", "4.14286", "acc"]
+        output, _ = self.start(*root, "-n", "1").communicate()
+        assert output.split()[-3:] == ["14", "4.14286", "acc"]
 
     def test_new_metrics_are_printed_until_interrupted(self, store: ExperimentStore) -> None:
-        """Each comes at once, as one JSON object; Ctrl-C ends it without a word."""
+        """Each is printed at once, as one JSON object; Ctrl-C ends the command silently."""
         _, path = followed(store, log(4))
         arguments = ("-f", "a", "-n", "1", "--json", "--interval", "0.01")
         process = self.start(*arguments, "--root", str(store.root))
@@ -244,14 +244,14 @@ class TestTail:
             append(path, log(1)[-1:])
             assert json.loads(process.stdout.readline())["step"] == 0
             process.send_signal(signal.SIGINT)
-            said, error = process.communicate(timeout=20)
+            output, error = process.communicate(timeout=20)
         finally:
             process.kill()
-        assert (said, error, process.returncode) == ("", "", 0)
+        assert (output, error, process.returncode) == ("", "", 0)
 
 
 def test_an_experiment_made_anew_is_another(store: ExperimentStore) -> None:
-    """Also where the file system gives the new log the old one's number, as ext4 does."""
+    """Even if the file system reuses the old log's inode number, as ext4 does."""
     for _ in range(5):
         follower, path = followed(store, log(3))
         assert len(follower.poll()) == 3
@@ -264,7 +264,7 @@ def test_an_experiment_made_anew_is_another(store: ExperimentStore) -> None:
 
 
 def test_zeros_of_any_length_are_waited_out(store: ExperimentStore) -> None:
-    """Also where one look does not reach their end."""
+    """Even if one poll does not reach their end."""
     follower, path = followed(store, log(3) + bytes(21 * 300_000))
     assert len(follower.poll()) == 3
     assert len(follower.poll()) == 0

@@ -1,4 +1,4 @@
-"""iter_metrics: the whole log in tables of bounded size, with the same records and the same end."""
+"""iter_metrics: the whole log in tables of bounded size, with the same records and status."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from expstore import (
 )
 from formats import CLEAN, RECORD
 
-NOW = 1_700_000_000  # a time that a log may well hold
+NOW = 1_700_000_000  # a plausible time
 CHUNKS = (1, 2, 3, 7, 1000)
 
 
 def record(name: str = "loss", step: int = 1, value: float = 0.5, timestamp: int = NOW) -> bytes:
-    """The bytes of one record, by construct."""
+    """The bytes of one record, built by construct."""
     return RECORD.build({"timestamp": timestamp, "step": step, "value": value, "name": name})
 
 
 @pytest.fixture
 def logged(store: ExperimentStore) -> ExperimentStore:
-    """A store whose experiment `run` holds three metrics a step, and one more every tenth."""
+    """A store whose experiment `run` has three metrics per step, and a fourth every tenth step."""
     store.create_experiment("run")
     with store.writer("run") as writer:
         for step in range(100):
@@ -72,7 +72,7 @@ def test_tables_together_are_get_metrics(vectors: ExperimentStore, chunk: int) -
 def test_any_tail_has_the_status_of_get_metrics(
     tmp_path_factory: pytest.TempPathFactory, records: list[bytes], tail: bytes, chunk: int
 ) -> None:
-    """Torn and zero tails have their offset also where they begin in an earlier table."""
+    """Torn and zero tails have the right offset even if they begin in an earlier table."""
     store = ExperimentStore(tmp_path_factory.mktemp("store"))
     store.create_experiment("run")
     store.metrics_path("run").write_bytes(b"".join(records) + tail)
@@ -84,7 +84,7 @@ def test_any_tail_has_the_status_of_get_metrics(
 
 @pytest.mark.parametrize("chunk", CHUNKS)
 def test_no_table_is_larger_than_a_chunk(logged: ExperimentStore, chunk: int) -> None:
-    """Records of the least size fill a chunk and no more; only the last table may be empty."""
+    """Records of minimum size fill a chunk exactly; only the last table may be empty."""
     logged.metrics_path("run").write_bytes(record("", 1, 1.0) * 30 + record("n" * 255) * 3)
     sizes = [len(table) for table in logged.iter_metrics("run", chunk=chunk)]
     assert sum(sizes) == 33
@@ -93,7 +93,7 @@ def test_no_table_is_larger_than_a_chunk(logged: ExperimentStore, chunk: int) ->
 
 
 def test_code_means_the_same_name_in_every_table(logged: ExperimentStore) -> None:
-    """Names are only ever added behind the ones that are known, filtered or not."""
+    """New names are only ever appended to the known ones, filtered or not."""
     for selected in (None, ["val", "acc"]):
         known: tuple[str, ...] = ()
         counts = np.zeros(4, int)
@@ -125,7 +125,7 @@ def test_code_means_the_same_name_in_every_table(logged: ExperimentStore) -> Non
 def test_names_and_steps_select_what_they_say(
     store: ExperimentStore, names: Any, steps: range | None, chunk: int
 ) -> None:
-    """The same metrics as looking at each one in Python."""
+    """The same metrics as filtering each one in Python."""
     wanted = None if names is None else list(names)
     store.create_experiment("run")
     log = [(n, s) for s in (*range(100), 2**32 - 1) for n in ("loss", "acc", "val")]
@@ -142,7 +142,7 @@ def test_names_and_steps_select_what_they_say(
 
 
 def test_missing_log_gives_one_empty_table(store: ExperimentStore) -> None:
-    """An experiment without metrics is empty, one that does not exist is an error."""
+    """An experiment without metrics is empty; a missing one is an error."""
     store.create_experiment("run")
     (table,) = store.iter_metrics("run")
     assert len(table) == 0
@@ -168,7 +168,7 @@ def test_missing_log_gives_one_empty_table(store: ExperimentStore) -> None:
 def test_what_cannot_be_meant_is_refused_at_once(
     store: ExperimentStore, asked: dict[str, Any]
 ) -> None:
-    """Before the first table is asked for; the experiment does not even exist."""
+    """Before the first table is requested; the experiment need not even exist."""
     with pytest.raises(SelectionError, match=next(iter(asked)).removesuffix("s")):
         store.iter_metrics("run", **asked)
     with pytest.raises(InvalidCommitIdError):
@@ -176,7 +176,7 @@ def test_what_cannot_be_meant_is_refused_at_once(
 
 
 def test_what_is_appended_meanwhile_is_left_for_the_next_reading(logged: ExperimentStore) -> None:
-    """The log is read as long as it was when it was opened."""
+    """The log is read up to the size it had when it was opened."""
     tables = logged.iter_metrics("run", chunk=10)
     count = len(next(tables))
     logged.log_metric("run", "late", 1.0, 100)
@@ -185,7 +185,7 @@ def test_what_is_appended_meanwhile_is_left_for_the_next_reading(logged: Experim
 
 
 def test_log_that_is_cut_meanwhile_ends_where_it_was_cut(logged: ExperimentStore) -> None:
-    """The tables stop at the last whole record, and the last one says what is torn."""
+    """The tables stop at the last whole record, and the last one reports the tear."""
     logged.metrics_path("run").write_bytes(record() * 100)
     tables = logged.iter_metrics("run", chunk=10)
     count = len(next(tables))
@@ -197,14 +197,14 @@ def test_log_that_is_cut_meanwhile_ends_where_it_was_cut(logged: ExperimentStore
 
 
 def test_tables_cannot_be_written_to(logged: ExperimentStore) -> None:
-    """A table of a selection is as immutable as any."""
+    """A table of a selection is as immutable as any other."""
     table = next(logged.iter_metrics("run", ["loss"]))
     with pytest.raises(ValueError, match="read-only"):
         table.values[0] = 1
 
 
 def test_memory_stays_bounded(tmp_path: Path) -> None:
-    """A log of 4 million metrics is read in a process that may take 60 MB more than it has."""
+    """A log of 4 million metrics is read by a process that may allocate only 60 MB more."""
     store = ExperimentStore(tmp_path)
     store.create_experiment("run")
     store.metrics_path("run").write_bytes(record() * 4_000_000)

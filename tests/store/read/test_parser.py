@@ -1,4 +1,4 @@
-"""One parser for many logs: each gives what it gives alone."""
+"""One parser for many logs: each is read as with a parser of its own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ logs = st.lists(
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the logs are."""
+    """The directory of the logs."""
     return tmp_path_factory.mktemp("logs")
 
 
@@ -34,7 +34,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_no_log_is_read_otherwise_than_alone(
     directory: Path, written: list[tuple[list[object], bytes]]
 ) -> None:
-    """Records, names, status: torn tails and zeros of one log leave no trace in the next."""
+    """Records, names, status: torn tails and zeros of one log do not affect the next."""
     tables, surveys, stream = LogParser(), LogParser(), LogParser()
     for number, (rows, tail) in enumerate(written):
         path = directory / f"{number}.bin"
@@ -51,7 +51,7 @@ def test_no_log_is_read_otherwise_than_alone(
 
 
 def test_a_parser_is_kept_for_the_next_whole_log(directory: Path) -> None:
-    """What is learned of one serves the next, but not behind a tear or very many names."""
+    """What is learned from one is reused for the next, but not after a tear or very many names."""
     parser = LogParser()
     whole, torn, many = (directory / name for name in ("whole", "torn", "many"))
     record = CODEC.build(timestamp=1_700_000_000, step=1, value=0.5, name="loss")
@@ -72,7 +72,7 @@ def test_a_parser_is_kept_for_the_next_whole_log(directory: Path) -> None:
 
 
 def test_a_log_that_was_not_read_to_its_end_leaves_no_trace(directory: Path) -> None:
-    """Who breaks off a log gets a fresh parser for the next."""
+    """If reading a log is interrupted, the next gets a fresh parser."""
     path = directory / "broken-off"
     record = CODEC.build(timestamp=1_700_000_000, step=1, value=0.5, name="loss")
     path.write_bytes(record * 100)

@@ -1,0 +1,65 @@
+"""Where the whole records of a log end, found by parsing what was added to it.
+
+Guarantees: nothing is written. What looks like a torn record is called one only if the records
+before it can be believed: in a misaligned log, whole records look like tears.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expstore.errors import TornTailError
+from expstore.store.files.directory import OpenLog
+from expstore.store.read.survey import scan_log
+from formats import TailStatus
+from formats.codec.record import whole_size
+
+if TYPE_CHECKING:
+    from formats import RecordCodec
+
+_BLOCK = 1 << 22  # bytes read at a time
+
+
+def last_boundary(
+    codec: RecordCodec, descriptor: int, start: int, stop: int | None = None
+) -> tuple[int, int]:
+    """Parse from one boundary between records to the last.
+
+    Args:
+        codec: of one record.
+        descriptor: the log, open for reading.
+        start: the boundary to begin at, a byte offset.
+        stop: the byte offset to end at; None: the end of the log.
+
+    Returns:
+        The offset after the last whole record, and how many bytes of another one follow.
+    """
+    while True:
+        size = _BLOCK if stop is None else min(_BLOCK, stop - start)
+        block = os.pread(descriptor, size, start)
+        used = whole_size(codec, block)
+        start += used
+        if used == 0 or len(block) < _BLOCK:
+            return start, len(block) - used
+
+
+def tear_at(path: Path, descriptor: int, offset: int, size: int) -> TailStatus:
+    """The torn record that a log ends in.
+
+    Args:
+        path: the log, for messages.
+        descriptor: the same, open for reading.
+        offset, size: where the tear begins, and its bytes, as `last_boundary` found them.
+
+    Raises:
+        TornTailError: the log is misaligned, so what seems to be torn off may be whole records.
+    """
+    status, _ = scan_log(OpenLog.of(descriptor))
+    if status.kind == "implausible":
+        raise TornTailError(
+            f"{path}: misaligned from byte {status.offset} on; `expstore salvage` copies its whole "
+            "records into a new experiment, which can be logged to"
+        )
+    return TailStatus("torn", offset, size)

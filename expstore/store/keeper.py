@@ -1,0 +1,187 @@
+"""StoreKeeper: the verbs that keep a store in order, added to those of `reader`.
+
+Guarantees: every id is checked before any file call; at a URL nothing is written; the default prune
+is that of the reference program.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from expstore.errors import DeletionError, MetadataNotFoundError, UnreadableFileError
+from expstore.store import metafile
+from expstore.store.care import mend, prune
+from expstore.store.care.delete import Judge, delete, in_use, recently_logged
+from expstore.store.care.mend import RepairReport, SalvageReport
+from expstore.store.care.prune import Policy, PrunePlan
+from expstore.store.files import layout, system
+from expstore.store.files.local import LocalDirectory
+from expstore.store.reader import StoreReader
+from formats import FormatError
+
+
+class StoreKeeper(StoreReader):
+    """A store whose experiments are repaired, salvaged, pruned and deleted.
+
+    Args:
+        root, storage_options: see `StoreReader`.
+        clock: gives the time in seconds since 1970-01-01 UTC.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        *,
+        clock: Callable[[], float] = time.time,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(root, storage_options=storage_options)
+        self._clock = clock
+
+    def repair(self, commit_id: str, force: bool = False) -> RepairReport:
+        """Cut a torn or zero tail off the experiment's log; see `mend.repair`.
+
+        Raises:
+            InvalidCommitIdError: not one plain path component.
+            ExperimentNotFoundError: no such experiment.
+            TornTailError: others have the log open, and `force` is not given; nothing was cut.
+            UnreadableFileError: not a regular file, or no permission.
+        """
+        return mend.repair(self.metrics_path(commit_id), force=force)
+
+    def salvage(self, commit_id: str, target: str) -> SalvageReport:
+        """Copy the whole records of a damaged log, and the metadata, into a new experiment.
+
+        The artifacts in `files/` are not copied.
+
+        Raises:
+            InvalidCommitIdError: one of the two is not one plain path component.
+            ExperimentNotFoundError: no such experiment.
+            ExperimentExistsError: the target exists; nothing was written.
+            UnreadableFileError: the source cannot be read, or the target cannot be written.
+        """
+        source, new = self.experiment_path(commit_id), self.experiment_path(target)
+        metadata, why = None, ""
+        try:
+            metadata = metafile.build(replace(self.read_metadata(commit_id), commit_id=target))
+        except (FormatError, MetadataNotFoundError, UnreadableFileError) as error:
+            why = str(error)
+        return mend.salvage(source, new, metadata, why)
+
+    def plan_prune(
+        self,
+        keep_count: int | None = None,
+        older_than_days: int = 0,
+        *,
+        protect: Collection[str] = (),
+        now: float | None = None,
+        grace: float = 0,
+        force: bool = False,
+    ) -> PrunePlan:
+        """What `prune_experiments` would do with these arguments, and why; nothing is changed.
+
+        Args:
+            keep_count: how many of the newest experiments to keep; None: no limit by count.
+            older_than_days: maximum age in local calendar days; 0: no limit.
+            protect: commit ids that are never pruned; they still count towards `keep_count`.
+            now: the current time, in Unix seconds; default: the clock.
+            grace: skip experiments logged to in this many seconds, by the file system's clock. For
+                writers of other programs, which hold no lock.
+            force: also prune experiments that a writer has open.
+
+        Raises:
+            RetentionPolicyError: neither limit is given, or one makes no sense.
+            StoreNotFoundError: the root does not exist.
+        """
+        policy = Policy(keep_count, older_than_days, protect, grace, force)
+        with system.root_directory(self.root) as root:
+            return prune.plan_prune(
+                self.iter_metadata(),
+                policy,
+                now=self._clock() if now is None else now,
+                spare=lambda commit_id: in_use(
+                    root, commit_id, grace=policy.grace, force=policy.force
+                ),
+            )
+
+    def prune_experiments(
+        self,
+        keep_count: int | None = None,
+        older_than_days: int = 0,
+        *,
+        protect: Collection[str] = (),
+        now: float | None = None,
+        grace: float = 0,
+        force: bool = False,
+    ) -> list[str]:
+        """Delete what `plan_prune` says; see `prune`.
+
+        Returns:
+            The commit ids deleted, newest first.
+
+        Raises:
+            As `plan_prune` and `prune`.
+        """
+        plan = self.plan_prune(
+            keep_count, older_than_days, protect=protect, now=now, grace=grace, force=force
+        )
+        return self.prune(plan, grace=grace, force=force)
+
+    def prune(self, plan: PrunePlan, *, grace: float = 0, force: bool = False) -> list[str]:
+        """Delete what a plan says.
+
+        Each experiment is judged again while writers are locked out of it: one that has a writer,
+        other metadata, or (with `grace`) new metrics since the plan was made is kept.
+
+        Args:
+            plan: what `plan_prune` gave, perhaps after someone reviewed it.
+            grace, force: as given to `plan_prune`.
+
+        Returns:
+            The commit ids deleted, newest first.
+
+        Raises:
+            RetentionPolicyError: `grace` is not a duration; nothing is deleted.
+            StoreNotFoundError: the root does not exist.
+            DeletionError: some could not be deleted; all others are.
+        """
+        prune.check_grace(grace)
+        planned = {row.commit_id: row.metadata for row in plan if row.action == "prune"}
+
+        def judge(commit_id: str, directory: int) -> str:
+            parent = self.experiment_path(commit_id)
+            if metafile.read_in(LocalDirectory(parent, directory)) != planned[commit_id]:
+                return "changed since it was judged"
+            return recently_logged(directory, grace)
+
+        return self._delete(planned, judge=judge, force=force)[0]
+
+    def delete_experiments(self, commit_ids: Iterable[str], *, force: bool = False) -> list[str]:
+        """Delete experiments; each is either whole or gone, whatever interrupts the deletion.
+
+        Args:
+            commit_ids: the experiments.
+            force: also delete those that a writer has open.
+
+        Returns:
+            The commit ids deleted, as given.
+
+        Raises:
+            InvalidCommitIdError: nothing is deleted.
+            DeletionError: some could not be deleted, or have a writer; all others are.
+        """
+        commit_ids = layout.check_commit_ids(commit_ids)
+        deleted, spared = self._delete(commit_ids, force=force)
+        if spared:
+            raise DeletionError(deleted, spared)
+        return deleted
+
+    def _delete(
+        self, commit_ids: Iterable[str], *, judge: Judge | None = None, force: bool
+    ) -> tuple[list[str], dict[str, str]]:
+        with system.root_directory(self.root) as root:
+            return delete(root, commit_ids, judge=judge, force=force)
