@@ -331,6 +331,16 @@ def test_version(run: Run) -> None:
     assert run("--version").stdout == f"expstore {__version__}\n"
 
 
+@pytest.mark.parametrize("module", ["expstore", "expstore.cli"])
+def test_python_runs_it_as_a_module(module: str) -> None:
+    """Where the script is not on the path."""
+    from expstore import __version__
+
+    command = [sys.executable, "-m", module, "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == f"expstore {__version__}\n"
+
+
 @pytest.mark.parametrize("missing", ["typer", "rich"])
 def test_without_its_extra_one_line_says_how_to_get_it(missing: str) -> None:
     """The hint needs only the library."""
