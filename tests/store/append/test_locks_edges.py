@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from expstore import ExperimentGoneError, ExperimentStore, UnreadableFileError
+from expstore import (
+    ExperimentGoneError,
+    ExperimentNotFoundError,
+    ExperimentStore,
+    UnreadableFileError,
+)
 from expstore.store.append import locks
 from expstore.store.append.locks import WriterLock, try_deletion_lock
 from expstore.store.files import system
@@ -71,6 +76,7 @@ def test_lock_that_was_refused_closes_nobody_elses_file(
     """Its descriptor's number belongs to another file by the time that it is collected."""
     monkeypatch.setattr(locks, "_PATIENCE", -1.0)
     holder = os.open(path, system.DIRECTORY)
+    gc.collect()  # what earlier tests left
     before = open_descriptors()
     try:
         assert try_deletion_lock(holder)
@@ -103,6 +109,34 @@ def test_forked_child_leaves_no_descriptor_open(path: Path) -> None:
     assert is_locked(path)
     lock.close()
     assert not is_locked(path)
+
+
+def test_forked_child_that_cannot_open_the_directory_closes_it_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the time that its lock is collected, the number belongs to another file."""
+    lock = WriterLock(path)
+
+    def deleted(path: Path) -> int:
+        raise ExperimentNotFoundError(f"{path}: no such experiment")
+
+    def child() -> None:
+        before = len(open_descriptors())
+        with monkeypatch.context() as patch:
+            patch.setattr(system, "open_experiment", deleted)
+            with pytest.raises(ExperimentNotFoundError):
+                lock.check()
+        number = os.open(os.devnull, os.O_RDONLY)  # that of the inherited lock
+        for _ in range(2):
+            with pytest.raises(ExperimentGoneError):
+                lock.check()
+        lock.close()
+        os.fstat(number)
+        assert len(open_descriptors()) == before
+
+    join(fork(child))
+    lock.check()
+    lock.close()
 
 
 def test_forked_child_keeps_its_lock_after_the_parents(path: Path) -> None:
@@ -141,6 +175,25 @@ def test_lock_of_what_is_gone_is_released(how: str, path: Path) -> None:
         lock.check()
     assert not is_locked(left)
     lock.close()
+
+
+def test_descriptor_0_is_released_like_any_other(path: Path) -> None:
+    """A program without standard input gives it to the first file that it opens."""
+
+    def child() -> None:
+        os.close(0)
+        lock = WriterLock(path)
+        assert lock.directory == 0
+        assert is_locked(path)
+        left = path.rename(path.with_name("elsewhere"))
+        with pytest.raises(ExperimentGoneError):
+            lock.check()
+        assert not is_locked(left)
+        lock.close()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(0)
+
+    join(fork(child))
 
 
 @pytest.mark.parametrize("links", [True, False])

@@ -7,8 +7,10 @@ import threading
 
 import pytest
 
-from expstore import ExperimentStore, SyncError, WriterClosedError
+from expstore import ExperimentStore, SyncError, UnreadableFileError, WriterClosedError
 from expstore.store.append import writer as module
+from expstore.store.append.durability import Durability
+from tests.helpers.descriptors import open_descriptors
 
 
 def failing() -> None:
@@ -78,3 +80,28 @@ def test_closed_writer_says_so_at_once(
     with pytest.raises(WriterClosedError, match="is closed"):
         writer.log_many({"loss": 0.5}, 2)
     assert len(store.get_metrics("abc")) == 1
+
+
+@pytest.mark.parametrize("durability", ["process", "interval"])
+def test_error_on_closing_leaves_the_writer_closed(
+    durability: Durability, store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lock is released, so that the experiment can be deleted."""
+    store.create_experiment("abc")
+    writer = store.writer("abc", durability=durability)
+    writer.log("loss", 0.5, 1)
+    close = writer._log.close
+
+    def failing() -> None:
+        close()
+        raise UnreadableFileError("metrics.bin: Input/output error")
+
+    monkeypatch.setattr(writer._log, "close", failing)
+    before = len(open_descriptors())
+    with pytest.raises(UnreadableFileError):
+        writer.close()
+    assert len(open_descriptors()) == before - 2  # the log and the directory
+    monkeypatch.undo()
+    with pytest.raises(WriterClosedError):
+        writer.log("loss", 0.5, 2)
+    assert store.delete_experiments(["abc"]) == ["abc"]
