@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from expstore import ExperimentStore, ExpStoreError
+from expstore import ExperimentStore, ExpStoreError, NoSpaceError
 from expstore.store.care import mend
+from expstore.store.files import system
 from formats.damage.salvage import Gap
 from tests.helpers.descriptors import open_descriptors
 from tests.helpers.logs import log
@@ -98,3 +99,21 @@ def test_salvage_that_fails_leaves_nothing(
     assert open_descriptors() == before
     assert path.read_bytes() == log(30)
     assert store.salvage("abc", "new").records == 30
+
+
+@pytest.mark.parametrize("step", ["bytes", "metadata"])
+def test_full_disk_is_told_from_other_errors(
+    step: str, path: Path, store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the log or the metadata had no space, once, with the path and the remedy's class."""
+
+    def full(path: object, *_: object) -> None:
+        if step == "metadata":
+            raise NoSpaceError(f"{path}: No space left on device; nothing was written")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    target = (os, "fsync") if step == "bytes" else (system, "write_atomically")
+    monkeypatch.setattr(*target, full)
+    with pytest.raises(NoSpaceError, match=r"^[^:]*: No space left on device; nothing was written"):
+        store.salvage("abc", "new")
+    assert os.listdir(store.root) == ["abc"]
