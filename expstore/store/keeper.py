@@ -63,6 +63,7 @@ class StoreKeeper(StoreReader):
             ExperimentNotFoundError: no such experiment.
             ExperimentExistsError: the target exists; nothing was written.
             UnreadableFileError: the source cannot be read, or the target cannot be written.
+            NoSpaceError: there is no space for the target; nothing of it is left.
         """
         source, new = self.experiment_path(commit_id), self.experiment_path(target)
         metadata, why = None, ""

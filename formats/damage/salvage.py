@@ -255,7 +255,8 @@ def _hash_texts(
 
     ones = np.uint64(0x0101010101010101)
     space, high = ones * np.uint64(0x20), ones * np.uint64(0x80)
-    hashes = lengths.astype(np.uint64)
+    odd = np.uint64(0x9E3779B97F4A7C15)
+    hashes = lengths.astype(np.uint64) * odd  # spread, or "a\0" would have the hash of "b"
     printable = lengths > 0
     which: Any = slice(None)
     for start in range(0, int(lengths.max(initial=0)), 8):
@@ -266,7 +267,7 @@ def _hash_texts(
         mask = (~np.uint64(0) >> np.uint64(8)) >> (np.uint64(56) - np.uint64(8) * rest.clip(max=7))
         mask = np.where(rest == 8, ~np.uint64(0), np.where(rest == 0, np.uint64(0), mask))
         word = words[begins[which] + start] & mask
-        mixed = (hashes[which] ^ word) * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (hashes[which] ^ word) * odd
         hashes[which] = mixed ^ (mixed >> np.uint64(29))
         filled = word | (space & ~mask)
         printable[which] &= (filled - space) & ~filled & high == 0  # no byte is below a space

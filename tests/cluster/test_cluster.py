@@ -16,7 +16,6 @@ from typing import Any
 
 import dask
 import dask.dataframe
-import fsspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -58,6 +57,7 @@ from expstore.store.read.tables import Selection
 from formats.columns import TextColumn
 from tests.helpers import cluster_tasks
 from tests.helpers.cluster_tasks import BATCH
+from tests.helpers.memory import in_memory
 from tests.helpers.paths import ROOT
 from tests.helpers.tables import run
 
@@ -1036,9 +1036,8 @@ def test_workers_that_do_not_see_the_store_do_not_report_it_clean(
     client: Client, store: ExperimentStore
 ) -> None:
     """An experiment that a worker does not find, but that exists, was not deleted meanwhile."""
-    memory = fsspec.filesystem("memory")
-    memory.put(str(store.root), "/unseen", recursive=True)
-    unseen = ExperimentStore("memory://unseen")
-    assert unseen.list_experiments()
-    with pytest.raises(ClusterError, match="does not see it"):
-        list(check_store(unseen, client))
+    with in_memory(store.root) as url:
+        unseen = ExperimentStore(url)
+        assert unseen.list_experiments()
+        with pytest.raises(ClusterError, match="does not see it"):
+            list(check_store(unseen, client))

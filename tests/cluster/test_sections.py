@@ -14,6 +14,7 @@ from expstore import ExperimentStore, SelectionError
 from expstore.cluster.sections import OPENING, Section, batches, fingerprints, plan, table, tables
 from expstore.store.read.tables import Selection
 from formats.columns import TextColumn
+from tests.helpers.memory import in_memory
 
 NAMES = ("loss", "val/loss", "größe")
 COUNTS = {"empty": 0, "few": 3, "large": 20_000, "none": None, "torn": 5_000}
@@ -166,11 +167,10 @@ def test_a_fingerprint_distinguishes_a_log_from_its_replacement(tmp_path: Path) 
     before = fingerprints(store, planned)
     store.log_metric("a", "loss", 1.0, 100)
     assert fingerprints(store, planned) == before
-    memory.pipe("/fingerprints/a/metrics.bin", log.read_bytes())
-    remote = ExperimentStore("memory://fingerprints")
-    planned = plan(remote, ["a"])
-    before = fingerprints(remote, planned)
-    assert before == fingerprints(remote, planned)
-    memory.pipe("/fingerprints/a/metrics.bin", log.read_bytes())
-    assert before != fingerprints(remote, planned)
-    memory.rm("/fingerprints", recursive=True)
+    with in_memory(store.root) as url:
+        remote = ExperimentStore(url)
+        planned = plan(remote, ["a"])
+        before = fingerprints(remote, planned)
+        assert before == fingerprints(remote, planned)
+        memory.pipe(f"{url}/a/metrics.bin", log.read_bytes())
+        assert before != fingerprints(remote, planned)

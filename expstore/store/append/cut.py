@@ -142,14 +142,16 @@ def set_aside(path: Path, offset: int, descriptor: int) -> Path:
                 except BaseException:
                     kept.unlink()
                     raise
-            system.sync_directory(path.parent)
         except FileExistsError:
-            if _same(kept, descriptor, offset):
-                return kept
+            if not _is_kept(kept, descriptor, offset):
+                continue
         except OSError as error:
             raise system.unwritable(kept, error) from error
-        else:
-            return kept
+        try:
+            system.sync_directory(path.parent)
+        except OSError as error:
+            raise system.unwritable(kept, error) from error
+        return kept
     raise UnreadableFileError(f"{path}: a thousand torn tails are kept next to it; move some away")
 
 
@@ -159,12 +161,15 @@ def _blocks(descriptor: int, offset: int) -> Iterator[bytes]:
         offset += len(block)
 
 
-def _same(kept: Path, descriptor: int, offset: int) -> bool:
-    """Whether a file has the same bytes as the log from `offset` on."""
+def _is_kept(kept: Path, descriptor: int, offset: int) -> bool:
+    """Whether a file has the same bytes as the log from `offset` on, and has them on disk."""
     try:
         # READ never blocks on a FIFO and follows no link, whatever has taken the name.
         with open(os.open(kept, system.READ), "rb") as file:
             same = all(file.read(len(block)) == block for block in _blocks(descriptor, offset))
-            return same and not file.read(1)
+            if not same or file.read(1):
+                return False
+            os.fsync(file.fileno())  # the attempt may have been interrupted before it synced
+            return True
     except OSError:
         return False

@@ -84,7 +84,7 @@ class WriterLock:
         """
         if os.getpid() != self._process:
             self._check_path()
-            shared = self.directory
+            shared, self.directory = self.directory, -1
             try:
                 self._take(system.open_experiment(self.path))
             finally:
@@ -108,7 +108,8 @@ class WriterLock:
 
     def _release(self) -> None:
         """Release the lock, so that the remains of a deleted experiment can be removed."""
-        system.try_lock(self.directory, fcntl.LOCK_UN)
+        if self.directory >= 0:
+            system.try_lock(self.directory, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Release the lock, also for forked children that have not taken their own."""

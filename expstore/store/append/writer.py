@@ -183,18 +183,21 @@ class MetricWriter:
         """Flush, and close the file. A second call does nothing.
 
         Raises:
-            SyncError: as `flush`; the file is closed anyway.
+            SyncError: as `flush`; UnreadableFileError: the file system says only now that a write
+                failed. The file is closed anyway.
         """
         with self._lock:
             try:
                 if self._syncer is not None and not self._log.closed:
                     self._syncer.sync()
             finally:
-                if self._syncer is not None:
-                    self._syncer.stop()
-                self._log.close()
-                self._writer_lock.close()
                 self._checked = -math.inf
+                try:
+                    if self._syncer is not None:
+                        self._syncer.stop()
+                    self._log.close()
+                finally:
+                    self._writer_lock.close()
 
     def _append(self, data: bytes, count: int, now: float) -> None:
         with self._lock:

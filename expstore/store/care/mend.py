@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from expstore.errors import ExperimentExistsError
+from expstore.errors import ExperimentExistsError, ExpStoreError
 from expstore.model.values import RECORD_CODEC
 from expstore.store.append.log import AppendLog
 from expstore.store.files import layout, system
@@ -129,6 +129,7 @@ def salvage(
     Raises:
         ExperimentExistsError: the target already exists.
         ExperimentNotFoundError, UnreadableFileError: the source cannot be read.
+        NoSpaceError, UnreadableFileError: the target cannot be written; nothing of it is left.
     """
     if os.path.lexists(target):
         raise ExperimentExistsError(f"{target}: already exists; salvage into a new commit id")
@@ -149,8 +150,8 @@ def salvage(
             from shutil import rmtree
 
             rmtree(building, ignore_errors=True)
-            if isinstance(error, OSError):
-                raise system.unreadable(target, error) from error
+            if isinstance(error, OSError) and not isinstance(error, ExpStoreError):
+                raise system.unwritable(target, error) from error
             raise
     return report
 

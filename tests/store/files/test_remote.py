@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pytest
 import s3fs
 from moto.server import ThreadedMotoServer
@@ -36,6 +35,7 @@ from expstore.compare import compare
 from expstore.exchange.export import export_file
 from expstore.report.page import collect, write_report
 from expstore.store.files.remote import RemoteDirectory, RemotePath
+from tests.helpers.memory import in_memory
 from tests.helpers.paths import VECTORS
 from tests.helpers.tables import run
 
@@ -120,20 +120,21 @@ def s3_options(local: ExperimentStore) -> Iterator[dict[str, Any]]:
     s3.mkdir("bucket")
     s3.put(str(local.root), "bucket/experiments", recursive=True)
     yield options
+    s3.rm("bucket", recursive=True)  # what moto holds outlives its server
     server.stop()
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def remote(request: pytest.FixtureRequest, local: ExperimentStore) -> ExperimentStore:
+def remote(request: pytest.FixtureRequest, local: ExperimentStore) -> Iterator[ExperimentStore]:
     """The same store at a URL."""
     if request.param == "memory":
-        memory = fsspec.filesystem("memory")
-        memory.put(str(local.root), "/remote/experiments", recursive=True)
-        return ExperimentStore("memory://remote/experiments")
-    if request.param == "http":
-        return ExperimentStore(request.getfixturevalue("http_url"))
-    options = request.getfixturevalue("s3_options")
-    return ExperimentStore("s3://bucket/experiments/", storage_options=options)
+        with in_memory(local.root) as url:
+            yield ExperimentStore(url)
+    elif request.param == "http":
+        yield ExperimentStore(request.getfixturevalue("http_url"))
+    else:
+        options = request.getfixturevalue("s3_options")
+        yield ExperimentStore("s3://bucket/experiments/", storage_options=options)
 
 
 def outcome(call: Callable[[], Any], store: ExperimentStore) -> Any:

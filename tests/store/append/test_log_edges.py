@@ -1,0 +1,156 @@
+"""AppendLog at its edges: forks, descriptor 0, errors on closing, and what it must forget."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from expstore import ExperimentStore, ShortWriteError, UnreadableFileError
+from expstore.store.append.log import AppendLog
+from formats import TailStatus
+from tests.faults.base import fork, join, read_log
+from tests.helpers.logs import CODEC
+
+
+def record(name: str) -> bytes:
+    """A record identified by its name."""
+    return CODEC.build(timestamp=1_700_000_000, step=1, value=0.5, name=name)
+
+
+def names(path: Path) -> list[str]:
+    """The names in a log, which must end at a record boundary."""
+    records, rest = read_log(path)
+    assert rest == 0
+    return [name for name, _, _ in records]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """The path of a log that does not exist yet."""
+    return tmp_path / "metrics.bin"
+
+
+@pytest.fixture
+def log(path: Path) -> Iterator[AppendLog]:
+    """An open log with one record."""
+    log = AppendLog(path, CODEC)
+    log.append(record("first"))
+    yield log
+    log.close()
+
+
+def test_each_forked_process_has_an_open_file_of_its_own(log: AppendLog, path: Path) -> None:
+    """Its writes move no other process's file position, by which each finds its own records."""
+
+    def position() -> int:
+        return os.lseek(log._descriptor, 0, os.SEEK_CUR)
+
+    def child() -> None:
+        log.append(record("child"))
+        before = position()
+        join(fork(lambda: log.append(record("grandchild"))))
+        assert position() == before
+        log.append(record("child again"))
+
+    before = position()
+    join(fork(child))
+    assert position() == before
+    log.append(record("parent"))
+    assert names(path) == ["first", "child", "grandchild", "child again", "parent"]
+
+
+def test_child_that_writes_right_after_its_parent_does_no_harm(
+    log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parent still finds where its own record went: nothing is cut, or written twice."""
+    write = os.write
+
+    def then_the_child(descriptor: int, data: bytes) -> int:
+        written = write(descriptor, data)
+        monkeypatch.setattr(os, "write", write)
+        join(fork(lambda: log.append(record("child"))))
+        return written
+
+    monkeypatch.setattr(os, "write", then_the_child)
+    log.append(record("parent"))
+    log.append(record("parent again"))
+    assert names(path) == ["first", "parent", "child", "parent again"]
+    assert not list(path.parent.glob("*.torn-*"))
+
+
+def test_short_write_that_was_cut_off_is_forgotten(
+    log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another program then writes at its place is no reason to refuse an append."""
+    write = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:18]))
+        with pytest.raises(ShortWriteError, match="were cut off again"):
+            log.append(record("own"))
+    with path.open("ab") as other:
+        other.write(record("other") * 3)
+    log.append(record("next"))
+    log.append(record("last"))
+    assert names(path) == ["first", "other", "other", "other", "next", "last"]
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_only_what_can_be_cut_is_cut(log: AppendLog, path: Path, force: bool) -> None:
+    """A log that became implausible since it was last examined has whole records at its end."""
+    log.append(record("second"))
+    before = path.read_bytes()
+    found = TailStatus("implausible", len(record("first")), len(record("second")), 1)
+    assert log.repair(lambda _: found, force=force) == (found, None)
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_descriptor_0_is_open(path: Path, store: ExperimentStore) -> None:
+    """A program without standard input gives it to the next file that is opened."""
+    store.create_experiment("abc")
+
+    def child() -> None:
+        directory = os.open(path.parent, os.O_RDONLY)
+        os.close(0)
+        log = AppendLog(path, CODEC, directory)
+        assert log._descriptor == 0
+        assert not log.closed
+        log.append(record("own"))
+        log.append_once(record("once"))
+        assert log.closed
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(0)
+        with store.writer("abc") as writer:
+            assert writer._writer_lock.directory == 0
+            writer.log("loss", 0.5, 1)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(0)
+
+    join(fork(child))
+    assert names(path) == ["own", "once"]
+    assert names(store.metrics_path("abc")) == ["loss"]
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_error_on_closing_is_reported(
+    once: bool, log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network file system may say only then that a write failed; the log is closed anyway."""
+    close = os.close
+
+    def failing(descriptor: int) -> None:
+        close(descriptor)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", failing)
+        close_it = partial(log.append_once, record("own")) if once else log.close
+        with pytest.raises(UnreadableFileError, match=r"metrics\.bin: Input/output error"):
+            close_it()
+    assert log.closed
+    log.close()

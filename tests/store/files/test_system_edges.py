@@ -1,0 +1,54 @@
+"""Files on a file system: the modes they are made with, and a replacement that never succeeds."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from expstore import ExperimentStore, Metadata, UnreadableFileError
+from expstore.store.files import system
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_what_is_made_has_the_modes_that_the_umask_leaves(umask: int, tmp_path: Path) -> None:
+    """Nothing is executable, and nobody is given more than by any other program."""
+    before = os.umask(umask)
+    try:
+        store = ExperimentStore(tmp_path / "new" / "root")
+        store.initialize()
+        with store.start_experiment("abc", user="alice") as writer:
+            writer.log("loss", 0.5, 1)
+        store.write_metadata(Metadata("abc", 2))
+        store.create_experiment("def")
+        store.log_metric("def", "loss", 0.5, 1)
+        store.metrics_path("abc").open("ab").write(b"\x01" * 5)
+        store.salvage("abc", "ghi")
+    finally:
+        os.umask(before)
+    found = {
+        str(path.relative_to(tmp_path)): stat.S_IMODE(path.stat().st_mode)
+        for path in tmp_path.rglob("*")
+    }
+    assert len(found) == 13
+    for name, mode in found.items():
+        base = 0o666 if name.endswith(".bin") else 0o777
+        assert mode == base & ~umask, name
+
+
+def test_replacement_that_never_succeeds_is_an_error(
+    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is never reported as written; the old content is kept."""
+    store.create_experiment("abc")
+    store.write_metadata(Metadata("abc", 1))
+    tried = []
+    with monkeypatch.context() as patch:
+        patch.setattr(system, "_replace", lambda *arguments: tried.append(arguments))
+        with pytest.raises(UnreadableFileError, match=r"meta\.bin.*keeps removing"):
+            store.write_metadata(Metadata("abc", 2))
+    assert len(tried) == 100
+    assert store.read_metadata("abc").timestamp == 1
+    assert sorted(os.listdir(store.experiment_path("abc"))) == ["files", "meta.bin"]
