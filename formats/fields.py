@@ -87,6 +87,13 @@ class Roles:
     label: str
 
 
+def is_masked(value: Any) -> bool:
+    """Whether an array hides an element, which its `item` returns as a number nevertheless."""
+    # By attribute: NumPy may not be loaded, and other libraries have masked arrays as well.
+    mask = getattr(value, "mask", None)
+    return getattr(getattr(mask, "dtype", None), "kind", "") == "b" and bool(mask.any())
+
+
 def fit(text: str, limit: int) -> str:
     """The longest prefix of whole characters that takes at most `limit` bytes."""
     prefix = text[:limit]  # every character takes at least one byte
