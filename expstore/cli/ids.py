@@ -20,8 +20,8 @@ _SHOWN = 5  # candidates listed in an error
 def complete(context: typer.Context, incomplete: str) -> list[str]:
     """The ids that begin with what was typed, for shell completion."""
     parent = context.find_root()
-    store = open_store(context, context.params.get("root") or parent.params.get("root"))
     try:
+        store = open_store(context, context.params.get("root") or parent.params.get("root"))
         return [i for i in store.list_experiments() if i.startswith(incomplete)]
     except ExpStoreError:
         return []  # shell completion cannot show errors

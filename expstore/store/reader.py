@@ -22,7 +22,7 @@ from expstore.store.care import check
 from expstore.store.care.check import CheckReport
 from expstore.store.files import layout, system
 from expstore.store.files.directory import Location
-from expstore.store.files.place import absolute, locate, open_root
+from expstore.store.files.place import locate, open_root
 from expstore.store.read.follow import Follower
 from expstore.store.read.tables import CHUNK, Selection, iter_tables, read_table
 
@@ -35,7 +35,8 @@ class StoreReader:
 
     Args:
         root: the directory, which need not exist yet; or a URL that fsspec can read, such as
-            `s3://bucket/experiments` (extra `remote`).
+            `s3://bucket/experiments` (extra `remote`). A relative path is made absolute here, once;
+            `~` and variables are not expanded (see `defaults.expand`).
         storage_options: for a URL, the options of its file system, such as credentials.
 
     Raises:
@@ -56,14 +57,12 @@ class StoreReader:
         return f"{type(self).__name__}({str(self._location)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A copy in another process gets the location, but nothing that is open here. The location
-        # is absolute, since that process may have a different working directory.
-        place = str(absolute(self._location))
-        return partial(type(self), storage_options=self._storage_options), (place,)
+        # A copy in another process gets the location, but nothing that is open here.
+        return partial(type(self), storage_options=self._storage_options), (str(self._location),)
 
     @property
     def root(self) -> Path:
-        """The store's directory.
+        """The store's directory; an absolute path.
 
         Raises:
             ReadOnlyStoreError: the store is at a URL, and has no path.

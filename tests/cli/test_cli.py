@@ -91,6 +91,20 @@ def test_root_is_taken_from_option_or_environment(
     assert [path.name for path in tmp_path.iterdir()] == ["here"]
 
 
+def test_a_typed_root_is_expanded(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell does not expand `--root=~/here`, nor what is quoted; a missing variable is an error."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    run("init", "--root=~/a")
+    run("--root", "$HOME/b", "init")
+    monkeypatch.setenv("EXPSTORE_ROOT", "${HOME}/c")
+    run("init")
+    assert sorted(path.name for path in (tmp_path / "home").iterdir()) == ["a", "b", "c"]
+    assert "no variable $NO_SUCH" in run("init", "--root", "$NO_SUCH/d", code=1).stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
 def test_ls_lists_newest_first_and_the_unreadable_last(run: Run, filled: ExperimentStore) -> None:
     """The table has a row for each; JSON has the reference's keys, or the error."""
     lines = run("ls").stdout.splitlines()

@@ -345,7 +345,7 @@ def test_a_masked_value_is_refused(store: ExperimentStore, value: Any, known: bo
             lambda: writer.append({"name": "loss", "value": [1.0, value], "step": [6, 7]}),
             lambda: writer.append({"name": "loss", "value": (value,), "step": [7]}),
         ):
-            with pytest.raises(FieldValueError, match="metric 'loss' at step 7: .*masked"):
+            with pytest.raises(FieldValueError, match=r"metric 'loss' at step 7: .*masked"):
                 log()
         with pytest.raises(FieldValueError, match=r"masked.*field step"):
             writer.log("loss", 0.5, np.ma.masked_array([3], [True]))
