@@ -90,7 +90,7 @@ class Roles:
 def is_masked(value: Any) -> bool:
     """Whether an array hides an element, which its `item` returns as a number nevertheless."""
     # By attribute: NumPy may not be loaded, and other libraries have masked arrays as well.
-    mask = getattr(value, "mask", None)
+    mask: Any = getattr(value, "mask", None)
     return getattr(getattr(mask, "dtype", None), "kind", "") == "b" and bool(mask.any())
 
 

@@ -15,7 +15,7 @@ import typer
 from expstore import DeletionError, PrunePlan
 from expstore.cli.base import Json, Root, app, fail, open_store, print_json
 from expstore.cli.experiments import describe
-from expstore.cli.ids import complete, resolve
+from expstore.cli.ids import complete, resolve, tell_links
 from expstore.cli.times import parse_days
 
 
@@ -63,6 +63,7 @@ def prune(
         raise typer.BadParameter("give --keep, --older-than or both")
     store = open_store(context, root)
     kept = [resolve(store, commit_id) for commit_id in protect or ()]
+    tell_links(store)
     plan = store.plan_prune(keep, days, protect=kept, now=now, grace=grace, force=force)
     if not as_json:
         _show(plan, now)

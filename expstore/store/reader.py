@@ -137,13 +137,28 @@ class StoreReader:
     def list_experiments(self) -> list[str]:
         """The commit ids of all experiments, sorted.
 
-        Files, links, and directories whose names are not commit ids are not experiments.
+        Files, links (see `linked_experiments`), and directories whose names are not commit ids are
+        not experiments.
 
         Raises:
             StoreNotFoundError: the root does not exist.
         """
         with open_root(self._location) as root:
             return layout.commit_ids(root.directories())
+
+    def linked_experiments(self) -> list[str]:
+        """The names of links to directories, sorted: these are not experiments, and not listed.
+
+        Always empty at a URL, where no file system reports links.
+
+        Raises:
+            StoreNotFoundError: the root does not exist.
+        """
+        if not isinstance(self._location, Path):
+            return []
+        with open_root(self._location) as root:
+            links = [entry.name for entry in root.entries() if entry.kind == "link"]
+        return [name for name in layout.commit_ids(links) if (self._location / name).is_dir()]
 
     def iter_metadata(self) -> Iterator[tuple[str, meta.Outcome]]:
         """Yield each experiment's id with its metadata, or the error that reading it gave; sorted.

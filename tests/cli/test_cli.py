@@ -94,7 +94,7 @@ def test_root_is_taken_from_option_or_environment(
 def test_a_typed_root_is_expanded(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A shell does not expand `--root=~/here`, nor what is quoted; a missing variable is an error."""
+    """A shell does not expand `--root=~/here`, or what is quoted; no variable: an error."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     run("init", "--root=~/a")
     run("--root", "$HOME/b", "init")
@@ -103,6 +103,44 @@ def test_a_typed_root_is_expanded(
     assert sorted(path.name for path in (tmp_path / "home").iterdir()) == ["a", "b", "c"]
     assert "no variable $NO_SUCH" in run("init", "--root", "$NO_SUCH/d", code=1).stderr
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ls"],
+        ["ls", "--json"],
+        ["compare"],
+        ["compare", "--json"],
+        ["export", "--to", "csv"],
+        ["export", "--to", "tensorboard", "-o", "out"],
+        ["plot", "--name", "loss"],
+        ["report"],
+        ["prune", "--keep", "1", "--dry-run"],
+    ],
+    ids=" ".join,
+)
+def test_a_linked_experiment_is_said_to_be_left_out(
+    command: list[str], run: Run, filled: ExperimentStore, tmp_path: Path
+) -> None:
+    """Once, on stderr, in every command that lists all; not for links to anything else."""
+    (tmp_path / "archive").mkdir()
+    filled.experiment_path("aab222").rename(tmp_path / "archive" / "aab222")
+    filled.delete_experiments(["ddd444"])
+    (filled.root / "aab222").symlink_to("../archive/aab222")
+    (filled.root / "nowhere").symlink_to("nowhere")
+    (filled.root / "file").symlink_to("../archive/aab222/meta.bin")
+    (filled.root / ".hidden").symlink_to("../archive/aab222")
+    done = run(*command)
+    assert "aab222" not in done.stdout
+    told = [line for line in done.stderr.splitlines() if "links are not followed" in line]
+    assert told == [
+        "expstore: left out, since links are not followed: aab222; move or copy them here"
+    ]
+    assert "nowhere" not in done.stderr
+    assert filled.linked_experiments() == ["aab222"]
+    assert "is a link" in run("show", "aab222", code=1).stderr
+    assert "aab222: foreign: a symbolic link, which is not followed" in run("check").stdout
 
 
 def test_ls_lists_newest_first_and_the_unreadable_last(run: Run, filled: ExperimentStore) -> None:
