@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import time
@@ -66,6 +67,7 @@ def filled(run: Run, tmp_path: Path) -> ExperimentStore:
         store.write_metadata(Metadata(commit_id, now - age, job, user))
         store.log_metrics(commit_id, {"loss": 0.5, "accuracy": 0.25}, 1)
         store.log_metrics(commit_id, {"loss": 0.25, "accuracy": 0.75}, 2)
+        os.utime(store.metrics_path(commit_id), (now - 7200, now - 7200))
     store.create_experiment("ddd444")
     store.metadata_path("ddd444").write_bytes(b"\x02")
     return store
@@ -241,6 +243,42 @@ def test_id_may_be_a_unique_prefix(run: Run, filled: ExperimentStore) -> None:
     filled.create_experiment("aa")
     assert strict_json(run("show", "aa", "--json").stdout)["commit_id"] == "aa"
     assert "commit id" in run("show", "../aaa111", code=1).stderr
+
+
+def test_prune_spares_what_was_logged_to_lately(
+    run: Run, tmp_path: Path, filled: ExperimentStore
+) -> None:
+    """However long ago it was created; --grace says how lately, and 0 switches it off."""
+    old, now = "ccc333", time.time()
+    os.utime(filled.metrics_path(old))
+    (row,) = (row for row in plan_of(run, "--older-than", "30") if row["commit_id"] == old)
+    assert row["action"] == "skip"
+    assert "logged to" in row["reason"]
+    assert abs(row["last_logged"] - now) < 60
+    lines = run("prune", "--older-than", "30", "--dry-run").stdout.splitlines()
+    assert "last logged" in lines[0]
+    (line,) = (line for line in lines if old in line)
+    assert re.search(r"month.* (now|seconds? ago) ", line)
+    os.utime(filled.metrics_path(old), (now - 7200, now - 7200))
+    for grace, action in ((), "prune"), (("2h",), "prune"), (("3h",), "skip"), (("1d",), "skip"):
+        arguments = ("--grace", *grace) if grace else ()
+        (row,) = (
+            r for r in plan_of(run, "--older-than", "30", *arguments) if r["commit_id"] == old
+        )
+        assert row["action"] == action
+    os.utime(filled.metrics_path(old))
+    assert old in filled.plan_prune(None, 30).pruned  # the library judges as the reference does
+    assert "0 pruned" in run("prune", "--older-than", "30", "--yes").stdout
+    assert "1 pruned" in run("prune", "--older-than", "30", "--yes", "--grace", "0").stdout
+    for wrong in ("-1", "soon", "nan", ""):
+        assert "duration" in run("prune", "--keep", "1", f"--grace={wrong}", code=2).stderr
+
+
+def plan_of(run: Run, *arguments: str) -> list[dict[str, Any]]:
+    """The rows of a prune's plan."""
+    plan = strict_json(run("prune", *arguments, "--dry-run", "--json").stdout)["plan"]
+    assert isinstance(plan, list)
+    return plan
 
 
 def test_prune_shows_its_plan_and_deletes_only_with_yes(run: Run, filled: ExperimentStore) -> None:
