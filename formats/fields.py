@@ -77,7 +77,7 @@ class Roles:
     """The fields that show whether a record is plausible.
 
     Attributes:
-        clock: an integer, Unix seconds.
+        clock: an integer, Unix seconds if all is well.
         counter: an integer that stays close to those of other records.
         label: a text that other records share.
     """
