@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from expstore.errors import NameTruncatedWarning
 from expstore.model.table import MetricTable
+from expstore.model.times import in_smaller_units, unit_fault
 from expstore.model.values import RECORD_CODEC
 from formats import FieldValueError, FormatError
 from formats.fields import fit
@@ -155,7 +156,8 @@ def build_all(metrics: MetricTable | Mapping[str, Any], now: int) -> list[tuple[
     """The records of `append`, in parts: each its bytes and their number of records.
 
     Raises:
-        FieldValueError: see `columns`; or a value that the format cannot hold.
+        FieldValueError: see `columns`; or a value that the format cannot hold, or a timestamp that
+            is in milli-, micro- or nanoseconds.
     """
     from formats.columns import build_columns
 
@@ -165,10 +167,21 @@ def build_all(metrics: MetricTable | Mapping[str, Any], now: int) -> list[tuple[
         part = {key: column[start : start + ROWS] for key, column in given.items()}
         try:
             data = build_columns(RECORD_CODEC.schema, part)
+            _check_seconds(part["timestamp"])
         except FormatError as error:
             raise _at_row(error, given, start) from None
         parts.append((data, min(ROWS, size - start)))
     return parts
+
+
+def _check_seconds(timestamps: Any) -> None:
+    """Raise FieldValueError for the first timestamp that is in a smaller unit than seconds."""
+    import numpy as np
+
+    timestamps = np.asarray(timestamps)
+    for row in in_smaller_units(timestamps)[:1].tolist():
+        reason = unit_fault(int(timestamps[row]))
+        raise FieldValueError(reason, field="timestamp", index=row)
 
 
 def _at_row(error: FormatError, given: Mapping[str, Any], start: int) -> FormatError:

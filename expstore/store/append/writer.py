@@ -134,7 +134,8 @@ class MetricWriter:
         Args:
             metrics: a MetricTable, or a mapping of `name`, `value`, `step` and `timestamp` to
                 arrays or sequences of equal length. Without `timestamp`, the current time is used;
-                `name` may be a single string for all rows.
+                `name` may be a single string for all rows. Timestamps are whole seconds since
+                1970-01-01 UTC; those in milli-, micro- or nanoseconds are recognised and refused.
 
         Raises:
             As `log`; also FieldValueError for columns of unequal length.

@@ -27,6 +27,7 @@ from expstore import (
     ExperimentStore,
     FieldValueError,
     Metadata,
+    MetricTable,
     NameTruncatedWarning,
     SyncError,
     WriterClosedError,
@@ -403,6 +404,37 @@ def test_a_refusal_of_a_long_column_names_the_row(
         writer.append({"name": "x", "value": values, "step": steps})
     assert caught.value.index == 9
     assert store.metrics_path("abc").stat().st_size == 0
+
+
+UNITS = {"milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("kind", [list, np.array, partial(np.array, dtype=np.uint64)])
+def test_times_in_a_smaller_unit_are_refused(store: ExperimentStore, unit: str, kind: Any) -> None:
+    """With the remedy; a table is refused as columns are, and nothing is written."""
+    store.create_experiment("abc")
+    now = 1_700_000_000
+    given = {"name": "loss", "value": [0.5, 0.25], "step": [3, 4]}
+    table = MetricTable(
+        ("loss",),
+        np.zeros(2, np.int32),
+        np.array([0.5, 0.25]),
+        np.array([3, 4], np.uint32),
+        np.array([now, now * UNITS[unit]]),
+    )
+    remedy = rf"metric 'loss' at step 4: .* in {unit}, .*divide it by {UNITS[unit]:,}"
+    with store.writer("abc") as writer:
+        for metrics in (given | {"timestamp": kind([now, now * UNITS[unit] + 123])}, table):
+            with pytest.raises(FieldValueError, match=remedy) as caught:
+                writer.append(metrics)
+            assert (caught.value.field, caught.value.index) == ("timestamp", 1)
+        assert store.metrics_path("abc").stat().st_size == 0
+        for accepted in (0, -1, 2**62, 4_000_000_000, 2**40 // 10**3, -now * UNITS[unit]):
+            writer.append(given | {"timestamp": [now, accepted]})
+    with pytest.raises(FieldValueError, match=rf"in {unit}, .*field timestamp"):
+        store.write_metadata(Metadata("abc", now * UNITS[unit]))
+    assert not store.metadata_path("abc").exists()
 
 
 def test_an_empty_step_is_nothing(store: ExperimentStore) -> None:

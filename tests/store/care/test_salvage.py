@@ -19,9 +19,11 @@ from expstore import (
     Metadata,
 )
 from formats import RECORD, LengthPrefixedText, RecordCodec, UnsupportedSchema
+from formats.damage.candidates import find_candidates
 from formats.damage.chain import best_chain
+from formats.damage.clocks import KNOWN
 from formats.damage.salvage import Gap, Stretch, resync
-from formats.fields import Roles
+from formats.fields import ERRORS, Roles
 from formats.metrics import ROLES
 from formats.schema import Schema
 from tests.damage import (
@@ -139,6 +141,36 @@ def test_resync_is_derived_from_the_declaration() -> None:
     pieces = list(resync(Schema.of(event), roles, lambda at, n: data[at : at + n], len(data)))
     assert [piece.size for piece in pieces if isinstance(piece, Gap)] == [17]
     assert sum(piece.records for piece in pieces if isinstance(piece, Stretch)) == 199
+
+
+def test_a_counter_far_beyond_all_others_is_no_record() -> None:
+    """Twice the largest of others is accepted, which a spliced record hardly ever keeps to."""
+    written = records(random.Random(9), 50, NAMES["five"], in_turn=True)
+    for step, is_kept in ((19, True), (20, False), (4_000_000_000, False)):
+        odd = CODEC.build(timestamp=1_700_000_000, step=step, value=0.5, name="loss")
+        data = b"".join(written) + b"torn" + odd + b"torn" + b"".join(written)
+        assert (odd in set(salvaged(data))) == is_kept
+
+
+@pytest.mark.parametrize("size", range(1, 21))
+def test_a_label_is_printable_without_control_characters(size: int) -> None:
+    """Compared with a plain loop, with a control character or a high byte in every place."""
+    rng = random.Random(size)
+    labels = [bytes(rng.choice((0x20, 0x41, 0x7F, 0x80, 0xFF)) for _ in range(size))]
+    labels += [
+        labels[0][:place] + bytes((byte,)) + labels[0][place + 1 :]
+        for place in range(size)
+        for byte in (0, 1, 0x1F, 0x20, 0x7F, 0x80, 0x9F, 0xFF)
+    ]
+    hashes = {}
+    for label in labels:
+        name = label.decode("utf-8", ERRORS)
+        record = CODEC.build(timestamp=1_700_000_000, step=0, value=0.5, name=name)
+        found = find_candidates(SCHEMA, ROLES, record, True, KNOWN[:1])
+        assert found.starts[0] == 0
+        assert found.printable[0] == all(byte >= 0x20 for byte in label)
+        hashes[label] = int(found.labels[0])
+    assert len(set(hashes.values())) == len(hashes)
 
 
 def test_declaration_without_a_fixed_clock_is_refused() -> None:
