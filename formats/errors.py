@@ -16,7 +16,8 @@ class FormatError(Exception):
         field: the declared field at fault, if there is one.
         index: the record's number in its file, from 0, if the format is a sequence.
         offset: the byte offset of the field (not of its record), if bytes were read.
-        source: the file's path. This package opens no files, so the caller sets it with `at`.
+        source: where the bytes or values come from, such as the file's path. Only the caller knows
+            that, and sets it with `at`.
     """
 
     def __init__(

@@ -77,7 +77,7 @@ class Roles:
     """The fields that show whether a record is plausible.
 
     Attributes:
-        clock: an integer, Unix seconds.
+        clock: an integer, Unix seconds if all is well.
         counter: an integer that stays close to those of other records.
         label: a text that other records share.
     """
@@ -85,6 +85,13 @@ class Roles:
     clock: str
     counter: str
     label: str
+
+
+def is_masked(value: Any) -> bool:
+    """Whether an array hides an element, which its `item` returns as a number nevertheless."""
+    # By attribute: NumPy may not be loaded, and other libraries have masked arrays as well.
+    mask: Any = getattr(value, "mask", None)
+    return getattr(getattr(mask, "dtype", None), "kind", "") == "b" and bool(mask.any())
 
 
 def fit(text: str, limit: int) -> str:

@@ -19,7 +19,7 @@ from expstore import (
     __version__,
 )
 from expstore.model.texts import json_number, printable
-from expstore.store.defaults import default_root
+from expstore.store.defaults import default_root, expand
 
 Item = TypeVar("Item")
 
@@ -80,7 +80,8 @@ def _options(
 
 def open_store(context: typer.Context, root: str | None) -> ExperimentStore:
     """The store named by the options, the environment or the default."""
-    return ExperimentStore(root or context.obj or default_root())
+    typed = root or context.obj
+    return ExperimentStore(expand(typed) if typed else default_root())
 
 
 def fail(message: str, code: int = 1) -> NoReturn:

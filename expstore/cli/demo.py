@@ -49,8 +49,9 @@ def demo(
         metadata = store.read_metadata(setting.commit_id)
         table = store.get_metrics(setting.commit_id)
         render.experiment(console, setting.commit_id, metadata, table)
-    _say(f"$ expstore{where} prune --keep 2 --dry-run")
-    console.print(render.plan(store.plan_prune(keep_count=2, now=now), now))
+    _say(f"$ expstore{where} prune --keep 2 --grace 0 --dry-run")
+    plan = store.plan_prune(keep_count=2, now=now)
+    console.print(render.plan(plan, store.last_logged(row.commit_id for row in plan), now))
     _say(f"All of it is in {store.root}; each model's sample text is in files/sample.txt.")
 
 

@@ -19,7 +19,7 @@ from expstore.cli.base import (
     printable,
     tell,
 )
-from expstore.cli.ids import Id, resolve
+from expstore.cli.ids import Id, resolve, tell_links
 from expstore.cli.times import parse_since
 from expstore.store.files import layout
 
@@ -68,7 +68,8 @@ def ls(
     now = time.time()
     oldest = None if since is None else parse_since(since, now)
     rows: list[tuple[str, Metadata | FormatError | ExpStoreError]] = []
-    for commit_id, metadata in open_store(context, root).iter_metadata():
+    store = open_store(context, root)
+    for commit_id, metadata in store.iter_metadata():
         if isinstance(metadata, Metadata):
             if user is not None and metadata.user != user:
                 continue
@@ -91,6 +92,7 @@ def ls(
         render.console().print(render.experiments(rows, now))
     else:
         tell("no experiments; `expstore demo` creates some")
+    tell_links(store)
 
 
 def _rank(order: Order, commit_id: str, metadata: Any) -> tuple[Any, ...]:

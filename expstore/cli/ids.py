@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from expstore import ExperimentNotFoundError, ExperimentStore, ExpStoreError
-from expstore.cli.base import open_store
+from expstore.cli.base import open_store, tell
+from expstore.errors import listed
 from expstore.store.files import layout
 
 _SHOWN = 5  # candidates listed in an error
@@ -20,8 +21,8 @@ _SHOWN = 5  # candidates listed in an error
 def complete(context: typer.Context, incomplete: str) -> list[str]:
     """The ids that begin with what was typed, for shell completion."""
     parent = context.find_root()
-    store = open_store(context, context.params.get("root") or parent.params.get("root"))
     try:
+        store = open_store(context, context.params.get("root") or parent.params.get("root"))
         return [i for i in store.list_experiments() if i.startswith(incomplete)]
     except ExpStoreError:
         return []  # shell completion cannot show errors
@@ -45,12 +46,21 @@ Ids = Annotated[
 
 
 def resolve_all(store: ExperimentStore, typed: list[str] | None) -> list[str] | None:
-    """Each id resolved; None if none was typed, which means all experiments.
+    """Each id resolved; None if none was typed, which means all experiments; see `tell_links`.
 
     Raises:
         InvalidCommitIdError, ExperimentNotFoundError: see `resolve`.
     """
-    return [resolve(store, one) for one in typed] if typed else None
+    if typed:
+        return [resolve(store, one) for one in typed]
+    tell_links(store)
+    return None
+
+
+def tell_links(store: ExperimentStore) -> None:
+    """Report on stderr which links to experiments a listing of all experiments leaves out."""
+    if links := store.linked_experiments():
+        tell(f"left out, since links are not followed: {listed(links)}; move or copy them here")
 
 
 def resolve(store: ExperimentStore, typed: str) -> str:
@@ -66,6 +76,11 @@ def resolve(store: ExperimentStore, typed: str) -> str:
     candidates = [i for i in store.list_experiments() if i.startswith(typed)]
     if len(candidates) == 1:
         return candidates[0]
+    if not candidates and typed in store.linked_experiments():
+        raise ExperimentNotFoundError(
+            f"{store.location}/{typed}: is a link, and links are not followed; use the store that "
+            "it leads to, or move the directory here"
+        )
     if not candidates:
         raise ExperimentNotFoundError(
             f"no experiment {typed} in {store.location}; `expstore ls` lists them"

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
-from expstore import DeletionError, PrunePlan
+from expstore import DeletionError, PrunePlan, PruneRow
 from expstore.cli.base import Json, Root, app, fail, open_store, print_json
 from expstore.cli.experiments import describe
-from expstore.cli.ids import complete, resolve
-from expstore.cli.times import parse_days
+from expstore.cli.ids import complete, resolve, tell_links
+from expstore.cli.times import parse_days, parse_duration
 
 
 @app.command()
@@ -36,13 +37,12 @@ def prune(
         ),
     ] = None,
     grace: Annotated[
-        float,
+        str,
         typer.Option(
-            min=0,
-            metavar="SECONDS",
-            help="Skip what was logged to in the last SECONDS, for writers that hold no lock.",
+            metavar="TIME",
+            help="Skip what was logged to in the last TIME: 90s, 30m, 1h; 0 switches this off.",
         ),
-    ] = 0,
+    ] = "1h",
     force: Annotated[
         bool, typer.Option("--force", help="Also prune what a writer has open.")
     ] = False,
@@ -53,6 +53,8 @@ def prune(
 ) -> None:
     """Delete experiments beyond the newest N, or older than DAYS local calendar days.
 
+    Age is counted from creation; what was logged to in the last hour is spared (--grace).
+
     What cannot be read is never deleted. Without a terminal, nothing is deleted without --yes.
 
     Example: expstore prune --keep 10 --older-than 30 --dry-run
@@ -61,11 +63,14 @@ def prune(
     days = 0 if older_than is None else parse_days(older_than, now)
     if keep is None and days == 0:
         raise typer.BadParameter("give --keep, --older-than or both")
+    spared = parse_duration(grace)
     store = open_store(context, root)
     kept = [resolve(store, commit_id) for commit_id in protect or ()]
-    plan = store.plan_prune(keep, days, protect=kept, now=now, grace=grace, force=force)
+    tell_links(store)
+    plan = store.plan_prune(keep, days, protect=kept, now=now, grace=spared, force=force)
+    logged = store.last_logged(row.commit_id for row in plan)
     if not as_json:
-        _show(plan, now)
+        _show(plan, logged, now)
     pruned: list[str] = []
     error = None
     if plan.pruned and not dry_run:
@@ -76,14 +81,13 @@ def prune(
             )
         _confirm(len(plan.pruned), yes)
         try:
-            pruned = store.prune(
-                plan, grace=grace, force=force
-            )  # the plan that was shown, not a new one
+            # The plan that was shown, not a new one.
+            pruned = store.prune(plan, grace=spared, force=force)
         except DeletionError as caught:
             error, pruned = caught, caught.deleted
     if as_json:
         failures = error.failures if error else {}
-        rows = [_describe(row) for row in plan]
+        rows = [_describe(row, logged[row.commit_id]) for row in plan]
         print_json({"pruned": pruned, "failures": failures, "plan": rows})
     if error is not None:
         raise error  # after the JSON, which reports what is gone in any case
@@ -91,15 +95,16 @@ def prune(
         print(f"{len(pruned)} pruned")
 
 
-def _show(plan: PrunePlan, now: float) -> None:
+def _show(plan: PrunePlan, logged: Mapping[str, float | None], now: float) -> None:
     from expstore.cli import render
 
-    render.console().print(render.plan(plan, now))
+    render.console().print(render.plan(plan, logged, now))
 
 
-def _describe(row: Any) -> dict[str, Any]:
+def _describe(row: PruneRow, logged: float | None) -> dict[str, Any]:
     known = {} if row.metadata is None else describe(row.commit_id, row.metadata)
-    return {"commit_id": row.commit_id, **known, "action": row.action, "reason": row.reason}
+    judged = {"last_logged": logged, "action": row.action, "reason": row.reason}
+    return {"commit_id": row.commit_id, **known, **judged}
 
 
 def _confirm(count: int, yes: bool) -> None:

@@ -7,7 +7,7 @@ as wide as its content, so that nothing is truncated before `grep` sees it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from expstore import Metadata, MetricTable, PrunePlan
@@ -61,17 +61,18 @@ def experiments(rows: Iterable[tuple[str, Metadata | Exception]], now: float) ->
     return table
 
 
-def plan(plan: PrunePlan, now: float) -> Table:
-    """What a prune would do, and why."""
+def plan(plan: PrunePlan, logged: Mapping[str, float | None], now: float) -> Table:
+    """What a prune would do, and why; `logged` has the time of each one's last metric, if known."""
     from rich.text import Text
 
-    table = _table("action", "experiment", "created", "job", "user", "reason")
+    table = _table("action", "experiment", "created", "last logged", "job", "user", "reason")
     for row in plan:
-        known = row.metadata
+        known, active = row.metadata, logged[row.commit_id]
         table.add_row(
             Text(row.action, style=_COLOURS[row.action]),
             printable(row.commit_id),
             relative(known.timestamp, now) if known else "?",
+            "?" if active is None else relative(int(active), now),
             printable(known.job_name) if known else "?",
             printable(known.user) if known else "?",
             printable(row.reason),

@@ -63,6 +63,17 @@ def parse_since(text: str, now: float) -> float:
         ) from None
 
 
+def parse_duration(text: str) -> float:
+    """The seconds that `90`, `90s`, `1.5h`, `30d` or `0` means.
+
+    Raises:
+        typer.BadParameter: it is none of these.
+    """
+    if match := re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhdw]?)", text.strip()):
+        return float(match[1]) * _UNITS[match[2] or "s"]
+    raise typer.BadParameter(f"{text!r} is not a duration; use 90s, 30m, 1h, 2d or 0")
+
+
 def parse_days(text: str, now: float) -> int:
     """The number of calendar days that `30`, `30d`, `2w` or a local date in the past means.
 

@@ -1,15 +1,12 @@
 """`check` with Dask workers.
 
-Guarantees: the reports are those of one process, in the same order, with paths as this process
-names them.
+Guarantees: the reports are those of one process, in the same order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from expstore.cluster import sections, workers
 from expstore.cluster.sections import BATCH
@@ -52,8 +49,7 @@ def check_store(
             _must_be_gone(store, {*calls[number][1]} - {report.commit_id for report in reports})
             ready[number] = reports
             while turn in ready:
-                for report in ready.pop(turn):
-                    yield _as_here(report, store.location)
+                yield from ready.pop(turn)
                 turn += 1
 
 
@@ -69,19 +65,3 @@ def _must_be_gone(store: StoreReader, unseen: set[str]) -> None:
 
 def _check(store: StoreReader, ids: list[str]) -> list[CheckReport]:
     return list(check.check_experiments(store.location, ids))
-
-
-def _as_here(report: CheckReport, root: Any) -> CheckReport:
-    """A worker's report, with paths relative to the root if this process has a relative root."""
-    if not isinstance(root, Path) or root.is_absolute() or not report.findings:
-        return report
-    there, here = root.absolute(), str(root / "_")[:-1]  # empty for "."
-    findings = tuple(
-        replace(
-            finding,
-            path=root / Path(str(finding.path)).relative_to(there),
-            detail=finding.detail.replace(f"{there}/", here),
-        )
-        for finding in report.findings
-    )
-    return replace(report, findings=findings)

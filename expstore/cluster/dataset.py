@@ -26,7 +26,6 @@ from expstore.exchange.sinks import parquet_sink
 from expstore.extras import require
 from expstore.store import metafile, stream
 from expstore.store.files.output import whole_file
-from expstore.store.files.place import absolute
 from expstore.store.stream import TableStream
 from formats import FormatError, TailStatus
 
@@ -86,7 +85,7 @@ def part_of(
     wanted = None if names is None else tuple(sorted(set(names)))
     inputs = [
         _FORMAT,
-        str(absolute(store.location)),
+        str(store.location),
         # With `default`, since a file system's options may be objects that JSON cannot represent.
         json.dumps(dict(store.storage_options or {}), sort_keys=True, default=repr),
         [(*section, marks[section], _described(outcomes[section.commit_id])) for section in batch],

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from expstore.errors import ExportError, OutputExistsError
 from expstore.store.files import system
 from expstore.store.files.output import UNFINISHED, whole_file
-from expstore.store.files.place import absolute
 
 if TYPE_CHECKING:
     from expstore.store.reader import StoreReader
@@ -68,7 +67,7 @@ def describe(
     """
     listed = None if ids is None else json.dumps(sorted(set(ids))).encode()
     return {
-        "location": str(absolute(store.location)),
+        "location": str(store.location),
         # A hash, to keep this short: workers read it for every part.
         "ids": None if listed is None else hashlib.sha256(listed).hexdigest(),
         "names": None if names is None else sorted(set(names)),

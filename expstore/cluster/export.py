@@ -20,7 +20,6 @@ from expstore.errors import ExpStoreError
 from expstore.exchange.export import ExportReport
 from expstore.extras import require
 from expstore.store import metafile as meta
-from expstore.store.files.place import absolute
 from expstore.store.read.tables import Selection
 from formats import FormatError, TailStatus
 
@@ -95,7 +94,7 @@ def export_parquet(
     names = Selection(names).key[0]  # raises before anything is written
     ids = None if ids is None else list(ids)
     chosen = store.select_ids(ids)
-    outcomes = dict(meta.read_all(absolute(store.location), chosen))
+    outcomes = dict(meta.read_all(store.location, chosen))
     batches = sections.plan(store, chosen, batch)
     marks = sections.fingerprints(store, batches)
     planned = [

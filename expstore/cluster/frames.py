@@ -9,7 +9,6 @@ directory has changed since.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -93,13 +92,9 @@ def _text_dtype(pandas: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads a store at its absolute location."""
+    """Reads a store."""
 
     store: StoreReader
-
-    def __post_init__(self) -> None:
-        # A copy has an absolute location: a frame may be computed in another working directory.
-        object.__setattr__(self, "store", copy(self.store))
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         normal = require("dask.base", "cluster").normalize_token

@@ -22,6 +22,7 @@ from typing import Literal
 from expstore.errors import ExperimentExistsError, ImportSourceError
 from expstore.exchange import csvfile, mlflow, tensorboard
 from expstore.exchange.runs import ForeignRun
+from expstore.model.times import in_smaller_units, unit_fault
 from expstore.model.values import Metadata
 from expstore.store import metafile as meta
 from expstore.store.files import layout
@@ -67,7 +68,8 @@ def import_experiments(
 
     Raises:
         MissingExtraError: the source needs an extra that is not installed.
-        ImportSourceError: the source is malformed, or has values that a store cannot hold.
+        ImportSourceError: the source is malformed, or has values that a store cannot hold, or times
+            in a smaller unit than the source's format says.
         InvalidCommitIdError, FieldValueError: a run's name is not a valid commit id; its job name
             or user is too long.
         ExperimentExistsError: an id is already taken.
@@ -84,6 +86,7 @@ def import_experiments(
     staging = ExperimentStore(store.root / layout.temporary_name(layout.IMPORTING))
     try:
         for run in progress(runs):
+            _check_times(path, run)
             metadata = _metadata(run, to_id or prefix + run.name, user or "")
             commit_id = metadata.commit_id
             if commit_id in imported:
@@ -114,6 +117,18 @@ def _metadata(run: ForeignRun, commit_id: str, user: str) -> Metadata:
     metadata = Metadata(commit_id, created, run.job_name, run.user or user)
     meta.build(metadata)
     return metadata
+
+
+def _check_times(path: str | os.PathLike[str], run: ForeignRun) -> None:
+    """Raise ImportSourceError if the source gives milli-, micro- or nanoseconds for seconds."""
+    what = f"{path}: run {run.name!r}"
+    if run.created is not None and (wrong := unit_fault(run.created)):
+        raise ImportSourceError(f"{what}: the time of its creation, {wrong}")
+    for row in in_smaller_units(run.table.timestamps)[:1].tolist():
+        metric = run.table[row]
+        raise ImportSourceError(
+            f"{what}: metric {metric.name!r} at step {metric.step}: {unit_fault(metric.timestamp)}"
+        )
 
 
 def _check_free(store: ExperimentStore, commit_id: str) -> None:

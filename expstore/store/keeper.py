@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from expstore.errors import DeletionError, MetadataNotFoundError, UnreadableFileError
 from expstore.store import metafile
 from expstore.store.care import mend, prune
-from expstore.store.care.delete import Judge, delete, in_use, recently_logged
+from expstore.store.care.delete import Judge, delete, in_use, last_logged, recently_logged
 from expstore.store.care.mend import RepairReport, SalvageReport
 from expstore.store.care.prune import Policy, PrunePlan
 from expstore.store.files import layout, system
@@ -108,6 +109,23 @@ class StoreKeeper(StoreReader):
                     root, commit_id, grace=policy.grace, force=policy.force
                 ),
             )
+
+    def last_logged(self, commit_ids: Iterable[str]) -> dict[str, float | None]:
+        """When each experiment was last logged to, in Unix seconds by the file system's clock.
+
+        Without a log, when its metadata was written; None if neither is there, or the file system
+        cannot say. A prune judges by creation, not by this, unless `grace` is given.
+
+        Raises:
+            InvalidCommitIdError: no file was accessed.
+            StoreNotFoundError: the root does not exist.
+        """
+        found: dict[str, float | None] = dict.fromkeys(layout.check_commit_ids(commit_ids))
+        with system.root_directory(self.root) as root:
+            for commit_id in found:
+                with suppress(OSError):
+                    found[commit_id] = last_logged(root, commit_id)
+        return found
 
     def prune_experiments(
         self,

@@ -22,7 +22,7 @@ from expstore.store.care import check
 from expstore.store.care.check import CheckReport
 from expstore.store.files import layout, system
 from expstore.store.files.directory import Location
-from expstore.store.files.place import absolute, locate, open_root
+from expstore.store.files.place import locate, open_root
 from expstore.store.read.follow import Follower
 from expstore.store.read.tables import CHUNK, Selection, iter_tables, read_table
 
@@ -35,7 +35,8 @@ class StoreReader:
 
     Args:
         root: the directory, which need not exist yet; or a URL that fsspec can read, such as
-            `s3://bucket/experiments` (extra `remote`).
+            `s3://bucket/experiments` (extra `remote`). A relative path is made absolute here, once;
+            `~` and variables are not expanded (see `defaults.expand`).
         storage_options: for a URL, the options of its file system, such as credentials.
 
     Raises:
@@ -56,14 +57,12 @@ class StoreReader:
         return f"{type(self).__name__}({str(self._location)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A copy in another process gets the location, but nothing that is open here. The location
-        # is absolute, since that process may have a different working directory.
-        place = str(absolute(self._location))
-        return partial(type(self), storage_options=self._storage_options), (place,)
+        # A copy in another process gets the location, but nothing that is open here.
+        return partial(type(self), storage_options=self._storage_options), (str(self._location),)
 
     @property
     def root(self) -> Path:
-        """The store's directory.
+        """The store's directory; an absolute path.
 
         Raises:
             ReadOnlyStoreError: the store is at a URL, and has no path.
@@ -138,13 +137,28 @@ class StoreReader:
     def list_experiments(self) -> list[str]:
         """The commit ids of all experiments, sorted.
 
-        Files, links, and directories whose names are not commit ids are not experiments.
+        Files, links (see `linked_experiments`), and directories whose names are not commit ids are
+        not experiments.
 
         Raises:
             StoreNotFoundError: the root does not exist.
         """
         with open_root(self._location) as root:
             return layout.commit_ids(root.directories())
+
+    def linked_experiments(self) -> list[str]:
+        """The names of links to directories, sorted: these are not experiments, and not listed.
+
+        Always empty at a URL, where no file system reports links.
+
+        Raises:
+            StoreNotFoundError: the root does not exist.
+        """
+        if not isinstance(self._location, Path):
+            return []
+        with open_root(self._location) as root:
+            links = [entry.name for entry in root.entries() if entry.kind == "link"]
+        return [name for name in layout.commit_ids(links) if (self._location / name).is_dir()]
 
     def iter_metadata(self) -> Iterator[tuple[str, meta.Outcome]]:
         """Yield each experiment's id with its metadata, or the error that reading it gave; sorted.

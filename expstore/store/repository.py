@@ -16,6 +16,7 @@ from typing import Any
 from expstore.errors import (
     ExperimentNotFoundError,
 )
+from expstore.model.times import check_seconds
 from expstore.model.values import RECORD_CODEC, Metadata
 from expstore.store import metafile as meta
 from expstore.store.append import records
@@ -148,11 +149,13 @@ class ExperimentStore(StoreKeeper):
         """Write the meta.bin of an existing experiment; a reader sees the old content or the new.
 
         Raises:
-            InvalidCommitIdError, FieldValueError: a value the format cannot hold; nothing written.
+            InvalidCommitIdError, FieldValueError: a value the format cannot hold, or a timestamp in
+                a smaller unit than seconds; nothing written.
             ExperimentNotFoundError: no such experiment.
             NoSpaceError, UnreadableFileError: the file system refuses; the old content stays.
         """
         data = meta.build(metadata)
+        check_seconds(metadata.timestamp)
         meta.write(self.metadata_path(metadata.commit_id), data)
 
     def log_metric(self, commit_id: str, name: str, value: float, step: int) -> None:

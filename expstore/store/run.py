@@ -22,7 +22,7 @@ from expstore.model.values import Metadata
 from expstore.store import metafile
 from expstore.store.append.durability import Durability, check_durability
 from expstore.store.append.writer import MetricWriter
-from expstore.store.defaults import default_root, git_head, login_name
+from expstore.store.defaults import default_root, expand, git_head, login_name
 from expstore.store.files.system import unreadable
 from expstore.store.repository import ExperimentStore
 
@@ -87,7 +87,8 @@ def start(
     """Start an experiment and log to it.
 
     Args:
-        root: the store, created if missing; default: $EXPSTORE_ROOT, else ./experiments.
+        root: the store, created if missing; default: $EXPSTORE_ROOT, else ./experiments. `~`,
+            `$NAME` and `${NAME}` are expanded.
         commit_id: default: the commit at git's HEAD, in the working directory.
         job_name: the job that is run.
         user: the person who runs it; default: the login name.
@@ -98,12 +99,13 @@ def start(
     Raises:
         ExperimentExistsError: the experiment exists, and `resume` is false. If several processes
             start one experiment at the same time, exactly one succeeds.
+        StoreNotFoundError: the root has a `~` or a variable that does not exist.
         GitHeadError: no commit id was given, and git finds no commit.
         InvalidCommitIdError, FieldValueError, DurabilityError: nothing was created.
         TruncatedError, UnsupportedVersionError, UnreadableFileError: the metadata of the experiment
             to resume cannot be read; it is not overwritten.
     """
-    store = ExperimentStore(default_root() if root is None else root)
+    store = ExperimentStore(default_root() if root is None else expand(root))
     commit_id = git_head() if commit_id is None else commit_id
     path = store.experiment_path(commit_id)
     check_durability(durability)

@@ -9,15 +9,19 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from expstore.model.times import unit_fault
 from expstore.model.values import Metadata, Metric
 from expstore.store.care.annotate import METADATA_FORMAT, METRICS_FORMAT
 from expstore.store.files import layout
 from formats import Format
 from formats.fields import ENCODING, ERRORS, fit
+from formats.metrics import ROLES
 from formats.schema import Field
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
+
+_CLOCK = ROLES.clock  # has the same name in the metadata
 
 
 def commit_ids() -> SearchStrategy[str]:
@@ -55,7 +59,8 @@ def metadata(
 
     Args:
         commit_id: default: `commit_ids()`.
-        timestamp: default: any 64-bit integer, even outside the range of `datetime`.
+        timestamp: default: any 64-bit integer, even outside the range of `datetime`, except those
+            that a store takes for a smaller unit than seconds.
     """
     return _values(
         Metadata,
@@ -75,7 +80,8 @@ def metrics(
     """Any Metric that metrics.bin can hold; its values include NaN and the infinities.
 
     Args:
-        name, value, step, timestamp: default: everything the field can hold.
+        name, value, step: default: everything the field can hold.
+        timestamp: default: see `metadata`.
     """
     return _values(Metric, METRICS_FORMAT, name=name, value=value, step=step, timestamp=timestamp)
 
@@ -101,7 +107,10 @@ def _field_values(field: Field) -> SearchStrategy[Any]:
     if field.is_float:
         return st.floats(width=64 if field.width == 8 else 32 if field.width == 4 else 16)
     minimum, maximum = field.range
-    return st.integers(int(minimum), int(maximum))
+    numbers = st.integers(int(minimum), int(maximum))
+    if field.name == _CLOCK:
+        return numbers.filter(lambda number: not unit_fault(number))
+    return numbers
 
 
 def _require_hypothesis() -> None:

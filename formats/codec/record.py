@@ -132,11 +132,21 @@ class RecordCodec:
 
         return np.dtype([(f.length_name if f.is_text else f.name, f.dtype) for f in self.schema])
 
-    def batch(self, texts: Sequence[Mapping[str, str]], varying: str) -> BatchBuilder:
-        """A function that builds many records at once; see `formats.codec.batch.batch_builder`."""
+    def batch(
+        self,
+        texts: Sequence[Mapping[str, str]],
+        varying: str,
+        build: Callable[..., bytes] | None = None,
+    ) -> BatchBuilder:
+        """A function that builds many records at once; see `formats.codec.batch.batch_builder`.
+
+        Args:
+            texts, varying: see there.
+            build: builds one record; default: this codec's `build`.
+        """
         from formats.codec.batch import batch_builder
 
-        return batch_builder(self.schema, self.build, texts, varying)
+        return batch_builder(self.schema, build or self.build, texts, varying)
 
     def parse_columns(self, data: Buffer) -> Columns:
         """All whole values of a sequence, as NumPy columns.

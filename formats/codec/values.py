@@ -12,8 +12,10 @@ import struct
 from typing import Any, SupportsIndex
 
 from formats.errors import FieldValueError
-from formats.fields import ENCODING, ERRORS
+from formats.fields import ENCODING, ERRORS, is_masked
 from formats.schema import Field
+
+_TIMES = frozenset("mM")  # kinds of NumPy types whose `item` may be a bare count of nanoseconds
 
 
 def coerce(field: Field, value: Any) -> Any:
@@ -28,7 +30,11 @@ def coerce(field: Field, value: Any) -> Any:
         raise FieldValueError(f"expected str, got {type(value).__name__}", field=field.name)
     given = value
     try:
+        if is_masked(value):
+            raise TypeError
         if hasattr(value, "item"):  # NumPy, PyTorch and JAX scalars and one-element arrays
+            if getattr(getattr(value, "dtype", None), "kind", "") in _TIMES:
+                raise TypeError
             value = value.item()
         if isinstance(value, bool | str | bytes | bytearray):
             raise TypeError
@@ -39,7 +45,8 @@ def coerce(field: Field, value: Any) -> Any:
         raise FieldValueError("number is out of range for a double", field=field.name) from None
     except (TypeError, ValueError, RuntimeError):  # a tensor of two elements: RuntimeError
         kind = "a number" if field.is_float else "an integer"
-        reason = f"expected {kind}, got {type(given).__name__} {_short(given)}"
+        shown = f"{type(given).__name__} {_short(given)}"
+        reason = f"expected {kind}, got {'a masked value' if is_masked(given) else shown}"
         raise FieldValueError(reason, field=field.name) from None
 
 

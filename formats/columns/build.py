@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from formats.columns.starts import RecordWalk
 from formats.columns.types import TextColumn
 from formats.errors import FieldValueError
-from formats.fields import ENCODING, ERRORS
+from formats.fields import ENCODING, ERRORS, is_masked
 from formats.schema import Field, Run, Schema
 
 _ROWS = 1 << 14  # records built at a time; they fit in the cache
 _WIDE = 1 << 10  # maximum width in bytes to which all texts may be padded
+
+_PLAIN = {int, float}
 
 Numbers = Mapping[str, NDArray[Any]]
 Texts = tuple[NDArray[np.int64], list[bytes]]
@@ -145,7 +147,15 @@ def _numbers(field: Field, column: Any) -> NDArray[Any]:
     """A column of numbers, checked to fit their field."""
     if np.ma.is_masked(column):
         _refuse(field, column.data, np.ma.getmaskarray(column), "is masked")
-    values = np.asarray(column)
+    if isinstance(column, list | tuple) and not {*map(type, column)} <= _PLAIN:
+        # Converting them would turn a masked value into NaN, and a bool into 0 or 1.
+        _refuse(field, column, np.array([is_masked(value) for value in column]), "is masked")
+        flags = np.array([isinstance(value, bool | np.bool_) for value in column])
+        _refuse(field, column, flags, f"is not a valid {field.type_name}")
+    try:
+        values = np.asarray(column)
+    except (TypeError, ValueError, OverflowError):  # nested, or larger than any integer type
+        values = np.asarray(column, object)
     if values.size == 0:
         return np.empty(0, field.dtype)
     if values.ndim != 1 or values.dtype.kind not in ("iuf" if field.is_float else "iu"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import time
@@ -66,6 +67,7 @@ def filled(run: Run, tmp_path: Path) -> ExperimentStore:
         store.write_metadata(Metadata(commit_id, now - age, job, user))
         store.log_metrics(commit_id, {"loss": 0.5, "accuracy": 0.25}, 1)
         store.log_metrics(commit_id, {"loss": 0.25, "accuracy": 0.75}, 2)
+        os.utime(store.metrics_path(commit_id), (now - 7200, now - 7200))
     store.create_experiment("ddd444")
     store.metadata_path("ddd444").write_bytes(b"\x02")
     return store
@@ -89,6 +91,58 @@ def test_root_is_taken_from_option_or_environment(
     options = ["--root", "here"]
     run(*{"before": [*options, "init"], "after": ["init", *options]}.get(place, ["init"]))
     assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
+def test_a_typed_root_is_expanded(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell does not expand `--root=~/here`, or what is quoted; no variable: an error."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    run("init", "--root=~/a")
+    run("--root", "$HOME/b", "init")
+    monkeypatch.setenv("EXPSTORE_ROOT", "${HOME}/c")
+    run("init")
+    assert sorted(path.name for path in (tmp_path / "home").iterdir()) == ["a", "b", "c"]
+    assert "no variable $NO_SUCH" in run("init", "--root", "$NO_SUCH/d", code=1).stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ls"],
+        ["ls", "--json"],
+        ["compare"],
+        ["compare", "--json"],
+        ["export", "--to", "csv"],
+        ["export", "--to", "tensorboard", "-o", "out"],
+        ["plot", "--name", "loss"],
+        ["report"],
+        ["prune", "--keep", "1", "--dry-run"],
+    ],
+    ids=" ".join,
+)
+def test_a_linked_experiment_is_said_to_be_left_out(
+    command: list[str], run: Run, filled: ExperimentStore, tmp_path: Path
+) -> None:
+    """Once, on stderr, in every command that lists all; not for links to anything else."""
+    (tmp_path / "archive").mkdir()
+    filled.experiment_path("aab222").rename(tmp_path / "archive" / "aab222")
+    filled.delete_experiments(["ddd444"])
+    (filled.root / "aab222").symlink_to("../archive/aab222")
+    (filled.root / "nowhere").symlink_to("nowhere")
+    (filled.root / "file").symlink_to("../archive/aab222/meta.bin")
+    (filled.root / ".hidden").symlink_to("../archive/aab222")
+    done = run(*command)
+    assert "aab222" not in done.stdout
+    told = [line for line in done.stderr.splitlines() if "links are not followed" in line]
+    assert told == [
+        "expstore: left out, since links are not followed: aab222; move or copy them here"
+    ]
+    assert "nowhere" not in done.stderr
+    assert filled.linked_experiments() == ["aab222"]
+    assert "is a link" in run("show", "aab222", code=1).stderr
+    assert "aab222: foreign: a symbolic link, which is not followed" in run("check").stdout
 
 
 def test_ls_lists_newest_first_and_the_unreadable_last(run: Run, filled: ExperimentStore) -> None:
@@ -189,6 +243,42 @@ def test_id_may_be_a_unique_prefix(run: Run, filled: ExperimentStore) -> None:
     filled.create_experiment("aa")
     assert strict_json(run("show", "aa", "--json").stdout)["commit_id"] == "aa"
     assert "commit id" in run("show", "../aaa111", code=1).stderr
+
+
+def test_prune_spares_what_was_logged_to_lately(
+    run: Run, tmp_path: Path, filled: ExperimentStore
+) -> None:
+    """However long ago it was created; --grace says how lately, and 0 switches it off."""
+    old, now = "ccc333", time.time()
+    os.utime(filled.metrics_path(old))
+    (row,) = (row for row in plan_of(run, "--older-than", "30") if row["commit_id"] == old)
+    assert row["action"] == "skip"
+    assert "logged to" in row["reason"]
+    assert abs(row["last_logged"] - now) < 60
+    lines = run("prune", "--older-than", "30", "--dry-run").stdout.splitlines()
+    assert "last logged" in lines[0]
+    (line,) = (line for line in lines if old in line)
+    assert re.search(r"month.* (now|seconds? ago) ", line)
+    os.utime(filled.metrics_path(old), (now - 7200, now - 7200))
+    for grace, action in ((), "prune"), (("2h",), "prune"), (("3h",), "skip"), (("1d",), "skip"):
+        arguments = ("--grace", *grace) if grace else ()
+        (row,) = (
+            r for r in plan_of(run, "--older-than", "30", *arguments) if r["commit_id"] == old
+        )
+        assert row["action"] == action
+    os.utime(filled.metrics_path(old))
+    assert old in filled.plan_prune(None, 30).pruned  # the library judges as the reference does
+    assert "0 pruned" in run("prune", "--older-than", "30", "--yes").stdout
+    assert "1 pruned" in run("prune", "--older-than", "30", "--yes", "--grace", "0").stdout
+    for wrong in ("-1", "soon", "nan", ""):
+        assert "duration" in run("prune", "--keep", "1", f"--grace={wrong}", code=2).stderr
+
+
+def plan_of(run: Run, *arguments: str) -> list[dict[str, Any]]:
+    """The rows of a prune's plan."""
+    plan = strict_json(run("prune", *arguments, "--dry-run", "--json").stdout)["plan"]
+    assert isinstance(plan, list)
+    return plan
 
 
 def test_prune_shows_its_plan_and_deletes_only_with_yes(run: Run, filled: ExperimentStore) -> None:

@@ -29,7 +29,7 @@ def test_demo_trains_logs_and_shows_three_experiments(tmp_path: Path) -> None:
         assert len((store.files_path(commit_id) / "sample.txt").read_text()) == 400
     assert min(last, key=last.__getitem__) == "demo-lr-0.003"
     assert last["demo-lr-0.003"] < 2.6
-    for part in (*ids, "val/accuracy", "prune --keep 2 --dry-run", "beyond the newest 2"):
+    for part in (*ids, "val/accuracy", "prune --keep 2 --grace 0 --dry-run", "beyond the newest 2"):
         assert part in done.stdout
     show = [*command[:3], "--root", str(store.root), "show", ids[0]]
     shown = subprocess.run(show, env=environment, capture_output=True, text=True, check=True)

@@ -246,6 +246,7 @@ def test_mlflow_runs_become_experiments(store, mlruns: Path, below: str) -> None
     [
         ("metrics/lr", "1795413524901 0.1\n1795413524901 x 1\n", "lr: line 2"),
         ("metrics/lr", "1795413524901 0.1 -1\n", "step -1"),
+        ("metrics/lr", "1795413524901000 0.1 7\n", "metric 'lr' at step 7: .* in milliseconds"),
         ("metrics/lr", "\n", "line 1"),
         ("meta.yaml", "a: [", "not YAML"),
         ("meta.yaml", "- a list\n", "no runs"),
@@ -288,6 +289,15 @@ def test_csv_of_one_experiment_needs_no_commit_id(store: ExperimentStore, tmp_pa
         (HEADER + f"{'n' * 256},1,1,1\n", "metric name"),
         (HEADER + "loss,1,1\n", "Expected 4 columns"),
         (HEADER.encode() + b"\xff,1,1,1\n", "UTF8"),
+        (
+            HEADER + "loss,1,7,1700000000123\n",
+            "metric 'loss' at step 7: .* in milliseconds, .*1,000",
+        ),
+        (HEADER + "loss,1,7,1700000000123456\n", "in microseconds, .*divide it by 1,000,000"),
+        (
+            HEADER.replace("\n", ",created\n") + "loss,1,7,1700000000,1700000000123456789\n",
+            "creation, .* in nanoseconds",
+        ),
     ],
 )
 def test_malformed_csv_is_refused(store, tmp_path, text, message) -> None:

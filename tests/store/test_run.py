@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import multiprocessing
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from expstore import (
     FieldValueError,
     GitHeadError,
     InvalidCommitIdError,
+    StoreNotFoundError,
     UnsupportedVersionError,
 )
 
@@ -43,6 +45,71 @@ def repository(outside: Path) -> str:
     subprocess.run(["git", *who, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
     done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, check=True, text=True)
     return done.stdout.strip()
+
+
+def test_a_relative_root_stays_where_it_was(outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a change of the working directory: logging, artifacts, a fork, a second start."""
+    (outside / "elsewhere").mkdir()
+    with expstore.start("relative", "abc") as run:
+        monkeypatch.chdir(outside / "elsewhere")
+        run.log({"loss": 0.5}, step=1)
+        (run.files / "notes.txt").write_text("here")
+        child = os.fork()
+        if not child:
+            try:
+                run.log({"loss": 0.25}, step=2)
+            except BaseException:
+                os._exit(1)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        run.store.start_experiment("second").close()
+    assert run.path == outside / "relative" / "abc"
+    assert (outside / "relative" / "abc" / "files" / "notes.txt").read_text() == "here"
+    assert run.store.get_metrics("abc").values.tolist() == [0.5, 0.25]
+    assert run.store.list_experiments() == ["abc", "second"]
+    assert list((outside / "elsewhere").iterdir()) == []
+
+
+def test_a_relative_root_in_a_deleted_directory_is_refused(
+    outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a typed error that says so."""
+    (outside / "gone").mkdir()
+    monkeypatch.chdir(outside / "gone")
+    (outside / "gone").rmdir()
+    with pytest.raises(StoreNotFoundError, match="working directory no longer exists"):
+        ExperimentStore("experiments")
+
+
+@pytest.mark.parametrize("typed", ["~/runs", "$HOME/runs", "${HOME}/runs", "$BASE/runs"])
+def test_a_typed_root_is_expanded(
+    outside: Path, monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    """By `start`, as text or as a path, and in EXPSTORE_ROOT; a program's path is literal."""
+    monkeypatch.setenv("HOME", str(outside / "home"))
+    monkeypatch.setenv("BASE", str(outside / "home"))
+    expstore.start(typed, "one").close()
+    expstore.start(Path(typed), "two").close()
+    monkeypatch.setenv("EXPSTORE_ROOT", typed)
+    expstore.start(commit_id="three").close()
+    store = ExperimentStore(outside / "home" / "runs")
+    assert store.list_experiments() == ["one", "three", "two"]
+    assert [path.name for path in outside.iterdir()] == ["home"]
+    assert ExperimentStore(typed).root == outside / typed
+
+
+@pytest.mark.parametrize("typed", ["~no-such-user/runs", "$NO_SUCH/runs", "a/${NO_SUCH}/runs"])
+def test_a_root_that_cannot_be_expanded_is_refused(
+    outside: Path, monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    """Instead of creating a directory named after it; one that exists is used."""
+    monkeypatch.delenv("NO_SUCH", raising=False)
+    with pytest.raises(StoreNotFoundError, match="there is no"):
+        expstore.start(typed, "abc")
+    assert list(outside.iterdir()) == []
+    (outside / typed).mkdir(parents=True)
+    expstore.start(typed, "abc").close()
+    assert ExperimentStore(outside / typed).list_experiments() == ["abc"]
 
 
 def test_a_run_takes_commit_user_and_root_from_where_it_is(repository: str, outside: Path) -> None:

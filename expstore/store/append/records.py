@@ -1,7 +1,8 @@
 """Encoding what is logged as records.
 
-Guarantees: a value that the format cannot hold is refused before any bytes are produced; a name
-over the limit is cut at a character boundary, with a warning. The cache of names is bounded.
+Guarantees: a value that the format cannot hold is refused before any bytes are produced, and the
+error names its metric and step; a name over the limit is cut at a character boundary, with a
+warning. The cache of names is bounded.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from expstore.errors import NameTruncatedWarning
 from expstore.model.table import MetricTable
+from expstore.model.times import in_smaller_units, unit_fault
 from expstore.model.values import RECORD_CODEC
-from formats import FieldValueError
+from formats import FieldValueError, FormatError
 from formats.fields import fit
 
 if TYPE_CHECKING:
@@ -31,15 +33,30 @@ _NAME_LIMIT = int(RECORD_CODEC.schema["name"].range[1])
 _SHORT = _NAME_LIMIT // 4  # characters that always fit: each takes four bytes at most
 _CACHED = 4096  # names in all cached functions together; about 4 KB each
 _SEEN = 1024  # sets of names remembered as seen once
+_SHOWN = 60  # characters of a name or a step in a message
+ROWS = 1 << 20
+"""Rows that are built, and written, at a time; the system takes at most 2 GiB in one write."""
 # The package's root, not this module's folder: warnings point outside the whole package.
 _PACKAGE = os.path.abspath(os.path.join(os.path.dirname(__file__), os.pardir, os.pardir))
 
 
 def record(name: str, value: float, *, timestamp: int, step: int) -> bytes:
-    """One record."""
+    """One record.
+
+    Raises:
+        FieldValueError: a value that the format cannot hold.
+    """
     if isinstance(name, str) and len(name) > _SHORT:
         name = _fit(name)
-    return _build(timestamp=timestamp, step=step, value=value, name=name)
+    try:
+        return _build(timestamp=timestamp, step=step, value=value, name=name)
+    except FormatError as error:
+        raise error.at(source=_metric(name, step)) from None
+
+
+def _metric(name: object, step: object) -> str:
+    """A metric as messages name it."""
+    return f"metric {repr(name)[:_SHOWN]} at step {str(step)[:_SHOWN]}"
 
 
 class StepBuilders(dict[Names, Build]):
@@ -62,7 +79,8 @@ class StepBuilders(dict[Names, Build]):
                 self._seen.clear()
             self._seen.add(hash(names))
         elif all(name.__class__ is str and len(name) <= _SHORT for name in names):
-            build = self[names] = RECORD_CODEC.batch([{"name": name} for name in names], "value")
+            texts = [{"name": name} for name in names]
+            build = self[names] = RECORD_CODEC.batch(texts, "value", record)
             self._room -= len(names)
             return build
         return partial(_one_by_one, names)
@@ -132,6 +150,48 @@ def columns(metrics: MetricTable | Mapping[str, Any], now: int) -> dict[str, Any
         if _length(key, column) != count:
             raise FieldValueError(f"{len(column)} values, but {count} in column value", field=key)
     return given
+
+
+def build_all(metrics: MetricTable | Mapping[str, Any], now: int) -> list[tuple[bytes, int]]:
+    """The records of `append`, in parts: each its bytes and their number of records.
+
+    Raises:
+        FieldValueError: see `columns`; or a value that the format cannot hold, or a timestamp that
+            is in milli-, micro- or nanoseconds.
+    """
+    from formats.columns import build_columns
+
+    given = columns(metrics, now)
+    size, parts = len(given["value"]), []
+    for start in range(0, size, ROWS):
+        part = {key: column[start : start + ROWS] for key, column in given.items()}
+        try:
+            data = build_columns(RECORD_CODEC.schema, part)
+            _check_seconds(part["timestamp"])
+        except FormatError as error:
+            raise _at_row(error, given, start) from None
+        parts.append((data, min(ROWS, size - start)))
+    return parts
+
+
+def _check_seconds(timestamps: Any) -> None:
+    """Raise FieldValueError for the first timestamp that is in a smaller unit than seconds."""
+    import numpy as np
+
+    timestamps = np.asarray(timestamps)
+    for row in in_smaller_units(timestamps)[:1].tolist():
+        reason = unit_fault(int(timestamps[row]))
+        raise FieldValueError(reason, field="timestamp", index=row)
+
+
+def _at_row(error: FormatError, given: Mapping[str, Any], start: int) -> FormatError:
+    """The error, with its row counted from the beginning of the columns, and the row's metric."""
+    if error.index is None:
+        return error
+    row, names = start + error.index, given["name"]
+    if 0 <= (code := int(names.codes[row])) < len(names.values):
+        error.at(source=_metric(names.values[code], given["step"][row]))
+    return error.at(index=row)
 
 
 def _length(key: str, column: Any) -> int:

@@ -33,7 +33,6 @@ from expstore.store.files import layout, system
 # and log to it again so fast, and a tear made meanwhile is found after the write. Makes a tight
 # loop of appends a third faster.
 _CHECK_INTERVAL = 5e-5
-_ROWS = 1 << 20  # rows in one write of `append`; the system takes at most 2 GiB in one
 
 
 class MetricWriter:
@@ -135,24 +134,14 @@ class MetricWriter:
         Args:
             metrics: a MetricTable, or a mapping of `name`, `value`, `step` and `timestamp` to
                 arrays or sequences of equal length. Without `timestamp`, the current time is used;
-                `name` may be a single string for all rows.
+                `name` may be a single string for all rows. Timestamps are whole seconds since
+                1970-01-01 UTC; those in milli-, micro- or nanoseconds are recognised and refused.
 
         Raises:
             As `log`; also FieldValueError for columns of unequal length.
         """
-        from formats.columns import build_columns
-
-        columns = records.columns(metrics, int(self._clock()))
-        parts = [
-            build_columns(
-                RECORD_CODEC.schema,
-                {key: column[start : start + _ROWS] for key, column in columns.items()},
-            )
-            for start in range(0, len(columns["value"]), _ROWS)
-        ]
-        for start, part in enumerate(parts):
-            count = min(_ROWS, len(columns["value"]) - start * _ROWS)
-            self._append(part, count, self._clock())
+        for data, count in records.build_all(metrics, int(self._clock())):
+            self._append(data, count, self._clock())
 
     def flush(self) -> None:
         """Sync what was logged to disk, with `interval` and `power`.

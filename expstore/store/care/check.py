@@ -12,9 +12,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from expstore.errors import ExperimentNotFoundError, ExpStoreError, UnreadableFileError
+from expstore.model import times
 from expstore.model.values import META_CODEC
 from expstore.store.files import layout, system
 from expstore.store.files.directory import Directory, Entry, Location
@@ -26,6 +27,9 @@ from formats import (
     TruncatedError,
     UnsupportedVersionError,
 )
+
+if TYPE_CHECKING:
+    from formats.columns import Columns
 
 _UNFINISHED = layout.PRUNING, layout.SALVAGING, layout.IMPORTING
 
@@ -52,6 +56,7 @@ DAMAGE = {
 NOTES = {
     "no-metadata": "the experiment has no metadata; prune never deletes it",
     "other-commit-id": "the metadata names a different experiment than its directory",
+    "time-unit": "times in a smaller unit than seconds are read as seconds; log them anew, divided",
     "trailing-bytes": "bytes after the last field are ignored",
     "set-aside": "part of a log that was cut off and kept",
     "leftover": "left by an interrupted operation; it can be deleted",
@@ -200,6 +205,8 @@ def _check_metadata(directory: Directory, name: str = layout.METADATA) -> Iterat
         detail = f"field {error.field}: {error.reason}"
         yield Finding(kind, path, detail, error.offset, None, size, error.field)
         return
+    if wrong := times.unit_fault(values["timestamp"]):
+        yield Finding("time-unit", path, wrong, field="timestamp")
     if size > end:
         yield Finding("trailing-bytes", path, f"{size - end} bytes", end, None, size - end)
     named = values["commit_id"]
@@ -207,12 +214,36 @@ def _check_metadata(directory: Directory, name: str = layout.METADATA) -> Iterat
         yield Finding("other-commit-id", path, f"it names {named!r}", field="commit_id")
 
 
+class _Times:
+    """The timestamps of a log that are in a smaller unit than seconds."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._first: tuple[int, int] | None = None  # index, timestamp
+
+    def look(self, columns: Columns, index: int) -> None:
+        """Examine the next records; `index` is that of the first."""
+        rows = times.in_smaller_units(columns["timestamp"])
+        self._count += len(rows)
+        if len(rows) and self._first is None:
+            self._first = index + int(rows[0]), int(columns["timestamp"][rows[0]])
+
+    def findings(self, path: Location) -> list[Finding]:
+        """At most one."""
+        if self._first is None:
+            return []
+        record, timestamp = self._first
+        detail = f"{self._count} records: {times.unit_fault(timestamp)}"
+        return [Finding("time-unit", path, detail, record=record, field="timestamp")]
+
+
 def _check_log(directory: Directory, parser: LogParser | None) -> tuple[list[Finding], int, int]:
     name = layout.METRICS
     path = directory.path / name
+    clock = _Times()
     try:
         with directory.open_log(name) as log:
-            status, records = scan_log(log, parser=parser)
+            status, records = scan_log(log, parser=parser, look=clock.look)
             size = log.size
         # A write in progress looks like a tear until it completes a moment later.
         for _ in range(_RETRIES):
@@ -224,13 +255,15 @@ def _check_log(directory: Directory, parser: LogParser | None) -> tuple[list[Fin
                 records, size = records + more, log.size
     except ExpStoreError as error:
         return [Finding("unreadable", path, str(error))], 0, 0
+    findings = clock.findings(path)
     if status:
-        return [], records, size
+        return findings, records, size
     kind = "implausible" if status.kind == "implausible" else f"{status.kind}-tail"
     first = records - status.records
     doubted = f", {status.records} records" if status.records else ""
     detail = f"{status.size} bytes{doubted} to the end"
-    return [Finding(kind, path, detail, status.offset, first, status.size)], records, size
+    findings.append(Finding(kind, path, detail, status.offset, first, status.size))
+    return findings, records, size
 
 
 def _check_other(directory: Directory, entry: Entry) -> Iterator[Finding]:

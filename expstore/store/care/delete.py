@@ -101,20 +101,32 @@ def in_use(root: int, commit_id: str, *, grace: float = 0, force: bool = False) 
 
 
 def recently_logged(directory: int, grace: float) -> str:
-    """A message if the log changed in the last `grace` seconds, else an empty string.
-
-    If there is no log yet, the metadata counts: a run that has just started is in use too.
-    """
-    if not grace:
+    """A message if it was logged to in the last `grace` seconds, else an empty string."""
+    changed = last_logged(directory) if grace else None
+    if changed is None:
         return ""
+    age = max(time.time() - changed, 0.0)
+    return f"logged to {age:.0f} seconds ago" if age < grace else ""
+
+
+def last_logged(directory: int, commit_id: str = ".") -> float | None:
+    """When an experiment's log last changed, in Unix seconds by the file system's clock.
+
+    If there is no log yet, the metadata counts: a run that has just started is in use too. None if
+    there is neither.
+
+    Args:
+        directory: a descriptor of the experiment's directory, or of the root.
+        commit_id: the experiment, if it is in the directory.
+
+    Raises:
+        OSError: the file system cannot say.
+    """
     for name in (layout.METRICS, layout.METADATA):
-        try:
-            changed = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime
-        except FileNotFoundError:
-            continue
-        age = max(time.time() - changed, 0.0)
-        return f"logged to {age:.0f} seconds ago" if age < grace else ""
-    return ""
+        with suppress(FileNotFoundError):
+            path = f"{commit_id}/{name}"
+            return os.stat(path, dir_fd=directory, follow_symlinks=False).st_mtime
+    return None
 
 
 def _refers_to(name: str, parent: int, directory: int) -> bool:

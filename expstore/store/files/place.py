@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from expstore.errors import StoreNotFoundError
 from expstore.store.files import system
 from expstore.store.files.directory import Directory, Location, OpenLog
 from expstore.store.files.local import LocalDirectory
@@ -25,7 +26,9 @@ _FILE = "file://"
 
 
 def locate(root: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> Location:
-    """The location of a store: a path, or a URL such as `s3://bucket/experiments`.
+    """The location of a store: an absolute path, or a URL such as `s3://bucket/experiments`.
+
+    It stays the same if the working directory changes afterwards.
 
     Args:
         root: a path or a URL; a `file://` URL is a path.
@@ -33,19 +36,19 @@ def locate(root: str | os.PathLike[str], options: Mapping[str, Any] | None = Non
 
     Raises:
         MissingExtraError, StoreNotFoundError: see `remote.RemotePath.of`.
+        StoreNotFoundError: the path is relative, and the working directory no longer exists.
     """
-    if not isinstance(root, str) or "://" not in root:
-        return Path(root)
-    if root.startswith(_FILE):
-        return Path(root.removeprefix(_FILE))
+    if not isinstance(root, str) or "://" not in root or root.startswith(_FILE):
+        path = Path(root.removeprefix(_FILE)) if isinstance(root, str) else Path(root)
+        try:
+            return path.absolute()
+        except FileNotFoundError:
+            raise StoreNotFoundError(
+                f"{path}: the working directory no longer exists; give an absolute path"
+            ) from None
     from expstore.store.files.remote import RemotePath
 
     return RemotePath.of(root, options)
-
-
-def absolute(location: Location) -> Location:
-    """The location, independent of the working directory."""
-    return location.absolute() if isinstance(location, Path) else location
 
 
 @contextmanager

@@ -5,16 +5,25 @@ Guarantees: nothing is written; memory does not grow with the log, whatever is i
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from expstore.store.files.directory import OpenLog
 from expstore.store.read.parser import LogParser
 from formats import TailStatus
+
+if TYPE_CHECKING:
+    from formats.columns import Columns
 
 _BLOCK = 1 << 20  # bytes parsed at a time
 _TEXTS = 1 << 16  # distinct texts remembered meanwhile
 
 
 def scan_log(
-    log: OpenLog, start: int = 0, parser: LogParser | None = None
+    log: OpenLog,
+    start: int = 0,
+    parser: LogParser | None = None,
+    look: Callable[[Columns, int], None] | None = None,
 ) -> tuple[TailStatus, int]:
     """A log's status and its number of whole records, in bounded memory.
 
@@ -22,11 +31,15 @@ def scan_log(
         log: the open log.
         start: an offset that ends a record; what precedes it is neither read nor counted.
         parser: of the logs before.
+        look: called with each part's columns, and the index of its first record.
     """
     parser = parser or LogParser()
     parser.begin(log, start)
     while not log.exhausted:
-        parser.read(_BLOCK)
+        first = parser.records
+        columns = parser.read(_BLOCK)
+        if look is not None:
+            look(columns, first)
         if parser.texts_held > _TEXTS:
             parser.forget()
     return parser.status(), parser.records

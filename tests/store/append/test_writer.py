@@ -27,6 +27,7 @@ from expstore import (
     ExperimentStore,
     FieldValueError,
     Metadata,
+    MetricTable,
     NameTruncatedWarning,
     SyncError,
     WriterClosedError,
@@ -318,6 +319,122 @@ def test_columns_that_are_none_are_refused(store: ExperimentStore, columns: dict
     with store.writer("abc") as w, pytest.raises(FieldValueError, match=next(iter(columns))):
         w.append(given)
     assert store.metrics_path("abc").stat().st_size == 0
+
+
+MASKED = [
+    np.ma.masked,
+    np.ma.masked_array([0.5], [True]),
+    np.ma.masked_array(0.5, True),
+    np.ma.masked_array([1.0, 2.0], [True, True]).mean(),
+]
+
+
+@pytest.mark.parametrize("value", MASKED, ids=repr)
+@pytest.mark.parametrize("known", [False, True])
+def test_a_masked_value_is_refused(store: ExperimentStore, value: Any, known: bool) -> None:
+    """In every way of logging; neither 0.0 nor the hidden value is written."""
+    store.create_experiment("abc")
+    with store.writer("abc") as writer:
+        for step in range(3 * known):
+            writer.log_many({"acc": 1.0, "loss": 0.5}, step)
+        before = store.metrics_path("abc").stat().st_size
+        for log in (
+            lambda: writer.log("loss", value, 7),
+            lambda: writer.log_many({"acc": 1.0, "loss": value}, 7),
+            lambda: store.log_metric("abc", "loss", value, 7),
+            lambda: store.log_metrics("abc", {"acc": 1.0, "loss": value}, 7),
+            lambda: writer.append({"name": "loss", "value": [1.0, value], "step": [6, 7]}),
+            lambda: writer.append({"name": "loss", "value": (value,), "step": [7]}),
+        ):
+            with pytest.raises(FieldValueError, match=r"metric 'loss' at step 7: .*masked"):
+                log()
+        with pytest.raises(FieldValueError, match=r"masked.*field step"):
+            writer.log("loss", 0.5, np.ma.masked_array([3], [True]))
+        with pytest.raises(FieldValueError, match=r"masked.*field step"):
+            writer.append({"name": "loss", "value": [0.5], "step": [np.ma.masked_array(3, True)]})
+    assert store.metrics_path("abc").stat().st_size == before
+
+
+def test_an_array_with_a_mask_that_hides_nothing_is_a_number(store: ExperimentStore) -> None:
+    """As any other array of one element."""
+    store.create_experiment("abc")
+    with store.writer("abc") as writer:
+        writer.log("loss", np.ma.masked_array([0.5], [False]), 1)
+        writer.append({"name": "loss", "value": np.ma.masked_array([0.5]), "step": [1]})
+        writer.append({"name": "loss", "value": [np.ma.masked_array(0.5)], "step": [1]})
+    assert store.get_metrics("abc").values.tolist() == [0.5] * 3
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("value", [None, "0.5", True, [0.5, 0.25]], ids=repr)
+def test_a_refusal_names_the_metric_and_its_step(
+    store: ExperimentStore, value: Any, known: bool
+) -> None:
+    """In every way of logging."""
+    store.create_experiment("abc")
+    with store.writer("abc") as writer:
+        for step in range(3 * known):
+            writer.log_many({"acc": 1.0, "loss": 0.5}, step)
+        for log in (
+            lambda: writer.log("loss", value, 7),
+            lambda: writer.log_many({"acc": 1.0, "loss": value}, 7),
+            lambda: store.log_metric("abc", "loss", value, 7),
+            lambda: store.log_metrics("abc", {"acc": 1.0, "loss": value}, 7),
+            lambda: writer.append({"name": ["acc", "loss"], "value": [1, value], "step": [6, 7]}),
+        ):
+            with pytest.raises(FieldValueError, match="metric 'loss' at step 7: ") as caught:
+                log()
+            assert caught.value.field == "value"
+        with pytest.raises(FieldValueError, match="metric 'loss' at step -1: "):
+            writer.log_many({"loss": 0.5}, -1)
+
+
+def test_a_refusal_of_a_long_column_names_the_row(
+    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted from the column's beginning, also where it takes several writes."""
+    monkeypatch.setattr("expstore.store.append.records.ROWS", 4)
+    store.create_experiment("abc")
+    steps = list(range(20, 30))
+    values = [0.5] * 9 + [None]
+    with (
+        store.writer("abc") as writer,
+        pytest.raises(FieldValueError, match=r"metric 'x' at step 29: .*record 9") as caught,
+    ):
+        writer.append({"name": "x", "value": values, "step": steps})
+    assert caught.value.index == 9
+    assert store.metrics_path("abc").stat().st_size == 0
+
+
+UNITS = {"milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("kind", [list, np.array, partial(np.array, dtype=np.uint64)])
+def test_times_in_a_smaller_unit_are_refused(store: ExperimentStore, unit: str, kind: Any) -> None:
+    """With the remedy; a table is refused as columns are, and nothing is written."""
+    store.create_experiment("abc")
+    now = 1_700_000_000
+    given = {"name": "loss", "value": [0.5, 0.25], "step": [3, 4]}
+    table = MetricTable(
+        ("loss",),
+        np.zeros(2, np.int32),
+        np.array([0.5, 0.25]),
+        np.array([3, 4], np.uint32),
+        np.array([now, now * UNITS[unit]]),
+    )
+    remedy = rf"metric 'loss' at step 4: .* in {unit}, .*divide it by {UNITS[unit]:,}"
+    with store.writer("abc") as writer:
+        for metrics in (given | {"timestamp": kind([now, now * UNITS[unit] + 123])}, table):
+            with pytest.raises(FieldValueError, match=remedy) as caught:
+                writer.append(metrics)
+            assert (caught.value.field, caught.value.index) == ("timestamp", 1)
+        assert store.metrics_path("abc").stat().st_size == 0
+        for accepted in (0, -1, 2**62, 4_000_000_000, 2**40 // 10**3, -now * UNITS[unit]):
+            writer.append(given | {"timestamp": [now, accepted]})
+    with pytest.raises(FieldValueError, match=rf"in {unit}, .*field timestamp"):
+        store.write_metadata(Metadata("abc", now * UNITS[unit]))
+    assert not store.metadata_path("abc").exists()
 
 
 def test_an_empty_step_is_nothing(store: ExperimentStore) -> None:

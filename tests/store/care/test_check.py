@@ -21,10 +21,11 @@ from expstore import (
     StoreNotFoundError,
     TornTailError,
 )
+from expstore.model.values import META_CODEC
 from expstore.store.care.check import DAMAGE, NOTES
 from expstore.store.files import layout
 from expstore.store.read.parser import LogParser
-from formats import RECORD, tail_status
+from formats import RECORD, TailStatus, tail_status
 from formats.columns import parse_columns
 from formats.damage.plausible import EARLIEST, LATEST, is_plausible_label
 from formats.damage.tail import TailWatch
@@ -43,6 +44,71 @@ def status_of(data: bytes) -> Any:
 def found(report: CheckReport) -> list[tuple[Any, ...]]:
     """A report as tuples."""
     return [(f.kind, f.path.name, f.offset, f.record, f.size) for f in report.findings]
+
+
+@pytest.mark.parametrize("unit", [10**3, 10**6, 10**9])
+def test_times_in_a_smaller_unit_are_noted(store: ExperimentStore, unit: int) -> None:
+    """In the log, with the number of records and the first one, and in the metadata."""
+    path = store.create_experiment("abc")
+    (path / "metrics.bin").write_bytes(log(3) + log(5, NOW * unit))
+    data = META_CODEC.build(timestamp=NOW * unit, commit_id="abc", job_name="", user="")
+    (path / "meta.bin").write_bytes(data)
+    report = store.check("abc")
+    assert report.ok
+    assert found(report) == [
+        ("time-unit", "meta.bin", None, None, None),
+        ("time-unit", "metrics.bin", None, 3, None),
+    ]
+    assert f"divide it by {unit:,}" in report.findings[0].detail
+    assert report.findings[1].detail.startswith(f"5 records: {NOW * unit} is a time in ")
+
+
+def test_times_in_a_smaller_unit_are_noted_beside_damage(store: ExperimentStore) -> None:
+    """The whole records are judged, whatever the log's end is like."""
+    path = store.create_experiment("abc")
+    (path / "metrics.bin").write_bytes(log(5, NOW * 1000) + b"torn")
+    kinds = [finding.kind for finding in store.check("abc").findings]
+    assert kinds == ["no-metadata", "time-unit", "torn-tail"]
+
+
+def test_without_roles_no_record_is_implausible() -> None:
+    """The default: only the end of the data is judged."""
+    data = log(20) + log(1)[:13] + log(20)
+    columns = parse_columns(SCHEMA, data)
+    assert status_of(data).kind == "implausible"
+    assert tail_status(SCHEMA, columns, columns.end) == TailStatus("clean")
+    assert tail_status(SCHEMA, columns, columns.end + 5) == TailStatus("torn", columns.end, 5)
+    zeros = log(2) + bytes(21 * 3)
+    status = tail_status(SCHEMA, parse_columns(SCHEMA, zeros), len(zeros))
+    assert status == TailStatus("zero", len(log(2)), 63, 3)
+
+
+def bad(count: int) -> bytes:
+    """Records that cannot be what was written: an odd clock, and control characters."""
+    return b"".join(
+        CODEC.build(timestamp=7, step=n, value=0.5, name=f"\x01{n}") for n in range(count)
+    )
+
+
+def test_zeros_hide_no_damage_before_them() -> None:
+    """Only the last record before them may be doubtful too, since zeros begin inside a record."""
+    zeros, start = bytes(21 * 4), len(log(3))
+    for data, kind in (
+        (log(3) + bad(1) + zeros, "zero"),
+        (log(3) + bad(2) + zeros, "implausible"),
+        (log(3) + bad(1) + log(3) + zeros, "implausible"),
+        (log(3) + bad(1), "implausible"),
+    ):
+        status = status_of(data)
+        assert (status.kind, status.offset) == (kind, start)
+        assert status.size == len(data) - start
+        watch = TailWatch(SCHEMA, ROLES)
+        position = 0
+        for size in (start, len(data) - start):  # in two parts, as a large log is parsed
+            columns = parse_columns(SCHEMA, data[position : position + size])
+            position += columns.end
+            watch.feed(columns, position)
+        assert watch.status(len(data)) == status
 
 
 @pytest.mark.parametrize("cut", [1, 7, 11, 20, 22])
