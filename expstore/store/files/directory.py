@@ -64,6 +64,15 @@ class Directory(Protocol):
     def entries(self) -> list[Entry]:
         """All its entries, in no particular order."""
 
+    def subdirectory(self, *names: str) -> AbstractContextManager[Directory]:
+        """Open a directory below this one, by one name for each level; no link is followed.
+
+        Raises:
+            FileNotFoundError, NotADirectoryError: no such directory. At a URL, reading may be the
+                first to show it, by an ExperimentNotFoundError.
+            OSError: a system call fails.
+        """
+
     def sizes(self, names: Iterable[str]) -> Iterator[int | OSError | None]:
         """The files' sizes in bytes; None for a file that is missing or not a regular file.
 
