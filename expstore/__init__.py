@@ -58,6 +58,7 @@ from expstore.errors import (
     PlotError,
     ReadOnlyStoreError,
     RetentionPolicyError,
+    SealError,
     SelectionError,
     ShortWriteError,
     StoreNotFoundError,
@@ -73,6 +74,7 @@ from expstore.store.append.writer import MetricWriter
 from expstore.store.care.check import CheckReport, Finding
 from expstore.store.care.mend import RepairReport, SalvageReport
 from expstore.store.care.prune import PrunePlan, PruneRow
+from expstore.store.care.seal import SealReport
 from expstore.store.read.follow import Follower
 from expstore.store.repository import ExperimentStore
 from expstore.store.run import Run, start
@@ -124,6 +126,8 @@ __all__ = [
     "RetentionPolicyError",
     "Run",
     "SalvageReport",
+    "SealError",
+    "SealReport",
     "SelectionError",
     "ShortWriteError",
     "StoreNotFoundError",

@@ -78,6 +78,10 @@ class ShortWriteError(NoSpaceError):
     """Only part of a record was written; the message says what became of that part."""
 
 
+class SealError(ExpStoreError):
+    """Files differ from the seal that was to be replaced, or there is nothing to seal."""
+
+
 class DurabilityError(ExpStoreError, ValueError):
     """Unknown durability level, or invalid interval."""
 

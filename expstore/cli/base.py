@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
@@ -51,6 +52,7 @@ __all__ = [
     "Json",
     "Root",
     "app",
+    "byte_progress",
     "fail",
     "open_store",
     "print_json",
@@ -146,3 +148,18 @@ def progress(
         return track(items, what, total, console=Console(stderr=True), transient=not stays)
 
     return wrap
+
+
+@contextmanager
+def byte_progress(what: str) -> Iterator[Callable[[int, int], object]]:
+    """A function that shows the bytes done, of a total, on stderr, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+    columns = "{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(printable(what))
+        yield lambda done, total: bar.update(task, completed=done, total=total)

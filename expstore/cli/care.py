@@ -77,7 +77,7 @@ def check(
         findings = [row for report in reports for row in _rows(report)]
         print_json({"experiments": checked, "damaged": damaged, "findings": findings})
     else:
-        _show_findings(reports, checked, damaged)
+        _show_findings(store, reports, checked, damaged)
     if damaged:
         raise typer.Exit(DAMAGED)
 
@@ -246,7 +246,9 @@ def _rows(report: CheckReport) -> Iterator[dict[str, Any]]:
         }
 
 
-def _show_findings(reports: list[CheckReport], checked: int, damaged: int) -> None:
+def _show_findings(
+    store: ExperimentStore, reports: list[CheckReport], checked: int, damaged: int
+) -> None:
     from rich.console import Console
     from rich.text import Text
 
@@ -257,7 +259,7 @@ def _show_findings(reports: list[CheckReport], checked: int, damaged: int) -> No
     for report in reports:
         for finding in report.findings:
             kinds.add(finding.kind)
-            file = "/".join(filter(None, (report.commit_id, finding.path.name)))
+            file = str(finding.path).removeprefix(f"{store.location}/")
             place = "" if finding.offset is None else f" at byte {finding.offset}"
             place += "" if finding.record is None else f", record {finding.record}"
             style = "red" if finding.severity == "damage" else "yellow"

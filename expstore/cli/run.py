@@ -30,6 +30,7 @@ _THEMES = (
     "schema",
     "exchange",
     "care",
+    "seal",
     "compare",
     "demo",
 )

@@ -15,10 +15,11 @@ from typing import Any
 
 from expstore.errors import DeletionError, MetadataNotFoundError, UnreadableFileError
 from expstore.store import metafile
-from expstore.store.care import mend, prune
+from expstore.store.care import mend, prune, seal
 from expstore.store.care.delete import Judge, delete, in_use, last_logged, recently_logged
 from expstore.store.care.mend import RepairReport, SalvageReport
 from expstore.store.care.prune import Policy, PrunePlan
+from expstore.store.care.seal import SealReport
 from expstore.store.files import layout, system
 from expstore.store.files.local import LocalDirectory
 from expstore.store.reader import StoreReader
@@ -26,7 +27,7 @@ from formats import FormatError
 
 
 class StoreKeeper(StoreReader):
-    """A store whose experiments are repaired, salvaged, pruned and deleted.
+    """A store whose experiments are repaired, salvaged, sealed, pruned and deleted.
 
     Args:
         root, storage_options: see `StoreReader`.
@@ -73,6 +74,26 @@ class StoreKeeper(StoreReader):
         except (FormatError, MetadataNotFoundError, UnreadableFileError) as error:
             why = str(error)
         return mend.salvage(source, new, metadata, why)
+
+    def seal(
+        self, commit_id: str, *, force: bool = False, progress: seal.Progress | None = None
+    ) -> SealReport:
+        """Write `SHA256SUMS` over the experiment's files, which `check` verifies from then on.
+
+        An experiment may be logged to after that, and sealed again.
+
+        Args:
+            commit_id: the experiment.
+            force: seal the files as they are now, even if they differ from an older seal.
+            progress: called with the bytes read so far, and those to read in total.
+
+        Raises:
+            InvalidCommitIdError: not one plain path component.
+            ExperimentNotFoundError: no such experiment.
+            SealError: files differ from the older seal, which is kept; or there are no files.
+            NoSpaceError, UnreadableFileError: a file cannot be read, or the seal not be written.
+        """
+        return seal.seal(self.experiment_path(commit_id), force=force, progress=progress)
 
     def plan_prune(
         self,

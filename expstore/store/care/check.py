@@ -10,13 +10,17 @@ know.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import reduce
+from operator import truediv
 from typing import TYPE_CHECKING, Literal
 
 from expstore.errors import ExperimentNotFoundError, ExpStoreError, UnreadableFileError
 from expstore.model import times
 from expstore.model.values import META_CODEC
+from expstore.store.care import seal
 from expstore.store.files import layout, system
 from expstore.store.files.directory import Directory, Entry, Location
 from expstore.store.files.place import open_directory, open_root
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
 
 _UNFINISHED = layout.PRUNING, layout.SALVAGING, layout.IMPORTING
 
+_REPLACED = tuple(map(layout.replacing, (layout.METADATA, layout.RUN, layout.SEAL)))
+
 _SETTLING = 0.02  # seconds between reads of a tail that a writer may be completing
 _RETRIES = 5
 _DESCRIPTIONS = {
@@ -41,7 +47,7 @@ _DESCRIPTIONS = {
     "link": "a symbolic link, which is not followed",
     "other": "not a regular file",
 }
-_FOREIGN = 100  # files listed individually; the rest are only counted
+_MOST = 100  # findings of a kind that are listed individually; the rest are only counted
 
 DAMAGE = {
     "torn-tail": "the log ends inside a record; `repair` sets that part aside",
@@ -50,6 +56,8 @@ DAMAGE = {
     "truncated": "the file ends inside a field; it must be rewritten",
     "unsupported-version": "the file has another version, or is not metadata at all",
     "unreadable": "the file cannot be read in its expected format",
+    "altered": "the file is not as it was sealed; restore it, or `seal --force` if that is meant",
+    "missing": "the file was sealed and is gone; restore it, or `seal --force` if that is meant",
 }
 """Classes of damage: what each means, and the remedy."""
 
@@ -61,6 +69,8 @@ NOTES = {
     "set-aside": "part of a log that was cut off and kept",
     "leftover": "left by an interrupted operation; it can be deleted",
     "foreign": "not a file of the store",
+    "grown": "the log was sealed and then appended to; `seal` covers the new records too",
+    "unsealed": "the file was made after the seal; `seal` covers it too",
 }
 """Classes of notes: worth knowing, but not damage."""
 
@@ -99,7 +109,7 @@ class CheckReport:
 
     Attributes:
         commit_id: the experiment, or None for the root.
-        findings: in file name order.
+        findings: in file name order, then how files differ from the experiment's seal.
         records: whole records in its log.
         size: size of its log in bytes.
     """
@@ -150,7 +160,6 @@ def check_experiment(path: Location, parser: LogParser | None = None) -> CheckRe
         entries = sorted(directory.entries())
         if not any(entry.name == layout.METADATA for entry in entries):
             findings.append(Finding("no-metadata", path / layout.METADATA, "missing"))
-        foreign = 0
         for entry in entries:
             if entry.name == layout.METADATA:
                 findings += _check_metadata(directory)
@@ -158,13 +167,22 @@ def check_experiment(path: Location, parser: LogParser | None = None) -> CheckRe
                 tail, records, size = _check_log(directory, parser)
                 findings += tail
             else:
-                other = list(_check_other(directory, entry))
-                foreign += sum(finding.kind == "foreign" for finding in other)
-                findings += other if foreign <= _FOREIGN else []
-        if foreign > _FOREIGN:
-            more = f"and {foreign - _FOREIGN} more files"
-            findings.append(Finding("foreign", path, more))
-    return CheckReport(path.name, tuple(findings), records, size)
+                findings += _check_other(directory, entry)
+        if any(entry.name == layout.SEAL for entry in entries):
+            findings += _check_seal(directory)
+    return CheckReport(path.name, tuple(_limited(findings, path)), records, size)
+
+
+def _limited(findings: list[Finding], path: Location) -> Iterator[Finding]:
+    """The findings, but only the first hundred of a kind; a last one counts the others."""
+    counts: Counter[str] = Counter()
+    for finding in findings:
+        counts[finding.kind] += 1
+        if counts[finding.kind] <= _MOST:
+            yield finding
+    for kind, count in counts.items():
+        if count > _MOST:
+            yield Finding(kind, path, f"and {count - _MOST} more files")
 
 
 def check_root(root: Location) -> CheckReport:
@@ -266,6 +284,16 @@ def _check_log(directory: Directory, parser: LogParser | None) -> tuple[list[Fin
     return findings, records, size
 
 
+def _check_seal(directory: Directory) -> Iterator[Finding]:
+    try:
+        differences = seal.verify(directory)
+    except UnreadableFileError as error:
+        yield Finding("unreadable", directory.path / layout.SEAL, str(error))
+        return
+    for kind, name, detail, size in differences:
+        yield Finding(kind, reduce(truediv, name.split("/"), directory.path), detail, size=size)
+
+
 def _check_other(directory: Directory, entry: Entry) -> Iterator[Finding]:
     path = directory.path / entry.name
     found = next(directory.sizes([entry.name])) if entry.kind == "file" else None
@@ -276,9 +304,12 @@ def _check_other(directory: Directory, entry: Entry) -> Iterator[Finding]:
     if entry.name == layout.FILES:
         if entry.kind != "directory":
             yield Finding("unreadable", path, "not a directory")
+    elif entry.name in (layout.RUN, layout.SEAL):
+        if entry.kind != "file":
+            yield Finding("unreadable", path, _DESCRIPTIONS[entry.kind])
     elif entry.name.startswith(layout.TORN):
         yield Finding("set-aside", path, what, size=size)
-    elif layout.is_temporary_name(entry.name, layout.replacing(layout.METADATA)):
-        yield Finding("leftover", path, "unfinished metadata", size=size)
+    elif layout.is_temporary_name(entry.name, *_REPLACED):
+        yield Finding("leftover", path, f"unfinished {entry.name.split('.')[1]}", size=size)
     else:
         yield Finding("foreign", path, what, size=size)

@@ -64,6 +64,15 @@ class Directory(Protocol):
     def entries(self) -> list[Entry]:
         """All its entries, in no particular order."""
 
+    def subdirectory(self, *names: str) -> AbstractContextManager[Directory]:
+        """Open a directory below this one, by one name for each level; no link is followed.
+
+        Raises:
+            FileNotFoundError, NotADirectoryError: no such directory. At a URL, reading may be the
+                first to show it, by an ExperimentNotFoundError.
+            OSError: a system call fails.
+        """
+
     def sizes(self, names: Iterable[str]) -> Iterator[int | OSError | None]:
         """The files' sizes in bytes; None for a file that is missing or not a regular file.
 
@@ -100,10 +109,12 @@ class OpenLog:
         identity: device and inode number, which tell the file from another of the same name; None
             if unknown.
         exists: whether the file exists; if not, the log is empty.
+        modified: when it was last modified, in nanoseconds; None if unknown.
 
     Attributes:
         size: in bytes; what is appended later is not read.
         exists, identity: as given.
+        version: equal if the log is unchanged, as far as its size and time of change show.
     """
 
     def __init__(
@@ -113,12 +124,14 @@ class OpenLog:
         identity: tuple[int, int] | None = None,
         *,
         exists: bool = True,
+        modified: int | None = None,
     ) -> None:
         self._fill = fill
         self._position = 0
         self.size = size
         self.identity = identity
         self.exists = exists
+        self.version = size, modified
 
     @classmethod
     def of(cls, descriptor: int) -> OpenLog:
@@ -128,7 +141,8 @@ class OpenLog:
         def fill(buffer: memoryview, offset: int) -> int:
             return os.preadv(descriptor, [buffer], offset)
 
-        return cls(fill, status.st_size, (status.st_dev, status.st_ino))
+        identity = status.st_dev, status.st_ino
+        return cls(fill, status.st_size, identity, modified=status.st_mtime_ns)
 
     @classmethod
     def missing(cls) -> OpenLog:

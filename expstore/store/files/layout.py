@@ -16,6 +16,8 @@ from expstore.errors import InvalidCommitIdError
 FILES = "files"
 METADATA = "meta.bin"
 METRICS = "metrics.bin"
+RUN = "run.json"
+SEAL = "SHA256SUMS"
 
 PRUNING, SALVAGING, IMPORTING = ".pruning-", ".salvage-", ".import-"
 """Prefixes of the hidden names of unfinished work in a store's root."""

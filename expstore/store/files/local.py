@@ -35,6 +35,20 @@ class LocalDirectory:
         with os.scandir(self._descriptor) as entries:
             return [Entry(entry.name, _kind(entry)) for entry in entries]
 
+    @contextmanager
+    def subdirectory(self, *names: str) -> Iterator[LocalDirectory]:
+        """See `Directory`; two descriptors at most are held, however deep it is."""
+        path, descriptor = self.path, os.dup(self._descriptor)
+        try:
+            for name in names:
+                above = descriptor
+                descriptor = os.open(name, system.DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
+                os.close(above)
+                path /= name
+            yield LocalDirectory(path, descriptor)
+        finally:
+            os.close(descriptor)
+
     def sizes(self, names: Iterable[str]) -> Iterator[int | OSError | None]:
         """See `Directory`."""
         for name in names:

@@ -167,6 +167,11 @@ class RemoteDirectory:
                 listed.append(Entry(name, kind if kind in ("directory", "file") else "other"))
         return listed
 
+    @contextmanager
+    def subdirectory(self, *names: str) -> Iterator[RemoteDirectory]:
+        """See `Directory`."""
+        yield reduce(truediv, names, self.path).directory() if names else self
+
     def sizes(self, names: Iterable[str]) -> Iterator[int | OSError | None]:
         """See `Directory`; one request per file, many concurrently."""
 

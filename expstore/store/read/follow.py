@@ -62,6 +62,9 @@ class Follower:
         self._sleep = sleep
         self._identity: tuple[int, int] | None = None
         self._anchor = b""  # the bytes before the offset
+        self._hole_end = 0  # the offset after a byte that is known not to be zero
+        self._version: tuple[int, int | None] = (0, None)  # of the log that was read last
+        self._ends_in_zeros: object = None  # the version that was seen to be zeros to its end
         with open_log(path):  # at a URL, only reading shows whether there is such an experiment
             pass
 
@@ -83,7 +86,7 @@ class Follower:
         watch.feed(columns, self.offset + columns.end)
         status = watch.status(self.offset + len(data))
         if self.is_behind and status.kind == "zero":
-            self.is_behind = not self._is_zero_from(self.offset + len(data))
+            self.is_behind = self._is_hole(self.offset + len(data))
         if self.is_behind and status.kind != "implausible":
             status = CLEAN  # the tail of what was read, not of the log
         table = MetricTable.of_columns(columns, status)
@@ -102,6 +105,7 @@ class Follower:
                 if self._identity not in {None, log.identity}:
                     raise ExperimentGoneError(f"{self.path}: deleted while it was followed")
                 self._identity = log.identity
+                self._version = log.version
                 if log.size < self.offset:
                     self.cuts += 1
                     self.offset, self._anchor = log.size, b""
@@ -116,14 +120,23 @@ class Follower:
                 f"{self.path.parent}: deleted while it was followed"
             ) from error
 
-    def _is_zero_from(self, offset: int) -> bool:
-        """Whether the log is nothing but zeros from there on."""
+    def _is_hole(self, offset: int) -> bool:
+        """Whether the zeros before this offset end before the log does.
+
+        What was found is remembered: a hole is searched once, and an unchanged log too.
+        """
+        if offset < self._hole_end <= self._version[0]:  # else it was cut meanwhile
+            return True
+        if self._version == self._ends_in_zeros:
+            return False
         with open_log(self.path) as log:
             while block := log.read(offset, _MOST):
-                if any(block):
-                    return False
+                if rest := block.lstrip(b"\0"):
+                    self._hole_end = offset + len(block) - len(rest) + 1
+                    return True
                 offset += len(block)
-        return True
+            self._ends_in_zeros = log.version
+        return False
 
     def __iter__(self) -> Iterator[MetricTable]:
         while True:

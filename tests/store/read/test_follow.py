@@ -272,3 +272,57 @@ def test_zeros_of_any_length_are_waited_out(store: ExperimentStore) -> None:
     append(path, log(2))
     given = [len(follower.poll()) for _ in range(4)]
     assert sum(given) == 300_002
+
+
+class TestHolesOfZeros:
+    """Zeros that a power loss or a sparse copy left, with records after them, or at the end."""
+
+    @pytest.fixture
+    def read(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        """The sizes of all reads, while a poll reads at most 1,000 bytes."""
+        monkeypatch.setattr("expstore.store.read.follow._MOST", 1000)
+        sizes: list[int] = []
+        preadv = os.preadv
+
+        def noted(descriptor: int, buffers: list[memoryview], offset: int) -> int:
+            sizes.append(preadv(descriptor, buffers, offset))
+            return sizes[-1]
+
+        monkeypatch.setattr("expstore.store.files.directory.os.preadv", noted)
+        return sizes
+
+    def test_a_hole_is_read_twice_at_most(self, store: ExperimentStore, read: list[int]) -> None:
+        """Following takes linear time, however long the hole, and gives all that it parses."""
+        follower, path = followed(store, log(30) + bytes(21 * 5000) + log(30))
+        given = len(follower.poll())
+        while follower.is_behind:
+            given += len(follower.poll())
+        assert given == 5060
+        assert sum(read) < 2.5 * path.stat().st_size
+
+    def test_two_holes_are_told_from_the_tail(
+        self, store: ExperimentStore, read: list[int]
+    ) -> None:
+        """What was learned of the first hole says nothing of the next, nor of zeros at the end."""
+        hole = bytes(21 * 200)
+        follower, path = followed(store, (log(30) + hole) * 3)
+        given = len(follower.poll())
+        while follower.is_behind:
+            given += len(follower.poll())
+        assert (given, follower.offset) == (490, path.stat().st_size - len(hole))
+
+    def test_an_unchanged_tail_is_examined_once(
+        self, store: ExperimentStore, read: list[int]
+    ) -> None:
+        """While the log is the same, a poll reads what it would give, and no more."""
+        follower, path = followed(store, log(3) + bytes(21 * 5000))
+        assert [len(follower.poll()) for _ in range(20)] == [3, *[0] * 19]
+        assert sum(read) < path.stat().st_size + 20 * 1100
+        with open(path, "r+b") as file:  # as a network file system may show what was written late
+            file.seek(74 + 21 * 4000)
+            file.write(log(1))
+        os.utime(path, ns=(1, 1))
+        given = len(follower.poll())
+        while follower.is_behind:
+            given += len(follower.poll())
+        assert given > 3900
