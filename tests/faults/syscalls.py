@@ -11,14 +11,14 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from expstore import ExperimentStore, ExpStoreError, Metadata
-from tests.faults.base import Counter, Figures, Skip, fork, read_log
+from tests.faults import strace
+from tests.faults.base import Figures, read_log
+from tests.faults.strace import trace
 
 FAULTS = ("signal=KILL", "error=ENOSPC", "error=EIO", "error=EINTR")
 _SHORT = 7  # bytes that a short write takes
@@ -139,8 +139,7 @@ def run(directory: Path, *, every: int = 1, seed: int = 0) -> Figures:
     Raises:
         Skip: strace is missing, or may not attach to a process here.
     """
-    if not shutil.which("strace"):
-        raise Skip("strace is not installed")
+    strace.require()
     figures: Figures = {"calls": 0, "faults": 0, "killed": 0, "refused": 0, "went on": 0}
     number = seed
     for name, verb in VERBS.items():
@@ -184,38 +183,16 @@ def _trace(
     shutil.rmtree(store.root, ignore_errors=True)
     store.initialize()
     verb.prepare(store)
-    wait, go = os.pipe()
-    ready = Counter()
-    child = fork(lambda: _child(ExperimentStore(store.root), verb, wait, go, ready, short))
-    while not ready[0]:
-        time.sleep(0.0005)
     log = store.root.with_suffix(".strace")
-    command = ["strace", "-f", "-y", "-p", str(child), "-o", str(log)]
-    command += ["-e", f"inject={inject}"] if inject else []
-    with subprocess.Popen(command, stderr=subprocess.PIPE) as strace:
-        try:
-            # TracerPid is set before the child is stopped; only strace's own message is reliable.
-            assert strace.stderr is not None
-            message = strace.stderr.readline().decode().strip()
-            if "attached" not in message:
-                raise Skip(message or "strace printed nothing")
-        finally:
-            os.write(go, b"!")
-            os.close(go)
-            os.close(wait)
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    options = ["-e", f"inject={inject}"] if inject else []
+    code = trace(lambda: _act(ExperimentStore(store.root), verb, short), log, *options)
     return code, log.read_text()
 
 
-def _child(
-    store: ExperimentStore, verb: Verb, wait: int, go: int, ready: Counter, short: bool
-) -> None:
-    os.close(go)
+def _act(store: ExperimentStore, verb: Verb, short: bool) -> None:
     if short:
         write = os.write
         os.write = lambda descriptor, data: write(descriptor, data[:_SHORT])
-    ready[0] = 1  # from here on, only this read precedes the operation's calls
-    os.read(wait, 1)
     try:
         verb.act(store)
     except (ExpStoreError, OSError):  # closing a directory may fail, and is no operation

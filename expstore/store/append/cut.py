@@ -133,8 +133,9 @@ def set_aside(path: Path, offset: int, descriptor: int) -> Path:
     for number in range(1000):
         kept = path.with_name(base if not number else f"{base}.{number}")
         try:
-            with open(kept, "x+b") as file:
+            with open(kept, "x+b", opener=system.open_private) as file:
                 try:
+                    system.keep_access(file.fileno(), os.fstat(descriptor))
                     for block in _blocks(descriptor, offset):
                         file.write(block)
                     file.flush()
