@@ -30,6 +30,7 @@ from expstore.exchange import csvfile, mlflow, tensorboard
 from expstore.exchange.runs import ForeignRun
 from expstore.model.values import Metadata
 from expstore.store import metafile as meta
+from expstore.store.append.writer import MetricWriter
 from expstore.store.files import layout, placing, system
 from expstore.store.repository import ExperimentStore
 
@@ -98,13 +99,10 @@ def import_experiments(
             commit_id = metadata.commit_id
             if commit_id in imported:
                 raise ImportSourceError(f"{path}: two runs would be named {commit_id!r}")
-            placing.check_available(store.experiment_path(commit_id), meta.build(metadata))
-            staging.create_experiment(commit_id)
-            staging.write_metadata(metadata)
-            with staging.writer(commit_id) as writer:
-                writer.append(run.table)
-            with system.typed_errors(store.root):
-                placing.sync_tree(staging.experiment_path(commit_id))
+            data = meta.build(metadata)
+            placing.check_available(store.experiment_path(commit_id), data)
+            staging.initialize()
+            _build(staging.experiment_path(commit_id), data, run)
             imported[commit_id] = Imported(commit_id, len(run.table), run.notes)
         _place(staging, store, imported)
     finally:
@@ -113,6 +111,15 @@ def import_experiments(
             with suppress(OSError):  # not empty, or never created
                 store.root.rmdir()
     return list(imported.values())
+
+
+def _build(building: Path, metadata: bytes, run: ForeignRun) -> None:
+    """Write an experiment to the staging directory, and to the disk."""
+    with system.typed_errors(building):
+        placing.build_experiment(building, metadata)
+        with MetricWriter(building) as writer:
+            writer.append(run.table)
+        placing.sync_tree(building)
 
 
 def _place(staging: ExperimentStore, store: ExperimentStore, imported: dict[str, Imported]) -> None:

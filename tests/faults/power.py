@@ -26,6 +26,7 @@ from expstore import ExperimentStore
 from expstore.store.files import placing
 from tests.faults.base import Figures, Skip, fork, join
 from tests.faults.commands import COMMANDS, Command
+from tests.helpers.paths import MEMORY
 
 # Sizes in bytes, near the smallest that the tools accept; the options keep the kernel from writing
 # by itself while a command waits. ext4 would sync by itself some files that are replaced.
@@ -58,10 +59,8 @@ def run(directory: Path, *, names: tuple[str, ...] = tuple(COMMANDS)) -> Figures
     """
     figures: Figures = {"commands": len(names), "device cuts": 0, "lost": 0}
     skipped: dict[str, str] = {}
-    # In memory, a sync takes no time.
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else directory
     for kind in _SYSTEMS:
-        with tempfile.TemporaryDirectory(dir=memory) as images:
+        with tempfile.TemporaryDirectory(dir=MEMORY or directory) as images:
             try:
                 empty = _make(Path(images), kind)
             except Skip as reason:

@@ -139,20 +139,19 @@ def salvage(
     from shutil import rmtree
 
     placing.check_available(target, metadata)
-    building = target.with_name(layout.temporary_name(layout.SALVAGING))
+    hidden = target.with_name(layout.temporary_name(layout.SALVAGING))
+    building = hidden / target.name
     with open_log(source / layout.METRICS) as log, system.typed_errors(target):
         try:
-            os.mkdir(building, 0o700)  # until `keep_access`, nobody else may read the copy
-            (building / layout.FILES).mkdir()
+            os.mkdir(hidden, 0o700)  # nobody else may read the copy before `keep_access`
+            placing.build_experiment(building, metadata)
             report = _salvage_log(log, source, target, building, metadata_error)
-            if metadata is not None:
-                (building / layout.METADATA).write_bytes(metadata)
             placing.keep_access(source, building)
             placing.sync_tree(building)
             placed = placing.place_experiment(building, target)
             system.sync_directory(target.parent)
         finally:
-            rmtree(building, ignore_errors=True)
+            rmtree(hidden, ignore_errors=True)
     return replace(report, already_there=not placed)
 
 

@@ -27,20 +27,38 @@ _NOREPLACE, _EXCHANGE = 1, 2
 _NO_FLAGS = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP})
 
 
+def build_experiment(building: Path, metadata: bytes | None) -> None:
+    """Create an experiment's directory, with `files/` and meta.bin; nothing is synced yet.
+
+    Args:
+        building: a hidden name, whose directory exists.
+        metadata: the contents of meta.bin; None: there is none.
+
+    Raises:
+        OSError: a system call fails.
+    """
+    os.mkdir(building)
+    os.mkdir(building / layout.FILES)
+    if metadata is not None:
+        with open(building / layout.METADATA, "xb") as file:
+            file.write(metadata)
+
+
 def sync_tree(top: Path) -> None:
     """Sync everything in a directory, and its own entries last.
 
     Raises:
         OSError: a system call fails.
     """
-    for directory, _, names in os.walk(top, topdown=False, onerror=_fail):
+    for directory, inner, names in os.walk(top, topdown=False, onerror=_fail):
         for name in names:
             descriptor = os.open(Path(directory, name), system.READ)
             try:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-        system.sync_directory(Path(directory))
+        if names or inner:  # an empty one is on disk when its name is
+            system.sync_directory(Path(directory))
 
 
 def _fail(error: OSError) -> None:
