@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from expstore.errors import OutputExistsError
-from expstore.store.files import layout, system
+from expstore.store.files import access, layout, system
 
 UNFINISHED = re.compile(r"\.expstore-[0-9a-f]{16}\.tmp")
 """Matches the names of files being written, or left behind by an interruption."""
@@ -58,10 +58,10 @@ def whole_file(output: Path) -> Iterator[IO[bytes]]:
     temporary = output.with_name(unfinished_name())
     with system.typed_errors(output):
         try:
-            old = system.status_of(output)
-            with open(temporary, "xb", opener=None if old is None else system.open_private) as file:
+            old = access.status_of(output)
+            with open(temporary, "xb", opener=None if old is None else access.open_private) as file:
                 if old is not None:
-                    system.keep_access(file.fileno(), old)
+                    access.keep_access(file.fileno(), old)
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from expstore.errors import ExperimentExistsError, ExperimentNotFoundError, UnreadableFileError
-from expstore.store.files import layout, system
+from expstore.store.files import access, layout, system
 from expstore.store.files.place import open_log
 
 _BLOCK = 1 << 20  # bytes compared at a time
@@ -74,11 +74,11 @@ def keep_access(old: Path, building: Path) -> None:
         OSError: a system call fails.
     """
     for path in (*building.iterdir(), building):
-        status = system.status_of(old / path.relative_to(building))
+        status = access.status_of(old / path.relative_to(building))
         if status is not None:
             descriptor = os.open(path, system.READ)
             try:
-                system.keep_access(descriptor, status)
+                access.keep_access(descriptor, status)
             finally:
                 os.close(descriptor)
 
