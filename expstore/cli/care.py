@@ -147,6 +147,7 @@ def salvage(
                 "gap_bytes": report.gap_bytes,
                 "gaps": [{"offset": gap.offset, "size": gap.size} for gap in report.gaps],
                 "metadata_error": report.metadata_error or None,
+                "already_there": report.already_there,
             }
         )
         return

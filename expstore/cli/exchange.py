@@ -206,7 +206,8 @@ def import_command(
 
     mlflow: a file store (mlruns), one of its experiments, or one run.
 
-    If an id exists already, that is an error and nothing is imported.
+    If an id is taken, that is an error and nothing is imported. Run an interrupted import again: it
+    goes on, and says what is there already.
 
     Example: expstore import --from tensorboard runs/ --prefix tb-
     """
@@ -226,13 +227,19 @@ def import_command(
     if as_json:
         print_json(
             [
-                {"commit_id": row.commit_id, "metrics": row.metrics, "notes": row.notes}
+                {
+                    "commit_id": row.commit_id,
+                    "metrics": row.metrics,
+                    "notes": row.notes,
+                    "already_there": row.already_there,
+                }
                 for row in imported
             ]
         )
         return
     for row in imported:
-        print(f"{printable(row.commit_id)}  {row.metrics:,} metrics")
+        already = ", already there" if row.already_there else ""
+        print(f"{printable(row.commit_id)}  {row.metrics:,} metrics{already}")
         for note in row.notes:
             tell(f"{row.commit_id}: {note}")
 

@@ -167,10 +167,13 @@ def log(
 ) -> None:
     """Log one metric to an existing experiment, with the current time.
 
+    It is on the disk when the command ends.
+
     Example: expstore log 3f2a val/loss 0.25 --step 100
     """
     store = open_store(context, root)
-    store.log_metric(resolve(store, commit_id), name, value, step)
+    with store.writer(resolve(store, commit_id), durability="power") as writer:
+        writer.log(name, value, step)
 
 
 @app.command()

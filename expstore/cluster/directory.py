@@ -91,7 +91,7 @@ def begin(directory: Path, of: Mapping[str, Any]) -> str:
         UnreadableFileError: the directory cannot be created or written.
     """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        system.make_directory(directory)
         _check_ours(directory)
         _check_same_export(directory, of)
         (directory / SUCCESS).unlink(missing_ok=True)
@@ -126,9 +126,11 @@ def finish(directory: Path, number: str, names: Collection[str], *, whole: bool)
         _check_owner(directory, number, _TAKEN_OVER)
         _remove(directory, PART, names)
         _remove(directory, UNFINISHED, ())
+        system.sync_directory(directory)  # no part of an earlier export comes back beside the mark
         _check_owner(directory, number, _TAKEN_OVER)
         if whole:
             (directory / SUCCESS).touch()
+            system.sync_directory(directory)
     except OSError as error:
         raise system.unreadable(directory, error) from error
 

@@ -1,8 +1,10 @@
 """Importing experiments from TensorBoard, CSV and mlflow's file store.
 
 Guarantees: an existing experiment is never changed. Everything is read, checked and written to a
-staging directory in the root before the first experiment appears, so a failed import leaves the
-store as it was. A killed import leaves a hidden directory `.import-*`, which is not an experiment.
+staging directory in the root, and is on disk, before the first experiment appears, so a failed
+import leaves the store as it was. Each experiment then appears whole. An import that was killed
+meanwhile is completed by running it again: what is there already, to the byte, is left as it is and
+reported. A killed import leaves a hidden directory `.import-*`, which is not an experiment.
 Anything skipped in a source (images, torn ends) is reported.
 
 The format stores whole seconds, so times are rounded down: mlflow's are in milliseconds,
@@ -15,17 +17,22 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from expstore.errors import ExperimentExistsError, ImportSourceError
+from expstore.errors import (
+    ExpStoreError,
+    ImportSourceError,
+    listed,
+)
 from expstore.exchange import csvfile, mlflow, tensorboard
 from expstore.exchange.runs import ForeignRun
 from expstore.model.times import in_smaller_units, unit_fault
 from expstore.model.values import Metadata
 from expstore.store import metafile as meta
-from expstore.store.files import layout
+from expstore.store.append.writer import MetricWriter
+from expstore.store.files import layout, placing, system
 from expstore.store.repository import ExperimentStore
 
 SourceFormat = Literal["tensorboard", "csv", "mlflow"]
@@ -38,11 +45,13 @@ class Imported:
     Attributes:
         commit_id, metrics: its id, and its number of metrics.
         notes: messages about what was left out.
+        already_there: the store had just this, from an import that was interrupted or repeated.
     """
 
     commit_id: str
     metrics: int
     notes: tuple[str, ...]
+    already_there: bool = False
 
 
 def import_experiments(
@@ -72,8 +81,10 @@ def import_experiments(
             in a smaller unit than the source's format says.
         InvalidCommitIdError, FieldValueError: a run's name is not a valid commit id; its job name
             or user is too long.
-        ExperimentExistsError: an id is already taken.
-        In each case nothing was imported.
+        ExperimentExistsError: an id is taken by something else.
+        NoSpaceError, UnreadableFileError: the store cannot be written.
+        In each case nothing was imported, unless the message says what was: another program has
+        taken an id, or the disk has failed, while the experiments were being put in place.
     """
     runs = _READERS[source](Path(path))
     if to_id is not None:
@@ -91,22 +102,51 @@ def import_experiments(
             commit_id = metadata.commit_id
             if commit_id in imported:
                 raise ImportSourceError(f"{path}: two runs would be named {commit_id!r}")
-            _check_free(store, commit_id)
-            staging.create_experiment(commit_id)
-            staging.write_metadata(metadata)
-            with staging.writer(commit_id) as writer:
-                writer.append(run.table)
+            data = meta.build(metadata)
+            placing.check_available(store.experiment_path(commit_id), data)
+            staging.initialize()
+            _build(staging.experiment_path(commit_id), data, run)
             imported[commit_id] = Imported(commit_id, len(run.table), run.notes)
-        for commit_id in imported:
-            _check_free(store, commit_id)
-        for commit_id in imported:
-            os.rename(staging.experiment_path(commit_id), store.experiment_path(commit_id))
+        _place(staging, store, imported)
     finally:
         shutil.rmtree(staging.root, ignore_errors=True)
         if new_root:
             with suppress(OSError):  # not empty, or never created
                 store.root.rmdir()
     return list(imported.values())
+
+
+def _build(building: Path, metadata: bytes, run: ForeignRun) -> None:
+    """Write an experiment to the staging directory, and to the disk."""
+    with system.typed_errors(building):
+        placing.build_experiment(building, metadata)
+        with MetricWriter(building) as writer:
+            writer.append(run.table)
+        placing.sync_tree(building)
+
+
+def _place(staging: ExperimentStore, store: ExperimentStore, imported: dict[str, Imported]) -> None:
+    """Move the experiments into the store, and note which were there already."""
+    paths = {
+        commit_id: (staging.experiment_path(commit_id), store.experiment_path(commit_id))
+        for commit_id in imported
+    }
+    for building, target in paths.values():
+        placing.check_placeable(building, target)
+    placed: list[str] = []
+    try:
+        with system.typed_errors(store.root):
+            for commit_id, (building, target) in paths.items():
+                if placing.place_experiment(building, target):
+                    placed.append(commit_id)
+                else:
+                    imported[commit_id] = replace(imported[commit_id], already_there=True)
+            if paths:
+                system.sync_directory(store.root)
+    except ExpStoreError as error:
+        if not placed:
+            raise
+        raise type(error)(f"{error}; imported before that: {listed(placed)}") from error
 
 
 def _metadata(run: ForeignRun, commit_id: str, user: str) -> Metadata:
@@ -129,12 +169,6 @@ def _check_times(path: str | os.PathLike[str], run: ForeignRun) -> None:
         raise ImportSourceError(
             f"{what}: metric {metric.name!r} at step {metric.step}: {unit_fault(metric.timestamp)}"
         )
-
-
-def _check_free(store: ExperimentStore, commit_id: str) -> None:
-    path = store.experiment_path(commit_id)
-    if os.path.lexists(path):
-        raise ExperimentExistsError(f"{path}: already exists; an import never changes experiments")
 
 
 _READERS: dict[SourceFormat, Callable[[Path], Iterator[ForeignRun]]] = {

@@ -24,6 +24,7 @@ from expstore.exchange.runs import ForeignRun, MetricsBuilder
 from expstore.extras import require
 from expstore.model.table import MetricTable
 from expstore.model.texts import escape, unescape
+from expstore.store.files import placing, system
 from expstore.store.files.output import unfinished_name
 from expstore.store.stream import TableStream
 
@@ -65,18 +66,27 @@ def export_tensorboard(
     source = TableStream(store.location, progress(chosen), names, strict=False)
     overflows = 0
     temporary = output / unfinished_name()
-    output.mkdir(parents=True, exist_ok=True)
+    system.make_directory(output)
     try:
         for commit_id, _, table in source:
             temporary.mkdir()
             overflows += _write_run(temporary, table)
-            if os.path.lexists(output / commit_id):
-                _check_run(output / commit_id, force)
-                shutil.rmtree(output / commit_id)
-            temporary.rename(output / commit_id)
+            _place_run(temporary, output / commit_id, force)
+        system.sync_directory(output)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return ExportReport(source.rows, len(chosen), source.failures, source.tails, overflows)
+
+
+def _place_run(building: Path, run: Path, force: bool) -> None:
+    """Give a finished run directory its name; one that it replaces is deleted after that."""
+    _check_run(run, force)
+    placing.keep_access(run, building)
+    placing.sync_tree(building)
+    (placing.place if force else placing.place_new)(building, run)
+    if building.exists():
+        system.sync_directory(run.parent)
+        shutil.rmtree(building)
 
 
 def _check_run(run: Path, force: bool) -> None:

@@ -67,9 +67,9 @@ class ExperimentStore(StoreKeeper):
         """Create the root directory and its parents, unless it exists.
 
         Raises:
-            UnreadableFileError: it cannot be created.
+            NoSpaceError, UnreadableFileError: it cannot be created.
         """
-        self._make_directory(self.root)
+        system.make_directory(self.root)
 
     def create_experiment(self, commit_id: str) -> Path:
         """Create the experiment's directory with `files/`, unless it exists.
@@ -80,11 +80,11 @@ class ExperimentStore(StoreKeeper):
         Raises:
             InvalidCommitIdError: not one plain path component.
             ExperimentNotFoundError: a link has its name.
-            UnreadableFileError: it cannot be created.
+            NoSpaceError, UnreadableFileError: it cannot be created.
         """
         path = self.experiment_path(commit_id)
         while True:
-            self._make_directory(path)
+            system.make_directory(path)
             try:
                 system.make_inside(path, layout.FILES)
             except ExperimentNotFoundError:
@@ -138,8 +138,6 @@ class ExperimentStore(StoreKeeper):
                 )
         try:
             self.write_metadata(metadata)
-            if durability != "process":
-                writer.sync_directory()
         except BaseException:
             writer.close()
             raise
@@ -147,6 +145,8 @@ class ExperimentStore(StoreKeeper):
 
     def write_metadata(self, metadata: Metadata) -> None:
         """Write the meta.bin of an existing experiment; a reader sees the old content or the new.
+
+        It is on disk when the call returns. An existing file's mode and owner are kept.
 
         Raises:
             InvalidCommitIdError, FieldValueError: a value the format cannot hold, or a timestamp in
@@ -222,10 +222,3 @@ class ExperimentStore(StoreKeeper):
         for commit_id in deleted:
             self._logs.pop(commit_id, None)
         return deleted, spared
-
-    @staticmethod
-    def _make_directory(path: Path) -> None:
-        try:
-            os.makedirs(path, mode=0o755, exist_ok=True)
-        except OSError as error:
-            raise system.unreadable(path, error) from error

@@ -23,7 +23,7 @@ from expstore.store import metafile
 from expstore.store.append.durability import Durability, check_durability
 from expstore.store.append.writer import MetricWriter
 from expstore.store.defaults import default_root, expand, git_head, login_name
-from expstore.store.files.system import unreadable
+from expstore.store.files.system import make_directory
 from expstore.store.repository import ExperimentStore
 
 
@@ -111,19 +111,14 @@ def start(
     check_durability(durability)
     metafile.build(Metadata(commit_id, 0, job_name, login_name() if user is None else user))
     store.initialize()
-    made = True
-    try:
-        path.mkdir()
-    except FileExistsError:
-        made = False
+    made = make_directory(path)
+    if not made:
         if not resume:
             raise ExperimentExistsError(
                 f"{path}: already exists; pass resume=True to continue it, or another commit_id"
-            ) from None
+            )
         if _has_metadata(store, commit_id):
             return Run(store, store.writer(commit_id, durability=durability))
-    except OSError as error:
-        raise unreadable(path, error) from error
     try:
         return Run(store, store.start_experiment(commit_id, job_name, user, durability=durability))
     except BaseException:

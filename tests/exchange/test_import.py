@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -27,10 +28,13 @@ from expstore import (
     Metadata,
     Metric,
     MissingExtraError,
+    UnreadableFileError,
 )
 from expstore.exchange.export import export_file
 from expstore.exchange.imports import import_experiments
 from expstore.exchange.tensorboard import export_tensorboard
+from expstore.store.files import placing
+from tests.helpers.paths import MEMORY
 from tests.helpers.tables import hide, metrics, run, table_of
 
 HEADER = "name,value,step,timestamp\n"
@@ -51,7 +55,7 @@ def without_payload(rows: list[Metric]) -> list[Metric]:
 @given(st.lists(metrics, min_size=1), st.lists(metrics, min_size=1))
 def test_csv_round_trip_is_equal(first: list[Metric], second: list[Metric]) -> None:
     """Import reads back what export wrote: names of any bytes, values, steps, times, metadata."""
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as directory:
         source, target = stores(directory)
         for commit_id, rows in {"0012": first, "b\udcff": second}.items():
             source.create_experiment(commit_id)
@@ -89,7 +93,7 @@ def test_csv_of_many_blocks_round_trips(store: ExperimentStore, tmp_path: Path) 
 @given(st.lists(metrics.map(lambda m: m._replace(timestamp=m.timestamp >> 12))))
 def test_tensorboard_round_trip_is_equal(rows: list[Metric]) -> None:
     """Names, steps, times and order survive; values are rounded to 32 bits."""
-    with tempfile.TemporaryDirectory() as directory, np.errstate(over="ignore"):
+    with tempfile.TemporaryDirectory(dir=MEMORY) as directory, np.errstate(over="ignore"):
         source, target = stores(directory)
         source.create_experiment("a")
         with source.writer("a") as writer:
@@ -325,6 +329,57 @@ def test_an_existing_experiment_is_never_changed(store: ExperimentStore, tmp_pat
     assert store.metrics_path("b").read_bytes() == before
 
 
+@pytest.mark.parametrize("flags", [True, False])
+def test_an_import_never_takes_over_a_name(
+    store: ExperimentStore, mlruns: Path, monkeypatch: pytest.MonkeyPatch, flags: bool
+) -> None:
+    """Not even an empty directory that `start` has just made, whatever the system can do."""
+    check = placing.check_placeable
+    if not flags:
+        monkeypatch.setattr(placing, "_rename", lambda *_: False)
+
+    def start(building: Path, target: Path) -> None:
+        check(building, target)
+        target.mkdir(exist_ok=True)  # as `start` does, at the worst moment
+        inode.append(target.stat().st_ino)
+
+    inode: list[int] = []
+    monkeypatch.setattr(placing, "check_placeable", start)
+    with pytest.raises(ExperimentExistsError, match=f"{RUN_ID}: already exists"):
+        import_experiments(store, "mlflow", mlruns)
+    assert store.experiment_path(RUN_ID).stat().st_ino == inode[0]
+    assert os.listdir(store.experiment_path(RUN_ID)) == []
+    assert os.listdir(store.root) == [RUN_ID]
+
+
+def test_an_interrupted_import_says_what_is_there(
+    store: ExperimentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names what was imported; run again, the import completes it."""
+    path = tmp_path / "metrics.csv"
+    path.write_text("commit_id," + HEADER + "".join(f"{name},loss,1,1,1\n" for name in "abc"))
+    place = placing.place_experiment
+
+    def fails(building: Path, target: Path) -> bool:
+        if target.name == "c":
+            raise OSError(errno.EIO, "Input/output error")
+        return place(building, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(placing, "place_experiment", fails)
+        with pytest.raises(UnreadableFileError, match=r"imported before that: a, b$"):
+            import_experiments(store, "csv", path)
+    assert sorted(os.listdir(store.root)) == ["a", "b"]
+    assert [row.already_there for row in import_experiments(store, "csv", path)] == [
+        True,
+        True,
+        False,
+    ]
+    store.log_metric("a", "loss", 0.5, 2)
+    with pytest.raises(ExperimentExistsError, match="a: already exists"):
+        import_experiments(store, "csv", path)
+
+
 def test_a_failing_import_leaves_no_new_store(tmp_path: Path) -> None:
     """A root that the import created is removed again."""
     path = tmp_path / "metrics.csv"
@@ -389,7 +444,10 @@ def test_command_lists_what_it_imported(store: ExperimentStore, mlruns: Path, ca
     done = run(capsys, *asked, "--to-id", "mine")
     assert (done.code, done.out, done.err) == (0, "mine  5 metrics\n", "")
     listed = run(capsys, *asked, "--prefix", "m-", "--json")
-    assert json.loads(listed.out) == [{"commit_id": f"m-{RUN_ID}", "metrics": 5, "notes": []}]
+    row = {"commit_id": f"m-{RUN_ID}", "metrics": 5, "notes": [], "already_there": False}
+    assert json.loads(listed.out) == [row]
+    again = run(capsys, *asked, "--to-id", "mine")
+    assert (again.code, again.out, again.err) == (0, "mine  5 metrics, already there\n", "")
     assert run(capsys, *asked, "--to-id", "x", "--prefix", "y").code == 2
 
 

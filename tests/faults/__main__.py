@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.faults import full, kills, model, processes, prunes, repairs, syscalls
+from tests.faults import apart, full, kills, model, processes, prunes, repairs, syscalls
 from tests.faults.base import Figures, Skip
 
 Experiment = Callable[[Path], Figures]
@@ -22,6 +22,7 @@ LONG: dict[str, Experiment] = {
     "full": partial(full.run, rounds=30),
     "repairs": partial(repairs.run, appends=60_000),
     "prunes": partial(prunes.run, trials=500),
+    "power": partial(apart.run, "tests.faults.power"),
     "model": partial(model.run, steps=10_000),
 }
 
@@ -32,6 +33,7 @@ QUICK: dict[str, Experiment] = {
     "full": partial(full.run, rounds=2),
     "repairs": partial(repairs.run, appends=2_000),
     "prunes": partial(prunes.run, trials=10),
+    "power": partial(apart.run, "tests.faults.order"),
     "model": partial(model.run, steps=600),
 }
 

@@ -11,14 +11,16 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from expstore import ExperimentStore, ExpStoreError, Metadata
-from tests.faults.base import Counter, Figures, Skip, fork, read_log
+from expstore.exchange.imports import Imported, import_experiments
+from tests.faults import strace
+from tests.faults.base import Figures, read_log
+from tests.faults.strace import trace
 
 FAULTS = ("signal=KILL", "error=ENOSPC", "error=EIO", "error=EINTR")
 _SHORT = 7  # bytes that a short write takes
@@ -50,11 +52,14 @@ class Verb(NamedTuple):
         prepare: makes the initial store.
         act: performs the operation.
         check: checks what an interrupted `act` left; it receives whether `act` succeeded.
+        final: the call that begins the final phase: in it, the quick form kills at every call, and
+            it leaves out what is before.
     """
 
     prepare: Callable[[ExperimentStore], None]
     act: Callable[[ExperimentStore], object]
     check: Callable[[ExperimentStore, bool], None]
+    final: str = ""
 
 
 _OLD, _NEW = (
@@ -121,6 +126,59 @@ def _with_writer(durability: str) -> Callable[[ExperimentStore], None]:
     return act
 
 
+_RUNS = ("run0", "run1")
+
+
+def _prepare_import(store: ExperimentStore) -> None:
+    for run in _RUNS:
+        files = {
+            "meta.yaml": f"run_id: {run}\nlifecycle_stage: active\nstart_time: 1700000000000\n",
+            "metrics/loss": "".join(f"1700000000000 {step / 7} {step}\n" for step in range(9)),
+        }
+        for name, text in files.items():
+            path = store.root.with_name("mlruns") / "1" / run / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    path.parents[2].joinpath("meta.yaml").write_text("experiment_id: '1'\nname: e\n")
+
+
+def _import(store: ExperimentStore) -> list[Imported]:
+    return import_experiments(store, "mlflow", store.root.with_name("mlruns"))
+
+
+def _check_import(store: ExperimentStore, done: bool) -> None:
+    there = store.list_experiments()
+    assert not done or there == list(_RUNS)
+    before = {run: store.metrics_path(run).read_bytes() for run in there}
+    # Killed anywhere, it goes on: what is there is whole, and is not written again.
+    assert [row.commit_id for row in _import(store) if row.already_there] == there
+    assert store.list_experiments() == list(_RUNS)
+    for run in _RUNS:
+        data = store.metrics_path(run).read_bytes()
+        assert before.get(run, data) == data
+        assert len(read_log(store.metrics_path(run))[0]) == 9
+        assert store.read_metadata(run) == Metadata(run, 1_700_000_000)
+        assert store.files_path(run).is_dir()
+
+
+def _prepare_salvage(store: ExperimentStore) -> None:
+    _prepare(store)
+    with store.metrics_path("run").open("ab") as file:
+        file.write(b"torn")
+
+
+def _check_salvage(store: ExperimentStore, done: bool) -> None:
+    there = store.experiment_exists("saved")
+    assert there or not done
+    if there and not store.metadata_path("saved").exists():
+        assert done  # and it has reported that the source's metadata could not be read
+        return
+    assert store.salvage("run", "saved").already_there == there
+    assert read_log(store.metrics_path("saved"))[0] == read_log(store.metrics_path("run"))[0]
+    assert store.read_metadata("saved") == replace(_OLD, commit_id="saved")
+    assert store.files_path("saved").is_dir()
+
+
 VERBS = {
     "create": Verb(lambda store: None, lambda s: s.create_experiment("run"), _check_create),
     "write_metadata": Verb(_prepare, lambda s: s.write_metadata(_NEW), _check_metadata),
@@ -130,6 +188,10 @@ VERBS = {
     "writer": Verb(_prepare, _with_writer("process"), _check_append),
     "power writer": Verb(_prepare, _with_writer("power"), _check_append),
     "prune": Verb(_prepare, lambda s: s.prune_experiments(0), _check_prune),
+    "import": Verb(_prepare_import, _import, _check_import, "renameat2"),
+    "salvage": Verb(
+        _prepare_salvage, lambda s: s.salvage("run", "saved"), _check_salvage, "renameat2"
+    ),
 }
 
 
@@ -139,19 +201,23 @@ def run(directory: Path, *, every: int = 1, seed: int = 0) -> Figures:
     Raises:
         Skip: strace is missing, or may not attach to a process here.
     """
-    if not shutil.which("strace"):
-        raise Skip("strace is not installed")
+    strace.require()
     figures: Figures = {"calls": 0, "faults": 0, "killed": 0, "refused": 0, "went on": 0}
     number = seed
     for name, verb in VERBS.items():
         store = ExperimentStore(directory / name.replace(" ", "-"))
+        _prepared(store, verb)
+        verb.act(store)  # loads what it needs, which is no part of the operation
         calls = list(_calls(_trace(store, verb, "")[1]))
         assert calls, "strace saw no call"
         figures["calls"] += len(calls)
+        final = False
         for call, count in calls:
+            final = final or call == verb.final
             for fault in FAULTS:
                 number += 1
-                if number % every:
+                chosen = number % every == 0 and (every == 1 or final or not verb.final)
+                if not (chosen or (final and fault == "signal=KILL")):
                     continue
                 inject = f"{call}:{fault}:when={count}"
                 code, log = _trace(store, verb, inject)
@@ -177,45 +243,27 @@ def run(directory: Path, *, every: int = 1, seed: int = 0) -> Figures:
     return figures
 
 
+def _prepared(store: ExperimentStore, verb: Verb) -> None:
+    shutil.rmtree(store.root, ignore_errors=True)
+    store.initialize()
+    verb.prepare(store)
+
+
 def _trace(
     store: ExperimentStore, verb: Verb, inject: str, *, short: bool = False
 ) -> tuple[int, str]:
     """Run the operation on a new store in a child under strace; return exit code and calls."""
-    shutil.rmtree(store.root, ignore_errors=True)
-    store.initialize()
-    verb.prepare(store)
-    wait, go = os.pipe()
-    ready = Counter()
-    child = fork(lambda: _child(ExperimentStore(store.root), verb, wait, go, ready, short))
-    while not ready[0]:
-        time.sleep(0.0005)
+    _prepared(store, verb)
     log = store.root.with_suffix(".strace")
-    command = ["strace", "-f", "-y", "-p", str(child), "-o", str(log)]
-    command += ["-e", f"inject={inject}"] if inject else []
-    with subprocess.Popen(command, stderr=subprocess.PIPE) as strace:
-        try:
-            # TracerPid is set before the child is stopped; only strace's own message is reliable.
-            assert strace.stderr is not None
-            message = strace.stderr.readline().decode().strip()
-            if "attached" not in message:
-                raise Skip(message or "strace printed nothing")
-        finally:
-            os.write(go, b"!")
-            os.close(go)
-            os.close(wait)
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    options = ["-e", f"inject={inject}"] if inject else []
+    code = trace(lambda: _act(ExperimentStore(store.root), verb, short), log, *options)
     return code, log.read_text()
 
 
-def _child(
-    store: ExperimentStore, verb: Verb, wait: int, go: int, ready: Counter, short: bool
-) -> None:
-    os.close(go)
+def _act(store: ExperimentStore, verb: Verb, short: bool) -> None:
     if short:
         write = os.write
         os.write = lambda descriptor, data: write(descriptor, data[:_SHORT])
-    ready[0] = 1  # from here on, only this read precedes the operation's calls
-    os.read(wait, 1)
     try:
         verb.act(store)
     except (ExpStoreError, OSError):  # closing a directory may fail, and is no operation

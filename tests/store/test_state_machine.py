@@ -33,6 +33,7 @@ from expstore import (
 from expstore.store.append import cut
 from expstore.store.append import log as append_log
 from tests.faults.base import read_log
+from tests.helpers.paths import MEMORY
 
 IDS = st.sampled_from(["a", "b", "c"])
 SIDES = st.integers(0, 1)
@@ -60,7 +61,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.root = Path(tempfile.mkdtemp())
+        self.root = Path(tempfile.mkdtemp(dir=MEMORY))
         self.patience = ExitStack()
         for module in (append_log, cut):
             self.patience.enter_context(mock.patch.object(module, "_PATIENCE", 0.0005))

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Self
 
 from expstore.errors import TornTailError, UnreadableFileError
-from expstore.store.files import layout, system
+from expstore.store.files import access, layout, system
 
 _BLOCK = 1 << 20  # bytes copied at a time
 _PATIENCE = 0.2  # seconds that others have to close the log; a killed process needs some
@@ -133,8 +133,9 @@ def set_aside(path: Path, offset: int, descriptor: int) -> Path:
     for number in range(1000):
         kept = path.with_name(base if not number else f"{base}.{number}")
         try:
-            with open(kept, "x+b") as file:
+            with open(kept, "x+b", opener=access.open_private) as file:
                 try:
+                    access.keep_access(file.fileno(), os.fstat(descriptor))
                     for block in _blocks(descriptor, offset):
                         file.write(block)
                     file.flush()

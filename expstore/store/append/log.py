@@ -202,6 +202,7 @@ class AppendLog:
             kept = set_aside(self.path, status.offset, self._descriptor)
             check()
             os.ftruncate(self._descriptor, status.offset)
+            os.fsync(self._descriptor)
             self.boundary, self._room.end, self._anchor = status.offset, 0, b""
         return status, kept
 

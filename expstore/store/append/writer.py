@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from expstore.errors import SyncError, WriterClosedError
+from expstore.errors import WriterClosedError
 from expstore.model.table import MetricTable
 from expstore.model.values import RECORD_CODEC
 from expstore.store.append import records
@@ -27,7 +27,7 @@ from expstore.store.append.durability import (
 )
 from expstore.store.append.locks import WriterLock
 from expstore.store.append.log import AppendLog
-from expstore.store.files import layout, system
+from expstore.store.files import layout
 
 # Seconds for which a check of the experiment remains valid: no program can delete the experiment
 # and log to it again so fast, and a tear made meanwhile is found after the write. Makes a tight
@@ -155,18 +155,6 @@ class MetricWriter:
         if self._syncer is not None:
             with self._lock:
                 self._syncer.sync()
-
-    def sync_directory(self) -> None:
-        """Sync the experiment's directory, so that its files are on disk under their names.
-
-        Raises:
-            SyncError: the sync failed.
-        """
-        try:
-            system.sync_directory(self.path)
-        except OSError as error:
-            message = f"{self.path}: could not be synced ({error.strerror})"
-            raise SyncError(message, 0, -1, 0, 0) from error
 
     def close(self) -> None:
         """Flush, and close the file. A second call does nothing.

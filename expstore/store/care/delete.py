@@ -2,7 +2,8 @@
 
 Guarantees: an experiment is locked against writers, checked again, renamed atomically into a hidden
 directory in the same root, and only then deleted, through directory descriptors and without
-following links. The next deletion sweeps up whatever an interrupted one leaves behind.
+following links. When `delete` returns, that is on disk. The next deletion sweeps up whatever an
+interrupted one leaves behind.
 
 Each deletion uses its own hidden directory and keeps it locked, so that other processes can tell
 leftovers from a deletion in progress. If the disk is too full to create that directory, the
@@ -84,6 +85,12 @@ def delete(
     except OSError as error:
         rest = [commit_id for commit_id in commit_ids if commit_id not in {*deleted, *spared}]
         failures |= dict.fromkeys(rest, error.strerror or str(error))
+    if deleted:
+        try:
+            system.sync_entries(root)
+        except OSError as error:
+            message = f"removed, but may be back after a power cut: {error.strerror}"
+            failures |= dict.fromkeys(deleted, message)
     if failures:
         raise DeletionError(deleted, failures)
     return deleted, spared
@@ -163,7 +170,7 @@ def _hidden_directory(root: int) -> Iterator[tuple[int, bool]]:
     while True:
         name = _hidden_name()
         try:
-            os.mkdir(name, 0o700, dir_fd=root)
+            os.mkdir(name, dir_fd=root)
         except OSError as error:
             if error.errno not in system.NO_SPACE:
                 raise

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from expstore.errors import ExperimentExistsError, ExpStoreError
 from expstore.model.values import RECORD_CODEC
 from expstore.store.append.log import AppendLog
-from expstore.store.files import layout, system
+from expstore.store.files import layout, placing, system
 from expstore.store.files.directory import OpenLog
 from expstore.store.files.place import open_log
 from expstore.store.read.survey import scan_log, tail_of
@@ -70,6 +69,7 @@ class SalvageReport:
         gap_count: the total number of gaps.
         gap_bytes: their total size in bytes.
         metadata_error: why the target has no metadata; empty if it has.
+        already_there: the target was there with all this, since an earlier call was interrupted.
     """
 
     source: Path
@@ -81,10 +81,12 @@ class SalvageReport:
     gap_count: int
     gap_bytes: int
     metadata_error: str = ""
+    already_there: bool = False
 
     def __str__(self) -> str:
+        already = "already " if self.already_there else ""
         return (
-            f"{self.target}: {self.records} records ({self.size} bytes) salvaged from "
+            f"{self.target}: {self.records} records ({self.size} bytes) {already}salvaged from "
             f"{self.source}; {self.gap_count} gaps ({self.gap_bytes} bytes) left out; "
             "flipped bits inside values cannot be detected"
         )
@@ -120,6 +122,9 @@ def salvage(
 ) -> SalvageReport:
     """Copy the whole records of a damaged log into a new experiment.
 
+    The copy has the modes and owners of the source. If the target is there with just what would be
+    written, since an earlier call was interrupted, the report says so.
+
     Args:
         source: the experiment's directory.
         target: the new experiment's directory, in the same root.
@@ -127,33 +132,27 @@ def salvage(
         metadata_error: passed on to the report.
 
     Raises:
-        ExperimentExistsError: the target already exists.
+        ExperimentExistsError: the target is another experiment, or something else.
         ExperimentNotFoundError, UnreadableFileError: the source cannot be read.
         NoSpaceError, UnreadableFileError: the target cannot be written; nothing of it is left.
     """
-    if os.path.lexists(target):
-        raise ExperimentExistsError(f"{target}: already exists; salvage into a new commit id")
-    building = target.with_name(layout.temporary_name(layout.SALVAGING))
-    with open_log(source / layout.METRICS) as log:
-        try:
-            os.makedirs(building / layout.FILES)
-            report = _salvage_log(log, source, target, building, metadata_error)
-            if metadata is not None:
-                directory = system.open_experiment(building)
-                try:
-                    system.write_atomically(building / layout.METADATA, metadata, directory)
-                finally:
-                    os.close(directory)
-            # A rename replaces nothing but an empty directory, so nothing is lost.
-            os.rename(building, target)
-        except BaseException as error:
-            from shutil import rmtree
+    from shutil import rmtree
 
-            rmtree(building, ignore_errors=True)
-            if isinstance(error, OSError) and not isinstance(error, ExpStoreError):
-                raise system.unwritable(target, error) from error
-            raise
-    return report
+    placing.check_available(target, metadata)
+    hidden = target.with_name(layout.temporary_name(layout.SALVAGING))
+    building = hidden / target.name
+    with open_log(source / layout.METRICS) as log, system.typed_errors(target):
+        try:
+            os.mkdir(hidden, 0o700)  # nobody else may read the copy before `keep_access`
+            placing.build_experiment(building, metadata)
+            report = _salvage_log(log, source, target, building, metadata_error)
+            placing.keep_access(source, building)
+            placing.sync_tree(building)
+            placed = placing.place_experiment(building, target)
+            system.sync_directory(target.parent)
+        finally:
+            rmtree(hidden, ignore_errors=True)
+    return replace(report, already_there=not placed)
 
 
 def _salvage_log(
@@ -174,8 +173,6 @@ def _salvage_log(
                 gap_bytes += piece.size
                 if len(gaps) < _GAPS:
                     gaps.append(piece)
-        file.flush()
-        os.fsync(file.fileno())
     return SalvageReport(
         source, target, status, found, size, tuple(gaps), gap_count, gap_bytes, metadata_error
     )

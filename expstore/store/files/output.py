@@ -1,7 +1,8 @@
 """Output files: exports, reports and pictures.
 
 Guarantees: a file appears under its name only when complete and on disk, so a reader sees the old
-content or the new, never a mixture. Only a regular file is replaced. While a file is written, its
+content or the new, never a mixture. Only a regular file is replaced, and its mode and owner are
+kept. While a file is written, its
 name matches UNFINISHED; after an error it is removed.
 """
 
@@ -14,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from expstore.errors import ExpStoreError, OutputExistsError
-from expstore.store.files import layout, system
+from expstore.errors import OutputExistsError
+from expstore.store.files import access, layout, system
 
 UNFINISHED = re.compile(r"\.expstore-[0-9a-f]{16}\.tmp")
 """Matches the names of files being written, or left behind by an interruption."""
@@ -55,9 +56,12 @@ def whole_file(output: Path) -> Iterator[IO[bytes]]:
     check_output(output, force=True)
     output = output.resolve()
     temporary = output.with_name(unfinished_name())
-    try:
+    with system.typed_errors(output):
         try:
-            with open(temporary, "xb") as file:
+            old = access.status_of(output)
+            with open(temporary, "xb", opener=None if old is None else access.open_private) as file:
+                if old is not None:
+                    access.keep_access(file.fileno(), old)
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -66,10 +70,6 @@ def whole_file(output: Path) -> Iterator[IO[bytes]]:
             temporary.unlink(missing_ok=True)
             raise
         system.sync_directory(output.parent)
-    except OSError as error:
-        if isinstance(error, ExpStoreError):
-            raise
-        raise system.unwritable(output, error) from error
 
 
 def write_output(path: Path, data: bytes) -> None:

@@ -2,8 +2,10 @@
 
 Guarantees: a file is opened relative to its experiment's directory, and no symbolic link below the
 root is followed; a file that is not regular is refused without blocking on it; a file is replaced
-completely or not at all; an error of the operating system becomes a typed one that names the path.
-Nothing here depends on what the bytes mean.
+completely or not at all, and keeps its mode and owner; what is new has the mode that the umask
+gives; what gets a name is on disk before it, and the name is on disk when the function returns,
+except that of a file that `open_regular` creates; an error of the operating system becomes a typed
+one that names the path. Nothing here depends on what the bytes mean.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from expstore.errors import (
     StoreNotFoundError,
     UnreadableFileError,
 )
+from expstore.store.files.access import keep_access, status_of
 from expstore.store.files.layout import is_temporary_name, replacing, temporary_name
 
 # O_NONBLOCK: opening a FIFO must not wait for its other end.
@@ -32,8 +35,11 @@ READ = os.O_RDONLY | _SAFE
 MEND = os.O_RDWR | os.O_APPEND | _SAFE
 APPEND = MEND | os.O_CREAT
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+NEW = 0o666  # the mode of a new file, less what the umask takes
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL})
+# A file system on which directories cannot be synced, such as some network file systems.
+_NO_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 # Seconds to wait for a file that is being repaired under a lease, and between two tries; the
 # kernel breaks a lease after 45 s by default.
 _LEASED, _PAUSE = 60.0, 0.001
@@ -80,6 +86,34 @@ def open_experiment(path: Path) -> int:
         raise unreadable(path, error) from error
 
 
+def make_directory(path: Path) -> bool:
+    """Create a directory and its missing parents, unless it exists.
+
+    Returns:
+        Whether this call has created it.
+
+    Raises:
+        NoSpaceError, UnreadableFileError: it cannot be created, or the name is taken by something
+            else.
+    """
+    while True:
+        try:
+            os.mkdir(path)
+        except FileExistsError as error:
+            if not path.is_dir():
+                raise unreadable(path, error) from error
+            return False
+        except FileNotFoundError as error:
+            if path == path.parent:
+                raise unreadable(path, error) from error
+            make_directory(path.parent)
+        except OSError as error:
+            raise unwritable(path, error) from error
+        else:
+            _sync_name(path)
+            return True
+
+
 def make_inside(path: Path, name: str) -> None:
     """Create a directory inside an experiment's, unless it exists.
 
@@ -89,7 +123,8 @@ def make_inside(path: Path, name: str) -> None:
     """
     directory = open_experiment(path)
     try:
-        os.mkdir(name, 0o755, dir_fd=directory)
+        os.mkdir(name, dir_fd=directory)
+        sync_entries(directory)
     except FileExistsError as error:
         if not (path / name).is_dir():
             raise unreadable(path / name, error) from error
@@ -114,7 +149,7 @@ def open_regular(path: Path, flags: int, directory: int) -> int:
     deadline = time.monotonic() + _LEASED
     while True:
         try:
-            descriptor = os.open(path.name, flags, 0o644, dir_fd=directory)
+            descriptor = os.open(path.name, flags, NEW, dir_fd=directory)
             break
         except FileNotFoundError:
             raise
@@ -150,21 +185,34 @@ def unwritable(path: Path, error: OSError) -> ExpStoreError:
     return unreadable(path, error)
 
 
+@contextmanager
+def typed_errors(path: Path) -> Iterator[None]:
+    """Turn the errors of the operating system on writing into typed ones that name the path."""
+    try:
+        yield
+    except ExpStoreError:
+        raise
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
 def write_atomically(path: Path, data: bytes, directory: int) -> None:
     """Replace a file's content: a reader sees the old or the new, never a mixture.
 
-    The new content is on disk before it takes the name. Temporary files left by an interruption are
-    removed.
+    The new content is on disk before it takes the name, and the name is on disk after it. The mode
+    and the owner are kept. Temporary files left by an interruption are removed.
 
     Raises:
         NoSpaceError: there is no space; the old content is kept.
-        UnreadableFileError: the file cannot be written; the old content is kept.
+        UnreadableFileError: the file cannot be written, and the old content is kept; or only the
+            last sync failed, and either content may be there after a power cut.
     """
     prefix = replacing(path.name)
     try:
         _remove_leftovers(prefix, directory)
         for _ in range(_TRIES):
             if _replace(temporary_name(prefix), path.name, data, directory):
+                sync_entries(directory)
                 return
     except OSError as error:
         raise unwritable(path, error) from error
@@ -174,8 +222,12 @@ def write_atomically(path: Path, data: bytes, directory: int) -> None:
 def _replace(temporary: str, name: str, data: bytes, directory: int) -> bool:
     """Replace the file; False if another writer removed the temporary file as a leftover."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    with os.fdopen(os.open(temporary, flags, 0o644, dir_fd=directory), "wb") as file:
+    old = status_of(name, directory)
+    descriptor = os.open(temporary, flags, NEW if old is None else 0o600, dir_fd=directory)
+    with os.fdopen(descriptor, "wb") as file:
         try:
+            if old is not None:
+                keep_access(file.fileno(), old)
             try_lock(file.fileno(), fcntl.LOCK_EX)  # a file that nobody has locked is a leftover
             file.write(data)
             file.flush()
@@ -236,6 +288,28 @@ def sync_directory(path: Path) -> None:
     """
     descriptor = os.open(path, DIRECTORY)
     try:
-        os.fsync(descriptor)
+        sync_entries(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_entries(directory: int) -> None:
+    """Sync an open directory's entries to disk, if its file system can do that.
+
+    Raises:
+        OSError: the system call fails.
+    """
+    try:
+        os.fsync(directory)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+
+
+def _sync_name(path: Path) -> None:
+    """Sync a new directory's name; what may not be read cannot be opened for that."""
+    try:
+        with suppress(PermissionError):
+            sync_directory(path.parent)
+    except OSError as error:
+        raise unwritable(path, error) from error

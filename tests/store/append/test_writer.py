@@ -30,10 +30,10 @@ from expstore import (
     MetricTable,
     NameTruncatedWarning,
     SyncError,
+    UnreadableFileError,
     WriterClosedError,
 )
 from expstore.store.append import records
-from expstore.store.files import system
 from tests.faults.base import read_log
 
 NOW = 1_700_000_000  # the fixed clock of the fixture `store`, in seconds
@@ -57,6 +57,7 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 def test_process_level_syncs_nothing(store: ExperimentStore, synced: list[str]) -> None:
     """A call makes one write and no sync."""
     store.create_experiment("abc")
+    del synced[:]
     with store.writer("abc") as writer:
         writer.log("loss", 0.5, 1)
         writer.flush()
@@ -66,6 +67,7 @@ def test_process_level_syncs_nothing(store: ExperimentStore, synced: list[str]) 
 def test_power_level_syncs_before_each_return(store: ExperimentStore, synced: list[str]) -> None:
     """First the log, its directory and the root; then the log after every call."""
     store.create_experiment("abc")
+    del synced[:]
     with store.writer("abc", durability="power") as writer:
         assert synced == ["metrics.bin", "abc", "experiments"]
         for step in range(3):
@@ -75,12 +77,14 @@ def test_power_level_syncs_before_each_return(store: ExperimentStore, synced: li
     assert synced[3:] == ["metrics.bin"] * 4
 
 
-def test_start_with_power_syncs_the_metadata_too(store: ExperimentStore, synced: list[str]) -> None:
-    """First the metadata file, then its directory."""
-    store.start_experiment("abc", durability="power").close()
-    assert synced[:3] == ["metrics.bin", "abc", "experiments"]
-    assert synced[3].startswith(".meta.bin.")
-    assert synced[4:] == ["abc"]
+@pytest.mark.parametrize("durability", ["process", "power"])
+def test_a_start_is_on_the_disk(store: ExperimentStore, synced: list[str], durability) -> None:
+    """The new names first, and with `power` the log; then the metadata, and its directory."""
+    store.start_experiment("abc", durability=durability).close()
+    log = ["metrics.bin", "abc", "experiments"] if durability == "power" else []
+    assert synced[:-2] == ["experiments", "abc", *log]
+    assert synced[-2].startswith(".meta.bin.")
+    assert synced[-1] == "abc"
 
 
 def test_interval_level_syncs_after_so_many_records(
@@ -605,17 +609,20 @@ def test_a_clock_of_the_caller_hides_no_deletion(tmp_path: Path) -> None:
 def test_new_files_that_cannot_be_synced_are_a_typed_error(
     store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also when the metadata of a new experiment is synced."""
-    real = system.sync_directory
+    """The log of a new writer, and the directory of new metadata."""
+    store.create_experiment("abc")
+    real = os.fsync
 
-    def fails(path: Path) -> None:
-        real(path)
-        if (path / "meta.bin").exists():
+    def fails(descriptor: int) -> None:
+        real(descriptor)
+        if os.path.isdir(f"/proc/self/fd/{descriptor}"):
             raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(system, "sync_directory", fails)
+    monkeypatch.setattr(os, "fsync", fails)
     with pytest.raises(SyncError, match="could not be synced"):
-        store.start_experiment("abc", durability="power")
+        store.writer("abc", durability="power")
+    with pytest.raises(UnreadableFileError, match=r"meta\.bin: Input/output error"):
+        store.write_metadata(Metadata("abc", 1))
 
 
 def test_errors_and_tables_survive_being_sent(store: ExperimentStore) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -274,6 +275,19 @@ def test_salvage_writes_over_nothing(store: ExperimentStore) -> None:
     assert sorted(path.name for path in store.root.iterdir()) == ["file", "link", "old", "there"]
 
 
+def test_a_salvage_that_was_done_says_so(store: ExperimentStore) -> None:
+    """Killed after it gave the copy its name, and run again, it is no error."""
+    torn_in_the_middle(store, "old")
+    store.write_metadata(Metadata("old", 1_600_000_000, "job", "ann"))
+    report = store.salvage("old", "new")
+    again = store.salvage("old", "new")
+    assert again == replace(report, already_there=True)
+    assert "already salvaged" in str(again)
+    store.log_metric("new", "loss", 0.5, 1)
+    with pytest.raises(ExperimentExistsError, match="already exists"):
+        store.salvage("old", "new")
+
+
 def test_failed_salvage_leaves_nothing(
     store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,7 +297,7 @@ def test_failed_salvage_leaves_nothing(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("expstore.store.care.mend.os.fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         store.salvage("old", "new")
     assert [path.name for path in store.root.iterdir()] == ["old"]
