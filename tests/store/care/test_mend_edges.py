@@ -10,7 +10,7 @@ import pytest
 
 from expstore import ExperimentStore, ExpStoreError, NoSpaceError
 from expstore.store.care import mend
-from expstore.store.files import system
+from expstore.store.files import placing
 from formats.damage.salvage import Gap
 from tests.helpers.descriptors import open_descriptors
 from tests.helpers.logs import log
@@ -112,7 +112,7 @@ def test_full_disk_is_told_from_other_errors(
             raise NoSpaceError(f"{path}: No space left on device; nothing was written")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    target = (os, "fsync") if step == "bytes" else (system, "write_atomically")
+    target = (os, "fsync") if step == "bytes" else (placing, "build_experiment")
     monkeypatch.setattr(*target, full)
     with pytest.raises(NoSpaceError, match=r"^[^:]*: No space left on device; nothing was written"):
         store.salvage("abc", "new")
