@@ -31,7 +31,7 @@ def demo(
         os.environ.setdefault(variable, "1")
 
     from expstore.cli import demo_training as demonstration
-    from expstore.cli import render
+    from expstore.cli import render, tables
 
     store = open_store(context, directory or root)
     store.initialize()
@@ -43,14 +43,14 @@ def demo(
     where = f" --root {printable(str(store.root))}"
 
     _say(f"$ expstore{where} ls")
-    console.print(render.experiments(store.iter_metadata(), now))
+    tables.show(console, render.experiments(store.iter_metadata(), now))
     for setting in settings:
         _say(f"$ expstore{where} show {setting.commit_id}")
         metadata = store.read_metadata(setting.commit_id)
         table = store.get_metrics(setting.commit_id)
         render.experiment(console, setting.commit_id, metadata, table)
     _say(f"$ expstore{where} prune --keep 2 --dry-run")
-    console.print(render.plan(store.plan_prune(keep_count=2, now=now), now))
+    tables.show(console, render.plan(store.plan_prune(keep_count=2, now=now), now))
     _say(f"All of it is in {store.root}; each model's sample text is in files/sample.txt.")
 
 

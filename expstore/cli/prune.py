@@ -92,9 +92,9 @@ def prune(
 
 
 def _show(plan: PrunePlan, now: float) -> None:
-    from expstore.cli import render
+    from expstore.cli import render, tables
 
-    render.console().print(render.plan(plan, now))
+    tables.show(render.console(), render.plan(plan, now))
 
 
 def _describe(row: Any) -> dict[str, Any]:
