@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from expstore.store.files.remote import RemotePath
 
 
-_FILE = "file://"
+_FILES = ("file://", "local://")
 
 
 def locate(root: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> Location:
     """The location of a store: a path, or a URL such as `s3://bucket/experiments`.
 
     Args:
-        root: a path or a URL; a `file://` URL is a path.
+        root: a path or a URL; a `file://` or `local://` URL is a path.
         options: for a URL, the options of its fsspec file system.
 
     Raises:
@@ -36,8 +36,9 @@ def locate(root: str | os.PathLike[str], options: Mapping[str, Any] | None = Non
     """
     if not isinstance(root, str) or "://" not in root:
         return Path(root)
-    if root.startswith(_FILE):
-        return Path(root.removeprefix(_FILE))
+    for prefix in _FILES:
+        if root.startswith(prefix):
+            return Path(root.removeprefix(prefix))
     from expstore.store.files.remote import RemotePath
 
     return RemotePath.of(root, options)
@@ -46,6 +47,13 @@ def locate(root: str | os.PathLike[str], options: Mapping[str, Any] | None = Non
 def absolute(location: Location) -> Location:
     """The location, independent of the working directory."""
     return location.absolute() if isinstance(location, Path) else location
+
+
+def address(location: Location) -> str:
+    """What `locate` makes the location of in another process; with secrets, so not to be shown."""
+    if isinstance(location, Path):
+        return str(location.absolute())
+    return cast("RemotePath", location).address()
 
 
 @contextmanager
