@@ -136,8 +136,8 @@ def _event_slices(table: MetricTable) -> Iterator[slice]:
 def read_runs(path: Path) -> Iterator[ForeignRun]:
     """Read the runs under a log directory: every directory with event files, sorted.
 
-    A run is named by its path relative to `path`, with `/` replaced by `_`; event files in `path`
-    itself form a run named after the last component of `path`.
+    A run is named by its path relative to `path`; event files in `path` itself form a run named
+    after the last component of `path`.
 
     Raises:
         MissingExtraError: the extra `tensorboard` is not installed.
@@ -181,7 +181,7 @@ def _read_run(name: str, directory: Path, files: list[Path]) -> ForeignRun:
     if others:
         notes.append(f"left out non-scalar values: {others}")
     table = builder.table()
-    return ForeignRun(name.replace("/", "_"), table, job_name=name, notes=tuple(notes))
+    return ForeignRun(name, table, job_name=name, notes=tuple(notes))
 
 
 def _events(file: Path) -> Iterator[tuple[Any, int]]:
