@@ -25,8 +25,7 @@ from expstore.cli.base import (
 from expstore.cli.ids import Ids, resolve_all
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from expstore.cli.tables import Column, Table
     from expstore.compare.summaries import Summary
     from expstore.store.repository import ExperimentStore
 
@@ -116,50 +115,54 @@ def _print_csv(summaries: Iterable[Summary]) -> None:
 def _print_tables(summaries: Sequence[Summary]) -> None:
     """A table for each metric, with experiments as rows, so that it fits any terminal."""
     from expstore.cli.render import console
+    from expstore.cli.tables import show_all
 
+    having: dict[str, list[Summary]] = {}
+    for summary in summaries:
+        for name in summary.metrics:
+            having.setdefault(name, []).append(summary)
     screen = console()
-    names = dict.fromkeys(name for summary in summaries for name in summary.metrics)
-    for name in names:
-        screen.print(_table(name, [s for s in summaries if name in s.metrics], screen.width))
-    if not names:
+    columns = _columns(screen.width)
+    show_all(screen, (_table(name, rows, columns) for name, rows in having.items()))
+    if not having:
         print(f"no metrics in {len(summaries)} experiments")
 
 
-def _table(name: str, summaries: Sequence[Summary], width: int) -> Table:
-    """One metric's values; a narrow terminal truncates ids and jobs, never a number."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+def _columns(width: int) -> list[Column]:
+    """The columns of a metric's table; a narrow terminal cuts ids and jobs, never a number."""
+    from expstore.cli.tables import Column
 
-    table = Table(
-        title=Text(printable(name), style="bold"),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        header_style="dim",
-    )
     left = max(width - _NUMBERS_WIDTH, 3)
     with_job = left >= 20
     id_width = (left - _GAP) * 2 // 3 if with_job else left
-    table.add_column("experiment", no_wrap=True, overflow="ellipsis", max_width=id_width)
-    if with_job:
-        job_width = left - _GAP - id_width
-        table.add_column("job", no_wrap=True, overflow="ellipsis", max_width=job_width, style="dim")
-    for column in ("last", "min", "max", "at step"):
-        table.add_column(column, justify="right", no_wrap=True)
+    return [
+        Column("experiment", limit=id_width),
+        *([Column("job", limit=left - _GAP - id_width, style="dim")] if with_job else []),
+        *(Column(title, right=True) for title in ("last", "min", "max")),
+        Column("at step", right=True, style="dim"),
+    ]
+
+
+def _table(name: str, summaries: Sequence[Summary], columns: Sequence[Column]) -> Table:
+    """One metric's values."""
+    from expstore.cli.tables import Styled, Table
+
+    with_job = columns[1].title == "job"
+    table = Table(*columns, title=printable(name), heading="dim")
     metrics = [summary.metrics[name] for summary in summaries]
-    minimum = min((m.min for m in metrics if m.min == m.min), default=None)
-    maximum = max((m.max for m in metrics if m.max == m.max), default=None)
+    minimum = maximum = None
+    if len(metrics) > 1:  # otherwise nothing stands out
+        minimum = min((m.min for m in metrics if m.min == m.min), default=None)
+        maximum = max((m.max for m in metrics if m.max == m.max), default=None)
     for summary, metric in zip(summaries, metrics, strict=True):
-        several = len(summaries) > 1
-        job = Text(printable(summary.metadata.job_name) if summary.metadata else "")
+        job = printable(summary.metadata.job_name) if summary.metadata else ""
         table.add_row(
-            Text(printable(summary.commit_id)),
+            printable(summary.commit_id),
             *([job] if with_job else []),
             f"{metric.last:.5g}",
-            Text(f"{metric.min:.5g}", style="bold" if several and metric.min == minimum else ""),
-            Text(f"{metric.max:.5g}", style="bold" if several and metric.max == maximum else ""),
-            Text(f"{metric.last_step:,}", style="dim"),
+            Styled(f"{metric.min:.5g}", "bold" if metric.min == minimum else ""),
+            Styled(f"{metric.max:.5g}", "bold" if metric.max == maximum else ""),
+            f"{metric.last_step:,}",
         )
     return table
 
@@ -214,13 +217,15 @@ def plot_command(
     if not names:
         names = [_only_name(store.select_ids(chosen), store)]
     found = curves(store, chosen, names)
+    present = {curve[:2] for curve in found}
     for commit_id in chosen or ():
-        missing = [n for n in names if not any(c[:2] == (commit_id, n) for c in found)]
+        missing = [name for name in names if (commit_id, name) not in present]
         if missing:
             tell(f"{commit_id}: has no {', '.join(map(repr, missing))}, or cannot be read")
     drawn = drawable(found, log, smooth)
-    for commit_id, name in [c[:2] for c in found]:
-        if not any(c[:2] == (commit_id, name) for c in drawn):
+    visible = {curve[:2] for curve in drawn}
+    for commit_id, name, _ in found:
+        if (commit_id, name) not in visible:
             tell(f"{commit_id}: {name!r} has no value that this axis can show; left out")
     if output is not None:
         save(found, output, log=log, smoothing=smooth)

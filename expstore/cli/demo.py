@@ -31,7 +31,7 @@ def demo(
         os.environ.setdefault(variable, "1")
 
     from expstore.cli import demo_training as demonstration
-    from expstore.cli import render
+    from expstore.cli import render, tables
 
     store = open_store(context, directory or root)
     store.initialize()
@@ -43,7 +43,7 @@ def demo(
     where = f" --root {printable(str(store.root))}"
 
     _say(f"$ expstore{where} ls")
-    console.print(render.experiments(store.iter_metadata(), now))
+    tables.show(console, render.experiments(store.iter_metadata(), now))
     for setting in settings:
         _say(f"$ expstore{where} show {setting.commit_id}")
         metadata = store.read_metadata(setting.commit_id)
@@ -51,7 +51,8 @@ def demo(
         render.experiment(console, setting.commit_id, metadata, table)
     _say(f"$ expstore{where} prune --keep 2 --grace 0 --dry-run")
     plan = store.plan_prune(keep_count=2, now=now)
-    console.print(render.plan(plan, store.last_logged(row.commit_id for row in plan), now))
+    logged = store.last_logged(row.commit_id for row in plan)
+    tables.show(console, render.plan(plan, logged, now))
     _say(f"All of it is in {store.root}; each model's sample text is in files/sample.txt.")
 
 

@@ -87,9 +87,9 @@ def ls(
     if as_json:
         print_json_array(describe(*row) for row in rows)
     elif rows:
-        from expstore.cli import render
+        from expstore.cli import render, tables
 
-        render.console().print(render.experiments(rows, now))
+        tables.show(render.console(), render.experiments(rows, now))
     else:
         tell("no experiments; `expstore demo` creates some")
     tell_links(store)

@@ -19,13 +19,17 @@ _SHOWN = 5  # candidates listed in an error
 
 
 def complete(context: typer.Context, incomplete: str) -> list[str]:
-    """The ids that begin with what was typed, for shell completion."""
+    """The ids that begin with what was typed, for shell completion.
+
+    Shells insert them unquoted, and some evaluate them at once, so only tame ids are offered.
+    """
     parent = context.find_root()
     try:
         store = open_store(context, context.params.get("root") or parent.params.get("root"))
-        return [i for i in store.list_experiments() if i.startswith(incomplete)]
+        ids = store.list_experiments()
     except ExpStoreError:
         return []  # shell completion cannot show errors
+    return [i for i in ids if i.startswith(incomplete) and layout.is_tame(i)]
 
 
 Id = Annotated[

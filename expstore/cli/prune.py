@@ -96,9 +96,9 @@ def prune(
 
 
 def _show(plan: PrunePlan, logged: Mapping[str, float | None], now: float) -> None:
-    from expstore.cli import render
+    from expstore.cli import render, tables
 
-    render.console().print(render.plan(plan, logged, now))
+    tables.show(render.console(), render.plan(plan, logged, now))
 
 
 def _describe(row: PruneRow, logged: float | None) -> dict[str, Any]:

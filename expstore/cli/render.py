@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from expstore import Metadata, MetricTable, PrunePlan
 from expstore.cli.base import printable
+from expstore.cli.tables import Column, Styled, Table, show
 from expstore.cli.times import absolute, relative
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 _PIPE_WIDTH = 10_000
 _COLOURS = {"prune": "red", "skip": "yellow", "keep": "green"}
@@ -30,22 +30,9 @@ def console() -> Console:
     return Console(highlight=False, markup=False, emoji=False, width=_PIPE_WIDTH if piped else None)
 
 
-def _table(*columns: str) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
-    for column in columns:
-        number = column.startswith(">")
-        table.add_column(column.lstrip(">"), justify="right" if number else "left", no_wrap=number)
-    return table
-
-
 def experiments(rows: Iterable[tuple[str, Metadata | Exception]], now: float) -> Table:
     """Experiments with creation time, job and user; an unreadable one with its error."""
-    from rich.text import Text
-
-    table = _table("experiment", "created", "job", "user")
+    table = Table("experiment", "created", "job", "user")
     for commit_id, metadata in rows:
         if isinstance(metadata, Metadata):
             table.add_row(
@@ -56,20 +43,18 @@ def experiments(rows: Iterable[tuple[str, Metadata | Exception]], now: float) ->
             )
         else:
             table.add_row(
-                printable(commit_id), "?", Text(printable(str(metadata)), style="yellow"), "?"
+                printable(commit_id), "?", Styled(printable(str(metadata)), "yellow"), "?"
             )
     return table
 
 
 def plan(plan: PrunePlan, logged: Mapping[str, float | None], now: float) -> Table:
     """What a prune would do, and why; `logged` has the time of each one's last metric, if known."""
-    from rich.text import Text
-
-    table = _table("action", "experiment", "created", "last logged", "job", "user", "reason")
+    table = Table("action", "experiment", "created", "last logged", "job", "user", "reason")
     for row in plan:
         known, active = row.metadata, logged[row.commit_id]
         table.add_row(
-            Text(row.action, style=_COLOURS[row.action]),
+            Styled(row.action, _COLOURS[row.action]),
             printable(row.commit_id),
             relative(known.timestamp, now) if known else "?",
             "?" if active is None else relative(int(active), now),
@@ -85,7 +70,9 @@ def metrics(points: MetricTable) -> Table:
     from expstore.compare.series import extremes, split
     from expstore.compare.textplot import sparkline
 
-    table = _table("metric", ">points", ">steps", ">last", ">min", ">max", "course")
+    table = Table(
+        "metric", ">points", ">steps", ">last", ">min", ">max", Column("course", limit=24)
+    )
     for name, series in split(points).items():
         row = extremes(series)
         table.add_row(
@@ -118,7 +105,7 @@ def experiment(
         console.print(Text.assemble((f"  {label:<10}", "dim"), text))
     if len(points):
         console.print()
-        console.print(metrics(points))
+        show(console, metrics(points))
 
 
 def _metadata(metadata: Metadata) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from expstore.errors import ExportError, OutputExistsError
 from expstore.store.files import system
 from expstore.store.files.output import UNFINISHED, whole_file
+from expstore.store.files.showable import showable
 
 if TYPE_CHECKING:
     from expstore.store.reader import StoreReader
@@ -43,7 +44,9 @@ def output_directory(store: StoreReader, output: str | os.PathLike[str]) -> Path
         ExportError: it is a URL, or is in the store, where it would look like an experiment.
     """
     if _URL.match(os.fspath(output)):
-        raise ExportError(f"{output}: a cluster exports to a directory, not a URL")
+        raise ExportError(
+            f"{showable(os.fspath(output))}: a cluster exports to a directory, not a URL"
+        )
     directory = Path(output).absolute()
     root = store.location
     if isinstance(root, Path) and directory.resolve().is_relative_to(root.resolve()):

@@ -23,6 +23,7 @@ from expstore.extras import require
 from expstore.model.texts import escape
 from expstore.model.values import RECORD_CODEC, Metadata
 from expstore.store import metafile
+from expstore.store.files.place import address
 from expstore.store.read.parser import LogParser
 from expstore.store.read.tables import Selection
 from formats import FormatError
@@ -99,7 +100,7 @@ class _Reader:
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         normal = require("dask.base", "cluster").normalize_token
         options = dict(self.store.storage_options or {})
-        return type(self).__name__, str(self.store.location), normal(options)
+        return type(self).__name__, address(self.store.location), normal(options)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Guarantees: those of `plot`; escape sequences are used only for colours, and onl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,8 @@ def _plot(
 
     values = [smooth(curve.series.values, smoothing) for curve in own]
     shown = [thinned(curve.series, v) for curve, v in zip(own, values, strict=True)]
-    places = [ids.index(curve.commit_id) for curve in own]
+    order = {commit_id: place for place, commit_id in enumerate(ids)}
+    places = [order[curve.commit_id] for curve in own]
     alone = len(own) == 1
     plot_width = max(width - _MARGIN, 10)
     with np.errstate(all="ignore"):
@@ -100,8 +102,11 @@ def sparkline(values: NDArray[np.float64], width: int) -> str:
     """Block characters, one per run of values; a dot for a run without finite values."""
     import numpy as np
 
-    means = []
-    for part in np.array_split(values, min(width, len(values)) or 1) if len(values) else ():
+    means: list[float | None] = []
+    if len(values) <= width:  # as below, many times faster
+        means = [value if math.isfinite(value) else None for value in values.tolist()]
+        values = values[:0]
+    for part in np.array_split(values, width) if len(values) else ():
         finite = part[np.isfinite(part)]
         # Divided before they are added, since the sum of large values may overflow.
         means.append(float((finite / max(finite.size, 1)).sum()) if finite.size else None)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expstore.errors import ImportSourceError
-from expstore.exchange.runs import ForeignRun, check_name, check_range
+from expstore.exchange.runs import ForeignRun, brief, check_name, check_range
 from expstore.extras import require
 from expstore.model.table import MetricTable
 from expstore.model.texts import unescape
@@ -58,6 +58,8 @@ def _csv_table(path: Path) -> pa.Table:
         "user": text,
         "created": integer,
     }
+    if path.exists() and not path.is_file():
+        raise ImportSourceError(f"{path}: not a regular file")
     try:
         table = csv.read_csv(
             path,
@@ -67,7 +69,7 @@ def _csv_table(path: Path) -> pa.Table:
             ),
         )
     except (pa.ArrowException, UnicodeError, OSError) as error:
-        raise ImportSourceError(f"{path}: {str(error).splitlines()[0]}") from error
+        raise ImportSourceError(f"{path}: {brief(error)}") from error
     missing = [name for name in _REQUIRED if name not in table.column_names]
     unknown = [name for name in table.column_names if name not in types]
     if missing or unknown or len(set(table.column_names)) < table.num_columns:

@@ -71,7 +71,8 @@ def import_experiments(
         source: the format of `path`.
         path: a directory of event files, a CSV file, or a directory of mlflow's file store.
         to_id: the commit id, if the source has exactly one run; default: the run's name.
-        prefix: prepended to each run's name.
+        prefix: prepended to each run's name, in which all but letters, digits, `.`, `_` and `-`
+            become `_`; a run without a job name then gets the original one.
         user: the user to record if the source names none; default: the empty string.
         progress: passes the runs through and shows progress.
 
@@ -98,7 +99,7 @@ def import_experiments(
     try:
         for run in progress(runs):
             _check_times(path, run)
-            metadata = _metadata(run, to_id or prefix + run.name, user or "")
+            metadata = _metadata(run, to_id or prefix + layout.tame(run.name), user or "")
             commit_id = metadata.commit_id
             if commit_id in imported:
                 raise ImportSourceError(f"{path}: two runs would be named {commit_id!r}")
@@ -154,7 +155,8 @@ def _metadata(run: ForeignRun, commit_id: str, user: str) -> Metadata:
     created = run.created
     if created is None:
         created = int(run.table.timestamps.min()) if len(run.table) else 0
-    metadata = Metadata(commit_id, created, run.job_name, run.user or user)
+    job_name = run.job_name or ("" if layout.is_tame(run.name) else run.name)
+    metadata = Metadata(commit_id, created, job_name, run.user or user)
     meta.build(metadata)
     return metadata
 

@@ -7,12 +7,17 @@ the error names its source; no value is truncated, wrapped or rounded to fit.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from expstore.errors import ImportSourceError
 from expstore.model.table import MetricTable
 from expstore.model.values import RECORD_CODEC
 from formats import FormatError
+
+_MESSAGE = 500  # characters of a library's message
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,27 @@ class MetricsBuilder:
             np.array(self._steps, np.uint32),
             np.array(self._timestamps, np.int64),
         )
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what malformed data raises in the block, or the system, into ImportSourceError."""
+    try:
+        yield
+    except ImportSourceError:
+        raise
+    except OSError as error:
+        raise ImportSourceError(f"{path}: {error.strerror or error}") from error
+    except RecursionError as error:
+        raise ImportSourceError(f"{path}: nested too deeply") from error
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ImportSourceError(f"{path}: {brief(error)}") from error
+
+
+def brief(error: Exception) -> str:
+    """A library's message on one line, without the whole of a long value that it quotes."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _MESSAGE else f"{text[:_MESSAGE]}..."
 
 
 def check_range(source: str, name: str, field: str, minimum: int, maximum: int) -> None:

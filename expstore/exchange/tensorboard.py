@@ -2,7 +2,8 @@
 
 Guarantees: each experiment gets one run directory, which appears only when complete. Each metric
 becomes one scalar, in file order, with the metric's timestamp as its wall time. Reading accepts the
-scalars of TensorFlow 1 and 2, PyTorch and tensorboardX, and counts values that are not scalars.
+scalars of TensorFlow 1 and 2, PyTorch and tensorboardX, and counts values that are not scalars. No
+length or shape in a file is believed: nothing larger than the file is allocated.
 
 TensorBoard's scalars are 32-bit floats: values are rounded, and values beyond 3.4e38 become
 infinite and are counted. Wall times are doubles: those beyond 2**53 seconds are rounded.
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from expstore.errors import ImportSourceError, OutputExistsError
 from expstore.exchange.export import ExportReport, Progress
-from expstore.exchange.runs import ForeignRun, MetricsBuilder
+from expstore.exchange.runs import ForeignRun, MetricsBuilder, reading
 from expstore.extras import require
 from expstore.model.table import MetricTable
 from expstore.model.texts import escape, unescape
@@ -34,6 +35,12 @@ if TYPE_CHECKING:
 _EVENTS = "events.out.tfevents."
 _EVENT_LIMIT = 1000  # values per event
 _FRAMING = 16  # bytes that a TFRecord adds to its data: a length and two checksums
+_HEADER = 12  # of which these are in front of it
+_RECORD_LIMIT = 1 << 28  # bytes of one event; TensorBoard's largest have some millions
+_NUMBERS = (  # the types of a scalar
+    *("DT_FLOAT", "DT_DOUBLE", "DT_HALF", "DT_BFLOAT16", "DT_BOOL"),
+    *("DT_INT8", "DT_INT16", "DT_INT32", "DT_INT64", "DT_UINT8", "DT_UINT16"),
+)
 
 
 def export_tensorboard(
@@ -146,8 +153,8 @@ def _event_slices(table: MetricTable) -> Iterator[slice]:
 def read_runs(path: Path) -> Iterator[ForeignRun]:
     """Read the runs under a log directory: every directory with event files, sorted.
 
-    A run is named by its path relative to `path`, with `/` replaced by `_`; event files in `path`
-    itself form a run named after the last component of `path`.
+    A run is named by its path relative to `path`; event files in `path` itself form a run named
+    after the last component of `path`.
 
     Raises:
         MissingExtraError: the extra `tensorboard` is not installed.
@@ -162,7 +169,9 @@ def read_runs(path: Path) -> Iterator[ForeignRun]:
         raise ImportSourceError(f"{path}: no TensorBoard event files (*tfevents*) found")
     for directory, files in found.items():
         name = str(directory.relative_to(path)) if directory != path else path.resolve().name
-        yield _read_run(name, directory, files)
+        with reading(directory):
+            run = _read_run(name, directory, files)
+        yield run
 
 
 def _read_run(name: str, directory: Path, files: list[Path]) -> ForeignRun:
@@ -191,20 +200,45 @@ def _read_run(name: str, directory: Path, files: list[Path]) -> ForeignRun:
     if others:
         notes.append(f"left out non-scalar values: {others}")
     table = builder.table()
-    return ForeignRun(name.replace("/", "_"), table, job_name=name, notes=tuple(notes))
+    return ForeignRun(name, table, job_name=name, notes=tuple(notes))
 
 
 def _events(file: Path) -> Iterator[tuple[Any, int]]:
-    """Yield each event with its size in the file, in bytes; stop at a torn or damaged record."""
+    """Yield each event with its size in the file, in bytes; stop at a torn or damaged record.
+
+    Raises:
+        ImportSourceError: an event that is too large.
+    """
     loaders = require("tensorboard.backend.event_processing.event_file_loader", "tensorboard")
     events = require("tensorboard.compat.proto.event_pb2", "tensorboard")
     messages = require("google.protobuf.message", "tensorboard")
-    for data in loaders.RawEventFileLoader(str(file)).Load():
+    # The library allocates what a record's header says, so it may read only what is there.
+    for _, data in zip(
+        _whole_records(file), loaders.RawEventFileLoader(str(file)).Load(), strict=False
+    ):
         try:
             event = events.Event.FromString(data)
         except messages.DecodeError:
             return
         yield event, len(data) + _FRAMING
+
+
+def _whole_records(file: Path) -> Iterator[int]:
+    """The offset of each record that is in the file as a whole, if its length is true."""
+    with open(file, "rb") as opened:
+        offset, end = 0, os.fstat(opened.fileno()).st_size
+        while len(header := opened.read(_HEADER)) == _HEADER:
+            length = int.from_bytes(header[:8], "little")
+            if offset + length + _FRAMING > end:
+                return
+            if length > _RECORD_LIMIT:
+                raise ImportSourceError(
+                    f"{file}: the record at byte {offset} has {length:,} bytes; at most "
+                    f"{_RECORD_LIMIT:,} are read"
+                )
+            yield offset
+            offset += length + _FRAMING
+            opened.seek(offset)
 
 
 def _scalar(value: Any, scalars: dict[str, bool]) -> float | None:
@@ -215,6 +249,11 @@ def _scalar(value: Any, scalars: dict[str, bool]) -> float | None:
         return None
     if not scalars.setdefault(value.tag, value.metadata.plugin_data.plugin_name == "scalars"):
         return None
+    types = require("tensorboard.compat.proto.types_pb2", "tensorboard")
     tensors = require("tensorboard.util.tensor_util", "tensorboard")
-    array = tensors.make_ndarray(value.tensor)
-    return float(array.item()) if array.size == 1 else None
+    # Before it is made: a shape may promise any number of values, and a text or a complex number is
+    # not a scalar.
+    shape = [dimension.size for dimension in value.tensor.tensor_shape.dim]
+    if math.prod(shape) != 1 or value.tensor.dtype not in map(types.DataType.Value, _NUMBERS):
+        return None
+    return float(tensors.make_ndarray(value.tensor).item())

@@ -172,9 +172,12 @@ class MetricTable(Sequence[Metric]):
         """
         import numpy as np
 
-        wanted = np.zeros(len(self.names), np.bool_)
+        codes = {name: code for code, name in enumerate(self.names)}
+        wanted = np.zeros(len(codes), np.bool_)
         for name in names:
-            wanted[self._code(name)] = True
+            if name not in codes:
+                raise UnknownMetricError.of(name, self.names)
+            wanted[codes[name]] = True
         return self.take(wanted[self._codes])
 
     def _code(self, name: str) -> int:

@@ -49,6 +49,8 @@ def unescape(text: str) -> str:
 
 def printable(text: str) -> str:
     """The text with control characters, lone surrogates and bidi overrides escaped."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else _escaped(c) for c in text)
 
 

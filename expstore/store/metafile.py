@@ -105,6 +105,8 @@ def _outcome(data: bytes | OSError, directory: Location, name: str) -> Outcome:
             return _parse_metadata(data)
     except FormatError as error:
         return error.at(source=str(directory / name))
+    if isinstance(data, ExpStoreError):
+        return data
     path = directory / name
     if isinstance(data, FileNotFoundError):
         return MetadataNotFoundError(f"{path}: no metadata; write it with write_metadata()")

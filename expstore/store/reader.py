@@ -13,7 +13,12 @@ from operator import truediv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expstore.errors import ExperimentNotFoundError, ReadOnlyStoreError, SelectionError
+from expstore.errors import (
+    ExperimentNotFoundError,
+    ReadOnlyStoreError,
+    SelectionError,
+    UnreadableFileError,
+)
 from expstore.extras import require
 from expstore.model.table import MetricTable
 from expstore.model.values import Metadata, is_whole_number
@@ -22,7 +27,7 @@ from expstore.store.care import check
 from expstore.store.care.check import CheckReport
 from expstore.store.files import layout, system
 from expstore.store.files.directory import Location
-from expstore.store.files.place import locate, open_root
+from expstore.store.files.place import address, locate, open_root
 from expstore.store.read.follow import Follower
 from expstore.store.read.tables import CHUNK, Selection, iter_tables, read_table
 
@@ -58,7 +63,8 @@ class StoreReader:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy in another process gets the location, but nothing that is open here.
-        return partial(type(self), storage_options=self._storage_options), (str(self._location),)
+        place = address(self._location)
+        return partial(type(self), storage_options=self._storage_options), (place,)
 
     @property
     def root(self) -> Path:
@@ -73,7 +79,10 @@ class StoreReader:
 
     @property
     def location(self) -> Location:
-        """The store's location: a Path, or for a URL an object whose `str` is the URL."""
+        """The store's location: a Path, or for a URL an object whose `str` is the URL.
+
+        That text has `***` in place of credentials.
+        """
         return self._location
 
     @property
@@ -119,6 +128,8 @@ class StoreReader:
         path = self.locate(commit_id)
         try:
             return path.is_dir() and not path.is_symlink()
+        except UnreadableFileError:
+            raise
         except OSError as error:
             raise system.unreadable(path, error) from error
 

@@ -22,6 +22,7 @@ from expstore import (
 )
 from expstore.cli import base
 from expstore.cli import compare as compare_command
+from expstore.cli.tables import show
 from expstore.compare import compare
 from expstore.exchange.imports import import_experiments
 from tests.helpers.application import log, run
@@ -168,7 +169,8 @@ def test_numbers_are_never_truncated_on_narrow_terminals(
     assert commit_id in piped
     screen = io.StringIO()
     console = Console(width=columns, file=screen)
-    console.print(compare_command._table("lr", compare(store), columns))
+    wanted = compare_command._columns(columns)
+    show(console, compare_command._table("lr", compare(store), wanted))
     for shown in (piped, screen.getvalue()):
         assert all(f"{value:.5g}" in shown for value in values)
         assert "2,000,000" in shown

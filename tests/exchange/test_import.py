@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +66,12 @@ def test_csv_round_trip_is_equal(first: list[Metric], second: list[Metric]) -> N
         path = Path(directory) / "metrics.csv"
         export_file(source, None, path, "csv", metadata=True)
         imported = import_experiments(target, "csv", path)
-        assert (
-            [row.commit_id for row in imported] == target.list_experiments() == ["0012", "b\udcff"]
-        )
+        assert [row.commit_id for row in imported] == target.list_experiments() == ["0012", "b_"]
         for commit_id, rows in {"0012": first, "b\udcff": second}.items():
-            assert target.get_metrics(commit_id) == table_of(without_payload(rows))
-            assert target.read_metadata(commit_id) == source.read_metadata(commit_id)
+            tame = commit_id.replace("\udcff", "_")
+            assert target.get_metrics(tame) == table_of(without_payload(rows))
+            metadata = source.read_metadata(commit_id)
+            assert target.read_metadata(tame) == replace(metadata, commit_id=tame)
 
 
 def test_csv_of_many_blocks_round_trips(store: ExperimentStore, tmp_path: Path) -> None:
@@ -383,7 +384,7 @@ def test_an_interrupted_import_says_what_is_there(
 def test_a_failing_import_leaves_no_new_store(tmp_path: Path) -> None:
     """A root that the import created is removed again."""
     path = tmp_path / "metrics.csv"
-    path.write_text("commit_id," + HEADER + "a,loss,1,1,1\na/b,loss,1,1,1\n")
+    path.write_text("commit_id," + HEADER + f"a,loss,1,1,1\n{'b' * 256},loss,1,1,1\n")
     store = ExperimentStore(tmp_path / "new")
     with pytest.raises(InvalidCommitIdError):
         import_experiments(store, "csv", path)
@@ -462,3 +463,25 @@ def test_runs_pass_through_the_progress_callback(store: ExperimentStore, mlruns:
 
     import_experiments(store, "mlflow", mlruns, progress=progress)
     assert seen == [RUN_ID]
+
+
+def test_ids_are_tame_and_the_original_name_is_kept(store: ExperimentStore, tmp_path: Path) -> None:
+    """A name that a shell would act on is not made an id; a job name of the source stays."""
+    names = {
+        "x$(touch PWNED)": "x__touch_PWNED_",
+        "-rf": "_rf",
+        ".hidden": "_hidden",
+        "a.b-1": "a.b-1",
+    }
+    names |= {"..": "_.", "gr\u00fcn": "gr\u00fcn", "a/b": "a_b", "new\nline": "new_line"}
+    path = tmp_path / "metrics.csv"
+    rows = "".join(f'"{name}",loss,1,1,1\n' for name in names)
+    path.write_text("commit_id," + HEADER + rows)
+    import_experiments(store, "csv", path)
+    assert store.list_experiments() == sorted(names.values())
+    jobs = {store.read_metadata(tame).job_name for name, tame in names.items() if name != tame}
+    assert jobs == {name for name, tame in names.items() if name != tame}
+    assert store.read_metadata("a.b-1").job_name == ""
+    path.write_text("commit_id,job_name," + HEADER + "b c,train,loss,1,1,1\n")
+    import_experiments(store, "csv", path)
+    assert store.read_metadata("b_c").job_name == "train"

@@ -29,6 +29,20 @@ COMMIT_ID_LIMIT = 255
 """In bytes: the longest file name on Linux (NAME_MAX)."""
 
 
+_WILD = re.compile(r"[^\w.-]|\A[.-]")  # an id may begin with neither a dot nor a hyphen
+# More characters are letters to `re` than to a shell, but none of those has a meaning there.
+
+
+def tame(name: str) -> str:
+    """The name as a commit id of letters, digits, `.`, `_` and `-`; all others become `_`."""
+    return _WILD.sub("_", name)
+
+
+def is_tame(commit_id: str) -> bool:
+    """Whether the id has no meaning but itself, even to a shell that it is pasted into."""
+    return _WILD.search(commit_id) is None
+
+
 def replacing(name: str) -> str:
     """What the temporary names of a file's next content begin with."""
     return f".{name}."

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from expstore.store.files.remote import RemotePath
 
 
-_FILE = "file://"
+_FILES = ("file://", "local://")
 
 
 def locate(root: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> Location:
@@ -31,15 +31,18 @@ def locate(root: str | os.PathLike[str], options: Mapping[str, Any] | None = Non
     It stays the same if the working directory changes afterwards.
 
     Args:
-        root: a path or a URL; a `file://` URL is a path.
+        root: a path or a URL; a `file://` or `local://` URL is a path.
         options: for a URL, the options of its fsspec file system.
 
     Raises:
         MissingExtraError, StoreNotFoundError: see `remote.RemotePath.of`.
         StoreNotFoundError: the path is relative, and the working directory no longer exists.
     """
-    if not isinstance(root, str) or "://" not in root or root.startswith(_FILE):
-        path = Path(root.removeprefix(_FILE)) if isinstance(root, str) else Path(root)
+    if isinstance(root, str):
+        for prefix in _FILES:
+            root = root.removeprefix(prefix)
+    if not isinstance(root, str) or "://" not in root:
+        path = Path(root)
         try:
             return path.absolute()
         except FileNotFoundError:
@@ -49,6 +52,11 @@ def locate(root: str | os.PathLike[str], options: Mapping[str, Any] | None = Non
     from expstore.store.files.remote import RemotePath
 
     return RemotePath.of(root, options)
+
+
+def address(location: Location) -> str:
+    """What `locate` makes the location of in another process; with secrets, so not to be shown."""
+    return str(location) if isinstance(location, Path) else cast("RemotePath", location).address()
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 Guarantees: nothing is ever written; listings are not cached, so additions by others are seen; large
 files are read ahead in large blocks, and small ones concurrently. Any exception of a file system's
-library becomes a typed error that names the URL.
+library becomes a typed error that names the URL. No text shows a password, a token or a key; see
+`showable`. A URL that leads to this machine's files is refused, since fsspec follows links there.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from expstore.errors import (
     UnreadableFileError,
 )
 from expstore.extras import require
+from expstore.store.files import web
 from expstore.store.files.directory import Entry, OpenLog
+from expstore.store.files.showable import Secrets
 
 _AHEAD = 8 << 20  # bytes per request: enough to outweigh its latency
 _BATCH = 512  # small files requested together; fsspec limits how many run concurrently
@@ -38,16 +41,24 @@ class RemotePath:
         name: the last component.
         place: the path within the file system.
         parent: the directory it was reached from; a root is its own parent.
+        secrets: what its text, and that of errors, must not show.
     """
 
     def __init__(
-        self, file_system: Any, path: str, url: str, parent: RemotePath | None = None
+        self,
+        file_system: Any,
+        path: str,
+        url: str,
+        secrets: Secrets,
+        parent: RemotePath | None = None,
     ) -> None:
         self._file_system = file_system
         self.place = path
         self._url = url
         self.parent = self if parent is None else parent
-        self.name = url.rpartition("/")[2]
+        self.secrets = secrets
+        self._shown = secrets.mask(url) if parent is None else f"{parent}{url[len(parent._url) :]}"
+        self.name = self._shown.rpartition("/")[2]
 
     @classmethod
     def of(cls, url: str, options: Mapping[str, Any] | None = None) -> RemotePath:
@@ -63,31 +74,40 @@ class RemotePath:
         """
         scheme, _, place = url.partition("://")
         url = f"{scheme}://{place.rstrip('/')}"
+        secrets = Secrets(url, options)
+        shown = secrets.mask(url)
         if scheme in ("http", "https") and {"?", "#"} & set(place):
             raise StoreNotFoundError(
-                f"{url}: a root has no query or fragment; pass credentials in storage_options"
+                f"{shown}: a root has no query or fragment; pass credentials in storage_options"
             )
         fsspec = require("fsspec", "remote")
         try:
             # Cached listings would hide what is added while the program runs.
-            settings = {"use_listings_cache": False, **(options or {})}
+            settings = {"use_listings_cache": False, **web.options(scheme, options)}
             file_system, path = fsspec.core.url_to_fs(url, **settings)
         except ImportError as error:
-            raise MissingExtraError(f"{url}: {error}") from error
+            secrets.translate(error, MissingExtraError, shown)
         except Exception as error:  # each kind of file system has its own exceptions
-            raise StoreNotFoundError(f"{url}: {error or type(error).__name__}") from error
-        return cls(file_system, path.rstrip("/"), url)
+            secrets.translate(error, StoreNotFoundError, shown)
+        if _is_local(file_system):
+            raise StoreNotFoundError(
+                f"{shown}: leads to files of this machine; give the path of the store instead"
+            )
+        return cls(file_system, path.rstrip("/"), url, secrets)
 
     def __truediv__(self, name: str) -> RemotePath:
-        return RemotePath(
-            self._file_system, f"{self.place}/{self._quoted(name)}", f"{self._url}/{name}", self
-        )
+        place = f"{self.place}/{self._quoted(name)}"
+        return RemotePath(self._file_system, place, f"{self._url}/{name}", self.secrets, self)
 
     def __str__(self) -> str:
-        return self._url
+        return self._shown
 
     def __repr__(self) -> str:
-        return f"RemotePath({self._url!r})"
+        return f"RemotePath({self._shown!r})"
+
+    def address(self) -> str:
+        """The whole URL, with its secrets: what `of` takes, and nobody else may see."""
+        return self._url
 
     def is_dir(self) -> bool:
         """Whether there is such a directory.
@@ -254,11 +274,12 @@ class RemoteDirectory:
 
     def _fallback(self, name: str, error: BaseException) -> bytes | OSError:
         """The result for a file whose start could not be read."""
+        path = self._path_of(name)
         if isinstance(error, FileNotFoundError):
-            return error
+            return FileNotFoundError(str(path))
         if self._is_empty(name):
             return b""
-        return error if isinstance(error, OSError) else OSError(error or type(error).__name__)
+        return OSError(path.secrets.mask(str(error)) or type(error).__name__)
 
     def _is_empty(self, name: str) -> bool:
         """Whether a file is empty, in which case no server can return a range of it."""
@@ -290,7 +311,19 @@ def _typed(path: RemotePath) -> Iterator[None]:
     """
     try:
         yield
-    except (FileNotFoundError, UnreadableFileError):
+    except UnreadableFileError:
         raise
+    except FileNotFoundError as error:
+        path.secrets.translate(error, FileNotFoundError, str(path))
     except Exception as error:
-        raise UnreadableFileError(f"{path}: {error or type(error).__name__}") from error
+        path.secrets.translate(error, UnreadableFileError, str(path))
+
+
+def _is_local(file_system: Any) -> bool:
+    """Whether it is the file system of this machine, perhaps wrapped by others."""
+    while file_system is not None:
+        protocol = file_system.protocol
+        if {"file", "local"} & {*((protocol,) if isinstance(protocol, str) else protocol)}:
+            return True
+        file_system = getattr(file_system, "fs", None) or getattr(file_system, "sync_fs", None)
+    return False

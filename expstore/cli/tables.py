@@ -1,0 +1,183 @@
+"""Tables as lines of text, for a terminal or a pipe.
+
+Guarantees: printing takes a few microseconds per cell, for any number of rows; Rich's own tables
+take a hundred times as long, which a log of many names makes a minute. On a narrow terminal texts
+are folded, or cut with an ellipsis where a column says so; numbers are always whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
+from typing import TYPE_CHECKING, NamedTuple
+
+from rich.cells import cell_len, chop_cells, set_cell_size
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_GAP = "   "
+_NARROWEST = 6  # columns of the terminal that a folded text keeps
+_CUT = "…"
+
+
+class Column(NamedTuple):
+    """A column of a table.
+
+    Attributes:
+        title: its heading.
+        right: align to the right, and never fold; for numbers.
+        limit: cut texts that are wider, instead of folding them; 0: no limit.
+        style: of its cells, in Rich's words.
+    """
+
+    title: str
+    right: bool = False
+    limit: int = 0
+    style: str = ""
+
+
+class Styled(NamedTuple):
+    """A cell with a style of its own."""
+
+    text: str
+    style: str
+
+
+Cell = str | Styled
+
+
+class Table:
+    """A heading, a rule, and rows of cells, to be printed by `show`.
+
+    Args:
+        columns: the columns; a plain title that begins with `>` is of a column of numbers.
+        title: a line above the heading, folded to the table's width.
+    """
+
+    def __init__(self, *columns: Column | str, title: str = "", heading: str = "bold") -> None:
+        self._columns = [
+            c if isinstance(c, Column) else Column(c.lstrip(">"), c.startswith(">"))
+            for c in columns
+        ]
+        self._title = title
+        self._heading = heading
+        self._rows: list[list[str]] = []
+        self._styles: list[list[str] | None] = []
+
+    def add_row(self, *cells: Cell) -> None:
+        """Add a row with a cell for each column."""
+        texts = [cell if isinstance(cell, str) else cell.text for cell in cells]
+        self._rows.append(texts)
+        pairs = zip(cells, self._columns, strict=True)
+        styles = [c.style if isinstance(cell, str) else cell.style for cell, c in pairs]
+        self._styles.append(styles if any(styles) else None)
+
+    def lines(self, available: int, pen: Pen) -> Iterator[str]:
+        """The table's lines, as wide as the texts, or as `available` allows."""
+        titles = [column.title for column in self._columns]
+        widths = self._widths([titles, *self._rows], available)
+        whole = sum(widths) + len(_GAP) * (len(widths) - 1)
+        for line in _fold(self._title, whole) if self._title else ():
+            yield pen.write(line, "bold")
+        headings = [self._heading] * len(widths)
+        for parts in self._folded(titles, widths):
+            yield pen.row(parts, headings)
+        yield pen.rule * whole
+        for cells, styles in zip(self._rows, self._styles, strict=True):
+            for parts in self._folded(cells, widths):
+                yield pen.row(parts, styles)
+
+    def _widths(self, rows: Sequence[Sequence[str]], available: int) -> list[int]:
+        """The columns' widths; if they do not fit, the widest texts are narrowed first."""
+        widths = [max(map(_width, cells)) for cells in zip(*rows, strict=True)]
+        for i, column in enumerate(self._columns):
+            widths[i] = min(widths[i], column.limit or widths[i])
+        excess = sum(widths) + len(_GAP) * (len(widths) - 1) - available
+        narrowed = [i for i, column in enumerate(self._columns) if not column.right]
+        while excess > 0 and narrowed:
+            widest = max(narrowed, key=widths.__getitem__)
+            if widths[widest] <= _NARROWEST:
+                break
+            widths[widest] -= 1
+            excess -= 1
+        return widths
+
+    def _folded(self, cells: Sequence[str], widths: Sequence[int]) -> Iterator[list[str]]:
+        """The padded cells of each line of a row: of one, or more if a text is folded."""
+        line = []
+        for text, width, column in zip(cells, widths, self._columns, strict=True):
+            space = width - _width(text)
+            if space < 0 and not column.limit:
+                break
+            if space < 0:
+                text = set_cell_size(text, max(width - 1, 0)) + _CUT  # noqa: PLW2901
+            line.append(" " * space + text if column.right else text + " " * space)
+        else:
+            yield line
+            return
+        folds = [
+            [text] if column.limit else _fold(text, width)
+            for text, width, column in zip(cells, widths, self._columns, strict=True)
+        ]
+        for texts in zip_longest(*folds, fillvalue=""):
+            yield from self._folded(texts, widths)
+
+
+class Pen:
+    """Writes texts in the styles that a console can show."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._marks: dict[str, tuple[str, str]] | None = {}
+        if console.color_system is None:
+            self._marks = None
+        self.rule = "-" if console.options.ascii_only else "─"
+
+    def row(self, cells: Sequence[str], styles: Sequence[str] | None) -> str:
+        """A line of cells, each in its style."""
+        if styles is None or self._marks is None:
+            return _GAP.join(cells).rstrip()
+        return _GAP.join(map(self.write, cells, styles))
+
+    def write(self, text: str, style: str) -> str:
+        """A text in a style, given in Rich's words."""
+        if self._marks is None or not style:
+            return text
+        if style not in self._marks:
+            with self._console.capture() as capture:
+                self._console.print("|", style=style, end="")
+            before, _, after = capture.get().partition("|")
+            self._marks[style] = before, after
+        before, after = self._marks[style]
+        return f"{before}{text}{after}"
+
+
+def show(console: Console, *tables: Table) -> None:
+    """Print tables with empty lines between them; a line that is too wide is not cut."""
+    show_all(console, tables)
+
+
+def show_all(console: Console, tables: Iterable[Table]) -> None:
+    """As `show`; each table is printed as it is made."""
+    pen, width, write = Pen(console), console.width, console.file.write
+    for number, table in enumerate(tables):
+        write("\n" * bool(number) + "".join(f"{line}\n" for line in table.lines(width, pen)))
+
+
+def _width(text: str) -> int:
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def _fold(text: str, width: int) -> list[str]:
+    """The text in lines of at most this width, broken between words where possible."""
+    if _width(text) <= width:
+        return [text]
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines[-1] else word
+        if _width(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines += chop_cells(word, width)
+    return lines if lines[0] else lines[1:]

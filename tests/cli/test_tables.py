@@ -1,0 +1,141 @@
+"""Tables of the command line: linear in time, and readable on any terminal."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from expstore import ExperimentStore, MetricTable
+from expstore.cli.tables import Column, Styled, Table, show
+
+NAMES = 40_000  # of Rich's tables, `show` would take 14 s and `compare` 30 s
+LIMIT = 8.0  # seconds; each takes about one
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> ExperimentStore:
+    """An experiment with many metrics of one point each."""
+    store = ExperimentStore(tmp_path_factory.mktemp("many") / "experiments")
+    store.initialize()
+    with store.start_experiment("many", "job", "user") as writer:
+        writer.append(
+            MetricTable(
+                [f"n{number:06}" for number in range(NAMES)],
+                np.arange(NAMES, dtype=np.int32),
+                np.arange(NAMES, dtype=np.float64),
+                np.zeros(NAMES, np.uint32),
+                np.full(NAMES, 1_700_000_000, np.int64),
+            )
+        )
+    return store
+
+
+def on_terminal(command: list[str]) -> str:
+    """The output of a command whose standard output is a terminal."""
+    ours, theirs = pty.openpty()
+    output = bytearray()
+
+    def read() -> None:
+        while True:
+            try:
+                data = os.read(ours, 1 << 16)
+            except OSError:  # the command has ended
+                return
+            output.extend(data)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    try:
+        subprocess.run(command, stdout=theirs, check=True, timeout=60, env=environment)
+    finally:
+        os.close(theirs)
+        reader.join()
+        os.close(ours)
+    return output.decode()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("command", [["show", "many"], ["compare"]])
+def test_a_log_of_many_names_is_shown_at_once(
+    command: list[str], terminal: bool, many: ExperimentStore
+) -> None:
+    """In a pipe and on a terminal; nothing is left out."""
+    words = [sys.executable, "-m", "expstore", "--root", str(many.root), *command]
+    begin = time.monotonic()
+    if terminal:
+        shown = on_terminal(words)
+    else:
+        shown = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert time.monotonic() - begin < LIMIT
+    assert all(f"n{number:06}" in shown for number in (0, NAMES // 2, NAMES - 1))
+
+
+def test_many_metrics_are_selected_at_once(many: ExperimentStore) -> None:
+    """A name is not searched for in a list of all."""
+    table = many.get_metrics("many")
+    begin = time.monotonic()
+    assert len(table.select(table.names)) == NAMES
+    assert time.monotonic() - begin < LIMIT
+
+
+def printed(table: Table, **options: object) -> list[str]:
+    """The lines of a table."""
+    screen = io.StringIO()
+    show(Console(file=screen, **options), table)  # type: ignore[arg-type]
+    return screen.getvalue().splitlines()
+
+
+def test_a_table_is_as_wide_as_its_texts() -> None:
+    """Numbers are aligned to the right, and a line does not end in spaces."""
+    table = Table("name", ">count", "note")
+    table.add_row("losses", "1", "a")
+    table.add_row("x", "1,000", "")
+    assert printed(table, width=80) == [
+        "name     count   note",
+        "─────────────────────",
+        "losses       1   a",
+        "x        1,000",
+    ]
+
+
+def test_texts_are_folded_or_cut_on_a_narrow_terminal() -> None:
+    """Between words where possible, by the width of characters; a number is always whole."""
+    table = Table("name", Column("id", limit=4), ">count")
+    table.add_row("one two three", "0123456789", "1,000,000")
+    table.add_row("界界界界界界", "01", "2")
+    assert printed(table, width=27) == [
+        "name       id         count",
+        "───────────────────────────",
+        "one two    012…   1,000,000",
+        "three",
+        "界界界界   01             2",
+        "界界",
+    ]
+
+
+def test_styles_reach_only_a_terminal() -> None:
+    """A cell's own style takes precedence over its column's."""
+    table = Table(Column("a", style="dim"), "b")
+    table.add_row("x", Styled("y", "red"))
+    assert printed(table, force_terminal=True, color_system="standard", width=80)[2] == (
+        "\x1b[2mx\x1b[0m   \x1b[31my\x1b[0m"
+    )
+    assert "\x1b" not in "".join(printed(table, width=80))
+
+
+def test_an_output_in_ascii_gets_a_rule_of_hyphens(tmp_path: Path) -> None:
+    """As does any encoding that may lack the line."""
+    with (tmp_path / "out").open("w", encoding="ascii") as file:
+        show(Console(file=file, width=80), Table("name"))
+    assert (tmp_path / "out").read_text() == "name\n----\n"
