@@ -138,11 +138,8 @@ def salvage(
             os.makedirs(building / layout.FILES)
             report = _salvage_log(log, source, target, building, metadata_error)
             if metadata is not None:
-                directory = system.open_experiment(building)
-                try:
+                with system.open_experiment(building) as directory:
                     system.write_atomically(building / layout.METADATA, metadata, directory)
-                finally:
-                    os.close(directory)
             # A rename replaces nothing but an empty directory, so nothing is lost.
             os.rename(building, target)
         except BaseException as error:
