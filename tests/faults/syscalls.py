@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import expstore
 from expstore import ExperimentStore, ExpStoreError, Metadata
 from tests.faults.base import Counter, Figures, Skip, fork, read_log
 
@@ -86,6 +87,17 @@ def _check_create(store: ExperimentStore, done: bool) -> None:
     assert store.files_path("run").is_dir()
 
 
+def _check_start(store: ExperimentStore, done: bool) -> None:
+    started = store.metadata_path("run").exists()
+    assert started or not done
+    # What has no metadata was not started, so that starting it again works without further ado.
+    with expstore.start(store.root, "run", user="me", resume=started) as run:
+        run.log({"loss": 0.5}, step=1)
+    assert store.list_experiments() == ["run"]
+    assert store.read_metadata("run").user == "me"
+    assert read_log(store.metrics_path("run")) == ([("loss", 1, 0.5)], 0)
+
+
 def _check_metadata(store: ExperimentStore, done: bool) -> None:
     found = store.read_metadata("run")
     assert found in ([_NEW] if done else [_OLD, _NEW]), found
@@ -123,6 +135,9 @@ def _with_writer(durability: str) -> Callable[[ExperimentStore], None]:
 
 VERBS = {
     "create": Verb(lambda store: None, lambda s: s.create_experiment("run"), _check_create),
+    "start": Verb(
+        lambda store: None, lambda s: expstore.start(s.root, "run", user="me"), _check_start
+    ),
     "write_metadata": Verb(_prepare, lambda s: s.write_metadata(_NEW), _check_metadata),
     "log_metrics": Verb(
         _prepare, lambda s: s.log_metrics("run", {f"m{k}": 0.5 for k in range(3)}, 3), _check_append
