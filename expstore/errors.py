@@ -30,7 +30,22 @@ class ExperimentNotFoundError(ExpStoreError, LookupError):
 
 
 class ExperimentGoneError(ExperimentNotFoundError):
-    """The experiment was deleted while a writer had it open; nothing more can be logged to it."""
+    """The experiment or its log was deleted, moved or replaced while it was open.
+
+    Nothing more can be logged to it, or read from it, by what had it open.
+
+    Attributes:
+        start, end: the byte offsets, in the log that was open, between which are the records that
+            a writer appended when it may no longer have been the experiment's; equal if none.
+    """
+
+    def __init__(self, message: str, start: int = 0, end: int = 0) -> None:
+        super().__init__(message)
+        self.start = start
+        self.end = end
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.start, self.end)
 
 
 class MetadataNotFoundError(ExpStoreError, LookupError):
@@ -106,6 +121,10 @@ class SyncError(ExpStoreError, OSError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self), self.first, self.last, self.start, self.end)
+
+
+class SyncThreadError(ExpStoreError, RuntimeError):
+    """No thread can be started to sync what is logged with `interval`; nothing was logged."""
 
 
 class WriterClosedError(ExpStoreError, ValueError):

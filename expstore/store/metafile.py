@@ -6,11 +6,10 @@ sees either the old or the new. In a listing, a file that cannot be read gives a
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from expstore.errors import ExpStoreError, MetadataNotFoundError
+from expstore.errors import ExperimentExistsError, ExpStoreError, MetadataNotFoundError
 from expstore.model.chunks import chunks, gc_paused
 from expstore.model.values import META_CODEC, Metadata
 from expstore.store.files import layout, system
@@ -42,18 +41,31 @@ def build(metadata: Metadata) -> bytes:
     )
 
 
-def write(path: Path, data: bytes) -> None:
+def write(path: Path, data: bytes, *, new: bool = False) -> None:
     """Replace a meta.bin in its existing directory.
 
+    Args:
+        path: the file.
+        data: what `build` gave.
+        new: refuse to replace a file; of several programs that try, exactly one succeeds.
+
     Raises:
+        ExperimentExistsError: with `new`, there is metadata.
         ExperimentNotFoundError: no such directory.
         NoSpaceError, UnreadableFileError: the file system refuses; the old content is kept.
     """
-    directory = system.open_experiment(path.parent)
-    try:
-        system.write_atomically(path, data, directory)
-    finally:
-        os.close(directory)
+    with system.open_experiment(path.parent) as directory:
+        try:
+            system.write_atomically(path, data, directory, new=new)
+        except FileExistsError as error:
+            raise exists(path.parent) from error
+
+
+def exists(path: Path) -> ExperimentExistsError:
+    """The error for an experiment that is not to be started again."""
+    return ExperimentExistsError(
+        f"{path}: already exists; pass resume=True to continue it, or another commit_id"
+    )
 
 
 def read(path: Location) -> Metadata:

@@ -13,22 +13,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from expstore.errors import (
-    ExperimentNotFoundError,
-)
+from expstore.errors import ExperimentNotFoundError, ExpStoreError
 from expstore.model.times import check_seconds
 from expstore.model.values import RECORD_CODEC, Metadata
 from expstore.store import metafile as meta
-from expstore.store.append import records
+from expstore.store.append import forks, records
 from expstore.store.append.durability import (
     INTERVAL_RECORDS,
     INTERVAL_SECONDS,
     Durability,
     check_durability,
 )
-from expstore.store.append.log import AppendLog
+from expstore.store.append.reopened import ReopenedLog
 from expstore.store.append.writer import MetricWriter
-from expstore.store.care.delete import Judge
+from expstore.store.care.delete import Judge, discard_unstarted
 from expstore.store.defaults import git_head, login_name
 from expstore.store.files import layout, system
 from expstore.store.keeper import StoreKeeper
@@ -59,9 +57,15 @@ class ExperimentStore(StoreKeeper):
     ) -> None:
         super().__init__(root, clock=clock, storage_options=storage_options)
         # Closed logs that were appended to: each knows where it ended, which saves parsing it.
-        self._logs: dict[str, AppendLog] = {}
+        self._logs: dict[str, ReopenedLog] = {}
         self._builders = records.StepBuilders()
         self._lock = threading.Lock()
+        forks.watch(self)
+
+    def after_fork(self) -> None:
+        """In a forked child: another thread of the parent may have been appending."""
+        self._lock = threading.Lock()
+        self._logs = {}
 
     def initialize(self) -> None:
         """Create the root directory and its parents, unless it exists.
@@ -102,16 +106,22 @@ class ExperimentStore(StoreKeeper):
         durability: Durability = "process",
         interval_records: int = INTERVAL_RECORDS,
         interval_seconds: float = INTERVAL_SECONDS,
+        new: bool = False,
     ) -> MetricWriter:
         """Create an experiment, write its metadata with the current time, and open its writer.
+
+        If that fails, what it made is removed again.
 
         Args:
             commit_id: default: the commit that git's HEAD names, in the working directory.
             job_name: what is being run.
             user: who runs it; default: the login name.
             durability, interval_records, interval_seconds: see `writer`.
+            new: refuse an experiment that was started, that is, has metadata or records; of several
+                processes that start one, exactly one succeeds.
 
         Raises:
+            ExperimentExistsError: with `new`, it was started already; nothing was changed.
             GitHeadError: no commit id is given, and git has none.
             InvalidCommitIdError, FieldValueError, DurabilityError: nothing was created.
             SyncError: with `interval` or `power`, if it cannot be written to the disk.
@@ -124,31 +134,58 @@ class ExperimentStore(StoreKeeper):
         )
         meta.build(metadata)
         check_durability(durability, interval_records, interval_seconds)
+        path = self.experiment_path(metadata.commit_id)
+        if new and self._is_started(metadata.commit_id):
+            raise meta.exists(path)
+        mine = not os.path.lexists(path)
         writer = None
-        while writer is None:
-            self.create_experiment(metadata.commit_id)
-            # The writer comes first, since it keeps a prune away; until then, what an earlier run
-            # of the same id left may be pruned.
-            with suppress(ExperimentNotFoundError):
-                writer = self.writer(
-                    metadata.commit_id,
-                    durability=durability,
-                    interval_records=interval_records,
-                    interval_seconds=interval_seconds,
-                )
         try:
-            self.write_metadata(metadata)
+            while writer is None:
+                self.create_experiment(metadata.commit_id)
+                # The writer comes first, since it keeps a prune away; until then, what an earlier
+                # run of the same id left may be pruned.
+                with suppress(ExperimentNotFoundError):
+                    writer = self.writer(
+                        metadata.commit_id,
+                        durability=durability,
+                        interval_records=interval_records,
+                        interval_seconds=interval_seconds,
+                    )
+            self.write_metadata(metadata, new=new)
         except BaseException:
-            writer.close()
+            if writer is not None:
+                writer.close()
+            if mine:
+                with suppress(OSError, ExpStoreError), system.root_directory(self.root) as root:
+                    discard_unstarted(root, metadata.commit_id)
             raise
         return writer
 
-    def write_metadata(self, metadata: Metadata) -> None:
+    def _is_started(self, commit_id: str) -> bool:
+        """Whether an experiment has metadata or records; a link or another file counts as one."""
+        path = self.experiment_path(commit_id)
+        if os.path.lexists(path) and (path.is_symlink() or not path.is_dir()):
+            return True
+        try:
+            return os.path.lexists(self.metadata_path(commit_id)) or bool(
+                os.lstat(self.metrics_path(commit_id)).st_size
+            )
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise system.unreadable(path, error) from error
+
+    def write_metadata(self, metadata: Metadata, *, new: bool = False) -> None:
         """Write the meta.bin of an existing experiment; a reader sees the old content or the new.
 
         It is on disk when the call returns. An existing file's mode and owner are kept.
 
+        Args:
+            metadata: what to write.
+            new: refuse to replace metadata; of several processes that try, exactly one succeeds.
+
         Raises:
+            ExperimentExistsError: with `new`, there is metadata; it is kept.
             InvalidCommitIdError, FieldValueError: a value the format cannot hold, or a timestamp in
                 a smaller unit than seconds; nothing written.
             ExperimentNotFoundError: no such experiment.
@@ -156,7 +193,7 @@ class ExperimentStore(StoreKeeper):
         """
         data = meta.build(metadata)
         check_seconds(metadata.timestamp)
-        meta.write(self.metadata_path(metadata.commit_id), data)
+        meta.write(self.metadata_path(metadata.commit_id), data, new=new)
 
     def log_metric(self, commit_id: str, name: str, value: float, step: int) -> None:
         """Append one metric with the current time.
@@ -180,7 +217,7 @@ class ExperimentStore(StoreKeeper):
         with self._lock:
             log = self._logs.get(commit_id) if commit_id.__class__ is str else None
             if log is None:
-                log = AppendLog(self.metrics_path(commit_id), RECORD_CODEC)
+                log = ReopenedLog(self.metrics_path(commit_id), RECORD_CODEC)
                 self._logs[commit_id] = log
             log.append_once(data)
 

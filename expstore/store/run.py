@@ -13,17 +13,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Self, SupportsFloat, cast
 
-from expstore.errors import ExperimentExistsError, MetadataNotFoundError
+from expstore.errors import ExperimentNotFoundError, MetadataNotFoundError
 from expstore.model.values import Metadata
 from expstore.store import metafile
 from expstore.store.append.durability import Durability, check_durability
 from expstore.store.append.writer import MetricWriter
 from expstore.store.defaults import default_root, expand, git_head, login_name
-from expstore.store.files.system import make_directory
 from expstore.store.repository import ExperimentStore
 
 
@@ -97,9 +95,11 @@ def start(
         durability: see `ExperimentStore.writer`.
 
     Raises:
-        ExperimentExistsError: the experiment exists, and `resume` is false. If several processes
+        ExperimentExistsError: the experiment was started, and `resume` is false. One that has no
+            metadata and no records was not, as after a start that failed. If several processes
             start one experiment at the same time, exactly one succeeds.
         StoreNotFoundError: the root has a `~` or a variable that does not exist.
+        NoSpaceError: the file system is full; what was created is removed again.
         GitHeadError: no commit id was given, and git finds no commit.
         InvalidCommitIdError, FieldValueError, DurabilityError: nothing was created.
         TruncatedError, UnsupportedVersionError, UnreadableFileError: the metadata of the experiment
@@ -107,30 +107,21 @@ def start(
     """
     store = ExperimentStore(default_root() if root is None else expand(root))
     commit_id = git_head() if commit_id is None else commit_id
-    path = store.experiment_path(commit_id)
+    store.experiment_path(commit_id)
     check_durability(durability)
     metafile.build(Metadata(commit_id, 0, job_name, login_name() if user is None else user))
     store.initialize()
-    made = make_directory(path)
-    if not made:
-        if not resume:
-            raise ExperimentExistsError(
-                f"{path}: already exists; pass resume=True to continue it, or another commit_id"
-            )
-        if _has_metadata(store, commit_id):
-            return Run(store, store.writer(commit_id, durability=durability))
-    try:
-        return Run(store, store.start_experiment(commit_id, job_name, user, durability=durability))
-    except BaseException:
-        with suppress(OSError):
-            if made:
-                path.rmdir()  # refused if anything was put into it meanwhile
-        raise
+    if resume and _has_metadata(store, commit_id):
+        return Run(store, store.writer(commit_id, durability=durability))
+    writer = store.start_experiment(
+        commit_id, job_name, user, durability=durability, new=not resume
+    )
+    return Run(store, writer)
 
 
 def _has_metadata(store: ExperimentStore, commit_id: str) -> bool:
     try:
         store.read_metadata(commit_id)
-    except MetadataNotFoundError:
+    except (ExperimentNotFoundError, MetadataNotFoundError):
         return False  # only prepared, or the process died before it wrote the metadata
     return True

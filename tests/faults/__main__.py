@@ -10,7 +10,17 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.faults import apart, full, kills, model, processes, prunes, repairs, syscalls
+from tests.faults import (
+    apart,
+    full,
+    interrupts,
+    kills,
+    model,
+    processes,
+    prunes,
+    repairs,
+    syscalls,
+)
 from tests.faults.base import Figures, Skip
 
 Experiment = Callable[[Path], Figures]
@@ -19,6 +29,7 @@ LONG: dict[str, Experiment] = {
     "processes": partial(processes.run, processes=8, appends=100_000),
     "kills": partial(kills.run, kills=5_000),
     "syscalls": syscalls.run,
+    "interrupts": interrupts.run,
     "full": partial(full.run, rounds=30),
     "repairs": partial(repairs.run, appends=60_000),
     "prunes": partial(prunes.run, trials=500),
@@ -30,6 +41,7 @@ QUICK: dict[str, Experiment] = {
     "processes": partial(processes.run, processes=4, appends=2_000),
     "kills": partial(kills.run, kills=25, until_torn=True),
     "syscalls": partial(syscalls.run, every=11),
+    "interrupts": partial(interrupts.run, every=9),
     "full": partial(full.run, rounds=2),
     "repairs": partial(repairs.run, appends=2_000),
     "prunes": partial(prunes.run, trials=10),

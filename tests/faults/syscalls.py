@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import expstore
 from expstore import ExperimentStore, ExpStoreError, Metadata
 from expstore.exchange.imports import Imported, import_experiments
 from tests.faults import strace
@@ -89,6 +90,17 @@ def _check_create(store: ExperimentStore, done: bool) -> None:
     assert set(os.listdir(store.root)) <= {"run"}
     store.create_experiment("run")
     assert store.files_path("run").is_dir()
+
+
+def _check_start(store: ExperimentStore, done: bool) -> None:
+    started = store.metadata_path("run").exists()
+    assert started or not done
+    # What has no metadata was not started, so that starting it again works without further ado.
+    with expstore.start(store.root, "run", user="me", resume=started) as run:
+        run.log({"loss": 0.5}, step=1)
+    assert store.list_experiments() == ["run"]
+    assert store.read_metadata("run").user == "me"
+    assert read_log(store.metrics_path("run")) == ([("loss", 1, 0.5)], 0)
 
 
 def _check_metadata(store: ExperimentStore, done: bool) -> None:
@@ -181,6 +193,9 @@ def _check_salvage(store: ExperimentStore, done: bool) -> None:
 
 VERBS = {
     "create": Verb(lambda store: None, lambda s: s.create_experiment("run"), _check_create),
+    "start": Verb(
+        lambda store: None, lambda s: expstore.start(s.root, "run", user="me"), _check_start
+    ),
     "write_metadata": Verb(_prepare, lambda s: s.write_metadata(_NEW), _check_metadata),
     "log_metrics": Verb(
         _prepare, lambda s: s.log_metrics("run", {f"m{k}": 0.5 for k in range(3)}, 3), _check_append

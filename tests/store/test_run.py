@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import getpass
 import multiprocessing
 import os
@@ -21,7 +22,9 @@ from expstore import (
     FieldValueError,
     GitHeadError,
     InvalidCommitIdError,
+    NoSpaceError,
     StoreNotFoundError,
+    SyncError,
     UnsupportedVersionError,
 )
 
@@ -316,3 +319,111 @@ def test_a_start_that_is_refused_leaves_all_as_it_was(
         expstore.start(commit_id="abc", resume=prepared, **wrong)
     assert (outside / "experiments").exists() == prepared
     assert (outside / "experiments" / "abc").exists() == prepared
+
+
+def full(*_: object, **__: object) -> None:
+    """What a file system does that is full."""
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    "call", ["mkdir", "files/", "metrics.bin", "meta.bin", "fsync", "link", "sync"]
+)
+def test_a_start_on_a_full_disk_leaves_nothing_and_can_be_repeated(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever call it is that fails."""
+    root = tmp_path / "root"
+    ExperimentStore(root).initialize()
+    with monkeypatch.context() as patch:
+        mkdir, opened = os.mkdir, os.open
+
+        def no_directory(path: Any, *args: Any, **kwargs: Any) -> None:
+            if (Path(path).name == "files") == (call == "files/"):
+                full()
+            mkdir(path, *args, **kwargs)
+
+        def no_file(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
+            if flags & os.O_CREAT and call in os.fsdecode(path):
+                full()
+            return opened(path, flags, *args, **kwargs)
+
+        if call in ("mkdir", "files/"):
+            patch.setattr(os, "mkdir", no_directory)
+        elif call in ("metrics.bin", "meta.bin"):
+            patch.setattr(os, "open", no_file)
+        else:
+            patch.setattr(os, "fdatasync" if call == "sync" else call, full)
+        with pytest.raises((NoSpaceError, SyncError)):
+            expstore.start(root, "a", user="me", durability="power")
+    assert os.listdir(root) == []
+    expstore.start(root, "a", user="me").close()
+    assert ExperimentStore(root).read_metadata("a").user == "me"
+
+
+def test_what_has_no_metadata_and_no_records_is_not_started(store: ExperimentStore) -> None:
+    """As after a process that died while it started; what is there is kept."""
+    path = store.create_experiment("a")
+    (path / "metrics.bin").touch()
+    (path / ".meta.bin.0123456789abcdef").write_bytes(b"unfinished")
+    (path / "files" / "artifact").touch()
+    expstore.start(store.root, "a", user="me").close()
+    assert sorted(os.listdir(path)) == ["files", "meta.bin", "metrics.bin"]
+    assert os.listdir(path / "files") == ["artifact"]
+    with pytest.raises(ExperimentExistsError):
+        expstore.start(store.root, "a", user="me")
+    store.create_experiment("b")
+    store.log_metric("b", "loss", 0.5, 1)  # as by the reference, which needs no metadata
+    with pytest.raises(ExperimentExistsError):
+        expstore.start(store.root, "b", user="me")
+
+
+def test_a_failed_start_removes_nothing_that_was_there(
+    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A prepared experiment stays prepared."""
+    path = store.create_experiment("a")
+    (path / "files" / "artifact").touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(NoSpaceError):
+            expstore.start(store.root, "a", user="me")
+    assert (path / "files" / "artifact").exists()
+
+
+def test_a_start_that_fails_beside_another_leaves_it_alone(
+    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other has the experiment open, so it is in use."""
+    writers = []
+
+    def late(*_: object) -> None:
+        if not writers:
+            writers.append(store.writer("a"))
+            full()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", late)
+        with pytest.raises(NoSpaceError):
+            expstore.start(store.root, "a", user="me")
+    writers[0].log("loss", 0.5, 1)
+    writers[0].close()
+    assert len(store.get_metrics("a")) == 1
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP])
+def test_a_start_needs_no_hard_links(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some file systems have none."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "link", refuse)
+    run = expstore.start(tmp_path, "a", user="me")
+    assert sorted(os.listdir(run.path)) == ["files", "meta.bin", "metrics.bin"]
+    run.close()
+    store = ExperimentStore(tmp_path)
+    with pytest.raises(ExperimentExistsError):
+        store.write_metadata(store.read_metadata("a"), new=True)

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 from expstore.errors import TornTailError
 from expstore.store.files.directory import OpenLog
 from expstore.store.read.survey import scan_log
-from formats import TailStatus
+from formats import FormatError, TailStatus
 from formats.codec.record import whole_size
 
 if TYPE_CHECKING:
     from formats import RecordCodec
 
 _BLOCK = 1 << 22  # bytes read at a time
+_LISTED = 1 << 16  # bytes whose records are parsed for a message
 
 
 def last_boundary(
@@ -43,6 +44,23 @@ def last_boundary(
         start += used
         if used == 0 or len(block) < _BLOCK:
             return start, len(block) - used
+
+
+def describe(codec: RecordCodec, descriptor: int, start: int, stop: int) -> str:
+    """Which whole records are between two boundaries, as a message gives them."""
+    where = f"between bytes {start} and {stop}"
+    data = os.pread(descriptor, min(stop - start, _LISTED), start)
+    steps, offset = [], 0
+    while offset < len(data) and len(data) == stop - start:
+        try:
+            values, offset = codec.parse(data, offset)
+        except FormatError:  # not the bytes that were appended
+            return f"the records {where}"
+        steps.append(values["step"])
+    if not steps:
+        return f"the records {where}"
+    span = f"step {steps[0]}" if len(set(steps)) == 1 else f"steps {min(steps)} to {max(steps)}"
+    return f"{len(steps)} record{'s' * (len(steps) > 1)} of {span}, {where},"
 
 
 def tear_at(path: Path, descriptor: int, offset: int, size: int) -> TailStatus:

@@ -1,7 +1,8 @@
 """Cutting a log's tail: exclusive access through a kernel lease, and keeping the cut bytes.
 
 Guarantees: a lease excludes every other program, whether or not it uses leases; if the system or
-the file system has no leases, requesting one raises an error that says so. Bytes are cut only after
+the file system has no leases, or another machine may have the file open, which this one's kernel
+cannot know, requesting exclusive access raises an error that says so. Bytes are cut only after
 they are on disk in a file next to the log, named by their offset; an existing file is never
 changed.
 """
@@ -15,18 +16,27 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from expstore.errors import TornTailError, UnreadableFileError
-from expstore.store.files import access, layout, system
+from expstore.store.files import access, layout, mounts, system
+from expstore.store.files.descriptor import Descriptor
 
 _BLOCK = 1 << 20  # bytes copied at a time
 _PATIENCE = 0.2  # seconds that others have to close the log; a killed process needs some
 # Seconds: the kernel breaks a lease 45 s (or as configured) after someone else opens the file, so
 # work under a lease must end well before.
 _TRUSTED = 5.0
+
+
+class BadTail(NamedTuple):
+    """Bytes that a log wrote, or wrote after, and knows not to be whole records."""
+
+    start: int
+    end: int
+    foreign: bool  # some are another program's, and are kept
 
 
 class LeaseRefused(Exception):  # noqa: N818 - users see a TornTailError
@@ -56,10 +66,24 @@ class Lease:
 
     def __enter__(self) -> Self:
         deadline = time.monotonic() + self._patience
-        while not self._take(last=time.monotonic() >= deadline):
-            time.sleep(self._patience / 20)
-        self._until = time.monotonic() + _TRUSTED
+        try:
+            while not self._take(last=time.monotonic() >= deadline):
+                time.sleep(self._patience / 20)
+            self._until = time.monotonic() + _TRUSTED
+            kind = mounts.file_system(self._descriptor)
+            if not mounts.is_local(kind):
+                raise LeaseRefused(
+                    f"another machine may have it open, which the file system "
+                    f"({kind or 'of unknown type'}) cannot exclude"
+                )
+        except BaseException:  # also an interrupt
+            self._give_back()
+            raise
         return self
+
+    def _give_back(self) -> None:
+        with suppress(OSError, AttributeError):  # there is none, or there are no leases
+            fcntl.fcntl(self._descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
 
     def _take(self, *, last: bool) -> bool:
         try:
@@ -120,6 +144,28 @@ def exclusive_access(
         ) from error
 
 
+def cut_back(descriptor: int, path: Path, bad: BadTail) -> None:
+    """Cut a log's bad tail, unless someone has cut it already.
+
+    Raises:
+        TornTailError: exclusive access cannot be had, or another program appended to the tail.
+    """
+    if os.lseek(descriptor, 0, os.SEEK_END) <= bad.start:
+        return
+    with exclusive_access(descriptor, path) as check:
+        end = os.lseek(descriptor, 0, os.SEEK_END)
+        if end > bad.end:
+            raise TornTailError(
+                f"{path}: a torn record at byte {bad.start} was appended to by another "
+                "program; `expstore salvage` gets back what follows it"
+            )
+        if end == bad.end:
+            if bad.foreign:
+                set_aside(path, bad.start, descriptor)
+            check()
+            os.ftruncate(descriptor, bad.start)
+
+
 def set_aside(path: Path, offset: int, descriptor: int) -> Path:
     """Copy a log's bytes from `offset` on to a file next to it, named by their offset.
 
@@ -166,7 +212,7 @@ def _is_kept(kept: Path, descriptor: int, offset: int) -> bool:
     """Whether a file has the same bytes as the log from `offset` on, and has them on disk."""
     try:
         # READ never blocks on a FIFO and follows no link, whatever has taken the name.
-        with open(os.open(kept, system.READ), "rb") as file:
+        with Descriptor(kept, system.READ) as other, open(other, "rb", closefd=False) as file:
             same = all(file.read(len(block)) == block for block in _blocks(descriptor, offset))
             if not same or file.read(1):
                 return False

@@ -3,7 +3,8 @@
 Guarantees: with `process`, what a call appended survives the death of the process. With `power`, it
 is on disk before the call returns. With `interval`, it is on disk after a number of records or
 seconds, whichever comes first, even if nothing more is logged. A failed sync is never retried,
-because the system may have discarded what it could not write; every later call raises.
+because the system may have discarded what it could not write; every later call raises. If no thread
+can be started to sync in time, nothing is written.
 
 Cost of one call that logs a step of five metrics, on ext4 on a virtual disk (medians of five runs
 on a shared machine with four cores): `process` 5 us, `interval` at its defaults 8 us (a sync every
@@ -14,9 +15,11 @@ each sync.
 from __future__ import annotations
 
 import threading
+import time
+from _thread import start_new_thread
 from typing import TYPE_CHECKING, Literal, get_args
 
-from expstore.errors import DurabilityError, SyncError
+from expstore.errors import DurabilityError, SyncError, SyncThreadError
 from expstore.model.values import is_whole_number
 from expstore.store.files import system
 
@@ -68,13 +71,25 @@ class Syncer:
         self._appended = 0  # records of this writer
         self._synced = 0
         self._start = 0  # the first record not synced starts here or later
-        self._timer: threading.Timer | None = None
+        self._since = 0.0  # when the first record not synced was appended
+        self._dirty = False  # something may have been appended since the last sync
+        self._alarm: threading.Lock | None = None  # held while a thread waits; released to end it
         self._failure: SyncError | None = None
 
     def check(self) -> None:
         """Raise the SyncError of an earlier failure."""
         if self._failure:
             raise self._failure
+
+    @property
+    def pending(self) -> bool:
+        """Whether something is not on disk."""
+        return self._dirty
+
+    def after_fork(self, lock: threading.Lock) -> None:
+        """In a forked child: the lock is another, and what is pending is the parent's to sync."""
+        self._lock, self._alarm = lock, None
+        self._synced, self._dirty = self._appended, False
 
     def created(self) -> None:
         """Sync a new log, its directory and that directory's parent.
@@ -92,21 +107,31 @@ class Syncer:
             )
             raise SyncError(message, 0, -1, 0, 0) from error
 
-    def appended(self, records: int, size: int) -> None:
-        """Note an append of so many records and bytes, and sync if that is due.
+    def expect(self, records: int) -> None:
+        """Before an append of so many records: ensure that it will be synced in time.
+
+        Raises:
+            SyncError: a sync failed earlier.
+            SyncThreadError: the system has no thread left that could sync later.
+        """
+        self.check()
+        if not records:
+            return
+        if not self._dirty:
+            self._start, self._since = self._log.boundary, time.monotonic()
+        if self._alarm is None and self._appended - self._synced + records < self._records:
+            self._start_thread()
+        self._dirty = True  # first, since an interrupt may come right after the write
+
+    def appended(self, records: int) -> None:
+        """Note an append of so many records, and sync if that is due.
 
         Raises:
             SyncError: a sync was due and failed.
         """
-        if self._appended == self._synced:
-            self._start = self._log.boundary - size
         self._appended += records
         if self._appended - self._synced >= self._records:
             self.sync()
-        elif self._timer is None or not self._timer.is_alive():  # no timer outlives a fork
-            self._timer = threading.Timer(self._seconds, self._on_timer)
-            self._timer.daemon = True  # must not delay the exit of a program that does not close
-            self._timer.start()
 
     def sync(self) -> None:
         """Sync what is pending.
@@ -115,8 +140,7 @@ class Syncer:
             SyncError: the sync failed, now or earlier.
         """
         self.check()
-        self.stop()
-        if self._appended == self._synced:
+        if not self._dirty:
             return
         try:
             self._log.sync()
@@ -132,19 +156,42 @@ class Syncer:
                 end,
             )
             raise self._failure from error
-        self._synced = self._appended
+        self._synced, self._dirty = self._appended, False
 
     def stop(self) -> None:
-        """Cancel the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """End the thread."""
+        alarm, self._alarm = self._alarm, None
+        if alarm is not None:
+            alarm.release()
 
-    def _on_timer(self) -> None:
-        with self._lock:
-            if self._timer is not threading.current_thread():
-                return  # synced in the meantime
-            try:
-                self.sync()
-            except SyncError:
-                return  # stored; the next call raises it
+    def _start_thread(self) -> None:
+        # Neither threading.Timer nor threading.Thread: both have locks that are taken in Python
+        # code, where an interrupt leaves them locked. A thread of this kind ends with the program.
+        alarm = threading.Lock()
+        alarm.acquire()
+        try:
+            start_new_thread(self._sync_in_time, (alarm,))
+        except RuntimeError as error:
+            raise SyncThreadError(
+                f"{self._log.path}: no thread can be started that would sync later ({error}); "
+                "nothing was logged; end other threads, or use durability `process` or `power`"
+            ) from error
+        self._alarm = alarm
+
+    def _sync_in_time(self, alarm: threading.Lock) -> None:
+        """Sync whenever a record has been pending too long; end when nothing is pending."""
+        wait = self._seconds
+        while not alarm.acquire(timeout=wait):
+            with self._lock:
+                if self._alarm is not alarm:
+                    return
+                wait = self._since + self._seconds - time.monotonic()
+                if self._dirty and wait <= 0:
+                    try:
+                        self.sync()
+                    except SyncError:
+                        self._alarm = None
+                        return  # stored; the next call raises it
+                if not self._dirty:
+                    self._alarm = None
+                    return

@@ -24,14 +24,21 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from expstore.errors import ExperimentGoneError, LiveWriterError, UnreadableFileError
+from expstore.store.append import forks
 from expstore.store.files import layout, system
+from expstore.store.files.descriptor import Descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from expstore.store.files.identity import FileIdentity
+
 _PATIENCE = 10.0  # seconds to wait for a deletion's rename, which takes microseconds
 _PAUSE = 0.001  # seconds between two tries
+# Seconds between two checks that the path leads to the directory without a link: a link in its
+# place leads to the same log, so nothing logged is lost, but the store's readers do not follow it.
+_LINK_INTERVAL = 1.0
 
 
 class WriterLock:
@@ -40,60 +47,77 @@ class WriterLock:
     Args:
         path: the experiment's directory.
 
-    Attributes:
-        directory: the directory's descriptor.
-
     Raises:
         ExperimentNotFoundError: no such directory (a link to one does not count).
         ExperimentGoneError: it is being deleted.
         UnreadableFileError: it cannot be opened, or another program keeps it locked.
     """
 
-    directory = -1
+    _opened = Descriptor()  # a closed one
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        # One lookup that succeeds only while the directory has its content (a deleted one has no
-        # `files/`), its name and the log: the path goes in, up to the parent, and in again.
-        self._probe = f"{layout.FILES}/../../{path.name}/{layout.METRICS}"
-        self._take(system.open_experiment(path))
+        self.path = path.absolute()
+        self._inherited = False  # from the parent of a forked process, whose lock it is
+        self._log: FileIdentity | None = None
+        forks.watch(self)
+        self._take()
 
-    def _take(self, directory: int) -> None:
-        """Lock an open directory, if the path still leads to it."""
-        self.directory, self._process = directory, os.getpid()
+    @property
+    def directory(self) -> int:
+        """The directory's descriptor."""
+        return self._opened.number
+
+    def watch(self, log: FileIdentity) -> None:
+        """Have `check` also find out whether the experiment's log is still this one."""
+        self._log = log
+
+    def after_fork(self) -> None:
+        """In a forked child: the lock is the parent's."""
+        self._inherited = True
+
+    def _take(self) -> None:
+        """Open the directory and lock it, if the path still leads to it then."""
+        self._opened = system.open_experiment(self.path)
         deadline = time.monotonic() + _PATIENCE
+        self._check_link = deadline - _PATIENCE + _LINK_INTERVAL
         try:
             # A deletion holds the lock exclusively, but soon renames the directory away.
-            while system.try_lock(directory, fcntl.LOCK_SH) is False:
+            while system.try_lock(self.directory, fcntl.LOCK_SH) is False:
                 self._check_path()
                 if time.monotonic() > deadline:
                     raise UnreadableFileError(
                         f"{self.path}: locked by another program for over {_PATIENCE:g} seconds"
                     )
                 time.sleep(_PAUSE)
+            self._inherited = False
             self._check_path()
         except BaseException:
-            os.close(directory)
-            self.directory = -1
+            self._opened.close()
             raise
 
     def check(self) -> None:
-        """Raise ExperimentGoneError if the experiment was deleted or moved.
+        """Raise ExperimentGoneError if the experiment or its log was deleted, moved or replaced.
 
         In a forked child, take a lock of its own: the inherited one ends with the parent's.
         """
-        if os.getpid() != self._process:
+        if self._inherited:
             self._check_path()
-            shared, self.directory = self.directory, -1
-            try:
-                self._take(system.open_experiment(self.path))
-            finally:
-                os.close(shared)
-        if not os.access(self._probe, os.F_OK, dir_fd=self.directory):
+            with self._opened:  # closed once there is another
+                self._take()
+        if self._log is None:
+            return
+        now = time.monotonic()
+        if now > self._check_link:
             self._check_path()
-            if not os.access(layout.METRICS, os.F_OK, dir_fd=self.directory):
-                self._release()
-                raise ExperimentGoneError(f"{self.path}: the log was deleted while it was open")
+            self._check_link = now + _LINK_INTERVAL
+        if not self._log.is_at_path():
+            self._check_path()
+            self._release()
+            found = os.access(layout.METRICS, os.F_OK, dir_fd=self.directory)
+            fault = "replaced by another file" if found else "deleted"
+            raise ExperimentGoneError(
+                f"{self.path}: the log was {fault} while a writer had it open"
+            )
 
     def _check_path(self) -> None:
         """Raise ExperimentGoneError unless the path leads to this directory; slow but exact."""
@@ -108,16 +132,14 @@ class WriterLock:
 
     def _release(self) -> None:
         """Release the lock, so that the remains of a deleted experiment can be removed."""
-        if self.directory >= 0:
+        if not self._inherited:
             system.try_lock(self.directory, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Release the lock, also for forked children that have not taken their own."""
         if self.directory >= 0:
-            if os.getpid() == self._process:
-                self._release()
-            os.close(self.directory)
-            self.directory = -1
+            self._release()
+            self._opened.close()
 
     __del__ = close
 
@@ -138,13 +160,10 @@ def deletion_lock(root: int, commit_id: str, *, force: bool = False) -> Iterator
         LiveWriterError: a writer holds the lock.
         OSError: no such directory, or it cannot be opened.
     """
-    descriptor = os.open(commit_id, system.DIRECTORY | os.O_NOFOLLOW, dir_fd=root)
-    try:
+    with Descriptor(commit_id, system.DIRECTORY | os.O_NOFOLLOW, root) as descriptor:
         if not try_deletion_lock(descriptor) and not force:
             raise LiveWriterError(f"{commit_id}: a writer has it open")
         yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def try_deletion_lock(descriptor: int) -> bool:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from expstore.errors import (
     ExperimentGoneError,
@@ -26,10 +26,13 @@ from expstore.errors import (
     ShortWriteError,
     TornTailError,
 )
-from expstore.store.append.boundary import last_boundary, tear_at
-from expstore.store.append.cut import exclusive_access, set_aside
+from expstore.store.append import forks
+from expstore.store.append.boundary import describe, last_boundary, tear_at
+from expstore.store.append.cut import BadTail, cut_back, exclusive_access, set_aside
 from expstore.store.append.space import ReservedSpace
 from expstore.store.files import system
+from expstore.store.files.descriptor import Descriptor
+from expstore.store.files.identity import FileIdentity
 from formats import CLEAN, TailStatus
 
 if TYPE_CHECKING:
@@ -38,25 +41,9 @@ if TYPE_CHECKING:
     from formats import RecordCodec
 
 _lseek, _END, _HERE = os.lseek, os.SEEK_END, os.SEEK_CUR
-_forks = [0]  # how many times this process was forked from another, since the module was loaded
 _PATIENCE = 0.05  # seconds that another writer gets to complete what looks torn
 _ANCHOR = 64  # bytes before the boundary by which a log is recognised
 _SMALL = 4096  # bytes of an append that may stay in memory until the next
-
-
-def _forked() -> None:
-    _forks[0] += 1
-
-
-os.register_at_fork(after_in_child=_forked)
-
-
-class _Bad(NamedTuple):
-    """Bytes that this log wrote, or wrote after, and knows not to be whole records."""
-
-    start: int
-    end: int
-    foreign: bool  # some are another program's, and to be kept
 
 
 class AppendLog:
@@ -77,6 +64,7 @@ class AppendLog:
     """
 
     _descriptor = -1
+    _file = Descriptor()  # a closed one
 
     def __init__(
         self, path: Path, codec: RecordCodec, directory: int = -1, *, create: bool = True
@@ -84,26 +72,25 @@ class AppendLog:
         self.path = path
         self.boundary = 0
         self._codec = codec
-        self._quick_path = os.fsencode(path)
         self._anchor = b""  # the bytes before the boundary when it was found
         self._room = ReservedSpace(path)
         self._shared = False  # others were seen to append, so that the next one may be near
-        self._unproved = False  # opened by its path alone
-        self._bad: _Bad | None = None
-        self._fork = _forks[0]
+        self._bad: BadTail | None = None
+        self._inherited = False  # from the parent of a forked process, with its position
+        forks.watch(self)
         self._open(directory, system.APPEND if create else system.MEND)
 
     def _open(self, directory: int, flags: int) -> None:
-        own = directory < 0
-        if own:
-            directory = system.open_experiment(self.path.parent)
+        parent = Descriptor() if directory >= 0 else system.open_experiment(self.path.parent)
         try:
-            self._descriptor = system.open_regular(self.path, flags, directory)
+            with parent as own:
+                self._file = system.open_regular(self.path, flags, max(directory, own))
+            self._descriptor = self._file.number
         except FileNotFoundError:
             raise ExperimentNotFoundError(f"{self.path}: no such experiment or log") from None
-        finally:
-            if own:
-                os.close(directory)
+        except BaseException:  # also an interrupt
+            self.close()
+            raise
 
     @property
     def closed(self) -> bool:
@@ -131,7 +118,7 @@ class AppendLog:
         if not size:
             return
         try:
-            if self._fork != _forks[0]:
+            if self._inherited:
                 self._part()
             end = self.boundary if looked and not self._shared else self._look()
             behind = end + size
@@ -146,29 +133,6 @@ class AppendLog:
             raise system.unwritable(self.path, error) from error
         self.boundary = behind
         self._anchor = data if size <= _SMALL else data[-_ANCHOR:]
-
-    def append_once(self, data: bytes) -> None:
-        """Append and close; a closed log is reopened for it, in as few system calls as possible.
-
-        Raises:
-            As the constructor and `append`.
-        """
-        try:
-            if self._descriptor < 0:
-                # The path may lead elsewhere by now, even through a link. Only a log that ends
-                # where it was left is taken for the same; any other is opened with care.
-                self._unproved = False
-                if self.boundary:
-                    try:
-                        self._descriptor = os.open(self._quick_path, system.MEND)
-                        self._unproved = True
-                    except OSError:
-                        self._unproved = False  # `_open` says why
-                if not self._unproved:
-                    self._open(-1, system.APPEND)
-            self.append(data)
-        finally:
-            self.close()
 
     def sync(self) -> None:
         """Write all that was appended to the disk before returning.
@@ -207,17 +171,16 @@ class AppendLog:
         return status, kept
 
     def close(self) -> None:
-        """Close the file; appending is over, unless by `append_once`.
+        """Close the file.
 
         Raises:
             UnreadableFileError: the file system says only now that a write failed.
         """
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            try:
-                os.close(descriptor)
-            except OSError as error:
-                raise system.unwritable(self.path, error) from error
+        self._descriptor = -1
+        try:
+            self._file.close()
+        except OSError as error:
+            raise system.unwritable(self.path, error) from error
 
     __del__ = close
 
@@ -226,15 +189,35 @@ class AppendLog:
 
         A position that two processes share tells neither of them where its own write went.
         """
-        shared, self._descriptor = self._descriptor, -1
-        try:
+        identity = self.identity()
+        with self._file:  # closed once there is another
             self._open(-1, system.MEND)
-            if not os.path.samestat(os.fstat(shared), os.fstat(self._descriptor)):
+            if not identity.is_of(self._descriptor):
                 self.close()
-                raise ExperimentGoneError(f"{self.path}: deleted, or moved, since the fork")
-        finally:
-            os.close(shared)
-        self._bad, self._fork = None, _forks[0]  # what the parent has to cut, it cuts
+                raise ExperimentGoneError(f"{self.path}: deleted, moved or replaced since the fork")
+        self._bad, self._inherited = None, False  # what the parent has to cut, it cuts
+
+    def after_fork(self) -> None:
+        """In a forked child: the position is the parent's too."""
+        self._inherited = True
+
+    def identity(self) -> FileIdentity:
+        """What tells the log, as it is open, from a file that takes its place."""
+        return FileIdentity(self.path, self._descriptor)
+
+    @property
+    def size(self) -> int:
+        """The open log's size in bytes."""
+        return _lseek(self._descriptor, 0, _END)
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether the open log has a name still, whichever it is."""
+        return os.fstat(self._descriptor).st_nlink > 0
+
+    def records_since(self, start: int) -> str:
+        """Which records are in the open log from a boundary on, for messages."""
+        return describe(self._codec, self._descriptor, start, self.boundary)
 
     def _look(self) -> int:
         """The end of the file, which is a boundary then."""
@@ -245,10 +228,6 @@ class AppendLog:
     def _reconcile(self) -> int:
         """Parse what others added; returns the end of the file, which then is a boundary."""
         self._shared = self._shared or self.boundary > 0  # before, it is what was there already
-        if self._unproved:
-            self.close()
-            self._open(-1, system.APPEND)
-            self._unproved = False
         if self._bad:
             self._cut_bad(self._bad)
         self._recall()
@@ -275,7 +254,7 @@ class AppendLog:
         """Forget the boundary where the log was cut or replaced since it was found."""
         anchor = self._anchor[-_ANCHOR:]
         if os.pread(self._descriptor, len(anchor), self.boundary - len(anchor)) != anchor:
-            self.boundary, self._room.end = 0, 0
+            self.boundary, self._room.end, self._anchor = 0, 0, b""
 
     def _settle(self, data: bytes, written: int) -> int:
         """After a write that was short, or not at the boundary; returns the one behind the records.
@@ -286,7 +265,7 @@ class AppendLog:
         self._shared = True
         at = _lseek(self._descriptor, 0, _HERE) - written
         if written != len(data):
-            self._bad = _Bad(at, at + written, foreign=False)
+            self._bad = BadTail(at, at + written, foreign=False)
             message = f"{self.path}: only {written} of {len(data)} bytes could be written"
             try:
                 self._cut_bad(self._bad)
@@ -301,7 +280,7 @@ class AppendLog:
         tear, _ = last_boundary(self._codec, self._descriptor, self.boundary, at)
         if tear == at:
             return at + written
-        self._bad = _Bad(tear, at + written, foreign=True)
+        self._bad = BadTail(tear, at + written, foreign=True)
         try:
             self._cut_bad(self._bad)
         except TornTailError as error:
@@ -313,22 +292,13 @@ class AppendLog:
         self.append(data)
         return self.boundary
 
-    def _cut_bad(self, bad: _Bad) -> None:
-        """Cut what is known to be no whole records; raises TornTailError where that cannot be."""
-        with exclusive_access(self._descriptor, self.path) as check:
-            end = _lseek(self._descriptor, 0, _END)
-            if end > bad.end:
-                raise TornTailError(
-                    f"{self.path}: a torn record at byte {bad.start} was appended to by another "
-                    "program; `expstore salvage` gets back what follows it"
-                )
-            if end == bad.end:
-                if bad.foreign:
-                    set_aside(self.path, bad.start, self._descriptor)
-                check()
-                os.ftruncate(self._descriptor, bad.start)
-                self._room.end = 0
-            self._bad = None
+    def _cut_bad(self, bad: BadTail) -> None:
+        """Cut what is known to be no whole records; raises TornTailError if that is impossible."""
+        # If there are whole records from there on, a repair has cut it meanwhile.
+        if self.boundary <= bad.start:
+            cut_back(self._descriptor, self.path, bad)
+            self._room.end = 0
+        self._bad = None
 
     def _look_torn(self, descriptor: int) -> TailStatus:
         """Whether the log ends inside a record; zeros are whole ones, and left to a repair."""

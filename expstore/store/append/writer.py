@@ -2,7 +2,10 @@
 
 Guarantees: a step's metrics are written in one write, all or none; a value that the format cannot
 hold is refused before anything is written; a writer may be shared among threads. While a writer is
-open, only a forced prune deletes its experiment, and then the writer raises an error.
+open, only a forced prune deletes its experiment. If the experiment or its log is deleted, moved or
+replaced, by whatever program, the next call raises an error that says which records are in doubt:
+those appended since the log was last seen to be the experiment's. It is looked for before each
+append, after each sync, and at the end.
 """
 
 from __future__ import annotations
@@ -14,10 +17,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from expstore.errors import WriterClosedError
+from expstore.errors import ExperimentGoneError, WriterClosedError
 from expstore.model.table import MetricTable
 from expstore.model.values import RECORD_CODEC
-from expstore.store.append import records
+from expstore.store.append import forks, records
 from expstore.store.append.durability import (
     INTERVAL_RECORDS,
     INTERVAL_SECONDS,
@@ -70,13 +73,21 @@ class MetricWriter:
         self._clock = clock
         # Another clock may run at any speed.
         self._interval = _CHECK_INTERVAL if clock is time.time else 0.0
-        self._checked = -math.inf  # when the experiment was last known to exist
+        self._checked = -math.inf  # when the log was last known to be the experiment's
+        self._gone = False  # the caller knows that it is not
         self._builders = records.StepBuilders()
         self._lock = threading.Lock()
         self._writer_lock = WriterLock(path)
         self._syncer: Syncer | None = None
+        forks.watch(self)
         try:
             self._log = AppendLog(path / layout.METRICS, RECORD_CODEC, self._writer_lock.directory)
+        except BaseException:
+            self._writer_lock.close()
+            raise
+        try:
+            self._writer_lock.watch(self._log.identity())
+            self._sure = self._log.size  # where the log ended when it was last looked for
             if durability != "process":
                 power = durability == "power"
                 self._syncer = Syncer(
@@ -87,8 +98,15 @@ class MetricWriter:
                 )
                 self._syncer.created()
         except BaseException:
-            self._writer_lock.close()
+            self._close()
             raise
+
+    def after_fork(self) -> None:
+        """In a forked child: another thread of the parent may have held the lock."""
+        self._lock = threading.Lock()
+        self._checked = -math.inf
+        if self._syncer is not None:
+            self._syncer.after_fork(self._lock)
 
     @property
     def commit_id(self) -> str:
@@ -100,9 +118,11 @@ class MetricWriter:
 
         Raises:
             FieldValueError: a value that the format cannot hold; nothing is written.
-            ExperimentGoneError: the experiment was deleted; nothing is written.
+            ExperimentGoneError: the experiment, or its log, was deleted, moved or replaced; nothing
+                is written, and the records between the error's `start` and `end` are in doubt.
             NoSpaceError, ShortWriteError, TornTailError: see `AppendLog.append`.
             SyncError: a sync failed, now or earlier; the writer can no longer be used.
+            SyncThreadError: with `interval`, no thread can be started; nothing is written.
             WriterClosedError: after `close`.
         """
         now = self._clock()
@@ -151,10 +171,11 @@ class MetricWriter:
 
         Raises:
             SyncError: the sync failed, now or earlier.
+            ExperimentGoneError: what was synced is not the experiment's log any more.
         """
         if self._syncer is not None:
             with self._lock:
-                self._syncer.sync()
+                self._sync(self._syncer)
 
     def close(self) -> None:
         """Flush, and close the file. A second call does nothing.
@@ -162,37 +183,82 @@ class MetricWriter:
         Raises:
             SyncError: as `flush`; UnreadableFileError: the file system says only now that a write
                 failed. The file is closed anyway.
+            ExperimentGoneError: the last records are in no file any more, and no call said so yet.
         """
         with self._lock:
             try:
-                if self._syncer is not None and not self._log.closed:
-                    self._syncer.sync()
+                if not self._log.closed:
+                    self._look_back()
+            finally:
+                self._close()
+
+    def _look_back(self) -> None:
+        """Sync, and raise if the last records were lost with the log that they were written to."""
+        if self._syncer is not None:
+            self._syncer.sync()
+        if self._gone or self._log.boundary <= self._sure:
+            return
+        try:
+            self._check(self._clock())
+        except ExperimentGoneError:
+            if not self._log.is_linked:
+                raise
+            # Moved, after the last record for all we know: the log that was moved has it.
+
+    def _close(self) -> None:
+        # Nested, so that an interrupt in one of them does not keep the others from being done.
+        try:
+            if self._syncer is not None:
+                self._syncer.stop()
+        finally:
+            try:
+                self._log.close()
             finally:
                 self._checked = -math.inf
-                try:
-                    if self._syncer is not None:
-                        self._syncer.stop()
-                    self._log.close()
-                finally:
-                    self._writer_lock.close()
+                self._writer_lock.close()
 
     def _append(self, data: bytes, count: int, now: float) -> None:
         with self._lock:
             fresh = 0 < now - self._checked < self._interval
             if not fresh:
                 self._check(now)
-            if self._syncer is not None:
-                self._syncer.check()
+            syncer = self._syncer
+            if syncer is not None:
+                syncer.expect(count)
             self._log.append(data, fresh)
-            if self._syncer is not None:
-                self._syncer.appended(count, len(data))
+            if syncer is not None:
+                syncer.appended(count)
+                if count and not syncer.pending:
+                    self._check(now)
+
+    def _sync(self, syncer: Syncer) -> None:
+        pending = syncer.pending
+        syncer.sync()
+        if pending:
+            self._check(self._clock())
 
     def _check(self, now: float) -> None:
-        """Raise if the writer is closed or the experiment gone."""
+        """Raise if the writer is closed or its log no longer the experiment's."""
         if self._log.closed:
             raise WriterClosedError(f"{self.path}: the writer is closed")
-        self._writer_lock.check()
-        self._checked = now
+        try:
+            self._writer_lock.check()
+        except ExperimentGoneError as error:
+            self._gone, self._checked = True, -math.inf
+            raise self._gone_since(self._sure, error) from error
+        self._checked, self._sure = now, self._log.boundary or self._sure
+
+    def _gone_since(self, start: int, error: ExperimentGoneError) -> ExperimentGoneError:
+        end = self._log.boundary
+        if start >= end:
+            return error
+        return ExperimentGoneError(
+            f"{error}: {self._log.records_since(start)} written since it was last seen in place, "
+            "may be in no log of this experiment, and earlier ones only if what is there now has "
+            "them; read back what it holds, and log the rest with a new writer",
+            start,
+            end,
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -13,6 +13,7 @@ experiment is instead renamed to a hidden name in the root: a full disk must not
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ from contextlib import contextmanager, suppress
 from expstore.errors import DeletionError, LiveWriterError
 from expstore.store.append.locks import deletion_lock, try_deletion_lock
 from expstore.store.files import layout, system
+from expstore.store.files.descriptor import Descriptor
 
 _TRIES = 100
 _LIVE = "a writer has it open"
@@ -136,6 +138,32 @@ def last_logged(directory: int, commit_id: str = ".") -> float | None:
     return None
 
 
+def discard_unstarted(root: int, commit_id: str) -> None:
+    """Remove what a start that failed left: nothing that was logged, and no artifact.
+
+    An experiment that has metadata, records, artifacts or a writer is left as it is.
+
+    Raises:
+        OSError: the file system refuses.
+    """
+    with suppress(LiveWriterError), deletion_lock(root, commit_id) as directory:
+        prefix = layout.replacing(layout.METADATA)
+        names = os.listdir(directory)
+        mine = {layout.FILES, layout.METRICS}
+        if any(name not in mine and not layout.is_temporary_name(name, prefix) for name in names):
+            return
+        if layout.METRICS in names:
+            status = os.stat(layout.METRICS, dir_fd=directory, follow_symlinks=False)
+            if not stat.S_ISREG(status.st_mode) or status.st_size:
+                return
+        if layout.FILES in names:
+            os.rmdir(layout.FILES, dir_fd=directory)  # refused if there are artifacts
+        for name in names:
+            if name != layout.FILES:
+                os.unlink(name, dir_fd=directory)
+        os.rmdir(commit_id, dir_fd=root)
+
+
 def _refers_to(name: str, parent: int, directory: int) -> bool:
     """Whether a name refers to this open directory."""
     found = os.stat(name, dir_fd=parent, follow_symlinks=False)
@@ -177,17 +205,15 @@ def _hidden_directory(root: int) -> Iterator[tuple[int, bool]]:
             yield root, False
             return
         try:
-            descriptor = os.open(name, system.DIRECTORY | os.O_NOFOLLOW, dir_fd=root)
+            opened = Descriptor(name, system.DIRECTORY | os.O_NOFOLLOW, root)
         except FileNotFoundError:
             continue  # swept before it was locked
-        try:
+        with opened as descriptor:
             if try_deletion_lock(descriptor) and os.fstat(descriptor).st_nlink:
                 yield descriptor, True
                 with suppress(OSError):  # what could not be deleted is left for the next sweep
                     os.rmdir(name, dir_fd=root)
                 return
-        finally:
-            os.close(descriptor)
 
 
 def _sweep(root: int) -> None:
@@ -195,14 +221,11 @@ def _sweep(root: int) -> None:
     with os.scandir(root) as entries:
         names = [e.name for e in entries if layout.is_temporary_name(e.name, layout.PRUNING)]
     for name in names:
-        with suppress(OSError):
-            descriptor = os.open(name, system.DIRECTORY | os.O_NOFOLLOW, dir_fd=root)
-            try:
-                if try_deletion_lock(descriptor):
-                    empty_directory(descriptor)
-                    os.rmdir(name, dir_fd=root)
-            finally:
-                os.close(descriptor)
+        flags = system.DIRECTORY | os.O_NOFOLLOW
+        with suppress(OSError), Descriptor(name, flags, root) as descriptor:
+            if try_deletion_lock(descriptor):
+                empty_directory(descriptor)
+                os.rmdir(name, dir_fd=root)
 
 
 def empty_directory(directory: int) -> None:
@@ -214,13 +237,11 @@ def empty_directory(directory: int) -> None:
     while inner := _clear(directory):
         for name in inner:
             with suppress(FileNotFoundError):
-                descriptor = os.open(name, system.DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
-                try:
+                flags = system.DIRECTORY | os.O_NOFOLLOW
+                with Descriptor(name, flags, directory) as descriptor:
                     for deeper in _clear(descriptor):
                         moved = layout.temporary_name(".moved-")
                         os.rename(deeper, moved, src_dir_fd=descriptor, dst_dir_fd=directory)
-                finally:
-                    os.close(descriptor)
                 os.rmdir(name, dir_fd=directory)
 
 

@@ -12,7 +12,6 @@ in a comment, which `sha256sum` skips; formats/README.md specifies the file.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,8 +104,7 @@ def seal(path: Path, *, force: bool = False, progress: Progress | None = None) -
             older one is kept.
     """
     target = path / layout.SEAL
-    descriptor = system.open_experiment(path)
-    try:
+    with system.open_experiment(path) as descriptor:
         directory = LocalDirectory(path, descriptor)
         covered = _Covered(directory)
         if not covered.names:
@@ -136,12 +134,6 @@ def seal(path: Path, *, force: bool = False, progress: Progress | None = None) -
         if len(data) > _LIMIT:
             raise SealError(f"{target}: {len(new.digests)} files are too many for a seal")
         system.write_atomically(target, data, descriptor)
-        try:
-            os.fsync(descriptor)
-        except OSError as error:
-            raise system.unwritable(target, error) from error
-    finally:
-        os.close(descriptor)
     return SealReport(target, len(new.digests), size, tuple(sorted(covered.skipped)))
 
 

@@ -88,14 +88,12 @@ class LocalDirectory:
     def open_log(self, name: str) -> Iterator[OpenLog]:
         """See `Directory`."""
         try:
-            descriptor = system.open_regular(self.path / name, system.READ, self._descriptor)
+            opened = system.open_regular(self.path / name, system.READ, self._descriptor)
         except FileNotFoundError:
             yield OpenLog.missing()
             return
-        try:
+        with opened as descriptor:
             yield OpenLog.of(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _kind(entry: os.DirEntry[str]) -> Literal["directory", "file", "link", "other"]:

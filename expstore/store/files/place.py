@@ -86,11 +86,8 @@ def open_directory(path: Location) -> Iterator[Directory]:
     if not isinstance(path, Path):
         yield cast("RemotePath", path).directory()
         return
-    descriptor = system.open_experiment(path)
-    try:
+    with system.open_experiment(path) as descriptor:
         yield LocalDirectory(path, descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

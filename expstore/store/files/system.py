@@ -27,6 +27,7 @@ from expstore.errors import (
     UnreadableFileError,
 )
 from expstore.store.files.access import keep_access, status_of
+from expstore.store.files.descriptor import Descriptor
 from expstore.store.files.layout import is_temporary_name, replacing, temporary_name
 
 # O_NONBLOCK: opening a FIFO must not wait for its other end.
@@ -40,6 +41,7 @@ NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL})
 # A file system on which directories cannot be synced, such as some network file systems.
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 # Seconds to wait for a file that is being repaired under a lease, and between two tries; the
 # kernel breaks a lease after 45 s by default.
 _LEASED, _PAUSE = 60.0, 0.001
@@ -58,28 +60,26 @@ def root_directory(root: Path) -> Iterator[int]:
         UnreadableFileError: it cannot be opened.
     """
     try:
-        descriptor = os.open(root, DIRECTORY)
+        opened = Descriptor(root, DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):
         raise StoreNotFoundError(
             f"{root}: no store found; create one with initialize() or `expstore init`"
         ) from None
     except OSError as error:
         raise unreadable(root, error) from error
-    try:
+    with opened as descriptor:
         yield descriptor
-    finally:
-        os.close(descriptor)
 
 
-def open_experiment(path: Path) -> int:
-    """Open an experiment's directory; the caller closes the descriptor.
+def open_experiment(path: Path) -> Descriptor:
+    """Open an experiment's directory; the caller closes it.
 
     Raises:
         ExperimentNotFoundError: no such directory (a link to one does not count).
         UnreadableFileError: it cannot be opened.
     """
     try:
-        return os.open(path, DIRECTORY | os.O_NOFOLLOW)
+        return Descriptor(path, DIRECTORY | os.O_NOFOLLOW)
     except (FileNotFoundError, NotADirectoryError):
         raise ExperimentNotFoundError(f"{path}: no such experiment") from None
     except OSError as error:
@@ -121,21 +121,19 @@ def make_inside(path: Path, name: str) -> None:
         ExperimentNotFoundError: no such experiment (a link to one does not count).
         UnreadableFileError: it cannot be created, or the name is taken by something else.
     """
-    directory = open_experiment(path)
-    try:
-        os.mkdir(name, dir_fd=directory)
-        sync_entries(directory)
-    except FileExistsError as error:
-        if not (path / name).is_dir():
-            raise unreadable(path / name, error) from error
-    except OSError as error:
-        raise unwritable(path / name, error) from error
-    finally:
-        os.close(directory)
+    with open_experiment(path) as directory:
+        try:
+            os.mkdir(name, dir_fd=directory)
+            sync_entries(directory)
+        except FileExistsError as error:
+            if not (path / name).is_dir():
+                raise unreadable(path / name, error) from error
+        except OSError as error:
+            raise unwritable(path / name, error) from error
 
 
-def open_regular(path: Path, flags: int, directory: int) -> int:
-    """Open a regular file; the caller closes the descriptor.
+def open_regular(path: Path, flags: int, directory: int) -> Descriptor:
+    """Open a regular file; the caller closes it.
 
     Args:
         path: the file's path; its last component is opened relative to `directory`.
@@ -149,7 +147,7 @@ def open_regular(path: Path, flags: int, directory: int) -> int:
     deadline = time.monotonic() + _LEASED
     while True:
         try:
-            descriptor = os.open(path.name, flags, NEW, dir_fd=directory)
+            opened = Descriptor(path.name, flags, directory, NEW)
             break
         except FileNotFoundError:
             raise
@@ -158,11 +156,16 @@ def open_regular(path: Path, flags: int, directory: int) -> int:
                 raise unreadable(path, error) from error
             time.sleep(_PAUSE)
         except OSError as error:
+            if error.errno in NO_SPACE:
+                raise unwritable(path, error) from error
             raise unreadable(path, error) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise UnreadableFileError(f"{path}: not a regular file")
-    return descriptor
+    try:
+        if not stat.S_ISREG(os.fstat(opened.number).st_mode):
+            raise UnreadableFileError(f"{path}: not a regular file")
+        return opened
+    except BaseException:
+        opened.close()
+        raise
 
 
 def unreadable(path: object, error: OSError) -> ExpStoreError:
@@ -196,13 +199,20 @@ def typed_errors(path: Path) -> Iterator[None]:
         raise unwritable(path, error) from error
 
 
-def write_atomically(path: Path, data: bytes, directory: int) -> None:
+def write_atomically(path: Path, data: bytes, directory: int, *, new: bool = False) -> None:
     """Replace a file's content: a reader sees the old or the new, never a mixture.
 
     The new content is on disk before it takes the name, and the name is on disk after it. The mode
     and the owner are kept. Temporary files left by an interruption are removed.
 
+    Args:
+        path: the file.
+        data: the new content.
+        directory: a descriptor of the file's directory.
+        new: refuse to replace a file; of several programs that try, exactly one succeeds.
+
     Raises:
+        FileExistsError: with `new`, there is such a file.
         NoSpaceError: there is no space; the old content is kept.
         UnreadableFileError: the file cannot be written, and the old content is kept; or only the
             last sync failed, and either content may be there after a power cut.
@@ -211,15 +221,17 @@ def write_atomically(path: Path, data: bytes, directory: int) -> None:
     try:
         _remove_leftovers(prefix, directory)
         for _ in range(_TRIES):
-            if _replace(temporary_name(prefix), path.name, data, directory):
+            if _replace(temporary_name(prefix), path.name, data, directory, new=new):
                 sync_entries(directory)
                 return
+    except FileExistsError:
+        raise
     except OSError as error:
         raise unwritable(path, error) from error
     raise UnreadableFileError(f"{path}: another program keeps removing its temporary file")
 
 
-def _replace(temporary: str, name: str, data: bytes, directory: int) -> bool:
+def _replace(temporary: str, name: str, data: bytes, directory: int, *, new: bool) -> bool:
     """Replace the file; False if another writer removed the temporary file as a leftover."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     old = status_of(name, directory)
@@ -232,7 +244,10 @@ def _replace(temporary: str, name: str, data: bytes, directory: int) -> bool:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-            os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+            if new:
+                _take_name(temporary, name, directory)
+            else:
+                os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
         except FileNotFoundError:
             return False
         except BaseException:
@@ -240,6 +255,25 @@ def _replace(temporary: str, name: str, data: bytes, directory: int) -> bool:
                 os.unlink(temporary, dir_fd=directory)
             raise
     return True
+
+
+def _take_name(temporary: str, name: str, directory: int) -> None:
+    """Give a file a name that no other file has.
+
+    Raises:
+        FileExistsError: another file has it.
+    """
+    try:
+        os.link(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # Without hard links, another program may take the name between these two calls.
+        if os.access(name, os.F_OK, dir_fd=directory, follow_symlinks=False):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name) from error
+        os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    else:
+        os.unlink(temporary, dir_fd=directory)
 
 
 def _remove_leftovers(prefix: str, directory: int) -> None:
@@ -250,13 +284,10 @@ def _remove_leftovers(prefix: str, directory: int) -> None:
             if is_temporary_name(entry.name, prefix) and entry.is_file(follow_symlinks=False)
         ]
     for name in names:
-        with suppress(OSError):  # a leftover that cannot be removed does no harm
-            descriptor = os.open(name, READ, dir_fd=directory)
-            try:
-                if try_lock(descriptor, fcntl.LOCK_EX):  # otherwise it is being written
-                    os.unlink(name, dir_fd=directory)
-            finally:
-                os.close(descriptor)
+        # A leftover that cannot be removed does no harm.
+        with suppress(OSError), Descriptor(name, READ, directory) as descriptor:
+            if try_lock(descriptor, fcntl.LOCK_EX):  # otherwise it is being written
+                os.unlink(name, dir_fd=directory)
 
 
 def try_lock(descriptor: int, operation: int) -> bool | None:
@@ -286,11 +317,8 @@ def sync_directory(path: Path) -> None:
     Raises:
         OSError: a system call fails.
     """
-    descriptor = os.open(path, DIRECTORY)
-    try:
+    with Descriptor(path, DIRECTORY) as descriptor:
         sync_entries(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def sync_entries(directory: int) -> None:

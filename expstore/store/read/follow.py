@@ -103,7 +103,7 @@ class Follower:
         try:
             with open_log(self.path) as log:
                 if self._identity not in {None, log.identity}:
-                    raise ExperimentGoneError(f"{self.path}: deleted while it was followed")
+                    raise self._gone("replaced by another file" if log.exists else "deleted")
                 self._identity = log.identity
                 self._version = log.version
                 if log.size < self.offset:
@@ -113,12 +113,20 @@ class Follower:
                 known = len(self._anchor)
                 data = log.read(self.offset - known, known + _MOST)
                 if data[:known] != self._anchor:  # a new file may get the old one's identity
-                    raise ExperimentGoneError(f"{self.path}: replaced while it was followed")
+                    raise self._gone("replaced by another file")
                 return data[known:]
+        except ExperimentGoneError:
+            raise
         except ExperimentNotFoundError as error:
             raise ExperimentGoneError(
                 f"{self.path.parent}: deleted while it was followed"
             ) from error
+
+    def _gone(self, how: str) -> ExperimentGoneError:
+        return ExperimentGoneError(
+            f"{self.path}: {how} while it was followed; what was given, up to byte {self.offset}, "
+            "was read from the earlier log: follow anew, from byte 0"
+        )
 
     def _is_hole(self, offset: int) -> bool:
         """Whether the zeros before this offset end before the log does.

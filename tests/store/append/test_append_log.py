@@ -26,6 +26,7 @@ from expstore.model.values import RECORD_CODEC
 from expstore.store.append import cut, space
 from expstore.store.append import log as append_log
 from expstore.store.append.log import AppendLog
+from expstore.store.append.reopened import ReopenedLog
 from expstore.store.read.survey import tail_of
 from formats import CLEAN, TailStatus
 from tests.faults.base import fork, join, read_log
@@ -377,7 +378,7 @@ def test_file_system_without_reserving_will_do(
 
 def test_log_that_was_cut_or_replaced_is_parsed_anew(path: Path) -> None:
     """What is cached of a log between two appends is valid only for that log."""
-    log = AppendLog(path, RECORD_CODEC)
+    log = ReopenedLog(path, RECORD_CODEC)
     log.append_once(record("first") * 3)
     path.unlink()
     add(path, record("a longer name") * 3 + TEAR)
@@ -557,19 +558,21 @@ def test_forked_processes_share_a_writer(store: ExperimentStore) -> None:
 def test_a_fork_of_a_deleted_log_says_so(store: ExperimentStore) -> None:
     """By then the log of that name belongs to another experiment."""
     store.create_experiment("abc")
-    with store.writer("abc") as writer:
-        writer.log("first", 0.5, 0)
+    writer = store.writer("abc")
+    writer.log("first", 0.5, 0)
 
-        def work() -> None:
-            time.sleep(0.2)
-            with pytest.raises(ExperimentGoneError):
-                writer.log("late", 0.5, 1)
+    def work() -> None:
+        time.sleep(0.2)
+        with pytest.raises(ExperimentGoneError):
+            writer.log("late", 0.5, 1)
 
-        child = fork(work)
-        store.delete_experiments(["abc"], force=True)
-        store.create_experiment("abc")
-        store.log_metric("abc", "new", 0.5, 1)
-        join(child)
+    child = fork(work)
+    store.delete_experiments(["abc"], force=True)
+    store.create_experiment("abc")
+    store.log_metric("abc", "new", 0.5, 1)
+    join(child)
+    with pytest.raises(ExperimentGoneError, match="1 record of step 0"):
+        writer.close()
     assert names(store.metrics_path("abc")) == ["new"]
 
 

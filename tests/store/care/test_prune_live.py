@@ -219,8 +219,8 @@ def test_start_experiment_is_safe_from_a_prune_from_its_metadata_on(
     other = ExperimentStore(store.root)
     write = ExperimentStore.write_metadata
 
-    def then_prune(self: ExperimentStore, metadata: Metadata) -> None:
-        write(self, metadata)
+    def then_prune(self: ExperimentStore, metadata: Metadata, *, new: bool) -> None:
+        write(self, metadata, new=new)
         assert other.prune_experiments(0) == []
 
     monkeypatch.setattr(ExperimentStore, "write_metadata", then_prune)

@@ -1,0 +1,82 @@
+"""Appending to a log that is open only during each append.
+
+Guarantees: as `log`, in as few system calls as possible. Nothing keeps the log open between two
+appends, so that others may repair it; what has taken its place in the meantime is appended to as to
+any other log.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expstore.store.append.log import AppendLog
+from expstore.store.files import system
+
+if TYPE_CHECKING:
+    from formats import RecordCodec
+
+# Seconds in which no program can replace a log: for so long, its size suffices to recognise it.
+_MOMENT = 5e-5
+
+
+class ReopenedLog(AppendLog):
+    """A log that is closed between appends; not to be shared among threads.
+
+    Args:
+        path: the log, in an existing directory.
+        codec: of one record.
+
+    Raises:
+        As AppendLog.
+    """
+
+    def __init__(self, path: Path, codec: RecordCodec) -> None:
+        self._quick_path = os.fsencode(path)
+        self._unproved = False  # opened by its path alone, which may have led through a link
+        self._left = 0.0  # when it was last closed
+        super().__init__(path, codec)
+
+    def after_fork(self) -> None:
+        """In a forked child: an append that another thread of the parent was making is not ours."""
+        super().after_fork()
+        self.close()
+
+    def append_once(self, data: bytes) -> None:
+        """Open the log, unless it is open, append and close.
+
+        Raises:
+            As the constructor and `append`.
+        """
+        try:
+            if self._descriptor < 0:
+                # The path may lead elsewhere by now, even through a link. Only a log that ends
+                # as it was left is taken for the same; any other is opened with care.
+                self._unproved = False
+                if self.boundary:
+                    try:
+                        self._descriptor = self._file.open(self._quick_path, system.MEND)
+                        if time.monotonic() - self._left > _MOMENT:
+                            self._recall()
+                        self._unproved = self.boundary > 0
+                    except OSError:
+                        self._unproved = False  # `_open` says why
+                if not self._unproved:
+                    self._open(-1, system.APPEND)
+            self.append(data)
+        finally:
+            self._descriptor = self._file.number = -1
+            try:
+                next(self._file.closing, None)  # at once, since the log stays in memory
+            except OSError as error:
+                raise system.unwritable(self.path, error) from error
+            self._left = time.monotonic()
+
+    def _reconcile(self) -> int:
+        if self._unproved:
+            self.close()
+            self._open(-1, system.APPEND)
+            self._unproved = False
+        return super()._reconcile()

@@ -1,0 +1,85 @@
+"""Open files and directories whose descriptors an interrupt cannot leak.
+
+Guarantees: opening a file and remembering its descriptor is one step for the interpreter, and so is
+forgetting the descriptor and closing it. Python raises a KeyboardInterrupt only between two steps,
+so a descriptor is always remembered as long as it is open, and is closed at the latest when its
+owner is garbage-collected. A descriptor that leaked would keep the file open, and so keep every
+program from repairing it, for as long as the process lives.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+
+class Descriptor:
+    """One open file or directory; as a context manager, it gives the descriptor's number.
+
+    Args:
+        path: what to open; nothing is opened without it.
+        flags: of `open(2)`.
+        directory: a descriptor that a relative path starts from.
+        mode: the permissions of a file that is created.
+
+    Attributes:
+        number: the descriptor, or -1 if it is closed.
+        closing: `next(closing, None)` closes the file if it is open; one step, unlike `close`,
+            whose own code an interrupt may keep from running.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+
+    number = -1
+
+    def __init__(
+        self,
+        path: str | bytes | Path | None = None,
+        flags: int = os.O_RDONLY,
+        directory: int | None = None,
+        mode: int = 0o666,
+    ) -> None:
+        self.closing: Iterator[None] = iter(())
+        if path is not None:
+            self.open(path, flags, directory, mode)
+
+    def open(
+        self,
+        path: str | bytes | Path,
+        flags: int,
+        directory: int | None = None,
+        mode: int = 0o666,
+    ) -> int:
+        """Open a file in place of the one that was open; returns its descriptor."""
+        if self.number >= 0:
+            self.close()
+        call = os.open if directory is None else partial(os.open, dir_fd=directory)
+        held: list[int] = []
+        self.closing = map(os.close, held)
+        try:
+            # No Python code runs between `os.open` and the list, so no signal handler does.
+            held.extend(map(call, (path,), (flags,), (mode,)))
+            self.number = held[0]
+        except BaseException:
+            next(self.closing, None)
+            raise
+        return self.number
+
+    def close(self) -> None:
+        """Close it. A second call does nothing."""
+        self.number = -1
+        next(self.closing, None)
+
+    def __enter__(self) -> int:
+        return self.number
+
+    def __exit__(self, *exc: object) -> None:
+        self.number = -1
+        next(self.closing, None)
+
+    def __del__(self) -> None:
+        if hasattr(self, "closing"):  # else interrupted before anything was opened
+            next(self.closing, None)

@@ -1,0 +1,90 @@
+"""Whether a path still leads to a file that is open.
+
+Guarantees: files are compared by device and inode number, which no other file has while this one is
+open. The file's times are not queried: after a query, the kernel makes its next write dearer, so
+that the time of that write can be told from the one it reported.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+_HERE = -100  # AT_FDCWD: where relative paths start
+_NOFOLLOW, _EMPTY = 0x100, 0x1000  # AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH
+_INODE = 0x100  # STATX_INO: query the inode number; the device is always reported
+_WORDS = 32  # size of the kernel's answer, in words of 64 bits
+_AT_INODE, _AT_DEVICE = 4, 17  # the words that hold them
+
+Numbers = tuple[int, int]
+_Query = Callable[[int, bytes, int], Numbers | None]
+
+
+class FileIdentity:
+    """The identity of an open file; not to be shared among threads.
+
+    Args:
+        path: the path that led to it.
+        descriptor: the file.
+    """
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        # Absolute, so that a change of the working directory is no replacement of the file.
+        self._path = os.fsencode(path.absolute())
+        self._query = _statx() or _stat
+        self._numbers = self._query(descriptor, b"", _EMPTY)
+        if self._numbers is None:  # the sandbox of a container may forbid the call
+            self._query = _stat
+            self._numbers = _stat(descriptor, b"", _EMPTY)
+
+    def is_at_path(self) -> bool:
+        """Whether the path leads to this file now; a link in its place does not count."""
+        return self._query(_HERE, self._path, _NOFOLLOW) == self._numbers
+
+    def is_of(self, descriptor: int) -> bool:
+        """Whether this file is open as that descriptor."""
+        return self._query(descriptor, b"", _EMPTY) == self._numbers
+
+
+def _stat(descriptor: int, path: bytes, flags: int) -> Numbers | None:
+    try:
+        status = os.fstat(descriptor) if flags == _EMPTY else os.lstat(path)
+    except OSError:
+        return None
+    return status.st_ino, status.st_dev
+
+
+def _statx() -> _Query | None:
+    """A function like `_stat` that queries no times; None if the system has none."""
+    function = _library_function()
+    if function is None:
+        return None
+    import ctypes
+
+    words = (ctypes.c_uint64 * _WORDS)()
+    address = ctypes.addressof(words)
+
+    def query(descriptor: int, path: bytes, flags: int) -> Numbers | None:
+        if function(descriptor, path, flags, _INODE, address):
+            return None
+        return words[_AT_INODE], words[_AT_DEVICE]
+
+    return query
+
+
+@cache
+def _library_function() -> Callable[..., int] | None:
+    import ctypes
+
+    function = getattr(ctypes.CDLL(None), "statx", None)
+    if function is not None:
+        function.argtypes = (
+            ctypes.c_int,
+            ctypes.c_char_p,
+            ctypes.c_int,
+            ctypes.c_uint,
+            ctypes.c_void_p,
+        )
+    return function

@@ -1,0 +1,228 @@
+"""A log or directory that is replaced under a live writer: nothing more is acknowledged."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from expstore import ExperimentGoneError, ExperimentStore, MetricWriter
+from expstore.model.values import RECORD_CODEC
+from expstore.store.append import locks
+from expstore.store.files import identity
+from tests.faults.base import read_log
+
+
+def made_anew(path: Path) -> None:
+    """`rm metrics.bin`, and another program makes it anew."""
+    (path / "metrics.bin").unlink()
+    (path / "metrics.bin").touch()
+
+
+def copied_over(path: Path) -> None:
+    """A copy is renamed over the log, as by rsync, a restore or `sed -i`."""
+    shutil.copy(path / "metrics.bin", path / "copy")
+    (path / "copy").rename(path / "metrics.bin")
+
+
+def moved_and_made_anew(path: Path) -> None:
+    """The experiment is moved to another store, under its name, and made anew."""
+    elsewhere = path.parent.parent / "elsewhere"
+    elsewhere.mkdir()
+    path.rename(elsewhere / path.name)
+    shutil.copytree(elsewhere / path.name, path)
+
+
+def store_restored(path: Path) -> None:
+    """The whole store is moved away, and a copy restored in its place."""
+    root = path.parent
+    root.rename(root.with_name("old"))
+    shutil.copytree(root.with_name("old"), root)
+
+
+def linked(path: Path) -> None:
+    """A link takes the log's place, and leads to it; a store follows no links."""
+    (path / "metrics.bin").rename(path / "other")
+    (path / "metrics.bin").symlink_to("other")
+
+
+REPLACE = [made_anew, copied_over, moved_and_made_anew, store_restored, linked]
+
+
+def write(writer: MetricWriter, step: int) -> None:
+    """Log one step in the way that training scripts do."""
+    writer.log_many({"loss": 0.5, "accuracy": 0.5}, step)
+
+
+@pytest.mark.parametrize("durability", ["process", "interval", "power"])
+@pytest.mark.parametrize("replace", REPLACE)
+def test_replaced_log_is_noticed_by_the_next_step(
+    replace: Callable[[Path], None], durability: str, store: ExperimentStore
+) -> None:
+    """The error says which records may be lost: those since the log was last seen in place."""
+    store.create_experiment("abc")
+    writer = store.writer("abc", durability=durability)  # type: ignore[arg-type]
+    for step in range(3):
+        write(writer, step)
+    whole = store.metrics_path("abc").stat().st_size
+    replace(store.experiment_path("abc"))
+    held = read_log(store.metrics_path("abc"))
+    with pytest.raises(ExperimentGoneError) as caught:
+        write(writer, 3)
+    assert read_log(store.metrics_path("abc")) == held
+    if durability == "power":  # each was seen in place once it was on disk
+        assert caught.value.start == caught.value.end
+    else:
+        assert (caught.value.start, caught.value.end) == (whole // 3 * 2, whole)
+        assert f"2 records of step 2, between bytes {whole // 3 * 2}" in str(caught.value)
+    with pytest.raises(ExperimentGoneError):
+        write(writer, 4)
+    writer.close()  # what is known already is not raised again
+
+
+@pytest.mark.parametrize("kind", ["process", "interval", "power"])
+def test_last_records_in_a_replaced_log_are_noticed_on_closing(
+    kind: str, store: ExperimentStore
+) -> None:
+    """No later step would say so."""
+    store.create_experiment("abc")
+    writer = store.writer("abc", durability=kind)  # type: ignore[arg-type]
+    write(writer, 7)
+    made_anew(store.experiment_path("abc"))
+    if kind == "power":
+        writer.close()  # the record was on disk and in place when the call returned
+        return
+    with pytest.raises(ExperimentGoneError, match="2 records of step 7"):
+        writer.close()
+    assert not list(Path("/proc/self/fd").glob("*metrics*"))
+    writer.close()
+
+
+def test_moving_a_finished_experiment_is_no_error_on_closing(store: ExperimentStore) -> None:
+    """All that was logged is in the log that was moved."""
+    store.create_experiment("abc")
+    with store.writer("abc") as writer:
+        write(writer, 1)
+        store.experiment_path("abc").rename(store.root / "moved")
+    assert len(store.get_metrics("moved")) == 2
+
+
+def test_flush_into_a_replaced_log_is_an_error(store: ExperimentStore) -> None:
+    """What was synced is no longer the experiment's."""
+    store.create_experiment("abc")
+    writer = store.writer("abc", durability="interval")
+    write(writer, 1)
+    copied_over(store.experiment_path("abc"))
+    with pytest.raises(ExperimentGoneError, match="2 records of step 1"):
+        writer.flush()
+    writer.close()
+
+
+def test_log_replaced_while_it_is_synced_is_noticed_before_power_acknowledges(
+    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `power`, what a call acknowledges is on disk under the experiment's name."""
+    store.create_experiment("abc")
+    writer = store.writer("abc", durability="power")
+    sync = os.fdatasync
+
+    def replaced(descriptor: int) -> None:
+        sync(descriptor)
+        copied_over(store.experiment_path("abc"))
+
+    monkeypatch.setattr(os, "fdatasync", replaced)
+    with pytest.raises(ExperimentGoneError, match="2 records of step 5"):
+        write(writer, 5)
+
+
+def test_experiment_that_became_a_link_to_itself_is_noticed(
+    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same log, but readers of the store follow no link; so it is looked for less often."""
+    monkeypatch.setattr(locks, "_LINK_INTERVAL", 0.01)
+    path = store.create_experiment("abc")
+    writer = store.writer("abc")
+    write(writer, 1)
+    path.rename(store.root / "moved")
+    path.symlink_to("moved")
+    time.sleep(0.02)
+    with pytest.raises(ExperimentGoneError):
+        write(writer, 2)
+
+
+def test_change_of_the_working_directory_is_no_replacement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative root means what it meant when the writer was opened."""
+    monkeypatch.setattr(locks, "_LINK_INTERVAL", 0.0)
+    monkeypatch.chdir(tmp_path)
+    store = ExperimentStore("root")
+    store.create_experiment("abc")
+    with store.writer("abc") as writer:
+        write(writer, 1)
+        (tmp_path / "inner").mkdir()
+        monkeypatch.chdir(tmp_path / "inner")
+        write(writer, 2)
+    assert len(ExperimentStore(tmp_path / "root").get_metrics("abc")) == 4
+
+
+@pytest.mark.parametrize("replace", REPLACE)
+def test_identity_can_be_had_without_statx(
+    replace: Callable[[Path], None], store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On other systems, and in sandboxes that forbid the call."""
+    for function in (lambda: None, lambda: lambda *_: -1):
+        monkeypatch.setattr(identity, "_library_function", function)
+        shutil.rmtree(store.root)
+        shutil.rmtree(store.root.with_name("old"), ignore_errors=True)
+        shutil.rmtree(store.root.with_name("elsewhere"), ignore_errors=True)
+        store.create_experiment("abc")
+        writer = store.writer("abc")
+        write(writer, 1)
+        write(writer, 2)
+        replace(store.experiment_path("abc"))
+        with pytest.raises(ExperimentGoneError):
+            write(writer, 3)
+
+
+def test_log_that_changed_between_two_calls_of_the_store_is_parsed_anew(
+    store: ExperimentStore,
+) -> None:
+    """Even if it has the same size: a tear at its end is not appended to."""
+    store.create_experiment("abc")
+    for step in range(4):
+        store.log_metric("abc", "loss", 0.5, step)
+    path = store.metrics_path("abc")
+    data = path.read_bytes()
+    time.sleep(0.001)
+    longer = RECORD_CODEC.build(timestamp=1_700_000_000, step=3, value=0.5, name="x" * 11)
+    path.write_bytes(data[25:75] + longer + b"\1" * 18)
+    assert path.stat().st_size == len(data)
+    store.log_metric("abc", "loss", 0.5, 4)
+    assert [step for _, step, _ in read_log(path)[0]] == [1, 2, 3, 4]
+    assert read_log(path)[1] == 0
+
+
+def test_follower_says_that_the_log_was_replaced(store: ExperimentStore) -> None:
+    """And up to which byte it gave the records of the old one."""
+    store.create_experiment("abc")
+    store.log_metric("abc", "loss", 0.5, 1)
+    follower = store.follow("abc")
+    assert len(follower.poll()) == 1
+    copied_over(store.experiment_path("abc"))
+    with pytest.raises(ExperimentGoneError, match=r"replaced.* byte 25"):
+        follower.poll()
+    store.metrics_path("abc").unlink()
+    with pytest.raises(ExperimentGoneError, match="deleted"):
+        follower.poll()
+
+
+def test_error_survives_being_sent() -> None:
+    """With its offsets."""
+    error = pickle.loads(pickle.dumps(ExperimentGoneError("message", 3, 7)))
+    assert (str(error), error.start, error.end) == ("message", 3, 7)
