@@ -93,7 +93,9 @@ def begin(directory: Path, of: Mapping[str, Any]) -> str:
             else.
         UnreadableFileError: the directory cannot be created or written.
     """
-    try:
+    if os.path.lexists(directory) and not directory.is_dir():
+        raise OutputExistsError(f"{directory}: is not a directory; not replaced")
+    with system.typed_errors(directory):
         system.make_directory(directory)
         _check_ours(directory)
         _check_same_export(directory, of)
@@ -103,12 +105,6 @@ def begin(directory: Path, of: Mapping[str, Any]) -> str:
         with whole_file(directory / _MARK) as file:
             file.write(json.dumps({"number": number, "of": of}).encode())
         _remove(directory, UNFINISHED, ())
-    except FileExistsError as error:
-        if isinstance(error, OutputExistsError):
-            raise
-        raise OutputExistsError(f"{directory}: is not a directory; not replaced") from None
-    except OSError as error:
-        raise system.unreadable(directory, error) from error
     return number
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from expstore.exchange.tensorboard import export_tensorboard
 from expstore.report import write_report
 from expstore.store.files import system
 from tests.faults.base import fork, join
+from tests.helpers.paths import MEMORY
 
 _GROUP, _USER = 12_345, 54_321
 HEADER = "name,value,step,timestamp\n"
@@ -166,23 +168,22 @@ def test_a_salvaged_experiment_is_as_private_as_its_source(store: ExperimentStor
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
-def test_who_cannot_keep_the_group_gives_it_nothing(tmp_path: Path) -> None:
+def test_who_cannot_keep_the_group_gives_it_nothing() -> None:
     """A user of another group replaces a file: the mode stays, but for the rights of the group."""
-    tmp_path.chmod(0o777)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(parent.stat().st_mode | 0o011)
-    path = tmp_path / "meta.bin"
-    path.write_bytes(b"old")
-    os.chown(path, 0, _GROUP)
-    path.chmod(0o664)
+    with tempfile.TemporaryDirectory(dir=MEMORY) as place:  # which other users can reach
+        path = Path(place, "meta.bin")
+        path.write_bytes(b"old")
+        os.chown(path, 0, _GROUP)
+        path.chmod(0o664)
+        path.parent.chmod(0o777)
 
-    def replace() -> None:
-        os.setgroups([])
-        os.setgid(_USER)
-        os.setuid(_USER)
-        directory = os.open(tmp_path, os.O_RDONLY)
-        system.write_atomically(path, b"new", directory)
+        def replace() -> None:
+            os.setgroups([])
+            os.setgid(_USER)
+            os.setuid(_USER)
+            system.write_atomically(path, b"new", os.open(place, os.O_RDONLY))
 
-    join(fork(replace))
-    assert path.read_bytes() == b"new"
-    assert (path.stat().st_uid, path.stat().st_gid, oct(mode(path))) == (_USER, _USER, "0o644")
+        join(fork(replace))
+        assert path.read_bytes() == b"new"
+        found = path.stat()
+        assert (found.st_uid, found.st_gid, oct(mode(path))) == (_USER, _USER, "0o644")
