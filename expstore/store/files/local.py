@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from expstore.store.files import system
 from expstore.store.files.directory import Entry, OpenLog
@@ -70,18 +69,19 @@ class LocalDirectory:
                 data = error
             yield data
 
-    @contextmanager
-    def open_log(self, name: str) -> Iterator[OpenLog]:
+    def open_log(self, name: str) -> OpenLog:
         """See `Directory`."""
         try:
             descriptor = system.open_regular(self.path / name, system.READ, self._descriptor)
         except FileNotFoundError:
-            yield OpenLog.missing()
-            return
-        try:
-            yield OpenLog.of(descriptor)
-        finally:
-            os.close(descriptor)
+            return OpenLog.missing()
+        return OpenLog.of(descriptor, owned=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        os.close(self._descriptor)
 
 
 def _kind(entry: os.DirEntry[str]) -> Literal["directory", "file", "link", "other"]:
