@@ -165,6 +165,13 @@ class Schema:
     def __iter__(self) -> Iterator[Field]:
         return iter(self.fields)
 
+    def __hash__(self) -> int:
+        return self._hash  # what is derived from a schema is kept by it, and asked for at each call
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.fields, self.is_sequence))
+
     def __getitem__(self, name: str) -> Field:
         for field in self.fields:
             if field.name == name:

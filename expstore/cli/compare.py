@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _NUMBERS_WIDTH = 57  # terminal columns: four numbers at their widest, and the gaps
 _GAP = 3  # terminal columns between two table columns
-_COLUMNS = ("last", "min", "max", "last_step", "points")
+_COLUMNS = ("last", "min", "max", "last_step", "min_step", "max_step", "points")
 
 
 @app.command("compare")

@@ -5,16 +5,20 @@ Guarantees: an unreadable experiment does not affect the others; it is included 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from expstore.compare.series import Series, split
 from expstore.errors import ExpStoreError, UnknownMetricError
 from expstore.model.values import Metadata
+from expstore.store import metafile
+from expstore.store.files.layout import METRICS
+from expstore.store.read.tables import read_table, table_parser
 from formats import CLEAN, FormatError, TailStatus
 
 if TYPE_CHECKING:
+    from expstore.model.table import MetricTable
     from expstore.store.reader import StoreReader
 
 
@@ -29,34 +33,73 @@ class LoadedExperiment:
     problems: tuple[str, ...]
 
 
-def load(store: StoreReader, ids: Iterable[str] | None = None) -> Iterator[LoadedExperiment]:
-    """Load experiments with their curves, one at a time.
+class LoadedTable(NamedTuple):
+    """The readable part of one experiment; see `Summary`."""
+
+    commit_id: str
+    metadata: Metadata | None
+    table: MetricTable | None
+    problems: tuple[str, ...]
+
+    @property
+    def status(self) -> TailStatus:
+        """Of the end of its log; clean if there is no table."""
+        return CLEAN if self.table is None else self.table.status
+
+
+def load_tables(
+    store: StoreReader,
+    ids: list[str],
+    progress: Callable[[list[str]], Iterable[str]] = iter,
+) -> Iterator[LoadedTable]:
+    """Load experiments one at a time; any failure, even a deletion, is one of its `problems`.
+
+    Args:
+        store: the store to read from.
+        ids: commit ids that `select_ids` returned, in output order.
+        progress: wraps the list of ids while they are read.
+
+    Raises:
+        StoreNotFoundError: the root does not exist.
+    """
+    parser = table_parser()
+    outcomes = metafile.read_all(store.location, ids)
+    for commit_id, (_, metadata) in zip(progress(ids), outcomes, strict=True):
+        table, problems = None, []
+        if not isinstance(metadata, Metadata):
+            problems.append(str(metadata))
+        try:
+            table = read_table(store.location / commit_id / METRICS, parser=parser)
+        except (ExpStoreError, FormatError) as error:
+            problems.append(str(error))
+        known = metadata if isinstance(metadata, Metadata) else None
+        yield LoadedTable(commit_id, known, table, tuple(problems))
+
+
+def load(
+    store: StoreReader,
+    ids: Iterable[str] | None = None,
+    progress: Callable[[list[str]], Iterable[str]] = iter,
+) -> Iterator[LoadedExperiment]:
+    """Load experiments with their curves, one at a time; see `load_tables`.
 
     Args:
         store: the store to read from.
         ids: commit ids, in output order; None: all, sorted.
+        progress: wraps the list of ids while they are read.
 
     Raises:
         InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: raised by the call
             itself, before anything is read. Later problems are reported in each experiment's
             `problems`.
     """
-    return (load_one(store, commit_id) for commit_id in store.select_ids(ids))
+    return map(_with_curves, load_tables(store, store.select_ids(ids), progress))
 
 
-def load_one(store: StoreReader, commit_id: str) -> LoadedExperiment:
-    """Load one experiment; any failure, even its deletion, is reported in its `problems`."""
-    metadata, curves, status, problems = None, {}, CLEAN, []
-    try:
-        metadata = store.read_metadata(commit_id)
-    except (ExpStoreError, FormatError) as error:
-        problems.append(str(error))
-    try:
-        table = store.get_metrics(commit_id)
-        curves, status = split(table), table.status
-    except (ExpStoreError, FormatError) as error:
-        problems.append(str(error))
-    return LoadedExperiment(commit_id, metadata, curves, status, tuple(problems))
+def _with_curves(loaded: LoadedTable) -> LoadedExperiment:
+    commit_id, metadata, table, problems = loaded
+    curves = {} if table is None else split(table)
+    return LoadedExperiment(commit_id, metadata, curves, loaded.status, problems)
 
 
 def check_name(name: str, known: Collection[str]) -> None:

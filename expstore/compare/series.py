@@ -7,13 +7,18 @@ non-finite value of every interval; non-finite values never enter an average.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from expstore.model.table import MetricTable
+
+_FEW = (
+    1 << 14
+)  # points of a table that is summarized at once: for more, names one by one are as fast
 
 
 class Series(NamedTuple):
@@ -50,6 +55,8 @@ class Extremes(NamedTuple):
         last: the value at the last step (the one logged last, if there are several).
         min, max: over all values except NaN; NaN if there are no others.
         last_step: the maximum step.
+        min_step, max_step: the first steps with the values `min` and `max`; the last step if these
+            are NaN.
         points: the number of points.
     """
 
@@ -57,6 +64,8 @@ class Extremes(NamedTuple):
     min: float
     max: float
     last_step: int
+    min_step: int
+    max_step: int
     points: int
 
 
@@ -64,28 +73,95 @@ def split(table: MetricTable) -> dict[str, Series]:
     """Split a table into one series per metric name, in the order of `table.names`."""
     import numpy as np
 
-    order = np.lexsort((table.steps, table.name_codes))
-    steps = table.steps[order].astype(np.int64)
-    values = table.values[order]
-    ends = np.cumsum(np.bincount(table.name_codes, minlength=len(table.names)))
-    starts = [0, *ends.tolist()]
-    return {
-        name: Series(steps[starts[i] : starts[i + 1]], values[starts[i] : starts[i + 1]])
-        for i, name in enumerate(table.names)
-    }
+    found = {}
+    for name, rows in zip(table.names, _rows_by_name(table), strict=True):
+        steps, values = table.steps[rows].astype(np.int64), table.values[rows]
+        if (steps[1:] < steps[:-1]).any():  # seldom, and sorting takes as long as reading
+            order = steps.argsort(kind="stable")
+            steps, values = steps[order], values[order]
+        found[name] = Series(steps, values)
+    return found
+
+
+def _rows_by_name(table: MetricTable) -> list[Any]:
+    """For each name of a table, what selects its rows: a slice, or their indices."""
+    import numpy as np
+
+    codes, count = table.name_codes, len(table.names)
+    if _take_turns(codes, count):
+        return [slice(first, None, count) for first in range(count)]
+    # The narrowest codes: NumPy sorts those of 16 bits by radix, in a quarter of the time.
+    narrow = codes.astype(np.uint16) if count <= 1 << 16 else codes
+    order = narrow.argsort(kind="stable")
+    ends = np.bincount(codes, minlength=count).cumsum().tolist()
+    return [order[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _take_turns(codes: NDArray[np.int32], count: int) -> bool:
+    """Whether the names are logged in turn, each once: the codes are 0, 1, 2, ... again and again.
+
+    Names are numbered as they appear, so their first turn is in order.
+    """
+    import numpy as np
+
+    first = codes[:count]
+    return bool((first == np.arange(len(first))).all() and (codes[count:] == codes[:-count]).all())
+
+
+def summarize(table: MetricTable) -> dict[str, Extremes]:
+    """What `extremes` gives of each series of `split`, without making the series of short logs."""
+    import numpy as np
+
+    count = len(table.names)
+    if (
+        not count
+        or len(table) > _FEW
+        or len(table) % count
+        or not _take_turns(table.name_codes, count)
+    ):
+        return {name: extremes(series) for name, series in split(table).items()}
+    values, steps = table.values.reshape(-1, count), table.steps.reshape(-1, count)
+    lows = values.argmin(axis=0)  # of a NaN, where there is one
+    if np.isnan(values[lows, range(count)]).any() or (
+        len(steps) > 1 and (steps[1:] < steps[:-1]).any()
+    ):
+        return {name: extremes(series) for name, series in split(table).items()}
+    highs, places = values.argmax(axis=0), range(count)
+    points = [len(values)] * count
+    rows = zip(
+        values[-1].tolist(),
+        values[lows, places].tolist(),
+        values[highs, places].tolist(),
+        steps[-1].tolist(),
+        steps[lows, places].tolist(),
+        steps[highs, places].tolist(),
+        points,
+        strict=True,
+    )
+    return dict(zip(table.names, map(Extremes._make, rows), strict=True))
 
 
 def extremes(series: Series) -> Extremes:
     """The last, minimum and maximum values of a non-empty series."""
     import numpy as np
 
-    numbers = series.values[~np.isnan(series.values)]
+    steps, values = series
+    low, high = int(values.argmin()), int(values.argmax())
+    if math.isnan(values[low]):  # a NaN is both, as NumPy has it
+        numbers = np.flatnonzero(~np.isnan(values))
+        if len(numbers):
+            low = int(numbers[values[numbers].argmin()])
+            high = int(numbers[values[numbers].argmax()])
+        else:
+            low = high = len(values) - 1
     return Extremes(
-        float(series.values[-1]),
-        float(numbers.min()) if len(numbers) else float("nan"),
-        float(numbers.max()) if len(numbers) else float("nan"),
-        int(series.steps[-1]),
-        len(series.values),
+        float(values[-1]),
+        float(values[low]),
+        float(values[high]),
+        int(steps[-1]),
+        int(steps[low]),
+        int(steps[high]),
+        len(values),
     )
 
 

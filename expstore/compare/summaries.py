@@ -11,8 +11,8 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from expstore.compare.curves import check_name, load_one
-from expstore.compare.series import Extremes, extremes
+from expstore.compare.curves import check_name, load_tables
+from expstore.compare.series import Extremes, summarize
 from expstore.model.values import Metadata
 from formats import CLEAN, TailStatus
 
@@ -70,12 +70,11 @@ def compare(
     wanted = None if names is None else list(dict.fromkeys(names))
     summaries: list[Summary] = []
     known: set[str] = set()
-    for commit_id in progress(store.select_ids(ids)):
-        loaded = load_one(store, commit_id)
-        known |= loaded.curves.keys()
-        metrics = {name: extremes(series) for name, series in loaded.curves.items()}
+    for loaded in load_tables(store, store.select_ids(ids), progress):
+        metrics = {} if loaded.table is None else summarize(loaded.table)
+        known |= metrics.keys()
         summaries.append(
-            Summary(commit_id, loaded.metadata, metrics, loaded.status, loaded.problems)
+            Summary(loaded.commit_id, loaded.metadata, metrics, loaded.status, loaded.problems)
         )
     for name in wanted or ():
         check_name(name, known)

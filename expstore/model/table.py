@@ -133,7 +133,7 @@ class MetricTable(Sequence[Metric]):
         import numpy as np
 
         first = np.full(len(self._names), len(self._codes), np.int64)
-        np.minimum.at(first, self._codes, np.arange(len(self._codes)))
+        first[self._codes[::-1]] = np.arange(len(self._codes) - 1, -1, -1)  # the last one stays
         order = np.argsort(first, kind="stable")
         order = order[first[order] < len(self._codes)]
         if len(order) < len(self._names) or (order[1:] < order[:-1]).any():

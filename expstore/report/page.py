@@ -27,7 +27,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expstore.compare.curves import LoadedExperiment, load_one
+from expstore.compare.curves import LoadedExperiment, load
 from expstore.compare.plot import DASHES, ON_DARK, ON_LIGHT
 from expstore.compare.series import Extremes, Series, extremes, thin
 from expstore.model.texts import json_number, printable
@@ -87,8 +87,7 @@ def collect(
     """The content of a report, as JSON-compatible values."""
     metrics: dict[str, int] = {}
     runs, curves = [], []
-    for number, commit_id in enumerate(progress(ids)):
-        experiment = load_one(store, commit_id)
+    for number, experiment in enumerate(load(store, ids, progress)):
         runs.append(_run(experiment, store.location))
         share = _POINTS // len(ids) // max(len(experiment.curves), 1)
         limit = min(max(share, _MIN_POINTS), _MAX_POINTS)

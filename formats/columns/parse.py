@@ -10,15 +10,16 @@ Numbers become arrays in native byte order, texts become codes into a tuple of d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from formats.columns.brief import LIMIT, BriefWalk, is_walkable
 from formats.columns.repetition import Match, Repetition
-from formats.columns.starts import PADDING, Bytes, Offsets, RecordWalk, gather
+from formats.columns.starts import PADDING, Bytes, Offsets, RecordWalk, gather, record_walk
 from formats.columns.types import Columns, TextColumn
 from formats.columns.vocabulary import MAX_WORDS, WORD, Vocabulary
 from formats.errors import FieldValueError, TooManyTextsError
@@ -38,13 +39,19 @@ class _Output:
     Untouched memory is never committed, so a generous capacity costs nothing.
     """
 
-    def __init__(self, walk: RecordWalk, capacity: int) -> None:
+    def __init__(
+        self, walk: RecordWalk, capacity: int, begun: Mapping[str, NDArray[Any]] | None = None
+    ) -> None:
         self.count, self._capacity = 0, capacity
         self._texts = [field.name for field, *_ in walk.places if field.is_text]
         self.arrays = {
             field.name: np.empty(capacity, np.int32 if field.is_text else dtype.newbyteorder("="))
             for field, dtype, *_ in walk.places
         }
+        if begun:
+            room = self.extend(len(next(iter(begun.values()))))
+            for name, column in begun.items():
+                self.arrays[name][room] = column
 
     def extend(self, count: int) -> slice:
         """Make room for further records."""
@@ -82,9 +89,12 @@ class ColumnParser:
 
     def __init__(self, schema: Schema, max_texts: int | None = None) -> None:
         self._max_texts = max_texts
-        self._walk = RecordWalk(schema)
+        self._walk = record_walk(schema)
         self._repetition = Repetition(self._walk)
         self._vocabularies = {field.name: Vocabulary() for field in schema.texts}
+        self._brief = (
+            BriefWalk(schema, list(self._vocabularies.values())) if is_walkable(schema) else None
+        )
         self._buffer: Bytes = np.empty(0, np.uint8)
         self._held = 0  # bytes in the buffer: a record not yet whole
         self._end = 0  # bytes consumed from the stream
@@ -94,14 +104,22 @@ class ColumnParser:
     def feed(self, block: Buffer) -> Columns:
         """All records that these bytes complete; a torn tail waits for the next feed."""
         fresh = np.frombuffer(block, np.uint8)
-        output = _Output(self._walk, (self._held + fresh.size) // self._walk.min_size)
+        begun: dict[str, NDArray[Any]] = {}
+        if self._brief is not None and not self._held and 0 < fresh.size <= LIMIT:
+            self._brief.walk(block if isinstance(block, bytes) else fresh.tobytes())
+            begun = self._brief.columns()
+            self._advance(self._brief.end)
+            if self._brief.end == fresh.size:
+                return self._columns(begun)
+            fresh = fresh[self._brief.end :]
+        output = _Output(self._walk, (self._held + fresh.size) // self._walk.min_size, begun)
         while fresh.size and self._error is None:
             room = self._room(min(fresh.size, BLOCK))
             taken = min(room.size, fresh.size)
             room[:taken] = fresh[:taken]
             fresh = fresh[taken:]
             self._decode(taken, output)
-        return self._columns(output)
+        return self._columns(output.finish())
 
     def read(self, readinto: Callable[[memoryview], int | None], size: int) -> Columns:
         """All records that `readinto` delivers until it returns 0, without holding all their bytes.
@@ -116,7 +134,7 @@ class ColumnParser:
             if not got:
                 break
             self._decode(got, output)
-        return self._columns(output)
+        return self._columns(output.finish())
 
     @property
     def texts_held(self) -> int:
@@ -145,14 +163,18 @@ class ColumnParser:
             begin = self._emit(data, bounds, output)
             if bounds.size > 1 and self._error is None:
                 self._repetition.learn(data, bounds, output.last(bounds.size - 1), end)
-        self._end += begin
+        self._advance(begin)
+        self._held = end - begin
+        if begin:
+            data[: self._held] = data[begin:end].copy()
+
+    def _advance(self, size: int) -> None:
+        """Count bytes of whole records as consumed."""
+        self._end += size
         if self._max_texts is not None and self.texts_held > self._max_texts:
             raise TooManyTextsError(
                 f"more than {self._max_texts:,} distinct texts in one field", offset=self._end
             )
-        self._held = end - begin
-        if begin:
-            data[: self._held] = data[begin:end].copy()
 
     def _emit_match(self, data: Bytes, match: Match, output: _Output) -> int:
         """Write matched records, whose texts and constants are already compared, to the output.
@@ -234,14 +256,15 @@ class ColumnParser:
                 )
         return count
 
-    def _columns(self, output: _Output) -> Columns:
+    def _columns(self, arrays: dict[str, NDArray[Any]]) -> Columns:
         """The columns parsed by one call."""
-        columns: dict[str, Any] = dict(output.finish())
+        columns: dict[str, Any] = arrays
+        count = len(next(iter(arrays.values())))
         for name, vocabulary in self._vocabularies.items():
             values = partial(vocabulary.decode, len(vocabulary.texts))
             columns[name] = TextColumn(columns[name], values)
-        self._count += output.count
-        return Columns(columns, output.count, self._end, self._error)
+        self._count += count
+        return Columns(columns, count, self._end, self._error)
 
 
 def _column(head: Bytes, dtype: np.dtype[Any], offset: int) -> NDArray[Any]:
@@ -262,5 +285,5 @@ def record_starts(schema: Schema, data: Buffer) -> tuple[Offsets, int]:
     fresh = np.frombuffer(data, np.uint8)
     padded = np.zeros(fresh.size + PADDING, np.uint8)
     padded[: fresh.size] = fresh
-    bounds = RecordWalk(schema).bounds(padded, 0, fresh.size)
+    bounds = record_walk(schema).bounds(padded, 0, fresh.size)
     return bounds[:-1], int(bounds[-1])

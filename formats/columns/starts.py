@@ -13,6 +13,7 @@ start is walked again from there.
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,12 @@ def gather(data: Bytes, at: Offsets, width: int) -> Bytes:
     return items[at].view(np.uint8).reshape(at.size, width)
 
 
+@lru_cache(maxsize=64)
+def record_walk(schema: Schema) -> RecordWalk:
+    """The schema's RecordWalk, which holds no state."""
+    return RecordWalk(schema)
+
+
 class RecordWalk:
     """The steps from one record to the next, derived from a schema."""
 
@@ -64,6 +71,12 @@ class RecordWalk:
             for index, run in enumerate(self.runs)
             for position, field in enumerate(run.fields)
         ]  # each field, its type, the index of its run and its offset there
+        self.columns = [
+            (field, dtype, dtype.newbyteorder("="), run, offset)
+            for field, dtype, run, offset in self.places
+        ]
+        self.numbers = [place for place in self.columns if not place[0].is_text]
+        self.texts = [field for field, *_ in self.places if field.is_text]
 
     def bounds(self, data: Bytes, begin: int, end: int) -> Offsets:
         """The starts of all whole records in `data[begin:end]`, and the end of the last one.

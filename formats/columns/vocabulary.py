@@ -46,19 +46,17 @@ def words_of(rows: Bytes, offset: int, lengths: Offsets) -> list[Words]:
 
 
 class Vocabulary:
-    """Distinct texts and their codes."""
+    """Distinct texts and their codes.
+
+    Attributes:
+        texts: by code.
+        index: the codes by text; `add_one` is what enters a text.
+    """
 
     def __init__(self) -> None:
         self.texts: list[bytes] = []
-        self._index: dict[bytes, int] = {}
-        # Random, so that nobody can craft data that collides.
-        self._factors = [np.uint64(random.getrandbits(64) | 1) for _ in range(MAX_WORDS + 1)]
-        self._found = 0  # the number of texts known to `_find`
-        # By code, plus one item: code -1 finds a text that equals no other.
-        self._lengths = np.full(1, -1, np.int64)
-        self._words = [np.zeros(1, np.uint64)] * MAX_WORDS
-        self._table = np.full(2, -1, np.int64)
-        self._shift = np.uint64(63)
+        self.index: dict[bytes, int] = {}
+        self._table: _Table | None = None  # made when arrays are looked up first
 
     def codes(
         self, data: Bytes, begins: Offsets, lengths: Offsets, rows: Bytes, offset: int
@@ -90,7 +88,7 @@ class Vocabulary:
 
     def add(self, texts: Sequence[bytes]) -> list[int]:
         """The codes of texts, known or not."""
-        index, texts_ = self._index, self.texts
+        index, texts_ = self.index, self.texts
         codes = []
         for text in texts:
             code = index.setdefault(text, len(index))
@@ -99,15 +97,44 @@ class Vocabulary:
             codes.append(code)
         return codes
 
+    def add_one(self, text: bytes) -> int:
+        """The code of a text that is not known yet."""
+        code = self.index[text] = len(self.texts)
+        self.texts.append(text)
+        return code
+
     def decode(self, count: int) -> tuple[str, ...]:
         """The first `count` texts as `str`."""
         return tuple(text.decode(ENCODING, ERRORS) for text in self.texts[:count])
 
     def _find(self, words: list[Words], lengths: Offsets) -> Offsets:
         """Codes; -1 for a text that is unknown or too long for words."""
-        if self._found < len(self.texts):
-            self._admit(self.texts[self._found :], self._found)
-            self._found = len(self.texts)
+        if self._table is None:
+            self._table = _Table()
+        if self._table.count < len(self.texts):
+            self._table.admit(self.texts[self._table.count :])
+        return self._table.find(words, lengths)
+
+
+class _Table:
+    """The texts as arrays: a hash table with linear probing.
+
+    Attributes:
+        count: how many texts were admitted; their codes are 0, 1, 2, ...
+    """
+
+    def __init__(self) -> None:
+        # Random, so that nobody can craft data that collides.
+        self._factors = [np.uint64(random.getrandbits(64) | 1) for _ in range(MAX_WORDS + 1)]
+        self.count = 0
+        # By code, plus one item: code -1 finds a text that equals no other.
+        self._lengths = np.full(1, -1, np.int64)
+        self._words = [np.zeros(1, np.uint64)] * MAX_WORDS
+        self._table = np.full(2, -1, np.int64)
+        self._shift = np.uint64(63)
+
+    def find(self, words: list[Words], lengths: Offsets) -> Offsets:
+        """Codes; -1 for a text that was not admitted or is too long for words."""
         slots = (self._hash(words, lengths) >> self._shift).view(np.int64)
         codes = self._table.take(slots)
         differ = self._differ(codes, words, lengths)
@@ -137,9 +164,9 @@ class Vocabulary:
             total += word * factor
         return total
 
-    def _admit(self, texts: list[bytes], first: int) -> None:
-        """Make texts, numbered from `first`, known to `_find`."""
-        last = first + len(texts)
+    def admit(self, texts: list[bytes]) -> None:
+        """Enter further texts."""
+        first, last = self.count, self.count + len(texts)
         if last >= self._lengths.size:
             self._grow(2 * last)
         width = PADDING
@@ -148,9 +175,10 @@ class Vocabulary:
         lengths = np.array([len(text) for text in texts], np.int64)
         for known, word in zip(self._words, words_of(rows, 0, lengths), strict=True):
             known[first:last] = word
-        # `_find` cannot compare a text too long for words.
+        # `find` cannot compare a text too long for words.
         self._lengths[first:last] = np.where(lengths > width, -1, lengths)
         self._place(np.arange(first, last))
+        self.count = last
 
     def _grow(self, capacity: int) -> None:
         known, room = len(self._lengths) - 1, capacity - len(self._lengths) + 1

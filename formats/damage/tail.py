@@ -130,7 +130,9 @@ def tail_status(
 def _trailing_zero_records(schema: Schema, columns: Columns) -> int:
     """How many records at the end are all zeros; checking one is nearly always enough."""
     count = len(columns)
-    if not count or not _zeros(schema, columns, count - 1).all():
+    if not count or any(columns[f.name].item(-1) for f in schema if not f.is_text):
+        return 0
+    if not _zeros(schema, columns, count - 1).all():
         return 0
     differs = ~_zeros(schema, columns, 0)
     return int(differs[::-1].argmax()) if differs.any() else count

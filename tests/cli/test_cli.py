@@ -193,6 +193,8 @@ def test_show_prints_metadata_and_metrics(run: Run, filled: ExperimentStore) -> 
         "min": 0.25,
         "max": 0.75,
         "last_step": 2,
+        "min_step": 1,
+        "max_step": 2,
         "points": 2,
     }
     assert "unsupported version" in run("show", "ddd444").stdout

@@ -47,8 +47,8 @@ def ids(summaries: list[Any]) -> list[str]:
 def test_last_min_and_max_of_each_metric(three: ExperimentStore) -> None:
     """Each summary has plain values along with the metadata."""
     a, b, c = compare(three)
-    assert a.metrics["loss"] == (2.0, 1.0, 3.0, 2, 3)
-    assert b.metrics["accuracy"][1:] == (0.25, 0.25, 1, 2)
+    assert a.metrics["loss"] == (2.0, 1.0, 3.0, 2, 1, 0, 3)
+    assert b.metrics["accuracy"][1:] == (0.25, 0.25, 1, 0, 0, 2)
     assert math.isnan(b.metrics["accuracy"].last)
     assert a.metadata is not None
     assert (a.metadata.job_name, list(c.metrics)) == ("job-a", ["x:min"])

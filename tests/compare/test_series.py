@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expstore import MetricTable
-from expstore.compare.series import Series, extremes, smooth, split, thin
+from expstore.compare.series import Series, extremes, smooth, split, summarize, thin
 
 NUMBERS = st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=300)
 
@@ -126,3 +126,44 @@ def test_large_values_do_not_overflow() -> None:
     """Means of values near the maximum of float64 stay finite."""
     thinned = thin(series([1.7e308] * 100), 8)
     assert np.isfinite(thinned.means).all()
+
+
+@given(st.data())
+def test_series_and_summaries_are_those_of_a_plain_loop(data: st.DataObject) -> None:
+    """Names in turn or not, steps that ascend or not, NaN among the values or not."""
+    names = data.draw(st.lists(st.sampled_from("abcd"), unique=True, min_size=1))
+    count = data.draw(st.integers(1, 40))
+    in_turn = data.draw(st.booleans())
+    codes = [i % len(names) for i in range(count)]
+    if not in_turn:
+        codes = data.draw(st.lists(st.sampled_from(codes), min_size=count, max_size=count))
+    steps = data.draw(st.lists(st.integers(0, 9), min_size=count, max_size=count))
+    if data.draw(st.booleans()):
+        steps.sort()
+    numbers = st.floats(width=16) if data.draw(st.booleans()) else st.floats(0, 1, width=16)
+    values = data.draw(st.lists(numbers, min_size=count, max_size=count))
+    table = MetricTable(
+        names, np.array(codes, np.int32), np.array(values), np.array(steps, np.uint32),
+        np.zeros(count, np.int64),
+    )  # fmt: skip
+    expected: dict[str, list[tuple[int, float]]] = {}
+    for code, step, value in zip(codes, steps, values, strict=True):
+        expected.setdefault(names[code], []).append((step, value))
+    found = split(table)
+    assert list(found) == list(expected)
+    for name, points in expected.items():
+        points.sort(key=lambda point: point[0])
+        assert found[name].steps.tolist() == [step for step, _ in points]
+        assert np.array_equal(found[name].values, [value for _, value in points], equal_nan=True)
+        known = [value for _, value in points if value == value]
+        for row in (summarize(table)[name], extremes(found[name])):
+            assert (row.last_step, row.points) == (points[-1][0], len(points))
+            assert np.array_equal(row.last, points[-1][1], equal_nan=True)
+            if known:
+                assert (row.min, row.max) == (min(known), max(known))
+                assert (row.min_step, row.min) in points
+                assert (row.max_step, row.max) in points
+                assert row.min_step == next(s for s, value in points if value == row.min)
+            else:
+                assert np.isnan([row.min, row.max]).all()
+                assert row.min_step == row.max_step == row.last_step

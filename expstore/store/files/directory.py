@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
 from typing import Literal, NamedTuple, Protocol, Self
 
 _BLOCK = 1 << 20  # bytes: a block and what is parsed from it fit into a core's cache
@@ -58,6 +57,12 @@ class Directory(Protocol):
     def path(self) -> Location:
         """Its location."""
 
+    def __enter__(self) -> Self:
+        """The directory; it is closed where the context ends."""
+
+    def __exit__(self, *exc: object) -> None:
+        """Close the directory."""
+
     def directories(self) -> list[str]:
         """The names of its subdirectories, in no particular order."""
 
@@ -91,7 +96,7 @@ class Directory(Protocol):
     def read_starts(self, names: Iterable[str], limit: int) -> Iterator[bytes | OSError]:
         """The first `limit` bytes of many files, or the error that `read_start` would raise."""
 
-    def open_log(self, name: str) -> AbstractContextManager[OpenLog]:
+    def open_log(self, name: str) -> OpenLog:
         """Open a log for reading; a missing log is empty.
 
         Raises:
@@ -101,11 +106,12 @@ class Directory(Protocol):
 
 
 class OpenLog:
-    """A log open for reading, with the size that it had when it was opened.
+    """A log open for reading, with the size that it had when it was opened; a context manager.
 
     Args:
         fill: fills a buffer with the log's bytes from an offset on, and returns their count.
         size: size of the log in bytes.
+        close: closes the file when the context ends.
         identity: device and inode number, which tell the file from another of the same name; None
             if unknown.
         exists: whether the file exists; if not, the log is empty.
@@ -125,8 +131,10 @@ class OpenLog:
         *,
         exists: bool = True,
         modified: int | None = None,
+        close: Callable[[], object] | None = None,
     ) -> None:
         self._fill = fill
+        self._close = close
         self._position = 0
         self.size = size
         self.identity = identity
@@ -134,15 +142,22 @@ class OpenLog:
         self.version = size, modified
 
     @classmethod
-    def of(cls, descriptor: int) -> OpenLog:
-        """A reader of an open file, which the caller closes."""
+    def of(cls, descriptor: int, *, close: Callable[[], object] | None = None) -> OpenLog:
+        """A reader of an open file, which is closed by the caller, or by `close`."""
         status = os.fstat(descriptor)
 
         def fill(buffer: memoryview, offset: int) -> int:
             return os.preadv(descriptor, [buffer], offset)
 
         identity = status.st_dev, status.st_ino
-        return cls(fill, status.st_size, identity, modified=status.st_mtime_ns)
+        return cls(fill, status.st_size, identity, modified=status.st_mtime_ns, close=close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._close is not None:
+            self._close()
 
     @classmethod
     def missing(cls) -> OpenLog:
@@ -160,6 +175,13 @@ class OpenLog:
         while held < len(buffer) and (count := self._fill(buffer[held:], offset + held)):
             held += count
         return bytes(buffer[:held])
+
+    def rest(self) -> bytes:
+        """All bytes that `readinto` has yet to return."""
+        data = self.read(self._position, self.left)
+        self._position += len(data)
+        self.size = self._position  # less if it was truncated meanwhile
+        return data
 
     def readinto(self, buffer: memoryview) -> int:
         """Fill a buffer with the next bytes and return their count; 0 at the end.

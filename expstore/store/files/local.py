@@ -8,21 +8,29 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from expstore.store.files import system
 from expstore.store.files.directory import Entry, OpenLog
 
 
 class LocalDirectory:
-    """A directory open by a descriptor, which the caller closes; see `Directory`."""
+    """A directory open by a descriptor; a context manager; see `Directory`.
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    Args:
+        path: where it is.
+        descriptor: open for reading.
+        close: closes it where the context ends; None: the caller does.
+    """
+
+    def __init__(
+        self, path: Path, descriptor: int, close: Callable[[], object] | None = None
+    ) -> None:
         self.path = path
         self._descriptor = descriptor
+        self._close = close
 
     def directories(self) -> list[str]:
         """See `Directory`."""
@@ -84,16 +92,20 @@ class LocalDirectory:
                 data = error
             yield data
 
-    @contextmanager
-    def open_log(self, name: str) -> Iterator[OpenLog]:
+    def open_log(self, name: str) -> OpenLog:
         """See `Directory`."""
         try:
             opened = system.open_regular(self.path / name, system.READ, self._descriptor)
         except FileNotFoundError:
-            yield OpenLog.missing()
-            return
-        with opened as descriptor:
-            yield OpenLog.of(descriptor)
+            return OpenLog.missing()
+        return OpenLog.of(opened.number, close=opened.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._close is not None:
+            self._close()
 
 
 def _kind(entry: os.DirEntry[str]) -> Literal["directory", "file", "link", "other"]:

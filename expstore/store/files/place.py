@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -74,9 +74,8 @@ def open_root(root: Location) -> Iterator[Directory]:
         yield LocalDirectory(root, descriptor)
 
 
-@contextmanager
-def open_directory(path: Location) -> Iterator[Directory]:
-    """Open an experiment's directory.
+def open_directory(path: Location) -> Directory:
+    """Open an experiment's directory; a context manager, which closes it.
 
     Raises:
         ExperimentNotFoundError: no such directory (a link to one does not count). At a URL, reading
@@ -84,22 +83,17 @@ def open_directory(path: Location) -> Iterator[Directory]:
         UnreadableFileError: it cannot be opened.
     """
     if not isinstance(path, Path):
-        yield cast("RemotePath", path).directory()
-        return
-    with system.open_experiment(path) as descriptor:
-        yield LocalDirectory(path, descriptor)
+        return cast("RemotePath", path).directory()
+    opened = system.open_experiment(path)
+    return LocalDirectory(path, opened.number, opened.close)
 
 
-@contextmanager
-def open_log(path: Location) -> Iterator[OpenLog]:
-    """Open a log for reading; a missing log is empty.
+def open_log(path: Location) -> OpenLog:
+    """Open a log for reading; a context manager, which closes it. A missing log is empty.
 
     Raises:
         ExperimentNotFoundError: its directory is missing.
         UnreadableFileError: not a regular file, or no permission.
     """
-    # The directory is closed as soon as the file is open.
-    with ExitStack() as stack:
-        with open_directory(path.parent) as directory:
-            log = stack.enter_context(directory.open_log(path.name))
-        yield log
+    with open_directory(path.parent) as directory:
+        return directory.open_log(path.name)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import reduce
 from itertools import islice
 from operator import truediv
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote, unquote_to_bytes
 
 from expstore.errors import (
@@ -239,8 +239,7 @@ class RemoteDirectory:
                 # A server without range requests sends the whole file.
                 yield data[:limit] if isinstance(data, bytes) else self._fallback(name, data)
 
-    @contextmanager
-    def open_log(self, name: str) -> Iterator[OpenLog]:
+    def open_log(self, name: str) -> OpenLog:
         """See `Directory`."""
         path = self.path / name
         try:
@@ -250,8 +249,7 @@ class RemoteDirectory:
                 )
         except FileNotFoundError:
             self._raise_unless_missing(path)
-            yield OpenLog.missing()
-            return
+            return OpenLog.missing()
 
         def fill(buffer: memoryview, offset: int) -> int:
             with _typed(path):
@@ -259,15 +257,21 @@ class RemoteDirectory:
                 count: int = file.readinto(buffer)
             return count
 
-        with file:
-            try:
-                with _typed(path):
-                    size = file.seek(0, 2)
-            except UnreadableFileError:
-                if not self._is_empty(name):
-                    raise
-                size = 0
-            yield OpenLog(fill, size)
+        try:
+            with _typed(path):
+                size = file.seek(0, 2)
+        except UnreadableFileError:
+            if not self._is_empty(name):
+                file.close()
+                raise
+            size = 0
+        return OpenLog(fill, size, close=file.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Nothing is held open."""
 
     def _path_of(self, name: str) -> RemotePath:
         return reduce(truediv, name.split("/"), self.path)

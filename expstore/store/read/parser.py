@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from expstore.store.files.directory import OpenLog
     from formats.columns import ColumnParser, Columns
 
+BRIEF = 1 << 20
+"""Bytes of a log that are read at once; see `formats.columns.brief`."""
+
 _FEW_TEXTS = 512  # names that are kept for the next log: many would cost more than they save
 
 
@@ -64,7 +67,10 @@ class LogParser:
         """
         assert self._parser is not None
         log = self._log
-        if size is None:
+        wanted = log.left if size is None else min(size, log.left)
+        if wanted <= BRIEF and wanted == log.left:
+            columns = self._parser.feed(log.rest())
+        elif size is None:
             columns = self._parser.read(log.readinto, log.left)
         else:
             columns = self._parser.read(log.part(size), size)

@@ -1,0 +1,317 @@
+"""Short logs: records read by a compiled loop until their order repeats, the rest compared at once.
+
+Guarantees: `BriefWalk.walk` finds exactly the records that reading one after another would find, up
+to the offset where it stops; the caller goes on from there. Its work is bounded: data whose order
+does not repeat is left to the caller after about a thousand records.
+
+Most logs are short, and log the same names in the same order. NumPy's calls cost more there than
+the records do, so the first records are read by a loop generated from the declaration, as in
+`formats.codec.record`. Once their texts have repeated, the bytes ahead are expected to repeat them:
+everything but the numbers is compared in one operation. What was learned at the beginning of one
+log is tried first at the beginning of the next.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from formats.columns.starts import Bytes, Offsets, gather, record_walk
+from formats.columns.vocabulary import Vocabulary
+from formats.schema import Schema
+
+LIMIT = 1 << 20
+"""Maximum bytes of data to begin with `walk`: beyond, what it saves does not matter."""
+
+_QUOTAS = (8, 24, 96, 384, 512)  # records read one by one before each search for a period
+_LONG = 1 << 16  # bytes from which on a longer search costs more than it saves
+_SEARCHES = 3  # in such data
+_FEW = 1 << 11  # bytes that the loop reads sooner than a period is learned
+_ROUNDS = 24  # periods followed in one call; an order that breaks more often is the caller's
+_UNIT = 1 << 10  # bytes of whole periods compared in one inner loop
+_PLACE, _GATHER, _ROW = 900, 11_000, 7  # ns: a strided place, a gather, and a record of it
+
+
+class _Period(NamedTuple):
+    """A repeated order of records: the expected bytes, which of them matter, and what they mean."""
+
+    size: int  # bytes
+    template: Bytes  # of several periods, as is the mask
+    mask: Bytes
+    starts: Offsets  # of one period's records, from its beginning
+    codes: list[Any]  # int32; one array for each text
+
+
+class _Repeated(NamedTuple):
+    """Periods one after another."""
+
+    period: _Period
+    origin: int  # byte offset of the first
+    rows: int  # how many
+
+    @property
+    def records(self) -> int:
+        return self.rows * len(self.period.starts)
+
+    @property
+    def starts(self) -> Offsets:
+        """Of all records."""
+        origins = np.arange(self.rows)[:, None] * self.period.size + self.origin
+        return (origins + self.period.starts).ravel()
+
+
+class _Single(NamedTuple):
+    """Records read one by one."""
+
+    starts: Offsets
+    codes: list[list[int]]
+
+    @property
+    def records(self) -> int:
+        return len(self.starts)
+
+
+class BriefWalk:
+    """Walks the beginnings of logs of one declaration, one log after another.
+
+    Args:
+        schema: the declaration of one record, which `is_walkable`.
+        vocabularies: of its texts, in order; they grow.
+
+    Attributes:
+        end: the offset after the last record found.
+    """
+
+    def __init__(self, schema: Schema, vocabularies: list[Vocabulary]) -> None:
+        self._walk = record_walk(schema)
+        self._masks = _masks(schema)
+        self._read = _compiled(schema)
+        self._vocabularies = vocabularies
+        self._first: _Period | None = None  # at the beginning of the last log
+        self.end = 0
+
+    def walk(self, data: bytes) -> None:
+        """Find the records at the beginning of the data: all, if they are few or repetitive."""
+        self._data, self.end, end = data, 0, len(data)
+        self._parts: list[_Repeated | _Single] = []
+        self._starts: list[int] = []  # of records read one by one since the last part
+        self._codes: list[list[int]] = [[] for _ in self._vocabularies]
+        if self._first is not None and (rows := self._agreeing(self._first, 0)):
+            self._repeat(self._first, 0, rows)
+        searches = len(_QUOTAS) if end < _LONG else _SEARCHES
+        rounds = tries = 0
+        while self.end < end and rounds < _ROUNDS and tries < searches:
+            at, quota = self.end, _QUOTAS[tries]
+            self.end = self._read(
+                data, at, end, quota, self._vocabularies, self._starts, self._codes
+            )
+            if self.end == at:
+                break  # a torn record
+            tries += 1
+            if end - self.end > _FEW and self._learn():
+                rounds, tries = rounds + 1, 0
+        self._close()
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Columns of the records found, texts as codes."""
+        count = sum(part.records for part in self._parts)
+        made = {
+            field.name: np.empty(count, np.int32 if field.is_text else native)
+            for field, _, native, *_ in self._walk.columns
+        }
+        first = 0
+        for part in self._parts:
+            rows = slice(first, first + part.records)
+            first = rows.stop
+            views = {name: column[rows] for name, column in made.items()}
+            codes = iter(part.period.codes if isinstance(part, _Repeated) else part.codes)
+            for field in self._walk.texts:
+                column = views[field.name]
+                if isinstance(part, _Repeated):
+                    column = column.reshape(part.rows, -1)
+                column[:] = next(codes)
+            if isinstance(part, _Repeated) and self._is_strided(part):
+                self._take_strided(part, views)
+            else:
+                self._take(part.starts, views)
+        return made
+
+    def _learn(self) -> bool:
+        """Follow the order of the records read last, if it has repeated; whether it goes on."""
+        count = _period(self._codes)
+        if not count:
+            return False
+        starts, known = self._starts, len(self._starts) // count
+        if not self._parts and all(one[count:] == one[:-count] for one in self._codes):
+            # The log began with this order: it is one part from its first byte on.
+            if known * count < len(starts):
+                self.end = starts[known * count]
+            codes = [one[:count] for one in self._codes]
+            end = starts[count] if count < len(starts) else self.end
+            self._first = period = self._made(starts[:count], codes, end)
+            self._repeat(period, 0, known + self._agreeing(period, self.end))
+            return True
+        period = self._made(starts[-count:], [one[-count:] for one in self._codes], self.end)
+        rows = self._agreeing(period, self.end)
+        if rows:
+            self._close()
+            self._repeat(period, self.end, rows)
+        return rows > 0
+
+    def _made(self, starts: list[int], codes: list[list[int]], end: int) -> _Period:
+        """The period of some records."""
+        begin, size = starts[0], end - starts[0]
+        times = max(_UNIT // size, 1)
+        mask = np.frombuffer(b"".join(self._mask(codes)) * times, np.uint8)
+        template = np.frombuffer(self._data[begin:end] * times, np.uint8) & mask
+        arrays = [np.array(one, np.int32) for one in codes]
+        return _Period(size, template, mask, np.array(starts) - begin, arrays)
+
+    def _mask(self, codes: list[list[int]]) -> Iterator[bytes]:
+        """255 for each byte of some records that must repeat, 0 for those of numbers."""
+        for record in zip(*codes, strict=True):
+            texts = zip(self._vocabularies, record, strict=True)
+            for fixed, has_text in self._masks:
+                yield fixed
+                if has_text:
+                    vocabulary, code = next(texts)
+                    yield b"\xff" * len(vocabulary.texts[code])
+
+    def _agreeing(self, period: _Period, at: int) -> int:
+        """How many whole periods follow."""
+        size, unit = period.size, len(period.mask)
+        begin, count = at, (len(self._data) - at) // size * size
+        for length in (count - count % unit, count % unit):
+            if not length:
+                continue
+            ahead = np.frombuffer(self._data, np.uint8, length, at)
+            if length >= unit:
+                differ = (ahead.reshape(-1, unit) & period.mask) != period.template
+            else:
+                differ = (ahead & period.mask[:length]) != period.template[:length]
+            differ = differ.ravel()
+            wrong = int(differ.argmax())
+            if differ[wrong]:
+                return (at + wrong - begin) // size
+            at += length
+        return count // size
+
+    def _repeat(self, period: _Period, origin: int, rows: int) -> None:
+        """Add a part of periods, which takes the place of what was read of it one by one."""
+        for column in (self._starts, *self._codes):
+            column.clear()
+        self._parts.append(_Repeated(period, origin, rows))
+        self.end = origin + rows * period.size
+
+    def _close(self) -> None:
+        """Make the records read one by one a part."""
+        if self._starts:
+            self._parts.append(_Single(np.array(self._starts), self._codes))
+            self._starts, self._codes = [], [[] for _ in self._codes]
+
+    def _is_strided(self, part: _Repeated) -> bool:
+        """Whether one strided array for each number of a period costs less than a gather."""
+        places = len(part.period.starts) * len(self._walk.numbers)
+        return len(self._walk.runs) == 1 and places * _PLACE < _GATHER + part.records * _ROW
+
+    def _take_strided(self, part: _Repeated, views: dict[str, NDArray[Any]]) -> None:
+        starts, size, rows = part.period.starts.tolist(), part.period.size, part.rows
+        for field, dtype, _, _, offset in self._walk.numbers:
+            column = views[field.name].reshape(rows, len(starts))
+            for place, start in enumerate(starts):
+                at = part.origin + start + offset
+                column[:, place] = np.ndarray((rows,), dtype, self._data, at, (size,))
+
+    def _take(self, starts: Offsets, views: dict[str, NDArray[Any]]) -> None:
+        data = np.frombuffer(self._data, np.uint8)
+        runs = self._walk.runs
+        begins = [starts] if len(runs) == 1 else self._walk.run_starts(data, starts)[0]
+        heads = [gather(data, begin, run.width) for begin, run in zip(begins, runs, strict=True)]
+        for field, dtype, _, run, offset in self._walk.numbers:
+            head = heads[run]
+            views[field.name][:] = np.ndarray(len(head), dtype, head, offset, head.strides[:1])
+
+
+def is_walkable(schema: Schema) -> bool:
+    """Whether records consist of numbers and texts only, so that a loop of ours reads them."""
+    return bool(schema.texts) and all(field.constant is None for field in schema)
+
+
+def _period(codes: list[list[int]]) -> int:
+    """The shortest number of records that the last ones repeat once; 0 if they do not."""
+    column = codes[0]
+    last = column[-1]
+    for count in range(1, len(column) // 2 + 1):
+        if column[-1 - count] == last and all(
+            one[-count:] == one[-2 * count : -count] for one in codes
+        ):
+            return count
+    return 0
+
+
+def _masks(schema: Schema) -> list[tuple[bytes, bool]]:
+    """Each run's part of a mask, and whether a text follows it."""
+    return [
+        (
+            b"".join((b"\xff" if field.is_text else b"\0") * field.width for field in run.fields),
+            run.text is not None,
+        )
+        for run in schema.runs
+    ]
+
+
+@lru_cache(maxsize=64)
+def _compiled(schema: Schema) -> Callable[..., int]:
+    """A function that reads up to `quota` records and returns the offset after the last one.
+
+    Its arguments are `data, at, end, quota, vocabularies, starts, codes`; the last two are lists
+    that it appends to.
+    """
+    names: dict[str, Any] = {"_StructError": struct.error}
+    for number, run in enumerate(schema.runs):
+        if run.text is not None:
+            names[f"_length{number}"] = struct.Struct(run.text.format).unpack_from
+    exec(compile("\n".join(_source(schema)), "<brief walk>", "exec"), names)
+    function: Callable[..., int] = names["read"]
+    return function
+
+
+def _source(schema: Schema) -> Iterator[str]:
+    count = len(schema.texts)
+    yield "def read(data, at, end, quota, vocabularies, starts, codes):"
+    yield "    append = starts.append"
+    for i in range(count):
+        yield f"    append{i}, known{i} = codes[{i}].append, vocabularies[{i}].index.get"
+    yield "    try:"
+    yield "        for _ in range(quota):"
+    yield "            stop = at"
+    text = 0
+    for number, run in enumerate(schema.runs):
+        if run.text is None:
+            yield f"            stop += {run.width}"
+            continue
+        place = f"stop + {run.width - run.text.width}"
+        length = f"data[{place}]" if run.text.width == 1 else f"_length{number}(data, {place})[0]"
+        yield f"            length{text} = {length}"
+        yield f"            begin{text} = stop + {run.width}"
+        yield f"            stop = begin{text} + length{text}"
+        text += 1
+    yield "            if stop > end:"
+    yield "                break"
+    for i in range(count):
+        yield f"            text{i} = data[begin{i}:begin{i} + length{i}]"
+        yield f"            code{i} = known{i}(text{i})"
+        yield f"            if code{i} is None:"
+        yield f"                code{i} = vocabularies[{i}].add_one(text{i})"
+    yield "            append(at)"
+    for i in range(count):
+        yield f"            append{i}(code{i})"
+    yield "            at = stop"
+    yield "    except (IndexError, _StructError):"
+    yield "        pass  # the data ends inside a length prefix"
+    yield "    return at"

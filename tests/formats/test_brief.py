@@ -1,0 +1,152 @@
+"""Short logs: what is found by their own paths is what one record after another would give."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+from construct import Float32b, Float64l, GreedyRange, Int8ub, Int16ub, Int32ul, Struct
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from formats import RECORD, LengthPrefixedText, RecordCodec, Text
+from formats.columns import ColumnParser, Columns, brief
+from formats.schema import Schema
+from tests.helpers.declarations import same
+
+TWO_TEXTS = Struct(
+    "tag" / Text, "count" / Int32ul, "note" / LengthPrefixedText(Int16ub), "ratio" / Float64l
+)
+NAMES = ["loss", "accuracy", "val/loss", "lr", "", "grad/norm", "é", "x" * 255]
+
+
+def records(names: list[str], first: int = 0) -> bytes:
+    """One record for each name."""
+    build = RecordCodec(RECORD).build
+    return b"".join(
+        build(timestamp=1_700_000_000 + i, step=i, value=i / 7, name=name)
+        for i, name in enumerate(names, first)
+    )
+
+
+def equal(found: Columns, declaration: Any, data: bytes) -> None:
+    """Compare with construct, and with the machinery for long logs."""
+    expected = GreedyRange(declaration).parse(data)
+    assert len(found) == len(expected)
+    for field in Schema.of(declaration):
+        column = found[field.name].tolist()
+        assert len(column) == len(expected)
+        assert all(map(same, column, (item[field.name] for item in expected)))
+
+
+def patterns() -> dict[str, list[str]]:
+    """Orders of names, as training loops and others log them."""
+    rnd = random.Random(5)
+    turn = NAMES[:3] * 150
+    every = [name for i in range(200) for name in NAMES[:2] + ([NAMES[3]] if i % 20 == 19 else [])]
+    return {
+        "one name": NAMES[:1] * 400,
+        "three in turn": turn,
+        "seven in turn": NAMES[:7] * 60,
+        "another every twentieth step": every,
+        "a beginning of its own": [NAMES[5], NAMES[6], *turn],
+        "an order that changes": turn + NAMES[2:5] * 150,
+        "a name amid": [*turn[:200], "strange", *turn],
+        "at random": rnd.choices(NAMES, k=400),
+        "ever new": [f"name {i}" for i in range(400)],
+        "many in turn": [f"name {i % 90}" for i in range(400)],
+        "few": NAMES[:2],
+        "none": [],
+    }
+
+
+@pytest.mark.parametrize("names", patterns().values(), ids=patterns())
+@pytest.mark.parametrize("few", [0, 1 << 11])
+def test_orders_of_names(names: list[str], few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole, torn, and as the second log of a parser that has read another one."""
+    monkeypatch.setattr(brief, "_FEW", few)
+    data = records(names)
+    for size in {len(data), len(data) - 1, len(data) - 25, len(data) // 2, len(data) // 3} - {-1}:
+        if size >= 0:
+            equal(ColumnParser(Schema.of(RECORD)).feed(data[:size]), RECORD, data[:size])
+    for other in patterns().values():
+        parser = ColumnParser(Schema.of(RECORD))
+        parser.feed(records(other, 1000))
+        before = parser._end
+        found = parser.feed(data)
+        equal(found, RECORD, data)
+        assert found.end == before + len(data)
+
+
+@pytest.mark.parametrize(("place", "gather"), [(0, 1), (1, 0)], ids=["strided", "gathered"])
+def test_periods_are_read_either_way(
+    place: int, gather: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a strided array for each number of the period, or by a gather of all records."""
+    monkeypatch.setattr(brief, "_PLACE", place)
+    monkeypatch.setattr(brief, "_GATHER", gather)
+    monkeypatch.setattr(brief, "_ROW", 0)
+    for names in patterns().values():
+        data = records(names)
+        equal(ColumnParser(Schema.of(RECORD)).feed(data), RECORD, data)
+
+
+@given(st.data())
+@settings(max_examples=150)
+def test_any_records_of_two_texts(data: st.DataObject) -> None:
+    """Texts that repeat or not, cut anywhere, with a byte changed or not."""
+    build = RecordCodec(TWO_TEXTS).build
+    texts = data.draw(st.lists(st.tuples(st.sampled_from("ab"), st.text(max_size=3)), max_size=6))
+    times = data.draw(st.integers(1, 30))
+    raw = bytearray(
+        b"".join(
+            build(tag=tag, count=i, note=note, ratio=i / 3)
+            for i, (tag, note) in enumerate(texts * times)
+        )
+    )
+    if raw and data.draw(st.booleans()):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    whole = bytes(raw[: data.draw(st.integers(0, len(raw)))])
+    monkeypatch = pytest.MonkeyPatch()
+    with monkeypatch.context() as patch:
+        patch.setattr(brief, "_FEW", 0)
+        patch.setattr(brief, "_UNIT", data.draw(st.sampled_from([1, 64, 1 << 10])))
+        equal(ColumnParser(Schema.of(TWO_TEXTS)).feed(whole), TWO_TEXTS, whole)
+
+
+@given(st.binary(max_size=3000))
+def test_any_bytes(data: bytes) -> None:
+    """Garbage is read as construct reads it."""
+    equal(ColumnParser(Schema.of(RECORD)).feed(data), RECORD, data)
+
+
+def test_what_is_read_one_by_one_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data whose order does not repeat is left to the machinery for long logs."""
+    rnd = random.Random(7)
+    data = records(rnd.choices([f"name {i}" for i in range(40)], k=30_000))
+    walk = brief.BriefWalk(Schema.of(RECORD), [brief.Vocabulary()])
+    walk.walk(data)
+    assert len(walk.columns()["step"]) <= 500
+    walk.walk(data[:60_000])
+    assert len(walk.columns()["step"]) <= 1_024
+
+
+def test_a_tear_waits_for_the_next_feed() -> None:
+    """Bytes of a record that is not whole are held, wherever the log is cut."""
+    data = records(NAMES[:3] * 50)
+    for size in range(len(data) - 120, len(data)):
+        parser = ColumnParser(Schema.of(RECORD))
+        first, second = parser.feed(data[:size]), parser.feed(data[size:])
+        steps = np.concatenate([first["step"], second["step"]])
+        assert steps.tolist() == list(range(150))
+        assert second.end == len(data)
+
+
+def test_numbers_of_one_byte_and_of_four() -> None:
+    """Widths other than RECORD's."""
+    declaration = Struct("level" / Int8ub, "name" / Text, "gain" / Float32b)
+    build = RecordCodec(declaration).build
+    data = b"".join(build(level=i % 256, name="ab"[i % 2], gain=i / 2) for i in range(500))
+    equal(ColumnParser(Schema.of(declaration)).feed(data), declaration, data)
