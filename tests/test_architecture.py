@@ -7,16 +7,21 @@ a module's full name, since it may be used to load the module. There are no exce
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
+import expstore.cluster
+import expstore.testing
+import formats.columns
 from tests.helpers.paths import ROOT
 
 # Each row: a folder or module, and all others of its package that it may import. All of expstore

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Literal, NamedTuple, Protocol, Self
 
 _BLOCK = 1 << 20  # bytes: a block and what is parsed from it fit into a core's cache
