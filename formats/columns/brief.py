@@ -8,19 +8,19 @@ Most logs are short, and log the same names in the same order. NumPy's calls cos
 the records do, so the first records are read by a loop generated from the declaration, as in
 `formats.codec.record`. Once their texts have repeated, the bytes ahead are expected to repeat them:
 everything but the numbers is compared in one operation. What was learned at the beginning of one
-log is tried first at the beginning of the next.
+log is tried first at the beginning of the next, whoever parses it: the last order of each
+declaration is remembered by the process. It only saves work, and is compared like any other.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from formats.columns.loop import compiled_loop
 from formats.columns.starts import Bytes, Offsets, gather, record_walk
 from formats.columns.vocabulary import Vocabulary
 from formats.schema import Schema
@@ -44,13 +44,18 @@ class _Period(NamedTuple):
     template: Bytes  # of several periods, as is the mask
     mask: Bytes
     starts: Offsets  # of one period's records, from its beginning
-    codes: list[Any]  # int32; one array for each text
+    texts: list[list[bytes]]  # of one period's records; one list for each text of the declaration
+
+
+_remembered: dict[Schema, _Period] = {}
+"""By declaration, the order at the beginning of the log that was read last."""
 
 
 class _Repeated(NamedTuple):
     """Periods one after another."""
 
     period: _Period
+    codes: list[Any]  # int32, of one period's records; one array for each text
     origin: int  # byte offset of the first
     rows: int  # how many
 
@@ -90,9 +95,10 @@ class BriefWalk:
     def __init__(self, schema: Schema, vocabularies: list[Vocabulary]) -> None:
         self._walk = record_walk(schema)
         self._masks = _masks(schema)
-        self._read = _compiled(schema)
+        self._read = compiled_loop(schema)
         self._vocabularies = vocabularies
-        self._first: _Period | None = None  # at the beginning of the last log
+        self._schema = schema
+        self._coded: tuple[_Period, list[Any]] | None = None  # the last period, and its codes
         self.end = 0
 
     def walk(self, data: bytes) -> None:
@@ -101,8 +107,9 @@ class BriefWalk:
         self._parts: list[_Repeated | _Single] = []
         self._starts: list[int] = []  # of records read one by one since the last part
         self._codes: list[list[int]] = [[] for _ in self._vocabularies]
-        if self._first is not None and (rows := self._agreeing(self._first, 0)):
-            self._repeat(self._first, 0, rows)
+        first = _remembered.get(self._schema)
+        if first is not None and (rows := self._agreeing(first, 0)):
+            self._repeat(first, 0, rows)
         searches = len(_QUOTAS) if end < _LONG else _SEARCHES
         rounds = tries = 0
         while self.end < end and rounds < _ROUNDS and tries < searches:
@@ -129,7 +136,7 @@ class BriefWalk:
             rows = slice(first, first + part.records)
             first = rows.stop
             views = {name: column[rows] for name, column in made.items()}
-            codes = iter(part.period.codes if isinstance(part, _Repeated) else part.codes)
+            codes = iter(part.codes)
             for field in self._walk.texts:
                 column = views[field.name]
                 if isinstance(part, _Repeated):
@@ -153,7 +160,7 @@ class BriefWalk:
                 self.end = starts[known * count]
             codes = [one[:count] for one in self._codes]
             end = starts[count] if count < len(starts) else self.end
-            self._first = period = self._made(starts[:count], codes, end)
+            period = _remembered[self._schema] = self._made(starts[:count], codes, end)
             self._repeat(period, 0, known + self._agreeing(period, self.end))
             return True
         period = self._made(starts[-count:], [one[-count:] for one in self._codes], self.end)
@@ -169,8 +176,19 @@ class BriefWalk:
         times = max(_UNIT // size, 1)
         mask = np.frombuffer(b"".join(self._mask(codes)) * times, np.uint8)
         template = np.frombuffer(self._data[begin:end] * times, np.uint8) & mask
-        arrays = [np.array(one, np.int32) for one in codes]
-        return _Period(size, template, mask, np.array(starts) - begin, arrays)
+        texts = [
+            [vocabulary.texts[code] for code in one]
+            for vocabulary, one in zip(self._vocabularies, codes, strict=True)
+        ]
+        return _Period(size, template, mask, np.array(starts) - begin, texts)
+
+    def _codes_of(self, period: _Period) -> list[Any]:
+        """The codes of its texts, which are added to the vocabularies."""
+        if self._coded is None or self._coded[0] is not period:
+            pairs = zip(self._vocabularies, period.texts, strict=True)
+            codes = [np.array(vocabulary.add(texts), np.int32) for vocabulary, texts in pairs]
+            self._coded = period, codes
+        return self._coded[1]
 
     def _mask(self, codes: list[list[int]]) -> Iterator[bytes]:
         """255 for each byte of some records that must repeat, 0 for those of numbers."""
@@ -205,7 +223,7 @@ class BriefWalk:
         """Add a part of periods, which takes the place of what was read of it one by one."""
         for column in (self._starts, *self._codes):
             column.clear()
-        self._parts.append(_Repeated(period, origin, rows))
+        self._parts.append(_Repeated(period, self._codes_of(period), origin, rows))
         self.end = origin + rows * period.size
 
     def _close(self) -> None:
@@ -263,55 +281,3 @@ def _masks(schema: Schema) -> list[tuple[bytes, bool]]:
         )
         for run in schema.runs
     ]
-
-
-@lru_cache(maxsize=64)
-def _compiled(schema: Schema) -> Callable[..., int]:
-    """A function that reads up to `quota` records and returns the offset after the last one.
-
-    Its arguments are `data, at, end, quota, vocabularies, starts, codes`; the last two are lists
-    that it appends to.
-    """
-    names: dict[str, Any] = {"_StructError": struct.error}
-    for number, run in enumerate(schema.runs):
-        if run.text is not None:
-            names[f"_length{number}"] = struct.Struct(run.text.format).unpack_from
-    exec(compile("\n".join(_source(schema)), "<brief walk>", "exec"), names)
-    function: Callable[..., int] = names["read"]
-    return function
-
-
-def _source(schema: Schema) -> Iterator[str]:
-    count = len(schema.texts)
-    yield "def read(data, at, end, quota, vocabularies, starts, codes):"
-    yield "    append = starts.append"
-    for i in range(count):
-        yield f"    append{i}, known{i} = codes[{i}].append, vocabularies[{i}].index.get"
-    yield "    try:"
-    yield "        for _ in range(quota):"
-    yield "            stop = at"
-    text = 0
-    for number, run in enumerate(schema.runs):
-        if run.text is None:
-            yield f"            stop += {run.width}"
-            continue
-        place = f"stop + {run.width - run.text.width}"
-        length = f"data[{place}]" if run.text.width == 1 else f"_length{number}(data, {place})[0]"
-        yield f"            length{text} = {length}"
-        yield f"            begin{text} = stop + {run.width}"
-        yield f"            stop = begin{text} + length{text}"
-        text += 1
-    yield "            if stop > end:"
-    yield "                break"
-    for i in range(count):
-        yield f"            text{i} = data[begin{i}:begin{i} + length{i}]"
-        yield f"            code{i} = known{i}(text{i})"
-        yield f"            if code{i} is None:"
-        yield f"                code{i} = vocabularies[{i}].add_one(text{i})"
-    yield "            append(at)"
-    for i in range(count):
-        yield f"            append{i}(code{i})"
-    yield "            at = stop"
-    yield "    except (IndexError, _StructError):"
-    yield "        pass  # the data ends inside a length prefix"
-    yield "    return at"

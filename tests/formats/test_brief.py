@@ -22,6 +22,12 @@ TWO_TEXTS = Struct(
 NAMES = ["loss", "accuracy", "val/loss", "lr", "", "grad/norm", "é", "x" * 255]
 
 
+@pytest.fixture(autouse=True)
+def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is remembered of what other tests read."""
+    monkeypatch.setattr(brief, "_remembered", {})
+
+
 def records(names: list[str], first: int = 0) -> bytes:
     """One record for each name."""
     build = RecordCodec(RECORD).build
@@ -71,6 +77,7 @@ def test_orders_of_names(names: list[str], few: int, monkeypatch: pytest.MonkeyP
     for size in {len(data), len(data) - 1, len(data) - 25, len(data) // 2, len(data) // 3} - {-1}:
         if size >= 0:
             equal(ColumnParser(Schema.of(RECORD)).feed(data[:size]), RECORD, data[:size])
+    equal(ColumnParser(Schema.of(RECORD)).feed(data), RECORD, data)  # with what is remembered
     for other in patterns().values():
         parser = ColumnParser(Schema.of(RECORD))
         parser.feed(records(other, 1000))

@@ -143,9 +143,20 @@ class OpenLog:
         self.version = size, modified
 
     @classmethod
-    def of(cls, descriptor: int, *, close: Callable[[], object] | None = None) -> OpenLog:
-        """A reader of an open file, which is closed by the caller, or by `close`."""
-        status = os.fstat(descriptor)
+    def of(
+        cls,
+        descriptor: int,
+        status: os.stat_result | None = None,
+        close: Callable[[], object] | None = None,
+    ) -> OpenLog:
+        """A reader of an open file, which is closed by the caller, or by `close`.
+
+        Args:
+            descriptor: open for reading.
+            status: of the file, if it is known.
+            close: closes it where the reader's context ends.
+        """
+        status = os.fstat(descriptor) if status is None else status
 
         def fill(buffer: memoryview, offset: int) -> int:
             return os.preadv(descriptor, [buffer], offset)
