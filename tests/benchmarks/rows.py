@@ -34,6 +34,7 @@ MB = 1e6
 
 def rows(bench: Bench, corpora: Corpora) -> Iterator[Row]:
     """All rows, in the order of the table."""
+    yield from _short(bench, corpora)
     yield from _reading(bench, corpora)
     yield from _memory(bench, corpora)
     yield from _writing(bench, corpora)
@@ -61,6 +62,54 @@ def _reading_corpora(bench: Bench) -> Iterator[tuple[Corpus, float]]:
     yield Corpus(f"{million:,}, 500 names in turn", layers, million), 4
     yield Corpus(f"{million:,}, 20 names in random order", twenty, million, random=True), 1.2
     yield Corpus(f"{ten:,}, one name", ("loss",), ten), 6
+
+
+def _short(bench: Bench, corpora: Corpora) -> Iterator[Row]:
+    """Logs as most are: each time the best of many reads in one process, as the reference's."""
+    three = FIVE[:3]
+    for count, first, again in ((30, 12, None), (300, 4, 3), (3_000, 1.2, None)):
+        corpus = Corpus(f"{count:,} records, 3 names in turn", three, count)
+        for task, times, how in (
+            ("read_first", first, "nothing known"),
+            ("read_again", again, "after another log of its layout"),
+        ):
+            if times is None:
+                continue
+            yield Row(
+                f"get_metrics: {corpus.title}, {how}",
+                "us",
+                at_most(times),
+                _best(bench, corpora, corpus, task),
+                _best_of_reference(bench, corpora, corpus),
+            )
+    names = tuple(f"metric/{number * number}" for number in range(20))
+    for count in (300, 3_000):
+        corpus = Corpus(f"{count:,} records, 20 names in random order", names, count, random=True)
+        yield Row(
+            f"get_metrics: {corpus.title}",
+            "us",
+            at_most(2, "a struct loop's time"),
+            _best(bench, corpora, corpus, "read_first"),
+            _best(bench, corpora, corpus, "read_by_struct"),
+            "a struct loop",
+        )
+
+
+def _best(bench: Bench, corpora: Corpora, corpus: Corpus, task: str) -> Contender:
+    def sample() -> float:
+        result = bench.ours(task, corpora.store.root, corpora.log(corpus))
+        return float(result["seconds"]) * 1e6
+
+    return sample
+
+
+def _best_of_reference(bench: Bench, corpora: Corpora, corpus: Corpus) -> Contender:
+    def sample() -> float:
+        commit_id = corpora.log(corpus)
+        result = bench.theirs("time-read", corpora.store.root, commit_id, 300)
+        return float(result["seconds"]) * 1e6
+
+    return sample
 
 
 def _ours(bench: Bench, corpora: Corpora, corpus: Corpus, task: str, pin: bool) -> Contender:
