@@ -63,7 +63,7 @@ class MetricTable(Sequence[Metric]):
         if not len(name_codes) == len(values) == len(steps) == len(timestamps):
             raise ValueError("columns differ in length")
         for column in (name_codes, values, steps, timestamps):
-            column.flags.writeable = False
+            column.setflags(write=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Through the constructor, so that a copy is read-only too.

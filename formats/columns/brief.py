@@ -15,6 +15,7 @@ declaration is remembered by the process. It only saves work, and is compared li
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,7 +34,7 @@ _LONG = 1 << 16  # bytes from which on a longer search costs more than it saves
 _SEARCHES = 3  # in such data
 _FEW = 1 << 11  # bytes that the loop reads sooner than a period is learned
 _ROUNDS = 24  # periods followed in one call; an order that breaks more often is the caller's
-_UNIT = 1 << 10  # bytes of whole periods compared in one inner loop
+_UNIT = 1 << 14  # bytes of template: a short log is compared in one operation
 _PLACE, _GATHER, _ROW = 900, 11_000, 7  # ns: a strided place, a gather, and a record of it
 
 
@@ -126,27 +127,38 @@ class BriefWalk:
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Columns of the records found, texts as codes."""
-        count = sum(part.records for part in self._parts)
-        made = {
-            field.name: np.empty(count, np.int32 if field.is_text else native)
-            for field, _, native, *_ in self._walk.columns
-        }
-        first = 0
-        for part in self._parts:
-            rows = slice(first, first + part.records)
-            first = rows.stop
-            views = {name: column[rows] for name, column in made.items()}
-            codes = iter(part.codes)
-            for field in self._walk.texts:
-                column = views[field.name]
-                if isinstance(part, _Repeated):
-                    column = column.reshape(part.rows, -1)
-                column[:] = next(codes)
-            if isinstance(part, _Repeated) and self._is_strided(part):
-                self._take_strided(part, views)
+        made = [self._columns_of(part) for part in self._parts]
+        if len(made) == 1:
+            return made[0]
+        if not made:
+            return {
+                field.name: np.empty(0, np.int32 if field.is_text else native)
+                for field, _, native, *_ in self._walk.columns
+            }
+        return {name: np.concatenate([one[name] for one in made]) for name in made[0]}
+
+    def _columns_of(self, part: _Repeated | _Single) -> dict[str, NDArray[Any]]:
+        codes = iter(part.codes)
+        if isinstance(part, _Repeated):
+            turn = len(part.period.starts)
+            if self._is_strided(part, turn):
+                starts = part.period.starts.tolist()
+                number = partial(self._strided, part, starts)
             else:
-                self._take(part.starts, views)
-        return made
+                number = partial(self._gathered, self._heads(part.starts))
+        else:
+            number = partial(self._gathered, self._heads(part.starts))
+        columns = {}
+        for field, dtype, native, run, offset in self._walk.columns:
+            if not field.is_text:
+                columns[field.name] = number(dtype, native, run, offset)
+            elif isinstance(part, _Repeated):
+                column = np.empty((part.rows, turn), np.int32)
+                column[:] = next(codes)
+                columns[field.name] = column.reshape(-1)
+            else:
+                columns[field.name] = np.array(next(codes), np.int32)
+        return columns
 
     def _learn(self) -> bool:
         """Follow the order of the records read last, if it has repeated; whether it goes on."""
@@ -232,27 +244,32 @@ class BriefWalk:
             self._parts.append(_Single(np.array(self._starts), self._codes))
             self._starts, self._codes = [], [[] for _ in self._codes]
 
-    def _is_strided(self, part: _Repeated) -> bool:
+    def _is_strided(self, part: _Repeated, turn: int) -> bool:
         """Whether one strided array for each number of a period costs less than a gather."""
-        places = len(part.period.starts) * len(self._walk.numbers)
+        places = turn * len(self._walk.numbers)
         return len(self._walk.runs) == 1 and places * _PLACE < _GATHER + part.records * _ROW
 
-    def _take_strided(self, part: _Repeated, views: dict[str, NDArray[Any]]) -> None:
-        starts, size, rows = part.period.starts.tolist(), part.period.size, part.rows
-        for field, dtype, _, _, offset in self._walk.numbers:
-            column = views[field.name].reshape(rows, len(starts))
-            for place, start in enumerate(starts):
-                at = part.origin + start + offset
-                column[:, place] = np.ndarray((rows,), dtype, self._data, at, (size,))
+    def _strided(
+        self, part: _Repeated, starts: list[int], dtype: Any, native: Any, _: int, offset: int
+    ) -> NDArray[Any]:
+        """A number of all records, one strided array for each of its places in the period."""
+        rows, step, data, origin = part.rows, (part.period.size,), self._data, part.origin + offset
+        column = np.empty((rows, len(starts)), native)
+        for place, start in enumerate(starts):
+            column[:, place] = np.ndarray((rows,), dtype, data, origin + start, step)
+        return column.reshape(-1)
 
-    def _take(self, starts: Offsets, views: dict[str, NDArray[Any]]) -> None:
-        data = np.frombuffer(self._data, np.uint8)
-        runs = self._walk.runs
+    def _heads(self, starts: Offsets) -> list[Bytes]:
+        """The numbers of each run, one row for each record."""
+        data, runs = np.frombuffer(self._data, np.uint8), self._walk.runs
         begins = [starts] if len(runs) == 1 else self._walk.run_starts(data, starts)[0]
-        heads = [gather(data, begin, run.width) for begin, run in zip(begins, runs, strict=True)]
-        for field, dtype, _, run, offset in self._walk.numbers:
-            head = heads[run]
-            views[field.name][:] = np.ndarray(len(head), dtype, head, offset, head.strides[:1])
+        return [gather(data, begin, run.width) for begin, run in zip(begins, runs, strict=True)]
+
+    @staticmethod
+    def _gathered(heads: list[Bytes], dtype: Any, native: Any, run: int, offset: int) -> Any:
+        """A number of all records, out of their runs."""
+        head = heads[run]
+        return np.ndarray(len(head), dtype, head, offset, head.strides[:1]).astype(native)
 
 
 def is_walkable(schema: Schema) -> bool:
@@ -272,6 +289,7 @@ def _period(codes: list[list[int]]) -> int:
     return 0
 
 
+@lru_cache(maxsize=64)
 def _masks(schema: Schema) -> list[tuple[bytes, bool]]:
     """Each run's part of a mask, and whether a text follows it."""
     return [
