@@ -46,7 +46,7 @@ def test_replacement_that_never_succeeds_is_an_error(
     store.write_metadata(Metadata("abc", 1))
     tried = []
     with monkeypatch.context() as patch:
-        patch.setattr(system, "_replace", lambda *arguments: tried.append(arguments))
+        patch.setattr(system, "_replace", lambda *arguments, new: tried.append(arguments))
         with pytest.raises(UnreadableFileError, match=r"meta\.bin.*keeps removing"):
             store.write_metadata(Metadata("abc", 2))
     assert len(tried) == 100
