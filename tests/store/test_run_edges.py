@@ -9,11 +9,11 @@ import pytest
 
 import expstore
 from expstore import ExperimentStore, NoSpaceError
-from expstore.store.files import system
+from expstore.store.files import atomic, system
 
 
 @pytest.mark.parametrize("exists", [False, True])
-@pytest.mark.parametrize("step", ["make_inside", "write_atomically"])
+@pytest.mark.parametrize("step", ["system.make_inside", "atomic.write_atomically"])
 def test_start_that_fails_raises_the_cause(
     step: str, exists: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -26,7 +26,7 @@ def test_start_that_fails_raises_the_cause(
         raise NoSpaceError(f"{path}: No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(system, step, full)
+        patch.setattr(f"expstore.store.files.{step}", full)
         with pytest.raises(NoSpaceError, match="No space left"):
             expstore.start(root, "abc", resume=exists)
     assert (root / "abc").exists() or not exists
@@ -62,7 +62,7 @@ def test_start_that_cannot_remove_what_it_made_raises_the_cause(
         raise NoSpaceError(f"{path}: No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(system, "write_atomically", full)
+        patch.setattr(atomic, "write_atomically", full)
         with pytest.raises(NoSpaceError, match="No space left"):
             expstore.start(tmp_path, "abc")
     assert artifact.exists()
