@@ -15,7 +15,7 @@ from pathlib import Path
 
 from expstore.errors import UnreadableFileError
 from expstore.store.files import system
-from expstore.store.files.access import keep_access, status_of
+from expstore.store.files.access import keep_access, new_file, status_of
 from expstore.store.files.descriptor import Descriptor
 from expstore.store.files.layout import is_temporary_name, replacing, temporary_name
 
@@ -57,18 +57,19 @@ def write_atomically(path: Path, data: bytes, directory: int, *, new: bool = Fal
 
 def _replace(temporary: str, name: str, data: bytes, directory: int, *, new: bool) -> bool:
     """Replace the file; False if another writer removed the temporary file as a leftover."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     old = status_of(name, directory)
-    descriptor = os.open(temporary, flags, system.NEW if old is None else 0o600, dir_fd=directory)
-    with os.fdopen(descriptor, "wb") as file:
+    with (
+        new_file(temporary, old, directory) as descriptor,
+        open(descriptor, "wb", closefd=False) as file,
+    ):
         try:
             if old is not None:
-                keep_access(file.fileno(), old)
+                keep_access(descriptor, old)
             # A file that nobody has locked is a leftover.
-            system.try_lock(file.fileno(), fcntl.LOCK_EX)
+            system.try_lock(descriptor, fcntl.LOCK_EX)
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(descriptor)
             if new:
                 _take_name(temporary, name, directory)
             else:
