@@ -12,7 +12,7 @@ from pathlib import Path
 from expstore.errors import ExperimentExistsError, ExpStoreError, MetadataNotFoundError
 from expstore.model.chunks import chunks, gc_paused
 from expstore.model.values import META_CODEC, Metadata
-from expstore.store.files import layout, system
+from expstore.store.files import atomic, layout, system
 from expstore.store.files.directory import Directory, Location
 from expstore.store.files.place import open_directory, open_root
 from formats import FormatError
@@ -56,7 +56,7 @@ def write(path: Path, data: bytes, *, new: bool = False) -> None:
     """
     with system.open_experiment(path.parent) as directory:
         try:
-            system.write_atomically(path, data, directory, new=new)
+            atomic.write_atomically(path, data, directory, new=new)
         except FileExistsError as error:
             raise exists(path.parent) from error
 

@@ -1,4 +1,7 @@
-"""Running an experiment in a process of its own: one that loads many libraries, and then forks."""
+"""Running an experiment in a process of its own.
+
+One that loads many libraries, and then forks; or one that waits until no other thread is left.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,16 @@ from pathlib import Path
 from tests.faults.base import Figures
 
 
-def run(module: str, directory: Path) -> Figures:
-    """The figures of a module's experiment.
+def run(module: str, directory: Path, **options: int) -> Figures:
+    """The figures of a module's experiment, which is given the options.
 
     Raises:
         Skip, AssertionError: as the experiment does.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_run, module, directory).result()
+        return pool.submit(_run, module, directory, options).result()
 
 
-def _run(module: str, directory: Path) -> Figures:
-    figures: Figures = import_module(module).run(directory)
+def _run(module: str, directory: Path, options: dict[str, int]) -> Figures:
+    figures: Figures = import_module(module).run(directory, **options)
     return figures

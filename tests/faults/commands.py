@@ -191,7 +191,7 @@ def _commands() -> dict[str, Command]:
             lambda place: run(place, "repair", "one"), ("store/one",), _fill_with_torn, gradual=True
         ),
         "prune": Command(
-            lambda place: run(place, "prune", "--keep", "0", "--yes"),
+            lambda place: run(place, "prune", "--keep", "0", "--grace", "0", "--yes"),
             ("store/one", "store/two"),
             _fill,
         ),

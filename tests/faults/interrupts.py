@@ -23,7 +23,7 @@ from types import FrameType
 from typing import Any
 
 import expstore
-from expstore import ExperimentStore
+from expstore import ExperimentStore, Metadata
 from expstore.store.append.cut import Lease
 from tests.faults.base import Figures, read_log
 
@@ -115,6 +115,10 @@ def _repair(store: ExperimentStore, _: int) -> None:
     store.repair("run")
 
 
+def _write_metadata(store: ExperimentStore, step: int) -> None:
+    store.write_metadata(Metadata("run", step))
+
+
 OPERATIONS: dict[str, Callable[[ExperimentStore, int], None]] = {
     "writer": _with_writer("process"),
     "interval writer": _with_writer("interval"),
@@ -122,6 +126,7 @@ OPERATIONS: dict[str, Callable[[ExperimentStore, int], None]] = {
     "log_metric": _log_metric,
     "read": _read,
     "repair": _repair,
+    "metadata": _write_metadata,
 }
 
 

@@ -179,13 +179,14 @@ def set_aside(path: Path, offset: int, descriptor: int) -> Path:
     for number in range(1000):
         kept = path.with_name(base if not number else f"{base}.{number}")
         try:
-            with open(kept, "x+b", opener=access.open_private) as file:
+            log = os.fstat(descriptor)
+            with access.new_file(kept, log) as own, open(own, "wb", closefd=False) as file:
                 try:
-                    access.keep_access(file.fileno(), os.fstat(descriptor))
+                    access.keep_access(own, log)
                     for block in _blocks(descriptor, offset):
                         file.write(block)
                     file.flush()
-                    os.fsync(file.fileno())
+                    os.fsync(own)
                 except BaseException:
                     kept.unlink()
                     raise

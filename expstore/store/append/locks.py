@@ -57,7 +57,7 @@ class WriterLock:
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
-        self._inherited = False  # from the parent of a forked process, whose lock it is
+        self._held = False  # not so in a forked child: the lock is its parent's
         self._log: FileIdentity | None = None
         forks.watch(self)
         self._take()
@@ -73,7 +73,7 @@ class WriterLock:
 
     def after_fork(self) -> None:
         """In a forked child: the lock is the parent's."""
-        self._inherited = True
+        self._held = False
 
     def _take(self) -> None:
         """Open the directory and lock it, if the path still leads to it then."""
@@ -89,18 +89,20 @@ class WriterLock:
                         f"{self.path}: locked by another program for over {_PATIENCE:g} seconds"
                     )
                 time.sleep(_PAUSE)
-            self._inherited = False
+            self._held = True
             self._check_path()
         except BaseException:
+            self._held = False
             self._opened.close()
             raise
 
     def check(self) -> None:
         """Raise ExperimentGoneError if the experiment or its log was deleted, moved or replaced.
 
-        In a forked child, take a lock of its own: the inherited one ends with the parent's.
+        In a forked child, take a lock of its own: the inherited one ends with the parent's. What
+        was moved, and so released, and is back in its place is locked again.
         """
-        if self._inherited:
+        if not self._held:
             self._check_path()
             with self._opened:  # closed once there is another
                 self._take()
@@ -132,7 +134,8 @@ class WriterLock:
 
     def _release(self) -> None:
         """Release the lock, so that the remains of a deleted experiment can be removed."""
-        if not self._inherited:
+        if self._held:
+            self._held = False
             system.try_lock(self.directory, fcntl.LOCK_UN)
 
     def close(self) -> None:

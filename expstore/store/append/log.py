@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,15 +82,15 @@ class AppendLog:
         self._open(directory, system.APPEND if create else system.MEND)
 
     def _open(self, directory: int, flags: int) -> None:
-        parent = Descriptor() if directory >= 0 else system.open_experiment(self.path.parent)
         try:
-            with parent as own:
+            given = directory >= 0
+            with Descriptor() if given else system.open_experiment(self.path.parent) as own:
                 self._file = system.open_regular(self.path, flags, max(directory, own))
             self._descriptor = self._file.number
-        except FileNotFoundError:
-            raise ExperimentNotFoundError(f"{self.path}: no such experiment or log") from None
-        except BaseException:  # also an interrupt
+        except BaseException as error:  # also an interrupt
             self.close()
+            if isinstance(error, FileNotFoundError):
+                raise ExperimentNotFoundError(f"{self.path}: no such experiment or log") from None
             raise
 
     @property
@@ -191,8 +192,9 @@ class AppendLog:
         """
         identity = self.identity()
         with self._file:  # closed once there is another
-            self._open(-1, system.MEND)
-            if not identity.is_of(self._descriptor):
+            with suppress(ExperimentNotFoundError):
+                self._open(-1, system.MEND)
+            if self.closed or not identity.is_of(self._descriptor):
                 self.close()
                 raise ExperimentGoneError(f"{self.path}: deleted, moved or replaced since the fork")
         self._bad, self._inherited = None, False  # what the parent has to cut, it cuts

@@ -26,7 +26,7 @@ from expstore.errors import (
 )
 from expstore.store.care import sums
 from expstore.store.care.sums import Sums
-from expstore.store.files import layout, system
+from expstore.store.files import atomic, layout, system
 from expstore.store.files.directory import Directory, OpenLog
 from expstore.store.files.local import LocalDirectory
 
@@ -133,7 +133,7 @@ def seal(path: Path, *, force: bool = False, progress: Progress | None = None) -
         data = sums.build(new)
         if len(data) > _LIMIT:
             raise SealError(f"{target}: {len(new.digests)} files are too many for a seal")
-        system.write_atomically(target, data, descriptor)
+        atomic.write_atomically(target, data, descriptor)
     return SealReport(target, len(new.digests), size, tuple(sorted(covered.skipped)))
 
 

@@ -10,6 +10,8 @@ import os
 import stat
 from pathlib import Path
 
+from expstore.store.files.descriptor import Descriptor
+
 
 def status_of(path: str | Path, directory: int | None = None) -> os.stat_result | None:
     """The status of a regular file or a directory whose access is to be kept; None if missing."""
@@ -42,6 +44,13 @@ def keep_access(descriptor: int, old: os.stat_result) -> None:
     os.fchmod(descriptor, mode)
 
 
-def open_private(path: str, flags: int) -> int:
-    """Open a new file that nobody else may read before `keep_access`; an opener for `open`."""
-    return os.open(path, flags, 0o600)
+def new_file(
+    path: str | Path, old: os.stat_result | None, directory: int | None = None
+) -> Descriptor:
+    """Make a file; if it replaces or copies another, nobody else may read it until `keep_access`.
+
+    Raises:
+        FileExistsError: there is something already.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    return Descriptor(path, flags, directory, 0o666 if old is None else 0o600)

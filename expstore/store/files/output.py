@@ -59,12 +59,15 @@ def whole_file(output: Path) -> Iterator[IO[bytes]]:
     with system.typed_errors(output):
         try:
             old = access.status_of(output)
-            with open(temporary, "xb", opener=None if old is None else access.open_private) as file:
+            with (
+                access.new_file(temporary, old) as descriptor,
+                open(descriptor, "wb", closefd=False) as file,
+            ):
                 if old is not None:
-                    access.keep_access(file.fileno(), old)
+                    access.keep_access(descriptor, old)
                 yield file
                 file.flush()
-                os.fsync(file.fileno())
+                os.fsync(descriptor)
             os.replace(temporary, output)
         except BaseException:
             temporary.unlink(missing_ok=True)

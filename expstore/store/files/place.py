@@ -35,7 +35,7 @@ def locate(root: str | os.PathLike[str], options: Mapping[str, Any] | None = Non
         options: for a URL, the options of its fsspec file system.
 
     Raises:
-        MissingExtraError, StoreNotFoundError: see `remote.RemotePath.of`.
+        MissingExtraError, StoreNotFoundError: see `connecting.connect`.
         StoreNotFoundError: the path is relative, and the working directory no longer exists.
     """
     if isinstance(root, str):

@@ -3,7 +3,7 @@
 Guarantees: nothing is ever written; listings are not cached, so additions by others are seen; large
 files are read ahead in large blocks, and small ones concurrently. Any exception of a file system's
 library becomes a typed error that names the URL. No text shows a password, a token or a key; see
-`showable`. A URL that leads to this machine's files is refused, since fsspec follows links there.
+`showable`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,10 @@ from urllib.parse import quote, unquote_to_bytes
 
 from expstore.errors import (
     ExperimentNotFoundError,
-    MissingExtraError,
     StoreNotFoundError,
     UnreadableFileError,
 )
-from expstore.extras import require
-from expstore.store.files import web
+from expstore.store.files.connecting import connect
 from expstore.store.files.directory import Entry, OpenLog
 from expstore.store.files.showable import Secrets
 
@@ -62,38 +60,8 @@ class RemotePath:
 
     @classmethod
     def of(cls, url: str, options: Mapping[str, Any] | None = None) -> RemotePath:
-        """The root at a URL; most kinds of file system connect only when something is read.
-
-        Args:
-            url: any URL that fsspec supports.
-            options: file system options, such as credentials.
-
-        Raises:
-            MissingExtraError: fsspec, or a library that it needs for the URL, is not installed.
-            StoreNotFoundError: unknown kind of URL, or one that connects at once and failed.
-        """
-        scheme, _, place = url.partition("://")
-        url = f"{scheme}://{place.rstrip('/')}"
-        secrets = Secrets(url, options)
-        shown = secrets.mask(url)
-        if scheme in ("http", "https") and {"?", "#"} & set(place):
-            raise StoreNotFoundError(
-                f"{shown}: a root has no query or fragment; pass credentials in storage_options"
-            )
-        fsspec = require("fsspec", "remote")
-        try:
-            # Cached listings would hide what is added while the program runs.
-            settings = {"use_listings_cache": False, **web.options(scheme, options)}
-            file_system, path = fsspec.core.url_to_fs(url, **settings)
-        except ImportError as error:
-            secrets.translate(error, MissingExtraError, shown)
-        except Exception as error:  # each kind of file system has its own exceptions
-            secrets.translate(error, StoreNotFoundError, shown)
-        if _is_local(file_system):
-            raise StoreNotFoundError(
-                f"{shown}: leads to files of this machine; give the path of the store instead"
-            )
-        return cls(file_system, path.rstrip("/"), url, secrets)
+        """The root at a URL; arguments and errors as of `connect`."""
+        return cls(*connect(url, options))
 
     def __truediv__(self, name: str) -> RemotePath:
         place = f"{self.place}/{self._quoted(name)}"
@@ -321,13 +289,3 @@ def _typed(path: RemotePath) -> Iterator[None]:
         path.secrets.translate(error, FileNotFoundError, str(path))
     except Exception as error:
         path.secrets.translate(error, UnreadableFileError, str(path))
-
-
-def _is_local(file_system: Any) -> bool:
-    """Whether it is the file system of this machine, perhaps wrapped by others."""
-    while file_system is not None:
-        protocol = file_system.protocol
-        if {"file", "local"} & {*((protocol,) if isinstance(protocol, str) else protocol)}:
-            return True
-        file_system = getattr(file_system, "fs", None) or getattr(file_system, "sync_fs", None)
-    return False

@@ -1,11 +1,10 @@
-"""Opening and replacing the files of a store on a file system.
+"""Opening the files and directories of a store on a file system, locking and syncing them.
 
 Guarantees: a file is opened relative to its experiment's directory, and no symbolic link below the
-root is followed; a file that is not regular is refused without blocking on it; a file is replaced
-completely or not at all, and keeps its mode and owner; what is new has the mode that the umask
-gives; what gets a name is on disk before it, and the name is on disk when the function returns,
-except that of a file that `open_regular` creates; an error of the operating system becomes a typed
-one that names the path. Nothing here depends on what the bytes mean.
+root is followed; a file that is not regular is refused without blocking on it; what is new has the
+mode that the umask gives; a new directory's name is on disk when the function returns, unlike that
+of a file that `open_regular` creates; an error of the operating system becomes a typed one that
+names the path. Nothing here depends on what the bytes mean.
 """
 
 from __future__ import annotations
@@ -26,9 +25,7 @@ from expstore.errors import (
     StoreNotFoundError,
     UnreadableFileError,
 )
-from expstore.store.files.access import keep_access, status_of
 from expstore.store.files.descriptor import Descriptor
-from expstore.store.files.layout import is_temporary_name, replacing, temporary_name
 
 # O_NONBLOCK: opening a FIFO must not wait for its other end.
 _SAFE = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -41,11 +38,9 @@ NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL})
 # A file system on which directories cannot be synced, such as some network file systems.
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
-_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 # Seconds to wait for a file that is being repaired under a lease, and between two tries; the
 # kernel breaks a lease after 45 s by default.
 _LEASED, _PAUSE = 60.0, 0.001
-_TRIES = 100  # in case another writer of the same file removes the temporary file as a leftover
 
 
 @contextmanager
@@ -197,97 +192,6 @@ def typed_errors(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise unwritable(path, error) from error
-
-
-def write_atomically(path: Path, data: bytes, directory: int, *, new: bool = False) -> None:
-    """Replace a file's content: a reader sees the old or the new, never a mixture.
-
-    The new content is on disk before it takes the name, and the name is on disk after it. The mode
-    and the owner are kept. Temporary files left by an interruption are removed.
-
-    Args:
-        path: the file.
-        data: the new content.
-        directory: a descriptor of the file's directory.
-        new: refuse to replace a file; of several programs that try, exactly one succeeds.
-
-    Raises:
-        FileExistsError: with `new`, there is such a file.
-        NoSpaceError: there is no space; the old content is kept.
-        UnreadableFileError: the file cannot be written, and the old content is kept; or only the
-            last sync failed, and either content may be there after a power cut.
-    """
-    prefix = replacing(path.name)
-    try:
-        _remove_leftovers(prefix, directory)
-        for _ in range(_TRIES):
-            if _replace(temporary_name(prefix), path.name, data, directory, new=new):
-                sync_entries(directory)
-                return
-    except FileExistsError:
-        raise
-    except OSError as error:
-        raise unwritable(path, error) from error
-    raise UnreadableFileError(f"{path}: another program keeps removing its temporary file")
-
-
-def _replace(temporary: str, name: str, data: bytes, directory: int, *, new: bool) -> bool:
-    """Replace the file; False if another writer removed the temporary file as a leftover."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    old = status_of(name, directory)
-    descriptor = os.open(temporary, flags, NEW if old is None else 0o600, dir_fd=directory)
-    with os.fdopen(descriptor, "wb") as file:
-        try:
-            if old is not None:
-                keep_access(file.fileno(), old)
-            try_lock(file.fileno(), fcntl.LOCK_EX)  # a file that nobody has locked is a leftover
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            if new:
-                _take_name(temporary, name, directory)
-            else:
-                os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
-        except FileNotFoundError:
-            return False
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary, dir_fd=directory)
-            raise
-    return True
-
-
-def _take_name(temporary: str, name: str, directory: int) -> None:
-    """Give a file a name that no other file has.
-
-    Raises:
-        FileExistsError: another file has it.
-    """
-    try:
-        os.link(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        # Without hard links, another program may take the name between these two calls.
-        if os.access(name, os.F_OK, dir_fd=directory, follow_symlinks=False):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name) from error
-        os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
-    else:
-        os.unlink(temporary, dir_fd=directory)
-
-
-def _remove_leftovers(prefix: str, directory: int) -> None:
-    with os.scandir(directory) as entries:
-        names = [
-            entry.name
-            for entry in entries
-            if is_temporary_name(entry.name, prefix) and entry.is_file(follow_symlinks=False)
-        ]
-    for name in names:
-        # A leftover that cannot be removed does no harm.
-        with suppress(OSError), Descriptor(name, READ, directory) as descriptor:
-            if try_lock(descriptor, fcntl.LOCK_EX):  # otherwise it is being written
-                os.unlink(name, dir_fd=directory)
 
 
 def try_lock(descriptor: int, operation: int) -> bool | None:

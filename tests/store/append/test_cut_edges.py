@@ -64,12 +64,12 @@ def events(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_what_is_kept_is_on_disk_before_the_cut(path: Path, events: list[str]) -> None:
-    """Its bytes, and then its name; only then is the log cut."""
+    """Its bytes, and then its name; only then is the log cut, which is synced last."""
     kept = repair(path)
     assert kept is not None
     assert kept.read_bytes() == TEAR
     assert path.read_bytes() == log(3)
-    assert events == [f"sync {kept.name}", "sync directory", "cut"]
+    assert events == [f"sync {kept.name}", "sync directory", "cut", f"sync {path.name}"]
 
 
 def test_what_an_interrupted_attempt_kept_is_synced_too(path: Path, events: list[str]) -> None:
@@ -77,7 +77,7 @@ def test_what_an_interrupted_attempt_kept_is_synced_too(path: Path, events: list
     kept = path.with_name(f"metrics.bin.torn-{len(log(3))}")
     kept.write_bytes(TEAR)
     assert repair(path) == kept
-    assert events == [f"sync {kept.name}", "sync directory", "cut"]
+    assert events == [f"sync {kept.name}", "sync directory", "cut", f"sync {path.name}"]
     assert sorted(os.listdir(path.parent)) == [path.name, kept.name]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import gc
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,11 @@ from expstore import (
 )
 from expstore.store.append import locks
 from expstore.store.append.locks import WriterLock, try_deletion_lock
+from expstore.store.append.log import AppendLog
 from expstore.store.files import system
 from tests.faults.base import fork, join
 from tests.helpers.descriptors import open_descriptors
+from tests.helpers.logs import CODEC
 
 
 @pytest.fixture
@@ -37,6 +41,17 @@ def is_locked(directory: Path) -> bool:
         return not try_deletion_lock(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def watching(lock: WriterLock) -> Iterator[None]:
+    """The lock watches the experiment's log, which is open, as a writer has it do."""
+    log = AppendLog(lock.path / "metrics.bin", CODEC, lock.directory, create=False)
+    lock.watch(log.identity())
+    try:
+        yield
+    finally:
+        log.close()
 
 
 def test_writer_does_not_wait_for_what_is_gone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,6 +154,32 @@ def test_forked_child_that_cannot_open_the_directory_closes_it_once(
     lock.close()
 
 
+def test_forked_child_whose_experiment_goes_while_it_locks_has_no_lock(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each later use says that it is gone, and touches no other file."""
+    lock = WriterLock(path)
+    real = system.try_lock
+
+    def gone(descriptor: int, operation: int) -> bool | None:
+        if path.exists():
+            path.rename(path.with_name("elsewhere"))
+        return real(descriptor, operation)
+
+    def child() -> None:
+        with watching(lock), monkeypatch.context() as patch:
+            patch.setattr(system, "try_lock", gone)
+            before = len(open_descriptors())
+            for _ in range(3):
+                with pytest.raises(ExperimentGoneError):
+                    lock.check()
+                assert len(open_descriptors()) == before - 1
+        lock.close()
+
+    join(fork(child))
+    lock.close()
+
+
 def test_forked_child_keeps_its_lock_after_the_parents(path: Path) -> None:
     """The inherited lock would end when the parent closes its own."""
     lock = WriterLock(path)
@@ -164,16 +205,18 @@ def test_forked_child_keeps_its_lock_after_the_parents(path: Path) -> None:
 def test_lock_of_what_is_gone_is_released(how: str, path: Path) -> None:
     """So that what is left of it can be deleted while the writer lives."""
     lock = WriterLock(path)
-    left = path
-    if how == "log deleted":
-        (path / "metrics.bin").unlink()
-    else:
-        left = path.rename(path.with_name("elsewhere"))
-    if how == "replaced":
-        path.mkdir()
-    with pytest.raises(ExperimentGoneError):
-        lock.check()
-    assert not is_locked(left)
+    with watching(lock):
+        left = path
+        if how == "log deleted":
+            (path / "metrics.bin").unlink()
+        else:
+            left = path.rename(path.with_name("elsewhere"))
+        if how == "replaced":
+            path.mkdir()
+        assert is_locked(left)
+        with pytest.raises(ExperimentGoneError):
+            lock.check()
+        assert not is_locked(left)
     lock.close()
 
 
@@ -185,15 +228,35 @@ def test_descriptor_0_is_released_like_any_other(path: Path) -> None:
         lock = WriterLock(path)
         assert lock.directory == 0
         assert is_locked(path)
-        left = path.rename(path.with_name("elsewhere"))
-        with pytest.raises(ExperimentGoneError):
-            lock.check()
-        assert not is_locked(left)
+        with watching(lock):
+            left = path.rename(path.with_name("elsewhere"))
+            assert is_locked(left)
+            with pytest.raises(ExperimentGoneError):
+                lock.check()
+            assert not is_locked(left)
         lock.close()
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(0)
 
     join(fork(child))
+
+
+def test_what_is_moved_back_is_locked_again(path: Path) -> None:
+    """Its lock was released when it was found to be gone; and a writer may go on."""
+    lock = WriterLock(path)
+    before = open_descriptors()
+    with watching(lock):
+        elsewhere = path.rename(path.with_name("elsewhere"))
+        for _ in range(2):
+            with pytest.raises(ExperimentGoneError):
+                lock.check()
+        assert not is_locked(elsewhere)
+        elsewhere.rename(path)
+        lock.check()
+        assert is_locked(path)
+    assert len(open_descriptors()) == len(before)
+    lock.close()
+    assert not is_locked(path)
 
 
 @pytest.mark.parametrize("links", [True, False])

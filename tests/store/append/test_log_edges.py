@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from expstore import ExperimentStore, ShortWriteError, UnreadableFileError
+from expstore import (
+    ExperimentGoneError,
+    ExperimentStore,
+    ShortWriteError,
+    UnreadableFileError,
+)
 from expstore.store.append.log import AppendLog
+from expstore.store.append.reopened import ReopenedLog
 from formats import TailStatus
 from tests.faults.base import fork, join, read_log
+from tests.helpers.descriptors import open_descriptors
 from tests.helpers.logs import CODEC
 
 
@@ -64,6 +71,33 @@ def test_each_forked_process_has_an_open_file_of_its_own(log: AppendLog, path: P
     assert names(path) == ["first", "child", "grandchild", "child again", "parent"]
 
 
+@pytest.mark.parametrize("gone", ["metrics.bin", "its directory"])
+def test_forked_child_that_cannot_open_the_log_has_none(gone: str, tmp_path: Path) -> None:
+    """What it inherited is closed by then, and its number may belong to another file."""
+    path = tmp_path / "abc" / "metrics.bin"
+    path.parent.mkdir()
+    log = AppendLog(path, CODEC)
+    log.append(record("parent"))
+
+    def child() -> None:
+        number = log._descriptor
+        if gone == "metrics.bin":
+            path.unlink()
+        else:
+            path.parent.rename(tmp_path / "elsewhere")
+        with pytest.raises(ExperimentGoneError):
+            log.append(record("child"))
+        assert log.closed
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(number)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), number)
+        log.close()
+        os.fstat(number)
+
+    join(fork(child))
+    log.close()
+
+
 def test_child_that_writes_right_after_its_parent_does_no_harm(
     log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,9 +144,16 @@ def test_only_what_can_be_cut_is_cut(log: AppendLog, path: Path, force: bool) ->
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_descriptor_0_is_open(path: Path, store: ExperimentStore) -> None:
+def test_descriptor_0_is_open(
+    path: Path, store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A program without standard input gives it to the next file that is opened."""
     store.create_experiment("abc")
+    write, used = os.write, []
+
+    def noted(descriptor: int, data: bytes) -> int:
+        used.append(descriptor)
+        return write(descriptor, data)
 
     def child() -> None:
         directory = os.open(path.parent, os.O_RDONLY)
@@ -121,10 +162,18 @@ def test_descriptor_0_is_open(path: Path, store: ExperimentStore) -> None:
         assert log._descriptor == 0
         assert not log.closed
         log.append(record("own"))
-        log.append_once(record("once"))
+        log.close()
         assert log.closed
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(0)
+        log = ReopenedLog(path, CODEC)
+        monkeypatch.setattr(os, "write", noted)
+        for name in ("open", "reopened"):
+            log.append_once(record(name))
+            assert log.closed
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                os.fstat(0)
+        assert used[-1] == 0
         with store.writer("abc") as writer:
             assert writer._writer_lock.directory == 0
             writer.log("loss", 0.5, 1)
@@ -132,25 +181,50 @@ def test_descriptor_0_is_open(path: Path, store: ExperimentStore) -> None:
             os.fstat(0)
 
     join(fork(child))
-    assert names(path) == ["own", "once"]
+    assert names(path) == ["own", "open", "reopened"]
     assert names(store.metrics_path("abc")) == ["loss"]
 
 
-@pytest.mark.parametrize("once", [False, True])
-def test_error_on_closing_is_reported(
-    once: bool, log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A network file system may say only then that a write failed; the log is closed anyway."""
-    close = os.close
+@pytest.fixture
+def failing_close(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Closing a file works, but is reported as failed while the list is empty."""
+    close, works = os.close, ["for now"]
 
     def failing(descriptor: int) -> None:
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
         close(descriptor)
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
+        if is_file and not works:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "close", failing)
-        close_it = partial(log.append_once, record("own")) if once else log.close
-        with pytest.raises(UnreadableFileError, match=r"metrics\.bin: Input/output error"):
-            close_it()
+    # Before anything is opened: that is when a descriptor takes the function that closes it.
+    monkeypatch.setattr(os, "close", failing)
+    yield works
+    works.append("again")
+
+
+def test_error_on_closing_is_reported(path: Path, failing_close: list[str]) -> None:
+    """A network file system may say only then that a write failed; the log is closed anyway."""
+    before = open_descriptors()
+    log = AppendLog(path, CODEC)
+    log.append(record("own"))
+    failing_close.clear()
+    with pytest.raises(UnreadableFileError, match=r"metrics\.bin: Input/output error"):
+        log.close()
     assert log.closed
+    assert open_descriptors() == before
     log.close()
+
+
+def test_error_on_closing_after_one_append_is_reported(
+    path: Path, failing_close: list[str]
+) -> None:
+    """Of a log that stays open between appends no longer than that; the next opens it again."""
+    before = open_descriptors()
+    log = ReopenedLog(path, CODEC)
+    failing_close.clear()
+    for name in ("first", "second"):
+        with pytest.raises(UnreadableFileError, match=r"metrics\.bin: Input/output error"):
+            log.append_once(record(name))
+        assert log.closed
+        assert open_descriptors() == before
+    assert names(path) == ["first", "second"]

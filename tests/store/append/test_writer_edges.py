@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from expstore import ExperimentStore, SyncError, UnreadableFileError, WriterClosedError
+from expstore.store.append import records
 from expstore.store.append import writer as module
 from expstore.store.append.durability import Durability
 from tests.helpers.descriptors import open_descriptors
@@ -24,7 +25,7 @@ def test_sync_error_counts_the_records_of_every_write(
     rows: int, before: int, store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Columns appended in several writes are as many records as they have rows."""
-    monkeypatch.setattr(module, "_ROWS", 3)
+    monkeypatch.setattr(records, "ROWS", 3)
     store.create_experiment("abc")
 
     def columns(count: int) -> dict[str, object]:

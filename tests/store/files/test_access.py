@@ -16,7 +16,7 @@ from expstore.exchange.export import export_file
 from expstore.exchange.imports import import_experiments
 from expstore.exchange.tensorboard import export_tensorboard
 from expstore.report import write_report
-from expstore.store.files import system
+from expstore.store.files import atomic
 from tests.faults.base import fork, join
 from tests.helpers.paths import MEMORY
 
@@ -181,7 +181,7 @@ def test_who_cannot_keep_the_group_gives_it_nothing() -> None:
             os.setgroups([])
             os.setgid(_USER)
             os.setuid(_USER)
-            system.write_atomically(path, b"new", os.open(place, os.O_RDONLY))
+            atomic.write_atomically(path, b"new", os.open(place, os.O_RDONLY))
 
         join(fork(replace))
         assert path.read_bytes() == b"new"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from expstore import ExperimentStore, Metadata, UnreadableFileError
-from expstore.store.files import system
+from expstore.store.files import atomic
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077])
@@ -46,7 +46,7 @@ def test_replacement_that_never_succeeds_is_an_error(
     store.write_metadata(Metadata("abc", 1))
     tried = []
     with monkeypatch.context() as patch:
-        patch.setattr(system, "_replace", lambda *arguments: tried.append(arguments))
+        patch.setattr(atomic, "_replace", lambda *arguments, new: tried.append(arguments))
         with pytest.raises(UnreadableFileError, match=r"meta\.bin.*keeps removing"):
             store.write_metadata(Metadata("abc", 2))
     assert len(tried) == 100
