@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from formats import RECORD
-from formats.damage.salvage import Gap, Stretch, _hash_texts, _numbers, resync
+from formats.damage.candidates import _hash_texts, _numbers
+from formats.damage.salvage import Gap, Stretch, resync
 from formats.metrics import ROLES
 from formats.schema import Schema
 from tests.helpers.logs import CODEC, NOW
