@@ -5,9 +5,7 @@ for every value and every truncated prefix, but many times faster; invalid input
 `FormatError` that names the field (and, for bytes, its offset); a value is built completely or not
 at all.
 
-Both functions are generated as source, as `dataclasses` generates `__init__`, with one `struct`
-call per run (see `formats.schema`). Field names are checked to be plain identifiers, and nothing
-else from the declaration enters the source. The generated code is only the fast path: if it fails,
+Both functions are generated (see `source`). The generated code is only the fast path: if it fails,
 the fields are processed again, one by one, to find the reason.
 """
 
@@ -17,10 +15,10 @@ import copy
 import struct
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from formats.codec.values import coerce, is_plain
+from formats.codec.source import TEXT, TEXT_OF_BYTES, build_source, parse_source
+from formats.codec.values import coerce
 from formats.errors import FormatError, TruncatedError
-from formats.fields import ENCODING, ERRORS
-from formats.schema import Field, Run, Schema
+from formats.schema import Schema
 from formats.walk import flat, read_value, walk
 
 if TYPE_CHECKING:
@@ -34,12 +32,6 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 _FEW = 1 << 14  # up to this many bytes, a loop over records is faster than importing NumPy
-
-# Expressions that decode the text in `data[start:end]`.
-_TEXT = f"_str(data[start:end], {ENCODING!r}, {ERRORS!r})"  # for any buffer
-_TEXT_OF_BYTES = f"data[start:end].decode({ENCODING!r}, {ERRORS!r})"  # faster, for bytes only
-_BYTES = "_bytes(data[start:end])"
-_VALUES = (int, float, str, bytes, bool)  # immutable: shared by all who get them
 
 
 class Parse(Protocol):
@@ -81,6 +73,7 @@ class RecordCodec:
 
     parse: Parse
     build: Build
+    _parse_any: Parse | None = None  # compiled when it is needed
 
     def __init__(self, declaration: Any) -> None:
         self.schema = Schema.of(declaration)
@@ -91,7 +84,6 @@ class RecordCodec:
             "_float": float,
             "_bytes": bytes,
             "_len": len,
-            "_flat": flat,
             "_copy": copy.deepcopy,
             "_FormatError": FormatError,
             "_explain_bytes": self._explain_bytes,
@@ -111,8 +103,10 @@ class RecordCodec:
             names[f"_encode_{field.name}"] = field.encode
         self._names = names
         every = ", ".join(f"{f.name!r}: v_{f.name}" for f in self.schema.named)
-        self.parse = self._compiled("parse", _parse_source(self.schema, f"{{{every}}}, end", _TEXT))
-        self.build = self._compiled("build", _build_source(self.schema))
+        self._result = f"{{{every}}}, end"
+        source = parse_source(self.schema, self._result, TEXT_OF_BYTES, "_parse_view")
+        self.parse = self._compiled("parse", source, _parse_view=self._parse_view)
+        self.build = self._compiled("build", build_source(self.schema))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.schema,)  # generated functions cannot be pickled
@@ -122,6 +116,13 @@ class RecordCodec:
         names |= self._names
         exec(compile("\n".join(source), title, "exec"), names)
         return names[name]
+
+    def _parse_view(self, data: Any, offset: int) -> tuple[dict[str, Any], int]:
+        """`parse` for any buffer but bytes."""
+        if self._parse_any is None:
+            source = parse_source(self.schema, self._result, TEXT)
+            self._parse_any = self._compiled("parse", source)
+        return self._parse_any(flat(data), offset)
 
     def parser(self, make: Callable[..., Value], *fields: str) -> Callable[[bytes], Value]:
         """A function that parses one value, and returns `make(*fields)` instead of a dict.
@@ -139,7 +140,7 @@ class RecordCodec:
             if name not in (field.name for field in self.schema.named):
                 raise KeyError(name)
         wanted = ", ".join(f"v_{name}" for name in fields)
-        source = _parse_source(self.schema, f"_make({wanted})", _TEXT_OF_BYTES)
+        source = parse_source(self.schema, f"_make({wanted})", TEXT_OF_BYTES)
         return cast("Callable[[bytes], Value]", self._compiled("parse", source, _make=make))
 
     @property
@@ -195,109 +196,6 @@ class RecordCodec:
             if step.error is not None:
                 return step.error
         raise AssertionError(f"parsing failed at byte {offset}, but every field is valid")
-
-
-def _parse_source(schema: Schema, result: str, text: str) -> Iterator[str]:
-    """The source of a function that parses one value.
-
-    Args:
-        schema: the declaration.
-        result: the expression to return, in terms of the fields' values `v_<field>`.
-        text: an expression that decodes the text in `data[start:end]`.
-    """
-    yield "def parse(data, offset=0):"
-    yield "    if offset < 0: raise ValueError(f'offset {offset} is negative')"
-    if text is not _TEXT_OF_BYTES:
-        yield "    if data.__class__ is not _bytes: data = _flat(data)"
-    yield "    size = _len(data)"
-    yield "    try:"
-    indent = "        "
-    yield f"{indent}end = offset"
-    for number, run in enumerate(schema.runs):
-        first = run.fields[0]
-        if first.default is not None:
-            yield f"{indent}if end == size:"
-            absent = f"_absent_{first.name}"
-            copied = absent if isinstance(first.default, _VALUES) else f"_copy({absent})"
-            yield f"{indent}    v_{first.name} = {copied}"
-            yield f"{indent}else:"
-            yield from _parse_run(number, run, indent + "    ", text)
-        else:
-            yield from _parse_run(number, run, indent, text)
-    yield "    except (_StructError, IndexError, _FormatError):"
-    yield "        raise _explain_bytes(data, offset) from None"
-    yield "    if end > size:"
-    yield "        raise _explain_bytes(data, offset)"
-    yield f"    return {result}"
-
-
-def _parse_run(number: int, run: Run, indent: str, text: str) -> Iterator[str]:
-    if run.format[1:] == "B":
-        # For a single byte, such as the length of a text after another text, indexing is faster.
-        yield f"{indent}v_{run.fields[0].name} = data[end]"
-    else:
-        targets = ", ".join(f"v_{field.name}" for field in run.fields)
-        yield f"{indent}{targets}, = _unpack{number}(data, end)"
-    for field in run.fields:
-        if field.is_variable:
-            continue
-        if not field.kind.is_raw:
-            yield f"{indent}v_{field.name} = _decode_{field.name}(v_{field.name})"
-        elif field.constant is not None:
-            yield f"{indent}if v_{field.name} != _constant_{field.name}:"
-            yield f"{indent}    raise _explain_bytes(data, offset)"
-    if run.text is None:
-        yield f"{indent}end += {run.width}"
-    else:
-        name = f"v_{run.text.name}"
-        yield f"{indent}start = end + {run.width}"
-        yield f"{indent}end = start + {name}"
-        # A slice beyond the end is short, which the check of `end` after the last run detects.
-        yield f"{indent}{name} = {text if run.text.is_text else _BYTES}"
-
-
-def _build_source(schema: Schema) -> Iterator[str]:
-    def parameter(field: Field) -> str:
-        if field.constant is not None:
-            return f"{field.name}=_constant_{field.name}"
-        if field.default is not None:
-            return f"{field.name}=_absent_{field.name}"
-        return field.name + ("" if field.is_required else f"=_written_{field.name}")
-
-    def check(field: Field) -> str:
-        if field.constant is not None:
-            return f"{field.name} == _constant_{field.name}"
-        kind = "_str" if field.is_text else "_float" if field.is_float else "_int"
-        return f"{field.name}.__class__ is {kind}"
-
-    def packed(field: Field) -> str:
-        if field.is_variable:
-            return f"_len(_b_{field.name})"
-        if not field.has_name:
-            return f"_encode_{field.name}(None)"
-        return field.name if is_plain(field) else f"_encode_{field.name}({field.name})"
-
-    names = ", ".join(f.name for f in schema.named)
-    checks = [check(f) for f in schema.named if f.is_text or is_plain(f)]
-    parameters = ", ".join(map(parameter, schema.named))
-    yield f"def build({parameters and '*, ' + parameters}):"
-    if checks:
-        yield f"    if not ({' and '.join(checks)}):"
-        yield f"        {names}, = _coerce({names})"
-    yield "    try:"
-    parts = []
-    for number, run in enumerate(schema.runs):
-        parts.append(f"_pack{number}({', '.join(map(packed, run.fields))})")
-        if run.text is not None:
-            name = run.text.name
-            encoded = f"_encode_{name}({name})"
-            if run.text.is_text:
-                encoded = f"{name}.encode({ENCODING!r}, {ERRORS!r})"
-            yield f"        _b_{name} = {encoded}"
-            parts.append(f"_b_{name}")
-    yield f"        return {' + '.join(parts)}"
-    yield "    except (_StructError, OverflowError, UnicodeEncodeError):"
-    yield f"        raise _explain_values({names}) from None"
 
 
 def whole_size(codec: RecordCodec, data: bytes) -> int:

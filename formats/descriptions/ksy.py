@@ -238,7 +238,7 @@ def _filled(**items: Any) -> dict[str, Any]:
 
 
 def _yaml(value: Mapping[str, Any], indent: str = "") -> Iterator[str]:
-    """A mapping of mappings, lists of mappings, strings and numbers, in block style."""
+    """A mapping of mappings, lists, strings and numbers, in block style."""
     for key, item in value.items():
         if isinstance(item, Mapping):
             yield f"{indent}{key}:"
@@ -246,6 +246,9 @@ def _yaml(value: Mapping[str, Any], indent: str = "") -> Iterator[str]:
         elif isinstance(item, list):
             yield f"{indent}{key}:"
             for element in item:
+                if not isinstance(element, Mapping):
+                    yield f"{indent}  - {_scalar(element)}"
+                    continue
                 first, *rest = _yaml(element, indent + "    ")
                 yield f"{indent}  - {first.lstrip()}"
                 yield from rest

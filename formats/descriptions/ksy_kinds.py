@@ -80,9 +80,10 @@ def _bytes(data: bytes) -> str:
 def _choice(kind: Choice, name: str, type_of: TypeOf) -> Attributes:
     if not isinstance(kind.kind, Number) or kind.kind.is_float:
         raise UnsupportedSchema("Kaitai checks only integers against a list")
-    sign, word = ("==", " or ") if kind.allowed else ("!=", " and ")
-    expression = word.join(f"_ {sign} {int(value)}" for value in kind.values) or "true"
-    return Attributes(attributes(kind.kind, name, type_of).items | {"valid": {"expr": expression}})
+    if not kind.allowed or not kind.values:  # an expression, which the compiler has not for Nim
+        raise UnsupportedSchema("Kaitai has lists of allowed values, but not of excluded ones")
+    valid = {"any-of": [int(value) for value in kind.values]}
+    return Attributes(attributes(kind.kind, name, type_of).items | {"valid": valid})
 
 
 def _enum(kind: Enum, name: str, type_of: TypeOf) -> Attributes:

@@ -272,7 +272,9 @@ def test_items_of_any_type_are_read_as_their_bytes(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "view", [memoryview(bytes(99))[::2], np.zeros((9, 9), np.uint8).T, "text", 7], ids=repr
+    "view",
+    [memoryview(bytes(99))[::2], np.zeros((9, 9), np.uint8).T, "text", 7],
+    ids=["strided", "transposed", "str", "int"],
 )
 def test_bytes_out_of_order_are_refused(view: Any) -> None:
     """A strided view, or no buffer at all, is a clear error."""

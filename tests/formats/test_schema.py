@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -72,6 +74,7 @@ from formats import (
     tail_status,
 )
 from tests.helpers.declarations import EVENT
+from tests.helpers.paths import ROOT
 
 
 @pytest.mark.parametrize(
@@ -212,6 +215,20 @@ def test_a_declaration_and_its_schema_are_taken_alike() -> None:
         assert tail_status(one, columns, len(data)).kind == "clean"
         assert describe(one)["min_size"] == 21
         assert RecordCodec(one).parse(data)[1] == len(data)
+
+
+PUBLIC = ["ColumnParser", "Columns", "TextColumn", "build_columns", "describe"]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_names_for_columns_are_public_and_load_on_first_use(name: str) -> None:
+    """Importing the package imports no NumPy."""
+    program = (
+        "import sys, formats\n"
+        "assert 'numpy' not in sys.modules\n"
+        f"assert formats.{name} and {name!r} in formats.__all__\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
 
 
 @pytest.mark.parametrize("declared", [META, RECORD, METRICS, EVENT], ids=str)
