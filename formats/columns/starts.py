@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from formats.errors import UnsupportedSchema
+from formats.columns.wire import wire_type
 from formats.schema import Run, Schema
 
 Bytes = NDArray[np.uint8]
@@ -47,9 +47,7 @@ class RecordWalk:
     """The steps from one record to the next, derived from a schema."""
 
     def __init__(self, schema: Schema) -> None:
-        for field in schema:
-            if field.default is not None:
-                raise UnsupportedSchema("may be absent, so it cannot be a column", field=field.name)
+        schema.require_columns()
         self.runs = schema.runs
         self.min_size = schema.min_size
         self._steps = [
@@ -60,7 +58,12 @@ class RecordWalk:
         ]
         self._fixed = not schema.texts
         self.places = [
-            (field, np.dtype(field.dtype), index, sum(f.width for f in run.fields[:position]))
+            (
+                field,
+                np.dtype(wire_type(field.kind)),
+                index,
+                sum(f.width for f in run.fields[:position]),
+            )
             for index, run in enumerate(self.runs)
             for position, field in enumerate(run.fields)
         ]  # each field, its type, the index of its run and its offset there

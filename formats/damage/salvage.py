@@ -142,11 +142,11 @@ class _Votes:
         return self._labels[place] == labels, place
 
 
-def resync(schema: Schema, roles: Roles, read: Read, size: int) -> Iterator[Stretch | Gap]:
+def resync(declaration: Any, roles: Roles, read: Read, size: int) -> Iterator[Stretch | Gap]:
     """The whole records of a log, and the gaps between them.
 
     Args:
-        schema: the declaration of one record.
+        declaration: of the records; or its Schema.
         roles: the clock, counter and label fields. The clock must come before the first text.
         read: returns bytes of the log, which is read twice, in blocks, from left to right.
         size: size of the log in bytes.
@@ -154,6 +154,7 @@ def resync(schema: Schema, roles: Roles, read: Read, size: int) -> Iterator[Stre
     Raises:
         UnsupportedSchema: the clock comes after a text, or a field may be absent.
     """
+    schema = Schema.of(declaration)
     lead = _lead(schema, roles)
     votes = _Votes()
     for base in range(0, size, _BLOCK):
@@ -191,7 +192,7 @@ def _lead(schema: Schema, roles: Roles) -> int:
     for field in schema:
         if field.name == roles.clock:
             return lead
-        if field.is_text:
+        if field.is_variable:
             break
         lead += field.width
     raise UnsupportedSchema("the clock must come before the first text", field=roles.clock)
@@ -215,16 +216,17 @@ def _candidates(schema: Schema, roles: Roles, lead: int, data: bytes, is_last: b
     counters: NDArray[Any] = starts
     label = begins = starts
     for field in schema:
-        numbers = _numbers(padded, field.dtype)[at]
+        is_number = isinstance(field.dtype, str) and not field.dtype.startswith("V")
+        numbers = _numbers(padded, field.dtype)[at] if is_number else at
         fits = at + field.width <= size
-        if field.constant is not None:
+        if field.constant is not None and is_number:
             fits &= numbers == field.constant
         at = at + field.width
         if field.name == roles.counter:
             counters = numbers
         if field.name == roles.label:
             label, begins = numbers.astype(np.int64), at
-        if field.is_text:
+        if field.is_variable:
             at = at + numbers
             fits &= at <= size
         if not fits.all():

@@ -12,11 +12,15 @@ import math
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from formats.catalog import FORMATS
+from formats.descriptions.ksy_kinds import Attributes, attributes
 from formats.errors import UnsupportedSchema
-from formats.schema import Field, Schema
+from formats.kinds.base import Constant
+from formats.kinds.numbers import Number
+from formats.schema import Field, Schema, named
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
 _PLAIN = re.compile(r"[A-Za-z][^:#\n\"'&*!|>%@`{}\[\]]*(?<! )")
@@ -51,7 +55,7 @@ def to_ksy(
     """The declaration as the text of a .ksy file.
 
     Args:
-        declaration: a `construct` Struct, or a GreedyRange of one.
+        declaration: a `construct` Struct, or a GreedyRange of one; or its Schema, or a Format.
         id: the schema's name; default: the declaration's name in FORMATS, or its own
             (`"id" / Struct`), or `record` or `records`.
         title, doc, doc_ref: default: as in FORMATS, or for the title the declaration's docs.
@@ -63,15 +67,20 @@ def to_ksy(
         UnsupportedSchema: Kaitai Struct cannot express a part; names the field.
     """
     schema = Schema.of(declaration)
-    known = next((f for f in FORMATS.values() if f.declaration is declaration), None)
+    known = next(
+        (f for f in FORMATS.values() if declaration is f or declaration is f.declaration), None
+    )
     if known is not None:
         id, title, doc = id or known.name, title or known.title, doc or known.doc
         doc_ref = doc_ref or f"README.md in the package formats, section {known.name}"
-    id = id or declaration.name or ("records" if schema.is_sequence else "record")
+    own_name = getattr(declaration, "name", None)
+    id = id or own_name or ("records" if schema.is_sequence else "record")
     _check_names(id, schema)
     endian = _default_endian(schema)
     document: dict[str, Any] = {
-        "meta": _filled(id=id, title=title or declaration.docs, ks_version=0.9, endian=endian),
+        "meta": _filled(
+            id=id, title=title or getattr(declaration, "docs", None), ks_version=0.9, endian=endian
+        ),
         "doc": "\n\n".join(textwrap.fill(p, _WIDTH) for p in (doc, *_caveats(schema)) if p),
         "doc-ref": doc_ref,
     }
@@ -79,6 +88,7 @@ def to_ksy(
     if schema.is_sequence:
         document["seq"] = [{"id": "records", "type": "record", "repeat": "eos"}]
         document["types"] = {"record": fields}
+        _add_header(document, schema)
     else:
         document |= fields
     return "\n".join((_ORIGIN, *_yaml(_filled(**document)))) + "\n"
@@ -95,9 +105,10 @@ def _check_names(id: str, schema: Schema) -> None:
 
 def _ids(field: Field) -> Iterator[str]:
     """The names that a field uses in the schema."""
-    if field.is_text:
+    if field.is_variable:
         yield field.length_name
-    yield field.name
+    if field.has_name:
+        yield field.name
     if field.default is not None:
         yield f"has_{field.name}"
 
@@ -110,7 +121,7 @@ def _default_endian(schema: Schema) -> str | None:
 def _caveats(schema: Schema) -> Iterator[str]:
     if schema.is_sequence:
         yield _TORN
-    if schema.texts:
+    if any(field.is_text for field in schema):
         yield _TEXT
     if any(field.default is not None for field in schema):
         yield _ABSENT
@@ -130,13 +141,52 @@ def _fields(schema: Schema, endian: str | None) -> dict[str, Any]:
         if field.default is not None
     }
     seq = [item for field in schema for item in _items(field, endian)]
-    return _filled(seq=seq, instances=presence or None)
+    types, enums = _referred(schema, endian)
+    return _filled(seq=seq, instances=presence or None, types=types, enums=enums)
+
+
+def _add_header(document: dict[str, Any], schema: Schema) -> None:
+    """The header before the records, as a field of its own type."""
+    if schema.header is not None:
+        endian = document["meta"].get("endian")
+        document["seq"][:0] = [{"id": "header", "type": "header"}]
+        document["types"] = {"header": _fields(schema.header, endian), **document["types"]}
+
+
+def _is_number(field: Field) -> bool:
+    kind = field.kind.kind if isinstance(field.kind, Constant) else field.kind
+    return isinstance(kind, Number) and kind.is_raw
+
+
+def _attributes(field: Field, endian: str | None) -> Attributes:
+    """What a field of another kind than a number or a text has."""
+    try:
+        return attributes(field.kind, field.name, partial(_type_of, endian))
+    except UnsupportedSchema as error:
+        raise named(field.name, error) from None
+
+
+def _referred(schema: Schema, endian: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The types and enums that fields refer to."""
+    types: dict[str, Any] = {}
+    enums: dict[str, Any] = {}
+    for field in schema:
+        if not field.is_variable and not _is_number(field):
+            found = _attributes(field, endian)
+            types |= found.types
+            enums |= found.enums
+    return types, enums
 
 
 def _items(field: Field, endian: str | None) -> Iterator[dict[str, Any]]:
     condition = None if field.default is None else f"has_{field.name}"
+    if not field.is_variable and not _is_number(field):
+        name = {"id": field.name} if field.has_name else {}
+        found = _attributes(field, endian).items
+        yield name | found | _filled(**{"if": condition, "doc": field.doc})
+        return
     number = _number_type(field, endian)
-    if not field.is_text:
+    if not field.is_variable:
         valid = field.constant
         if isinstance(valid, bool):
             valid = int(valid)
@@ -157,9 +207,9 @@ def _items(field: Field, endian: str | None) -> Iterator[dict[str, Any]]:
     yield _filled(
         **{
             "id": field.name,
-            "type": "str",
+            "type": "str" if field.is_text else None,
             "size": field.length_name,
-            "encoding": "UTF-8",
+            "encoding": "UTF-8" if field.is_text else None,
             "if": condition,
             "doc": field.doc,
         }
@@ -167,21 +217,28 @@ def _items(field: Field, endian: str | None) -> Iterator[dict[str, Any]]:
 
 
 def _number_type(field: Field, endian: str | None) -> str:
-    if field.is_float and field.width < 4:
-        raise UnsupportedSchema("Kaitai has no half-precision float", field=field.name)
-    kind = "f" if field.is_float else "s" if field.is_signed else "u"
-    order = _ENDIAN[field.order]
-    suffix = order if field.width > 1 and order != endian else ""
-    return f"{kind}{field.width}{suffix}"
+    try:
+        return _type_of(endian, field)
+    except UnsupportedSchema as error:
+        raise named(field.name, error) from None
+
+
+def _type_of(endian: str | None, number: Number | Field) -> str:
+    if number.is_float and number.width < 4:
+        raise UnsupportedSchema("Kaitai has no half-precision float")
+    kind = "f" if number.is_float else "s" if number.is_signed else "u"
+    order = _ENDIAN[number.order]
+    suffix = order if number.width > 1 and order != endian else ""
+    return f"{kind}{number.width}{suffix}"
 
 
 def _filled(**items: Any) -> dict[str, Any]:
     """The items that are not empty; `ks_version` becomes `ks-version`."""
-    return {k.replace("_", "-"): v for k, v in items.items() if v is not None and v != ""}
+    return {k.replace("_", "-"): v for k, v in items.items() if v is not None and v not in ("", {})}
 
 
 def _yaml(value: Mapping[str, Any], indent: str = "") -> Iterator[str]:
-    """A mapping of mappings, lists of mappings, strings and numbers, in block style."""
+    """A mapping of mappings, lists, strings and numbers, in block style."""
     for key, item in value.items():
         if isinstance(item, Mapping):
             yield f"{indent}{key}:"
@@ -189,6 +246,9 @@ def _yaml(value: Mapping[str, Any], indent: str = "") -> Iterator[str]:
         elif isinstance(item, list):
             yield f"{indent}{key}:"
             for element in item:
+                if not isinstance(element, Mapping):
+                    yield f"{indent}  - {_scalar(element)}"
+                    continue
                 first, *rest = _yaml(element, indent + "    ")
                 yield f"{indent}  - {first.lstrip()}"
                 yield from rest

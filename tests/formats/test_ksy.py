@@ -143,7 +143,7 @@ def test_any_doc_survives_yaml(doc: str, constant: int) -> None:
         (Struct("len_name" / Int8ub, "name" / Text), "len_name", "length of a text"),
         (Struct("has_x" / Int8ub, "x" / AbsentAtEnd(Int8ub, 0)), "has_x", "clashes"),
         (Struct("inf" / Const(math.inf, Float64b)), "inf", "no constant"),
-        (Struct("list" / GreedyRange(Int8ub)), "list", "fixed width"),
+        (Struct("list" / GreedyRange(Int8ub)), "list", "reads to the end"),
     ],
 )
 def test_what_kaitai_cannot_say_is_refused(declared: Any, field: str, message: str) -> None:
