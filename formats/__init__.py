@@ -1,9 +1,9 @@
 """The binary formats of an experiment store: bytes in, values out; no file is opened here.
 
 `META`, `RECORD` and `METRICS` are ordinary `construct` declarations. Everything else is derived
-from them: `RecordCodec` (fast scalar and columnar parsing and building), `to_ksy` (Kaitai Struct)
-and `annotate` (the meaning of each byte). `FORMATS` lists the formats by name. The specification
-is README.md in this package.
+from them: `RecordCodec` (fast scalar and columnar parsing and building), `to_ksy` (Kaitai Struct),
+`to_hexpat` (ImHex), `to_cstruct` (dissect.cstruct) and `annotate` (the meaning of each byte).
+`FORMATS` lists the formats by name. The specification is README.md in this package.
 """
 
 from importlib import import_module
@@ -27,6 +27,8 @@ from formats.schema import Schema
 if TYPE_CHECKING:
     from formats.catalog import FORMATS, Format
     from formats.codec.spans import Span, annotate
+    from formats.descriptions.cstruct import to_cstruct
+    from formats.descriptions.hexpat import to_hexpat
     from formats.descriptions.ksy import to_ksy
 
 __all__ = [
@@ -52,6 +54,8 @@ __all__ = [
     "Version",
     "annotate",
     "tail_status",
+    "to_cstruct",
+    "to_hexpat",
     "to_ksy",
 ]
 
@@ -61,6 +65,8 @@ _ON_DEMAND = {
     "Format": "formats.catalog",
     "Span": "formats.codec.spans",
     "annotate": "formats.codec.spans",
+    "to_cstruct": "formats.descriptions.cstruct",
+    "to_hexpat": "formats.descriptions.hexpat",
     "to_ksy": "formats.descriptions.ksy",
 }
 
