@@ -1,10 +1,10 @@
 """The binary formats of an experiment store: bytes in, values out; no file is opened here.
 
 `META`, `RECORD` and `METRICS` are ordinary `construct` declarations. Everything else is derived
-from them: `RecordCodec` (fast parsing and building), `to_ksy` (Kaitai Struct),
-`ColumnParser` and `build_columns` (NumPy columns), `describe` (the specification as JSON) and
-`annotate` (the meaning of each byte). `FORMATS` lists the formats by name. The specification
-is README.md in this package.
+from them: `RecordCodec` (fast parsing and building), `ColumnParser` and `build_columns` (NumPy
+columns), `to_ksy` (Kaitai Struct), `to_hexpat` (ImHex), `to_cstruct` (dissect.cstruct), `describe`
+(the specification as JSON) and `annotate` (the meaning of each byte). `FORMATS` lists the formats
+by name. The specification is README.md in this package.
 """
 
 from importlib import import_module
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from formats.columns.build import build_columns
     from formats.columns.parse import ColumnParser
     from formats.columns.types import Columns, TextColumn
+    from formats.descriptions.cstruct import to_cstruct
+    from formats.descriptions.hexpat import to_hexpat
     from formats.descriptions.ksy import to_ksy
     from formats.descriptions.spec import describe
 
@@ -62,6 +64,8 @@ __all__ = [
     "build_columns",
     "describe",
     "tail_status",
+    "to_cstruct",
+    "to_hexpat",
     "to_ksy",
 ]
 
@@ -76,6 +80,8 @@ _ON_DEMAND = {
     "annotate": "formats.codec.spans",
     "build_columns": "formats.columns.build",
     "describe": "formats.descriptions.spec",
+    "to_cstruct": "formats.descriptions.cstruct",
+    "to_hexpat": "formats.descriptions.hexpat",
     "to_ksy": "formats.descriptions.ksy",
 }
 

@@ -174,6 +174,32 @@ def test_a_package_has_few_entries(package: str) -> None:
     assert len([path for path in kept if path.name != "__pycache__"]) <= 14
 
 
+def test_every_folder_is_installed() -> None:
+    """pyproject.toml lists each folder that holds modules."""
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {name.removesuffix(".__init__") for name in FILES if name.endswith(".__init__")}
+    # The plugin is installed under a name outside expstore; see its module.
+    assert set(listed) == folders - {"expstore.testing.plugin"} | {"expstore_pytest"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *[f"expstore.{name}" for name in expstore.__all__],
+        *[f"formats.{name}" for name in formats.__all__],
+        *[f"formats.columns.{name}" for name in formats.columns.__all__],
+        *[f"expstore.compare.{name}" for name in ("compare", "curves", "Summary", "Extremes")],
+        "expstore.report.write_report",
+        *[f"expstore.cluster.{name}" for name in expstore.cluster.__all__],
+        *[f"expstore.testing.{name}" for name in expstore.testing.__all__],
+    ],
+)
+def test_public_names_are_where_the_documents_say(name: str) -> None:
+    """Other programs import them from there."""
+    module, _, attribute = name.rpartition(".")
+    assert getattr(importlib.import_module(module), attribute) is not None
+
+
 def test_the_core_works_alone(tmp_path: Path) -> None:
     """It logs, reads and prunes with every other folder deleted."""
     shutil.copytree(ROOT / "formats", tmp_path / "formats")
