@@ -55,6 +55,7 @@ _WIDE = "In JavaScript, integers beyond 2^53 lose their low bits."
 _UNSIGNED = (
     "Java, Lua and PHP have no unsigned 64-bit integers: values of 2^63 and more are negative."
 )
+_ODD = "In Rust, integers of 3, 5, 6 and 7 bytes do not compile with its runtime library."
 _CONSTANT = "Perl and Nim do not check constants."
 _WIDE_CONSTANT = (
     "Rust compares constants as 32-bit integers: there, declare the module with "
@@ -135,8 +136,8 @@ def _sequence(schema: Schema, scope: Scope) -> dict[str, Any]:
     seq: list[dict[str, Any]] = [{"id": "records", "type": "record", "repeat": "eos"}]
     types = {}
     if schema.header is not None:
-        seq.insert(0, {"id": "header", "type": "header"})
-        types["header"] = _fields(schema.header, scope.inside("header"))
+        seq.insert(0, {"id": "header", "type": "file_header"})
+        types["file_header"] = _fields(schema.header, scope.inside("file_header"))
     types["record"] = _fields(schema, scope.inside("record"))
     return {"seq": seq, "types": types}
 
@@ -184,6 +185,8 @@ def _caveats(schema: Schema, texts_as_bytes: bool) -> Iterator[str]:
         yield _WIDE
     if any(kind.width == 8 and not kind.is_signed for kind in wide):
         yield _UNSIGNED
+    if any(isinstance(kind, OddInteger) for kind in kinds):
+        yield _ODD
     constants = [kind.value for kind in kinds if isinstance(kind, Constant)]
     if constants:
         yield _CONSTANT

@@ -114,6 +114,7 @@ def test_reserved_names_are_changed_in_every_kind(compiled: dict[str, Any]) -> N
     assert schema["seq"][0]["-orig-id"] == "end"
     assert schema["seq"][3]["valid"] == str(2**40)
     assert "32-bit" in schema["doc"]
+    assert "In Rust, integers of 3" in to_ksy(ALL_KINDS)
 
 
 def test_all_kinds_compile_for_every_language() -> None:
@@ -164,7 +165,7 @@ def test_what_kaitai_has_not_is_refused(subcon: Any, field: str, message: str) -
             "text_u2be",
             c.Struct("x" / LengthPrefixedText(c.Int16ul), "y" / LengthPrefixedText(c.Int16ub)),
         ),
-        ("header", WITH_HEADER),
+        ("file_header", WITH_HEADER),
         ("x_type", c.Struct("x" / c.Struct("y" / c.Byte))),
         ("x_label", c.Struct("x" / c.Enum(c.Byte, a=1))),
     ],
