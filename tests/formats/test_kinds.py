@@ -261,7 +261,7 @@ def test_a_header_comes_before_the_records(declared: Any) -> None:
     assert "A header takes 5 to 260 bytes" in sizes(declared)
     assert "| title " in markdown(declared)
     assert [field["name"] for field in describe(declared)["header"]["fields"]] == ["magic", "title"]
-    assert "type: header" in to_ksy(declared)
+    assert "type: file_header" in to_ksy(declared)
 
 
 def test_a_wrong_header_is_an_error() -> None:
