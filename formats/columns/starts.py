@@ -60,7 +60,7 @@ class RecordWalk:
         self.places = [
             (
                 field,
-                np.dtype(wire_type(field.kind)),
+                wire_type(field.kind),
                 index,
                 sum(f.width for f in run.fields[:position]),
             )

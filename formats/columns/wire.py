@@ -36,7 +36,8 @@ Rows = NDArray[np.uint8]
 
 def wire_type(kind: Kind) -> np.dtype[Any]:
     """The bytes of a kind as one item of a flat array."""
-    return np.dtype(kind.dtype if isinstance(kind.dtype, str) else f"V{kind.width}")
+    described = kind.dtype
+    return np.dtype(described if isinstance(described, str) else f"V{kind.width}")
 
 
 def column_type(kind: Kind) -> np.dtype[Any]:

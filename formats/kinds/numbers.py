@@ -11,6 +11,7 @@ import operator
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, cast
 
 from formats.errors import FieldValueError
@@ -27,7 +28,7 @@ class Number(Kind):
 
     format: str
 
-    @property
+    @cached_property
     def width(self) -> int:
         return struct.calcsize(self.format)
 
@@ -43,15 +44,15 @@ class Number(Kind):
     def is_raw(self) -> bool:
         return True
 
-    @property
+    @cached_property
     def is_float(self) -> bool:
         return self.code in "efd"
 
-    @property
+    @cached_property
     def is_signed(self) -> bool:
         return self.is_float or self.code.islower()
 
-    @property
+    @cached_property
     def dtype(self) -> Any:
         return f"{self.order}{self._letter}{self.width}"
 
