@@ -1,9 +1,10 @@
 """The binary formats of an experiment store: bytes in, values out; no file is opened here.
 
 `META`, `RECORD` and `METRICS` are ordinary `construct` declarations. Everything else is derived
-from them: `RecordCodec` (fast scalar and columnar parsing and building), `to_ksy` (Kaitai Struct)
-and `annotate` (the meaning of each byte). `FORMATS` lists the formats by name. The specification
-is README.md in this package.
+from them: `RecordCodec` (fast parsing and building), `ColumnParser` and `build_columns` (NumPy
+columns), `to_ksy` (Kaitai Struct), `to_hexpat` (ImHex), `to_cstruct` (dissect.cstruct), `describe`
+(the specification as JSON) and `annotate` (the meaning of each byte). `FORMATS` lists the formats
+by name. The specification is README.md in this package.
 """
 
 from importlib import import_module
@@ -27,7 +28,13 @@ from formats.schema import Schema
 if TYPE_CHECKING:
     from formats.catalog import FORMATS, Format
     from formats.codec.spans import Span, annotate
+    from formats.columns.build import build_columns
+    from formats.columns.parse import ColumnParser
+    from formats.columns.types import Columns, TextColumn
+    from formats.descriptions.cstruct import to_cstruct
+    from formats.descriptions.hexpat import to_hexpat
     from formats.descriptions.ksy import to_ksy
+    from formats.descriptions.spec import describe
 
 __all__ = [
     "CLEAN",
@@ -36,6 +43,8 @@ __all__ = [
     "METRICS",
     "RECORD",
     "AbsentAtEnd",
+    "ColumnParser",
+    "Columns",
     "FieldValueError",
     "Format",
     "FormatError",
@@ -45,22 +54,34 @@ __all__ = [
     "Span",
     "TailStatus",
     "Text",
+    "TextColumn",
     "TooManyTextsError",
     "TruncatedError",
     "UnsupportedSchema",
     "UnsupportedVersionError",
     "Version",
     "annotate",
+    "build_columns",
+    "describe",
     "tail_status",
+    "to_cstruct",
+    "to_hexpat",
     "to_ksy",
 ]
 
 # Only tools need these, so they load on first use: logging should start quickly.
 _ON_DEMAND = {
+    "ColumnParser": "formats.columns.parse",
+    "Columns": "formats.columns.types",
     "FORMATS": "formats.catalog",
     "Format": "formats.catalog",
     "Span": "formats.codec.spans",
+    "TextColumn": "formats.columns.types",
     "annotate": "formats.codec.spans",
+    "build_columns": "formats.columns.build",
+    "describe": "formats.descriptions.spec",
+    "to_cstruct": "formats.descriptions.cstruct",
+    "to_hexpat": "formats.descriptions.hexpat",
     "to_ksy": "formats.descriptions.ksy",
 }
 

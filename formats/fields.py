@@ -10,36 +10,43 @@ data.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import IO, Any
 
-from construct import Adapter, Const, GreedyBytes, Int8ub, Prefixed, StringError, Subconstruct
+from construct import Const, Construct, Int8ub, StringError, Subconstruct, stream_read, stream_write
 
 ENCODING = "utf-8"
 ERRORS = "surrogateescape"
 
 
-class LengthPrefixedText(Adapter):  # type: ignore[type-arg]
+class LengthPrefixedText(Construct):  # type: ignore[type-arg]
     """A length in bytes, then that many bytes of UTF-8; a value is a `str`.
+
+    Reads its stream from front to back, so a socket or a pipe will do.
 
     Args:
         length: the field for the length, an unsigned integer of fixed width.
     """
 
     def __init__(self, length: Any) -> None:
-        super().__init__(Prefixed(length, GreedyBytes))
+        super().__init__()
         self.length = length
 
-    def _decode(self, obj: bytes, context: Any, path: str) -> str:
-        return obj.decode(ENCODING, ERRORS)
+    def _parse(self, stream: IO[bytes], context: Any, path: str) -> str:
+        size = self.length._parsereport(stream, context, path)
+        return bytes(stream_read(stream, size, path)).decode(ENCODING, ERRORS)
 
-    def _encode(self, obj: Any, context: Any, path: str) -> bytes:
+    def _build(self, obj: Any, stream: IO[bytes], context: Any, path: str) -> Any:
         if not isinstance(obj, str):
             raise StringError(f"expected str, got {type(obj).__name__}", path=path)
         try:
-            return obj.encode(ENCODING, ERRORS)
+            data = obj.encode(ENCODING, ERRORS)
         except UnicodeEncodeError as error:
             raise StringError(str(error), path=path) from error
+        self.length._build(len(data), stream, context, path)
+        stream_write(stream, data, len(data), path)
+        return obj
 
 
 Text = LengthPrefixedText(Int8ub)
@@ -62,14 +69,29 @@ class AbsentAtEnd(Subconstruct):  # type: ignore[type-arg]
         self.flagbuildnone = True
 
     def _parse(self, stream: IO[bytes], context: Any, path: str) -> Any:
-        start = stream.tell()
-        if not stream.read(1):
-            return self.default
-        stream.seek(start)
-        return self.subcon._parsereport(stream, context, path)
+        first = stream.read(1)
+        if not first:
+            return copy.deepcopy(self.default)  # the caller owns it
+        if stream.seekable():
+            stream.seek(-1, 1)
+            return self.subcon._parsereport(stream, context, path)
+        again: Any = _Reread(first, stream)
+        return self.subcon._parsereport(again, context, path)
 
     def _build(self, obj: Any, stream: IO[bytes], context: Any, path: str) -> Any:
         return self.subcon._build(self.default if obj is None else obj, stream, context, path)
+
+
+class _Reread:
+    """A stream that cannot seek, from which one byte was read too early."""
+
+    def __init__(self, first: bytes, stream: IO[bytes]) -> None:
+        self._first, self._stream = first, stream
+
+    def read(self, size: int = -1) -> bytes:
+        first = self._first[:size] if size >= 0 else self._first
+        self._first = self._first[len(first) :]
+        return first + self._stream.read(size - len(first) if size >= 0 else size)
 
 
 @dataclass(frozen=True)
@@ -85,13 +107,6 @@ class Roles:
     clock: str
     counter: str
     label: str
-
-
-def is_masked(value: Any) -> bool:
-    """Whether an array hides an element, which its `item` returns as a number nevertheless."""
-    # By attribute: NumPy may not be loaded, and other libraries have masked arrays as well.
-    mask: Any = getattr(value, "mask", None)
-    return getattr(getattr(mask, "dtype", None), "kind", "") == "b" and bool(mask.any())
 
 
 def fit(text: str, limit: int) -> str:

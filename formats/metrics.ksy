@@ -11,11 +11,12 @@ doc: |
   A file may end inside a record (a torn tail). This is not corruption: readers drop that
   record. A generated parser reads the whole sequence or fails with its end-of-stream
   error; to get the records before a torn tail, parse values of type `record` one at a
-  time.
+  time (in Rust, with a root, which may be empty).
 
   Texts are UTF-8 by convention, but any bytes are allowed. Generated parsers treat
-  invalid UTF-8 as their language does: Python raises UnicodeDecodeError, JavaScript
-  inserts U+FFFD.
+  invalid UTF-8 as their language does: many replace it, some fail. A schema with texts as
+  bytes (`formats.to_ksy(..., texts_as_bytes=True)`) gives them unchanged in every
+  language.
 
   In JavaScript, integers beyond 2^53 lose their low bits.
 doc-ref: README.md in the package formats, section metrics
@@ -35,11 +36,15 @@ types:
       - id: value
         type: f8
         doc: measured value, any IEEE 754 double; NaN keeps its payload
-      - id: len_name
-        type: u1
-        doc: length of name in bytes
       - id: name
-        type: str
-        size: len_name
-        encoding: UTF-8
+        type: text
         doc: metric name, such as loss or val/accuracy
+  text:
+    seq:
+      - id: len
+        type: u1
+        doc: length of the value in bytes
+      - id: value
+        size: len
+        type: str
+        encoding: UTF-8

@@ -2,7 +2,8 @@
 
 Guarantees: `Schema.of` lists a Struct's fields in order, by walking its subcons, or raises
 `UnsupportedSchema` naming the field it cannot express. Every derived part (scalar codec, columns,
-Kaitai schema, specification table) is built from this list alone.
+Kaitai schema, specification table) is built from this list alone. What the bytes of a field mean is
+its kind (`formats.kinds`).
 
 The list is split into *runs*: fixed-width fields up to and including the length prefix of the next
 text. Within a run every offset is known; a text of variable length can only come at its end.
@@ -11,19 +12,19 @@ text. Within a run every offset is known; a text of variable length can only com
 from __future__ import annotations
 
 import keyword
-import math
 import struct
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from construct import Const, FormatField, GreedyRange, Renamed, Struct
+from construct import GreedyRange, Struct
 
-from formats.errors import UnsupportedSchema
-from formats.fields import AbsentAtEnd, LengthPrefixedText, Version
-
-_BYTE_ORDERS = {">": "big-endian", "<": "little-endian"}
+from formats.errors import FormatError, UnsupportedSchema
+from formats.kinds.base import Constant, Kind
+from formats.kinds.declared import Declared, declared, refuse, unnamed
+from formats.kinds.texts import LengthPrefixed
 
 
 @dataclass(frozen=True)
@@ -31,76 +32,118 @@ class Field:
     """One declared field.
 
     Attributes:
-        name, doc: as declared.
-        format: `struct` format, with byte order, of the number or of a text's length prefix.
-        is_text: whether the field is a length prefix, then that many bytes of UTF-8.
-        constant: the only value allowed, or None.
-        is_version: whether `constant` is the format's version.
+        name, doc: as declared. A field without a name has one that begins with `_`.
+        kind: what its bytes mean.
         default: the value if the data ends before the field; None if the field is required.
+        written: the value built if none is given; None if there is none.
     """
 
     name: str
     doc: str
-    format: str
-    is_text: bool = False
-    constant: int | float | None = None
-    is_version: bool = False
+    kind: Kind
     default: Any = None
+    written: Any = None
+
+    @property
+    def format(self) -> str:
+        """The `struct` format, with byte order, of the fixed-width part."""
+        return self.order + self.code
 
     @property
     def code(self) -> str:
-        """The `struct` format character."""
-        return self.format[-1]
+        """The `struct` format character; for bytes with a count, such as `16s`."""
+        return self.kind.code
 
     @property
     def order(self) -> str:
         """`>` or `<`; one-byte fields count as big-endian."""
-        return self.format[0]
+        return self.kind.order
 
     @cached_property
     def width(self) -> int:
         """Size of the fixed-width part in bytes."""
-        return struct.calcsize(self.format)
+        return self.kind.width
+
+    @cached_property
+    def is_variable(self) -> bool:
+        """Whether the field is a length prefix, then that many bytes or a text of that many."""
+        return isinstance(self.kind, LengthPrefixed)
+
+    @cached_property
+    def is_text(self) -> bool:
+        """Whether the field is a length prefix, then that many bytes of UTF-8."""
+        return isinstance(self.kind, LengthPrefixed) and self.kind.is_text
 
     @property
     def length_name(self) -> str:
         """The name of a text's length prefix, where it needs one."""
         return f"len_{self.name}"
 
+    @cached_property
+    def has_name(self) -> bool:
+        """Whether the declaration names it; otherwise it is not among the values."""
+        return not self.name.startswith("_")
+
+    @cached_property
+    def is_column(self) -> bool:
+        """Whether its values make a column: it has a name, and values."""
+        return self.has_name and self.kind.has_value
+
+    @property
+    def is_required(self) -> bool:
+        """Whether a value must be given to build it."""
+        return self.kind.needs_value and self.default is None and self.written is None
+
+    @property
+    def constant(self) -> Any:
+        """The only value allowed, or None."""
+        return self.kind.value if isinstance(self.kind, Constant) else None
+
+    @property
+    def is_version(self) -> bool:
+        """Whether `constant` is the format's version."""
+        return isinstance(self.kind, Constant) and self.kind.is_version
+
     @property
     def is_float(self) -> bool:
         """Whether the field is an IEEE 754 number, not an integer or a text."""
-        return self.code in "efd"
+        return self.kind.is_float
 
     @property
     def is_signed(self) -> bool:
         """Whether the number may be negative."""
-        return self.is_float or self.code.islower()
+        return self.kind.is_signed
 
     @property
-    def dtype(self) -> str:
+    def dtype(self) -> Any:
         """The fixed-width part as a NumPy dtype string, such as `>i8`."""
-        kind = "f" if self.is_float else "i" if self.is_signed else "u"
-        return f"{self.order}{kind}{self.width}"
+        return self.kind.dtype
 
     @property
     def range(self) -> tuple[int | float, int | float]:
         """Minimum and maximum value; for a text, of its length in bytes."""
-        if self.is_float:
-            return -math.inf, math.inf
-        bits = 8 * self.width
-        return (-(1 << bits - 1), (1 << bits - 1) - 1) if self.is_signed else (0, (1 << bits) - 1)
+        return self.kind.range
 
     @property
     def type_name(self) -> str:
         """The type's name in the specification: `u8`, `i64`, `f64`, `text`."""
-        kind = "f" if self.is_float else "i" if self.is_signed else "u"
-        number = f"{kind}{8 * self.width}"
-        if self.width > 1 and self.order == "<":
-            number += "le"
-        if not self.is_text:
-            return number
-        return "text" if number == "u8" else f"text[{number}]"
+        return self.kind.type_name
+
+    def encode(self, value: Any) -> Any:
+        """What `struct` packs, or the bytes after a length prefix; errors name the field."""
+        if value is None and self.written is not None:
+            value = self.written
+        try:
+            return self.kind.encode(value)
+        except FormatError as error:
+            raise named(self.name, error) from None
+
+
+def named(name: str, error: FormatError) -> FormatError:
+    """The error with the field's name, in front of that of the part inside it."""
+    inner = error.field or ""
+    error.field = name + (inner if inner.startswith("[") or not inner else f".{inner}")
+    return error
 
 
 @dataclass(frozen=True)
@@ -121,8 +164,8 @@ class Run:
 
     @property
     def text(self) -> Field | None:
-        """The text that follows the run, or None at the end of the declaration."""
-        return self.fields[-1] if self.fields[-1].is_text else None
+        """The text or bytes that follow the run, or None at the end of the declaration."""
+        return self.fields[-1] if self.fields[-1].is_variable else None
 
 
 @dataclass(frozen=True)
@@ -130,37 +173,42 @@ class Schema:
     """A declaration as a list of fields.
 
     Attributes:
-        fields: in the order of their bytes.
+        fields: in the order of their bytes; of a sequence, those of one record.
         is_sequence: whether values repeat to the end of the data (`GreedyRange`).
+        header: what comes once before the records of a sequence, or None.
+        header_name: the name of the header's Struct; empty if its fields are declared beside the
+            records.
+        records_name: the name of the records, where there is a header; otherwise empty.
     """
 
     fields: tuple[Field, ...]
     is_sequence: bool = False
+    header: Schema | None = None
+    header_name: str = ""
+    records_name: str = ""
 
     @classmethod
     def of(cls, declaration: Any) -> Schema:
-        """Read a Struct, or the Struct inside a GreedyRange.
+        """Read a Struct, the Struct inside a GreedyRange, or a header before such records.
+
+        Anything that has been read already, a Schema or a Format, is accepted as well.
 
         Raises:
             UnsupportedSchema: the declaration is neither, or has a field that cannot be expressed.
         """
-        declaration = _unnamed(declaration)
-        is_sequence = isinstance(declaration, GreedyRange)
-        if is_sequence:
-            declaration = _unnamed(declaration.subcon)
-        if not isinstance(declaration, Struct):
-            raise UnsupportedSchema(f"{type(declaration).__name__} is not a Struct")
-        fields = tuple(_field(subcon) for subcon in declaration.subcons)
-        if not fields:
-            raise UnsupportedSchema("a Struct without fields takes no bytes")
-        for position, field in enumerate(fields):
-            if field.name in (earlier.name for earlier in fields[:position]):
-                raise UnsupportedSchema("declared twice", field=field.name)
-            if field.name in (text.length_name for text in fields if text.is_text):
-                raise UnsupportedSchema("clashes with the length of a text", field=field.name)
-            if field.default is None and position and fields[position - 1].default is not None:
-                raise UnsupportedSchema("follows a field that may be absent", field=field.name)
-        return cls(fields, is_sequence)
+        if isinstance(declaration, Schema):
+            return declaration
+        if isinstance(schema := getattr(declaration, "schema", None), Schema):
+            return schema
+        declaration = unnamed(declaration)
+        if type(declaration) is GreedyRange:
+            return cls(_fields(_elements(declaration)), True)
+        if type(declaration) is not Struct:
+            raise refuse("is not a Struct", declaration)
+        *before, last = [None, *declaration.subcons]
+        if before[1:] and type(records := unnamed(last)) is GreedyRange:
+            return _with_header(before[1:], last.name or "", records)
+        return cls(_fields(declaration))
 
     def __iter__(self) -> Iterator[Field]:
         return iter(self.fields)
@@ -170,7 +218,7 @@ class Schema:
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.fields, self.is_sequence))
+        return hash(tuple(field.name for field in self.fields))  # of kinds, not all can be hashed
 
     def __getitem__(self, name: str) -> Field:
         for field in self.fields:
@@ -186,7 +234,7 @@ class Schema:
         for field in self.fields:
             if (
                 not runs
-                or runs[-1][-1].is_text
+                or runs[-1][-1].is_variable
                 or field.default is not None
                 or field.order != runs[-1][-1].order
             ):
@@ -195,9 +243,14 @@ class Schema:
         return tuple(Run(tuple(run)) for run in runs)
 
     @property
+    def named(self) -> tuple[Field, ...]:
+        """The fields that are among the values."""
+        return tuple(field for field in self.fields if field.has_name)
+
+    @property
     def texts(self) -> tuple[Field, ...]:
-        """The fields of variable length."""
-        return tuple(field for field in self.fields if field.is_text)
+        """The fields of variable length: texts, and bytes with a length."""
+        return tuple(field for field in self.fields if field.is_variable)
 
     @property
     def min_size(self) -> int:
@@ -210,38 +263,77 @@ class Schema:
         longest = sum(int(field.range[1]) for field in self.texts)
         return sum(field.width for field in self.fields) + longest
 
+    def require_columns(self) -> None:
+        """Raise UnsupportedSchema if a field may be absent, so that no record can follow it."""
+        for field in self.fields:
+            if field.default is not None:
+                raise UnsupportedSchema("may be absent, so it cannot be a column", field=field.name)
 
-def _unnamed(declaration: Any) -> Any:
-    while isinstance(declaration, Renamed):
-        declaration = declaration.subcon
-    return declaration
+
+def _elements(sequence: Any) -> Any:
+    """The Struct that a GreedyRange repeats."""
+    element = unnamed(sequence.subcon)
+    if type(element) is not Struct:
+        raise refuse("is not a Struct", element)
+    if sequence.discard:
+        raise refuse("discards its values", sequence)
+    return element
 
 
-def _field(subcon: Any) -> Field:
-    """One subcon of a Struct, unwrapped from the outside in."""
-    name, doc, constant, default, is_version = subcon.name, subcon.docs or "", None, None, False
-    if not name or not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+def _fields(declaration: Any) -> tuple[Field, ...]:
+    return _checked([_field(subcon, at) for at, subcon in enumerate(declaration.subcons)])
+
+
+def _with_header(before: list[Any], name: str, records: Any) -> Schema:
+    """Fields, or a Struct of fields, before a sequence of records."""
+    if not _is_plain(name):
+        raise UnsupportedSchema("the records after a header need a plain name", field=name)
+    header_name = ""
+    if len(before) == 1 and type(inner := unnamed(before[0])) is Struct:
+        header_name = before[0].name or ""
+        if not _is_plain(header_name) or header_name == name:
+            raise UnsupportedSchema("a header needs a plain name", field=header_name)
+        before = inner.subcons
+    header = Schema(_checked([_field(subcon, at) for at, subcon in enumerate(before)]))
+    for field in header:
+        if field.default is not None:
+            raise UnsupportedSchema("may be absent, so nothing can follow it", field=field.name)
+        if not header_name and field.name == name:
+            raise UnsupportedSchema("declared twice", field=name)
+    return Schema(_fields(_elements(records)), True, header, header_name, name)
+
+
+def _checked(fields: list[Field]) -> tuple[Field, ...]:
+    """The fields, if each has a name of its own and none follows one that may be absent."""
+    if not fields:
+        raise UnsupportedSchema("a Struct without fields takes no bytes")
+    for position, field in enumerate(fields):
+        if field.name in (earlier.name for earlier in fields[:position]):
+            raise UnsupportedSchema("declared twice", field=field.name)
+        if field.name in (text.length_name for text in fields if text.is_variable):
+            raise UnsupportedSchema("clashes with the length of a text", field=field.name)
+        if field.default is None and position and fields[position - 1].default is not None:
+            raise UnsupportedSchema("follows a field that may be absent", field=field.name)
+    return tuple(fields)
+
+
+def _field(subcon: Any, position: int) -> Field:
+    """One subcon of a Struct."""
+    name = subcon.name
+    if name is not None and not _is_plain(name):
         raise UnsupportedSchema("a field needs a plain name", field=str(name))
-    while isinstance(subcon, (Renamed, Const, AbsentAtEnd)):
-        if isinstance(subcon, Const):
-            constant, is_version = subcon.value, isinstance(subcon, Version)
-        elif isinstance(subcon, AbsentAtEnd):
-            default = subcon.default
-            if default is None:
-                raise UnsupportedSchema("a field that may be absent needs a default", field=name)
-        subcon = subcon.subcon
-    is_text = isinstance(subcon, LengthPrefixedText)
-    number = subcon.length if is_text else subcon
-    if not isinstance(number, FormatField):
-        raise UnsupportedSchema(f"{type(number).__name__} has no fixed width", field=name)
-    format = str(number.fmtstr)
-    if format[0] not in _BYTE_ORDERS or format[1] not in "bBhHiIlLqQefd":
-        raise UnsupportedSchema(f"struct format {format!r} is not portable", field=name)
-    if is_text and (constant is not None or format[1] not in "BHIL"):
-        raise UnsupportedSchema("a text needs an unsigned length of 1 to 4 bytes", field=name)
-    if constant is not None:
-        try:
-            struct.pack(format, constant)
-        except (struct.error, OverflowError):
-            raise UnsupportedSchema(f"constant {constant!r} does not fit", field=name) from None
-    return Field(name, " ".join(doc.split()), format, is_text, constant, is_version, default)
+    try:
+        found: Declared = declared(subcon)
+    except UnsupportedSchema as error:
+        raise named(str(name), error) from None
+    return Field(name or f"_{position}", found.doc, found.kind, found.absent, found.default)
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name can be a parameter, unchanged: Python normalises identifiers by NFKC."""
+    return (
+        name.isidentifier()
+        and not keyword.iskeyword(name)
+        and not name.startswith("_")
+        and unicodedata.normalize("NFKC", name) == name
+    )

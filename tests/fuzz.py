@@ -174,7 +174,7 @@ def _check_columns(data: bytes) -> list[int]:
     oracle = METRICS.parse(data)
     columns = parse_columns(SCHEMA, data)
     starts, end = record_starts(SCHEMA, data)
-    assert len(columns) == len(oracle) == len(starts)
+    assert columns.count == len(oracle) == len(starts)
     assert columns.end == end <= len(data)
     for field in SCHEMA:
         column = columns[field.name]

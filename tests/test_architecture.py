@@ -57,15 +57,17 @@ STORE = """
 FORMATS = """
     errors      |
     fields      | errors
-    schema      | errors fields
+    kinds       | errors fields
+    schema      | errors fields kinds
+    walk        | errors kinds schema
     meta        | fields
     metrics     | fields
     catalog     | schema meta metrics
-    columns     | errors fields schema
-    codec       | errors fields schema columns
+    columns     | errors fields kinds schema walk
+    codec       | errors fields kinds schema walk columns
     damage      | errors fields schema columns
-    descriptions | errors fields schema catalog codec
-    __init__    | errors fields schema meta metrics catalog codec damage descriptions
+    descriptions | errors fields kinds schema catalog codec
+    __init__    | errors fields schema meta metrics catalog columns codec damage descriptions
 """
 PLANS = {"expstore": EXPSTORE, "expstore.store": STORE, "formats": FORMATS}
 CORE = {"__init__.py", "__pycache__", "errors.py", "extras.py", "model", "store", "py.typed"}

@@ -34,6 +34,8 @@ class Notation(StrEnum):
     """How a format is printed."""
 
     KSY = "ksy"
+    HEXPAT = "hexpat"
+    CSTRUCT = "cstruct"
     TABLE = "table"
     JSON = "json"
 
@@ -47,22 +49,37 @@ def schema(
     notation: Annotated[
         Notation,
         typer.Option(
-            "--format", help="Kaitai Struct, the specification's table (Markdown), or JSON."
+            "--format",
+            help="Kaitai Struct (ksy), a pattern for ImHex (hexpat), a definition for "
+            "dissect.cstruct (cstruct), the specification's table (Markdown), or JSON.",
         ),
     ] = Notation.TABLE,
+    texts_as_bytes: Annotated[
+        bool,
+        typer.Option(
+            "--texts-as-bytes",
+            help="For ksy: generated parsers give texts as bytes, also if they are not UTF-8.",
+        ),
+    ] = False,
 ) -> None:
     """Print the declared formats.
 
     Example: expstore schema metrics --format ksy > metrics.ksy
     """
-    from formats import to_ksy
+    from formats import to_cstruct, to_hexpat, to_ksy
     from formats.descriptions import spec
 
+    if texts_as_bytes and notation is not Notation.KSY:
+        raise typer.BadParameter("is for --format ksy", param_hint="--texts-as-bytes")
     chosen = [FORMATS[name]] if name else list(FORMATS.values())
     if notation is Notation.JSON:
         print_json([spec.describe(format) for format in chosen])
     elif notation is Notation.KSY:
-        print("---\n".join(to_ksy(format.declaration) for format in chosen), end="")
+        schemas = (to_ksy(f.declaration, texts_as_bytes=texts_as_bytes) for f in chosen)
+        print("---\n".join(schemas), end="")
+    elif notation is not Notation.TABLE:
+        describe = to_hexpat if notation is Notation.HEXPAT else to_cstruct
+        print("\n".join(describe(format.declaration) for format in chosen), end="")
     else:
         _print_markdown("\n\n".join(f"## {f.name}\n\n{spec.markdown(f)}" for f in chosen))
 

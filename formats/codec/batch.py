@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Literal
 
+from formats.codec.values import is_plain
 from formats.errors import UnsupportedSchema
-from formats.fields import ENCODING, ERRORS
 from formats.schema import Field, Schema
 
 BatchBuilder = Callable[..., bytes]
@@ -27,7 +27,7 @@ _Kind = Literal["fixed", "shared", "varying"]
 def batch_builder(
     schema: Schema,
     build: Callable[..., bytes],
-    texts: Sequence[Mapping[str, str]],
+    texts: Sequence[Mapping[str, Any]],
     varying: str,
 ) -> BatchBuilder:
     """A function `build(values, **shared) -> bytes` for records with known texts.
@@ -35,7 +35,7 @@ def batch_builder(
     Args:
         schema: the declaration of one record.
         build: builds one record from values by field name, like `RecordCodec.build`.
-        texts: the texts of each record, by field name.
+        texts: the texts of each record, by field name; bytes with a length count as texts.
         varying: the name of the number that differs between records.
 
     Returns:
@@ -55,12 +55,15 @@ def batch_builder(
         rows = zip(values, texts, strict=True)
         return b"".join(build(**numbers, **{varying: value}, **row) for value, row in rows)
 
-    one_by_one([0] * len(texts), **{f.name: 0 for f in shared})  # raises if a text does not fit
+    for row in texts:
+        for field in schema.texts:
+            field.encode(row[field.name])  # raises if it does not fit
     names: dict[str, Any] = {
         "_int": int,
         "_float": float,
         "_StructError": struct.error,
         "_one_by_one": one_by_one,
+        **{f"_encode_{field.name}": field.encode for field in shared},
     }
     source = "\n".join(_source(schema, texts, vary, shared, names))
     exec(compile(source, f"<batch of {len(texts)}>", "exec"), names)
@@ -75,20 +78,20 @@ def _varying(schema: Schema, name: str) -> Field:
                 "may be absent, so no other record can follow", field=field.name
             )
     for field in schema:
-        if field.name == name and not field.is_text and field.constant is None:
+        if field.name == name and field.constant is None and is_plain(field):
             return field
     raise UnsupportedSchema("is not a number that can vary", field=name)
 
 
 def _kind(field: Field, varying: Field) -> _Kind:
-    if field.is_text or field.constant is not None:
+    if field.is_variable or field.constant is not None or not field.has_name:
         return "fixed"
     return "varying" if field is varying else "shared"
 
 
 def _source(
     schema: Schema,
-    texts: Sequence[Mapping[str, str]],
+    texts: Sequence[Mapping[str, Any]],
     varying: Field,
     shared: list[Field],
     names: dict[str, Any],
@@ -113,7 +116,9 @@ def _source(
                 arguments.append(f"_s{piece}")
     names["_pack"] = struct.Struct("".join(format)).pack
 
-    plain = [f"{f.name}.__class__ is {'_float' if f.is_float else '_int'}" for f in shared]
+    plain = [
+        f"{f.name}.__class__ is {'_float' if f.is_float else '_int'}" for f in shared if is_plain(f)
+    ]
     plain += [f"{v}.__class__ is {'_float' if varying.is_float else '_int'}" for v in values]
     passed = "".join(f", {f.name}={f.name}" for f in shared)
     yield f"def build(_values{', *' if shared else ''}{''.join(f', {f.name}' for f in shared)}):"
@@ -126,7 +131,8 @@ def _source(
             members = list(group)
             pack = f"_pack{name}_{len(packed)}"
             names[pack] = struct.Struct(order + "".join(f.code for f in members)).pack
-            packed.append(f"{pack}({', '.join(f.name for f in members)})")
+            arguments_ = (f.name if is_plain(f) else f"_encode_{f.name}({f.name})" for f in members)
+            packed.append(f"{pack}({', '.join(arguments_)})")
         yield f"            {name} = {' + '.join(packed)}"
     yield f"            return _pack({', '.join(arguments)})"
     yield "        except (_StructError, OverflowError):"
@@ -134,8 +140,5 @@ def _source(
     yield f"    return _one_by_one(({''.join(v + ', ' for v in values)}){passed})"
 
 
-def _fixed(field: Field, record: Mapping[str, str]) -> bytes:
-    if not field.is_text:
-        return struct.pack(field.format, field.constant)
-    text = record[field.name].encode(ENCODING, ERRORS)
-    return struct.pack(field.format, len(text)) + text
+def _fixed(field: Field, record: Mapping[str, Any]) -> bytes:
+    return field.kind.build(record[field.name] if field.is_variable else field.written)

@@ -7,14 +7,13 @@ which gets them from here.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from formats.errors import FormatError, TruncatedError, UnsupportedVersionError
-from formats.fields import ENCODING, ERRORS
+from formats.errors import FormatError, TruncatedError
 from formats.schema import Field, Schema
+from formats.walk import flat, walk
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Span:
         part: `value`, a number or a text's bytes; `length`, a text's length prefix; `rest`, bytes
             that belong to no field.
         field: the declared field; None for `rest`.
-        value: int, float or str; None if the bytes are torn or belong to no field.
+        value: of the field; None if the bytes are torn or belong to no field.
         index: the record's number in a sequence, from 0; None if this is not a sequence.
         error: what is wrong here, or None.
         note: a remark for the reader, where the bytes parse without an error.
@@ -66,29 +65,38 @@ class Span:
 
 
 def annotate(
-    schema: Schema, data: bytes, *, offset: int = 0, index: int = 0, zeros: int | None = None
+    declaration: Any, data: Any, *, offset: int = 0, index: int = 0, zeros: int | None = None
 ) -> Iterator[Span]:
     """The spans of a whole file, or of a part of a log that begins at a record boundary.
 
     Args:
-        schema: the declaration; one value, or a sequence of records.
-        data: the bytes.
-        offset: where `data` begins in its file.
+        declaration: one value, or a sequence of records; or its Schema.
+        data: the bytes, in any C-contiguous buffer.
+        offset: where `data` begins in its file. A header, if one is declared, is expected at 0.
         index: the number of the first record in `data`.
         zeros: the offset from which the file holds only zeros; default: found in `data`. Records
             that begin there or later get a note.
+
+    Raises:
+        TypeError: `data` is not such a buffer.
     """
+    return _annotate(Schema.of(declaration), bytes(flat(data)), offset, index, zeros)
+
+
+def _annotate(
+    schema: Schema, data: bytes, offset: int, index: int, zeros: int | None
+) -> Iterator[Span]:
     if not schema.is_sequence:
         zeros = len(data)
     elif zeros is None:
         zeros = len(data.rstrip(b"\0"))
     else:
         zeros -= offset
-    position = 0
+    position, header = 0, None if offset else schema.header
     while position < len(data) or (position == 0 and not schema.is_sequence):
         note = "all zeros, as after a power loss" if position >= zeros else ""
-        record = index if schema.is_sequence else None
-        for span in annotate_value(schema, data, position, record):
+        record = index if schema.is_sequence and header is None else None
+        for span in annotate_value(header or schema, data, position, record):
             position = span.end
             yield _moved(span, offset, note)
             if span.error is not None:
@@ -97,7 +105,7 @@ def annotate(
                         offset + position, data[position:], "rest", index=record, note="not read"
                     )
                 return
-        index += 1
+        index, header = index + (header is None), None
         if not schema.is_sequence:
             break
     if position < len(data):
@@ -105,55 +113,11 @@ def annotate(
 
 
 def annotate_value(
-    schema: Schema, data: bytes | bytearray | memoryview, offset: int, index: int | None = None
+    schema: Schema, data: Any, offset: int, index: int | None = None
 ) -> Iterator[Span]:
     """The spans of the value at `offset`; stops at the first error."""
-    position = offset
-    for field in schema:
-        if field.default is not None and position == len(data):
-            continue
-        span = _number(field, data, position, index)
-        yield span
-        if span.error is not None:
-            return
-        position = span.end
-        if field.is_text:
-            span = _text(field, data, position, span.value, index)
-            yield span
-            if span.error is not None:
-                return
-            position = span.end
-
-
-def _number(field: Field, data: Any, position: int, index: int | None) -> Span:
-    raw = bytes(data[position : position + field.width])
-    part: Literal["value", "length"] = "length" if field.is_text else "value"
-    if len(raw) < field.width:
-        return Span(
-            position, raw, part, field, None, index, _truncated(field, field.width, raw, position)
-        )
-    (number,) = struct.unpack(field.format, raw)
-    error = None
-    if field.constant is not None and number != field.constant:
-        kind = UnsupportedVersionError if field.is_version else FormatError
-        what = "unsupported version" if field.is_version else "expected constant"
-        reason = f"{what}: found {number}, supported is {field.constant}"
-        error = kind(reason, field=field.name, offset=position)
-    return Span(position, raw, part, field, number, index, error)
-
-
-def _text(field: Field, data: Any, position: int, length: int, index: int | None) -> Span:
-    raw = bytes(data[position : position + length])
-    if len(raw) < length:
-        error = _truncated(field, length, raw, position)
-        return Span(position, raw, "value", field, None, index, error)
-    return Span(position, raw, "value", field, raw.decode(ENCODING, ERRORS), index)
-
-
-def _truncated(field: Field, wanted: int, raw: bytes, position: int) -> FormatError:
-    left = f"{len(raw)} {'is' if len(raw) == 1 else 'are'} left"
-    reason = f"needs {wanted} byte{'s' if wanted > 1 else ''}, {left}"
-    return TruncatedError(reason, field=field.name, offset=position)
+    for step in walk(schema, data, offset):
+        yield Span(step.offset, step.data, step.part, step.field, step.value, index, step.error)
 
 
 def _moved(span: Span, offset: int, note: str) -> Span:

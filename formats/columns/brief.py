@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from formats.columns.loop import compiled_loop
 from formats.columns.starts import Bytes, Offsets, gather, record_walk
 from formats.columns.vocabulary import Vocabulary
+from formats.kinds.numbers import Number
 from formats.schema import Schema
 
 LIMIT = 1 << 20
@@ -132,7 +133,7 @@ class BriefWalk:
             return made[0]
         if not made:
             return {
-                field.name: np.empty(0, np.int32 if field.is_text else native)
+                field.name: np.empty(0, np.int32 if field.is_variable else native)
                 for field, _, native, *_ in self._walk.columns
             }
         return {name: np.concatenate([one[name] for one in made]) for name in made[0]}
@@ -150,7 +151,7 @@ class BriefWalk:
             number = partial(self._gathered, self._heads(part.starts))
         columns = {}
         for field, dtype, native, run, offset in self._walk.columns:
-            if not field.is_text:
+            if not field.is_variable:
                 columns[field.name] = number(dtype, native, run, offset)
             elif isinstance(part, _Repeated):
                 column = np.empty((part.rows, turn), np.int32)
@@ -273,8 +274,15 @@ class BriefWalk:
 
 
 def is_walkable(schema: Schema) -> bool:
-    """Whether records consist of numbers and texts only, so that a loop of ours reads them."""
-    return bool(schema.texts) and all(field.constant is None for field in schema)
+    """Whether data are records of numbers and texts only, so that a simple loop reads them."""
+    return (
+        bool(schema.texts)
+        and schema.header is None
+        and all(
+            field.is_variable or (isinstance(field.kind, Number) and field.kind.is_raw)
+            for field in schema
+        )
+    )
 
 
 def _period(codes: list[list[int]]) -> int:
@@ -294,7 +302,9 @@ def _masks(schema: Schema) -> list[tuple[bytes, bool]]:
     """Each run's part of a mask, and whether a text follows it."""
     return [
         (
-            b"".join((b"\xff" if field.is_text else b"\0") * field.width for field in run.fields),
+            b"".join(
+                (b"\xff" if field.is_variable else b"\0") * field.width for field in run.fields
+            ),
             run.text is not None,
         )
         for run in schema.runs

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from formats.columns.starts import RecordWalk
 from formats.columns.types import TextColumn
-from formats.errors import FieldValueError
-from formats.fields import ENCODING, ERRORS, is_masked
+from formats.columns.wire import from_column, wire_type
+from formats.errors import FieldValueError, FormatError
+from formats.kinds.base import Constant, is_masked
+from formats.kinds.numbers import Enum, Flags, Number
 from formats.schema import Field, Run, Schema
 
 _ROWS = 1 << 14  # records built at a time; they fit in the cache
@@ -29,30 +30,33 @@ Numbers = Mapping[str, NDArray[Any]]
 Texts = tuple[NDArray[np.int64], list[bytes]]
 
 
-def build_columns(schema: Schema, columns: Mapping[str, Any]) -> bytes:
-    """The records whose fields are the columns' items.
+def build_columns(declaration: Any, columns: Mapping[str, Any]) -> bytes:
+    """The records whose fields are the columns' items, without the header if one is declared.
 
     Args:
-        columns: by field name, all of the same length: an array of numbers or, for a text, a
-            `TextColumn` or a pair of codes and texts. Constants may be omitted.
+        declaration: of the records; or its Schema.
+        columns: by field name, all of the same length: what `parse_columns` returns, or a list of
+            values; for a text, a `TextColumn`, or a pair of codes and texts. Fields that have a
+            value of their own, such as constants, may be omitted.
 
     Raises:
         FieldValueError: a column is missing or unknown, has the wrong type or length, or has a
             value that its field cannot hold.
         UnsupportedSchema: a field may be absent.
     """
-    RecordWalk(schema)  # rejects what columns cannot express
+    schema = Schema.of(declaration)
+    schema.require_columns()
     for name in columns:
-        if name not in (field.name for field in schema):
+        if name not in (field.name for field in schema if field.is_column):
             raise FieldValueError("is not declared", field=name)
     numbers: dict[str, NDArray[Any]] = {}
     texts: dict[str, Texts] = {}
     for field in schema:
-        if field.name in columns and field.is_text:
+        if field.name in columns and field.is_variable:
             texts[field.name] = _texts(field, columns[field.name])
         elif field.name in columns:
-            numbers[field.name] = _numbers(field, columns[field.name])
-        elif field.constant is None:
+            numbers[field.name] = _items(field, columns[field.name])
+        elif field.is_required:
             raise FieldValueError("is missing", field=field.name)
     lengths = {name: len(column) for name, column in numbers.items()}
     lengths |= {name: len(codes) for name, (codes, _) in texts.items()}
@@ -80,16 +84,19 @@ class _Pieces:
     def __init__(self, run: Run, texts: Mapping[str, Texts]) -> None:
         self.codes: NDArray[np.int64] | None = None
         self.values = [b""]
-        if run.text is not None:
+        if run.text is not None and run.text.name in texts:
             self.codes, self.values = texts[run.text.name]
+        elif run.text is not None:
+            self.values = [run.text.encode(None)]
         self.sizes = np.array([run.width + len(value) for value in self.values], np.int64)
         self.width = int(self.sizes.max())
         self.numbers: list[tuple[Field, int]] = []
         blanks: list[bytes] = []
         for field in run.fields:
-            if not field.is_text:
+            if not field.is_variable:
                 self.numbers.append((field, sum(len(blank) for blank in blanks)))
-                blanks.append(struct.pack(field.format, field.constant or 0))
+                blank = bytes(field.width) if field.is_required else field.kind.build(field.written)
+                blanks.append(blank)
         head = b"".join(blanks)
         self.heads = [head] * len(self.values)
         if run.text is not None:
@@ -109,8 +116,9 @@ class _Pieces:
         codes = np.zeros(count, np.int64) if self.codes is None else self.codes[rows]
         filled = self.table[codes]
         for field, offset in self.numbers:
-            if field.constant is None:
-                target = np.ndarray(count, field.dtype, filled, offset, filled.strides)
+            if field.constant is None and field.name in numbers:
+                dtype = wire_type(field.kind)
+                target = np.ndarray(count, dtype, filled, offset, filled.strides)
                 target[:] = numbers[field.name][rows]
         return filled, codes
 
@@ -143,6 +151,21 @@ def _joined(pieces: list[_Pieces], numbers: Numbers, rows: slice) -> bytes:
     return b"".join(part for record in zip(*columns, strict=True) for part in record)
 
 
+def _items(field: Field, column: Any) -> NDArray[Any]:
+    """A column of anything but texts, checked to fit its field; numbers may be of any type."""
+    constant = field.constant
+    kind = field.kind.kind if isinstance(field.kind, Constant) else field.kind
+    if isinstance(kind, Number) and kind.is_raw:
+        values = _numbers(field, column)
+        if constant is not None and values.size:
+            _refuse(field, values, values != constant, f"is not {constant}")
+        return values
+    is_labelled = isinstance(kind, Enum | Flags) and kind.number.is_raw
+    if is_labelled and isinstance(column, np.ndarray) and column.dtype.kind in "iu":
+        return _numbers(field, column)
+    return from_column(field, column)
+
+
 def _numbers(field: Field, column: Any) -> NDArray[Any]:
     """A column of numbers, checked to fit their field."""
     if np.ma.is_masked(column):
@@ -163,8 +186,6 @@ def _numbers(field: Field, column: Any) -> NDArray[Any]:
             wrong = [not _is_number(field, value) for value in column]
             _refuse(field, column, np.array(wrong), f"is not a valid {field.type_name}")
         raise FieldValueError(f"expected numbers, got {values.dtype}", field=field.name)
-    if field.constant is not None:
-        _refuse(field, values, values != field.constant, f"is not {field.constant}")
     if field.is_float:
         with np.errstate(over="ignore"):
             narrow = values.astype(field.dtype)
@@ -184,7 +205,13 @@ def _is_number(field: Field, value: Any) -> bool:
 
 def _texts(field: Field, column: Any) -> Texts:
     """Codes, and the texts as bytes, checked to fit their field."""
-    codes, values = (column.codes, column.values) if isinstance(column, TextColumn) else column
+    if isinstance(column, TextColumn):
+        codes, values = column.codes, column.values
+    elif isinstance(column, tuple) and len(column) == 2 and not isinstance(column[0], str | bytes):
+        codes, values = column
+    else:
+        values = tuple(column)
+        codes = np.arange(len(values))
     codes = np.asarray(codes)
     if codes.size == 0:
         return np.empty(0, np.int64), []
@@ -195,15 +222,10 @@ def _texts(field: Field, column: Any) -> Texts:
     used[codes] = True
     texts = [b""] * len(values)
     for code in np.flatnonzero(used).tolist():
-        wrong = f"is the code of a text longer than {field.range[1]} bytes"
         try:
-            texts[code] = values[code].encode(ENCODING, ERRORS)
-        except (UnicodeEncodeError, AttributeError) as error:
-            wrong = f"is the code of an invalid text: {error}"
-        else:
-            if len(texts[code]) <= field.range[1]:
-                continue
-        _refuse(field, codes, codes == code, wrong)
+            texts[code] = field.encode(values[code])
+        except FormatError as error:
+            _refuse(field, codes, codes == code, f"is the code of an invalid text: {error.reason}")
     return codes.astype(np.int64), texts
 
 

@@ -1,11 +1,14 @@
 """Parsing many records at once into NumPy columns, derived from a declaration.
 
-Guarantees: columns hold exactly what `GreedyRange(declaration).parse` would return, bit for bit:
-all whole records up to the first that is torn or has a wrong constant. `Columns.end` is the offset
-after them. A torn tail is never an error. Nothing is assumed about the data: expectations only
-save work, and each is checked against the bytes. Memory use beyond the columns is one block.
+Guarantees: columns hold what `GreedyRange(declaration).parse` would return: all whole records up to
+the first that is torn or refused, such as one with a wrong constant. Numbers keep all their bits;
+`construct` loses some of NaNs of 16 and 32 bits, since Python's floats have 64. `Columns.end` is
+the offset after the records. A torn tail is never an error. Nothing is assumed about the data:
+expectations only save work, and each is checked against the bytes. Memory use beyond the columns is
+one block.
 
-Numbers become arrays in native byte order, texts become codes into a tuple of distinct texts.
+Numbers become arrays in native byte order, texts become codes into a tuple of distinct texts, and
+other kinds what `wire` says. A header before the records is read first, into `ColumnParser.header`.
 """
 
 from __future__ import annotations
@@ -19,11 +22,13 @@ from numpy.typing import NDArray
 
 from formats.columns.brief import LIMIT, BriefWalk, is_walkable
 from formats.columns.repetition import Match, Repetition
-from formats.columns.starts import PADDING, Bytes, Offsets, RecordWalk, gather, record_walk
+from formats.columns.starts import PADDING, Bytes, Offsets, gather, record_walk
 from formats.columns.types import Columns, TextColumn
 from formats.columns.vocabulary import MAX_WORDS, WORD, Vocabulary
-from formats.errors import FieldValueError, TooManyTextsError
+from formats.columns.wire import column_type, refusal, refused, to_column
+from formats.errors import FormatError, TooManyTextsError, TruncatedError
 from formats.schema import Schema
+from formats.walk import flat, read_value
 
 BLOCK = 1 << 19
 """Bytes decoded at a time: enough to amortise NumPy's calls, few enough to stay in a core's cache
@@ -40,14 +45,14 @@ class _Output:
     """
 
     def __init__(
-        self, walk: RecordWalk, capacity: int, begun: Mapping[str, NDArray[Any]] | None = None
+        self,
+        types: dict[str, Any],
+        texts: dict[str, Any],
+        capacity: int,
+        begun: Mapping[str, NDArray[Any]],
     ) -> None:
-        self.count, self._capacity = 0, capacity
-        self._texts = [field.name for field, *_ in walk.places if field.is_text]
-        self.arrays = {
-            field.name: np.empty(capacity, np.int32 if field.is_text else dtype.newbyteorder("="))
-            for field, dtype, *_ in walk.places
-        }
+        self.count, self._capacity, self._texts = 0, capacity, texts
+        self.arrays = {name: np.empty(capacity, dtype) for name, dtype in types.items()}
         if begun:
             room = self.extend(len(next(iter(begun.values()))))
             for name, column in begun.items():
@@ -73,7 +78,8 @@ class _Output:
     def _resize(self, capacity: int) -> None:
         self._capacity = capacity
         for array in self.arrays.values():
-            array.resize(capacity, refcheck=False)  # no view of it outlives a call
+            shape = (capacity, *array.shape[1:])
+            array.resize(shape, refcheck=False)  # no view of it outlives a call
 
 
 class ColumnParser:
@@ -82,12 +88,21 @@ class ColumnParser:
     Codes stay valid from feed to feed: each text has one vocabulary, which only grows.
 
     Args:
-        schema: the declaration of one record.
+        declaration: of the records, or of a header and the records; or its Schema.
         max_texts: maximum of distinct texts in a field, checked after each block; more raise
             TooManyTextsError. None: no limit.
+
+    Attributes:
+        header: the values of the header, once all its bytes were fed; None if there is none.
+
+    Raises:
+        UnsupportedSchema: a field may be absent.
     """
 
-    def __init__(self, schema: Schema, max_texts: int | None = None) -> None:
+    def __init__(self, declaration: Any, max_texts: int | None = None) -> None:
+        schema = Schema.of(declaration)
+        self.header: dict[str, Any] | None = None
+        self._expected = schema.header  # until it is read
         self._max_texts = max_texts
         self._walk = record_walk(schema)
         self._repetition = Repetition(self._walk)
@@ -95,15 +110,25 @@ class ColumnParser:
         self._brief = (
             BriefWalk(schema, list(self._vocabularies.values())) if is_walkable(schema) else None
         )
+        self._is_text = {field.name: field.is_text for field in schema.texts}
+        self._types = {
+            field.name: np.int32 if field.is_variable else column_type(field.kind)
+            for field in schema
+            if field.is_column
+        }
+        # What a prediction compares is enough for constants, but not for other checks.
+        self._checked = [f for f in schema if f.kind.may_refuse]
+        self._predicts = all(f.constant is not None and f.kind.is_raw for f in self._checked)
         self._buffer: Bytes = np.empty(0, np.uint8)
         self._held = 0  # bytes in the buffer: a record not yet whole
         self._end = 0  # bytes consumed from the stream
+        self._start = 0  # where this call's first record begins
         self._count = 0  # records in earlier calls' columns
-        self._error: FieldValueError | None = None
+        self._error: FormatError | None = None
 
     def feed(self, block: Buffer) -> Columns:
         """All records that these bytes complete; a torn tail waits for the next feed."""
-        fresh = np.frombuffer(block, np.uint8)
+        fresh = np.frombuffer(flat(block), np.uint8)
         begun: dict[str, NDArray[Any]] = {}
         if self._brief is not None and not self._held and 0 < fresh.size <= LIMIT:
             self._brief.walk(block if isinstance(block, bytes) else fresh.tobytes())
@@ -112,7 +137,7 @@ class ColumnParser:
             if self._brief.end == fresh.size:
                 return self._columns(begun)
             fresh = fresh[self._brief.end :]
-        output = _Output(self._walk, (self._held + fresh.size) // self._walk.min_size, begun)
+        output = self._output(fresh.size, begun)
         while fresh.size and self._error is None:
             room = self._room(min(fresh.size, BLOCK))
             taken = min(room.size, fresh.size)
@@ -128,7 +153,7 @@ class ColumnParser:
             readinto: fills a buffer and returns how many bytes, such as `io.FileIO.readinto`.
             size: expected number of bytes, such as the file's size; it need not be right.
         """
-        output = _Output(self._walk, (self._held + size) // self._walk.min_size)
+        output = self._output(size)
         while self._error is None:
             got = readinto(self._room(min(size + 1, BLOCK)).data)
             if not got:
@@ -140,6 +165,11 @@ class ColumnParser:
     def texts_held(self) -> int:
         """The number of distinct texts held, for the field with the most."""
         return max((len(v.texts) for v in self._vocabularies.values()), default=0)
+
+    def _output(self, size: int, begun: Mapping[str, NDArray[Any]] | None = None) -> _Output:
+        """Room for the records of so many bytes, after those that columns have already begun."""
+        capacity = (self._held + size) // self._walk.min_size
+        return _Output(self._types, self._vocabularies, capacity, begun or {})
 
     def _room(self, wanted: int) -> Bytes:
         """A free part of the buffer, after the bytes held."""
@@ -153,15 +183,17 @@ class ColumnParser:
     def _decode(self, fresh: int, output: _Output) -> None:
         """Move the buffer's whole records to the output, and the rest to the buffer's beginning."""
         data, begin, end = self._buffer, 0, self._held + fresh
-        while begin < end:
+        if self._expected is not None:
+            begin = self._read_header(self._expected, data, end)
+        while begin < end and self._expected is None:
             match = self._repetition.match(data, begin, end)
             if not match.count:
                 break
             begin = self._emit_match(data, match, output)
-        if end - begin >= self._walk.min_size:
+        if end - begin >= self._walk.min_size and self._expected is None:
             bounds = self._walk.bounds(data, begin, end)
             begin = self._emit(data, bounds, output)
-            if bounds.size > 1 and self._error is None:
+            if bounds.size > 1 and self._error is None and self._predicts:
                 self._repetition.learn(data, bounds, output.last(bounds.size - 1), end)
         self._advance(begin)
         self._held = end - begin
@@ -175,6 +207,18 @@ class ColumnParser:
             raise TooManyTextsError(
                 f"more than {self._max_texts:,} distinct texts in one field", offset=self._end
             )
+
+    def _read_header(self, schema: Schema, data: Bytes, end: int) -> int:
+        """The end of the header; 0 if it is not whole yet, or not the declared one."""
+        try:
+            self.header, size = read_value(schema, data.data[:end])
+        except TruncatedError:
+            return 0
+        except FormatError as error:
+            self._error = error
+            return 0
+        self._expected, self._start = None, size
+        return size
 
     def _emit_match(self, data: Bytes, match: Match, output: _Output) -> int:
         """Write matched records, whose texts and constants are already compared, to the output.
@@ -190,14 +234,16 @@ class ColumnParser:
                 begins, _ = self._walk.run_starts(data, begins[0])
             heads = self._heads(data, begins)
         for field, dtype, run, offset in self._walk.places:
+            if not field.is_column:
+                continue
             target = output.arrays[field.name][room]
-            if field.is_text:
+            if field.is_variable:
                 target[:] = match.codes(field.name)
             elif heads:
-                target[:] = _column(heads[run], dtype, offset)
+                target[...] = to_column(field.kind, _column(heads[run], dtype, offset))
             else:
                 for which, values in match.strides(field.name, dtype, data):
-                    target[which] = values
+                    target[which] = to_column(field.kind, values)
         return match.end
 
     def _heads(
@@ -228,9 +274,11 @@ class ColumnParser:
             return int(bounds[0])
         room = output.extend(count)
         for field, dtype, run, offset in self._walk.places:
+            if not field.is_column:
+                continue
             head, target = heads[run][:count], output.arrays[field.name][room]
-            if not field.is_text:
-                target[:] = _column(head, dtype, offset)
+            if not field.is_variable:
+                target[...] = to_column(field.kind, _column(head, dtype, offset))
             else:
                 width = runs[run].width
                 texts = begins[run][:count] + width, lengths[run][:count], head, width
@@ -238,22 +286,20 @@ class ColumnParser:
         return int(bounds[count])
 
     def _conforming(self, heads: list[Bytes], begins: list[Offsets], before: int) -> int:
-        """How many records precede the first wrong constant, which is stored as the error."""
+        """How many records precede the first that is refused, whose error is stored."""
         count = len(heads[0])
+        if not self._checked:
+            return count
         for field, dtype, run, offset in self._walk.places:
-            if field.constant is None:
+            if not field.kind.may_refuse:
                 continue
             found = _column(heads[run], dtype, offset)[:count]
-            # Compare as Python does: a constant 0.1 equals no 32-bit float.
-            wrong = (found.astype(np.float64) if field.is_float else found) != field.constant
+            wrong = refused(field, found)
             if wrong.any():
                 count = int(wrong.argmax())
-                self._error = FieldValueError(
-                    f"expected {field.constant}, found {found[count]}",
-                    field=field.name,
-                    index=self._count + before + count,
-                    offset=self._end + int(begins[run][count]) + offset,
-                )
+                at = self._end + int(begins[run][count]) + offset
+                index = self._count + before + count
+                self._error = refusal(field, found[count : count + 1], at, index)
         return count
 
     def _columns(self, arrays: dict[str, NDArray[Any]]) -> Columns:
@@ -261,10 +307,11 @@ class ColumnParser:
         columns: dict[str, Any] = arrays
         count = len(next(iter(arrays.values())))
         for name, vocabulary in self._vocabularies.items():
-            values = partial(vocabulary.decode, len(vocabulary.texts))
-            columns[name] = TextColumn(columns[name], values)
+            raw = partial(vocabulary.known, len(vocabulary.texts))
+            columns[name] = TextColumn(columns[name], raw, self._is_text[name])
         self._count += count
-        return Columns(columns, count, self._end, self._error)
+        start, self._start = self._start, self._end
+        return Columns(columns, count, self._end, self._error, start)
 
 
 def _column(head: Bytes, dtype: np.dtype[Any], offset: int) -> NDArray[Any]:
@@ -272,18 +319,6 @@ def _column(head: Bytes, dtype: np.dtype[Any], offset: int) -> NDArray[Any]:
     return np.ndarray(len(head), dtype, head, offset, head.strides[:1])
 
 
-def parse_columns(schema: Schema, data: Buffer) -> Columns:
-    """All whole records at the beginning of `data`."""
-    return ColumnParser(schema).feed(data)
-
-
-def record_starts(schema: Schema, data: Buffer) -> tuple[Offsets, int]:
-    """Where the whole records of `data` begin, and where the last one ends.
-
-    Constants are not checked, unlike in `parse_columns`.
-    """
-    fresh = np.frombuffer(data, np.uint8)
-    padded = np.zeros(fresh.size + PADDING, np.uint8)
-    padded[: fresh.size] = fresh
-    bounds = record_walk(schema).bounds(padded, 0, fresh.size)
-    return bounds[:-1], int(bounds[-1])
+def parse_columns(declaration: Any, data: Buffer) -> Columns:
+    """All whole records at the beginning of `data`, after the header if one is declared."""
+    return ColumnParser(declaration).feed(data)

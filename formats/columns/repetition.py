@@ -155,11 +155,11 @@ class Repetition:
         offsets: dict[str, list[int]] = {}
         begins, _ = self._walk.run_starts(data, starts)
         for field, _, run, offset in self._walk.places:
-            if field.is_text:
+            if field.is_variable:
                 continue
             at = begins[run] - starts[0] + offset
             offsets[field.name] = at.tolist()
-            if field.constant is None:
+            if field.constant is None or not field.kind.is_raw:
                 mask[at[:, None] + np.arange(field.width)] = 0
         return mask, offsets
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -17,19 +18,19 @@ from formats.columns.starts import PADDING, Bytes, Offsets, RecordWalk
 from formats.schema import Schema
 
 
-def split_points(schema: Schema, blocks: Iterable[memoryview], every: int) -> Iterator[int]:
+def split_points(declaration: Any, blocks: Iterable[memoryview], every: int) -> Iterator[int]:
     """The first start of a whole record at or after each positive multiple of `every`.
 
     A start that is the first after several multiples is yielded once. Constants are not checked, as
     in `columns.record_starts`.
 
     Args:
-        schema: the declaration of one record.
+        declaration: of the records; or its Schema.
         blocks: the sequence's bytes, from the first record on, in pieces of any size.
         every: the spacing in bytes.
     """
     due = every
-    for offset, end, bounds in _stretches(RecordWalk(schema), blocks):
+    for offset, end, bounds in _stretches(RecordWalk(Schema.of(declaration)), blocks):
         if offset + end <= due:
             continue
         starts = offset + bounds()[:-1]

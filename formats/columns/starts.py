@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from formats.errors import UnsupportedSchema
+from formats.columns.wire import wire_type
+from formats.errors import TruncatedError
 from formats.schema import Run, Schema
+from formats.walk import flat, read_value
 
 Bytes = NDArray[np.uint8]
 Offsets = NDArray[np.int64]
@@ -54,9 +56,7 @@ class RecordWalk:
     """The steps from one record to the next, derived from a schema."""
 
     def __init__(self, schema: Schema) -> None:
-        for field in schema:
-            if field.default is not None:
-                raise UnsupportedSchema("may be absent, so it cannot be a column", field=field.name)
+        schema.require_columns()
         self.runs = schema.runs
         self.min_size = schema.min_size
         self._steps = [
@@ -67,7 +67,12 @@ class RecordWalk:
         ]
         self._fixed = not schema.texts
         self.places = [
-            (field, np.dtype(field.dtype), index, sum(f.width for f in run.fields[:position]))
+            (
+                field,
+                wire_type(field.kind),
+                index,
+                sum(f.width for f in run.fields[:position]),
+            )
             for index, run in enumerate(self.runs)
             for position, field in enumerate(run.fields)
         ]  # each field, its type, the index of its run and its offset there
@@ -75,8 +80,8 @@ class RecordWalk:
             (field, dtype, dtype.newbyteorder("="), run, offset)
             for field, dtype, run, offset in self.places
         ]
-        self.numbers = [place for place in self.columns if not place[0].is_text]
-        self.texts = [field for field, *_ in self.places if field.is_text]
+        self.numbers = [place for place in self.columns if not place[0].is_variable]
+        self.texts = [field for field, *_ in self.places if field.is_variable]
 
     def bounds(self, data: Bytes, begin: int, end: int) -> Offsets:
         """The starts of all whole records in `data[begin:end]`, and the end of the last one.
@@ -198,3 +203,25 @@ def _lengths(data: Bytes, begins: Offsets, run: Run) -> NDArray[Any]:
     for place in more:
         length = (length.astype(np.int64) << 8) | data[place:].take(begins, mode="clip")
     return length
+
+
+def record_starts(declaration: Any, data: Any) -> tuple[Offsets, int]:
+    """Where the whole records of `data` begin, and where the last one ends.
+
+    Unlike in `parse_columns`, the records' constants are not checked. Of a torn header, the end
+    is 0.
+
+    Raises:
+        FormatError: the header is not the declared one.
+    """
+    schema, begin = Schema.of(declaration), 0
+    fresh = np.frombuffer(flat(data), np.uint8)
+    if schema.header is not None:
+        try:
+            _, begin = read_value(schema.header, fresh.data)
+        except TruncatedError:
+            return np.empty(0, np.int64), 0
+    padded = np.zeros(fresh.size + PADDING, np.uint8)
+    padded[: fresh.size] = fresh
+    bounds = record_walk(schema).bounds(padded, begin, fresh.size)
+    return bounds[:-1], int(bounds[-1])

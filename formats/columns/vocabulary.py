@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from formats.columns.starts import PADDING, Bytes, Offsets
-from formats.fields import ENCODING, ERRORS
 
 Words = NDArray[np.uint64]
 
@@ -103,9 +102,9 @@ class Vocabulary:
         self.texts.append(text)
         return code
 
-    def decode(self, count: int) -> tuple[str, ...]:
-        """The first `count` texts as `str`."""
-        return tuple(text.decode(ENCODING, ERRORS) for text in self.texts[:count])
+    def known(self, count: int) -> tuple[bytes, ...]:
+        """The first `count` texts."""
+        return tuple(self.texts[:count])
 
     def _find(self, words: list[Words], lengths: Offsets) -> Offsets:
         """Codes; -1 for a text that is unknown or too long for words."""

@@ -50,7 +50,7 @@ def clock_offset(schema: Schema, roles: Roles) -> int:
     for field in schema:
         if field.name == roles.clock:
             return lead
-        if field.is_text:
+        if field.is_variable:
             break
         lead += field.width
     raise UnsupportedSchema("the clock must come before the first text", field=roles.clock)
@@ -82,9 +82,10 @@ def find_candidates(
     counters: NDArray[Any] = starts
     label = begins = starts
     for field in schema:
-        numbers = _numbers(padded, field.dtype)[at]
+        is_number = isinstance(field.dtype, str) and not field.dtype.startswith("V")
+        numbers = _numbers(padded, field.dtype)[at] if is_number else at
         fits = at + field.width <= size
-        if field.constant is not None:
+        if field.constant is not None and is_number:
             fits &= numbers == field.constant
         at = at + field.width
         if field.name == roles.counter:
@@ -92,7 +93,7 @@ def find_candidates(
         if field.name == roles.label:
             label, begins = numbers.astype(np.int64), at
             fits &= (numbers > 0) | (clocks[starts] != 0)  # a hole of zeros is full of such records
-        if field.is_text:
+        if field.is_variable:
             at = at + numbers
             fits &= at <= size
         if not fits.all():

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from formats.fields import ENCODING, ERRORS, Roles
+from formats.fields import Roles
 
 if TYPE_CHECKING:
     from typing import Any
@@ -79,7 +79,6 @@ def size_of(schema: Schema, columns: Columns, count: int) -> int:
     size = schema.min_size * count
     for field in schema.texts:
         text = columns[field.name]
-        sizes = [len(value.encode(ENCODING, ERRORS)) for value in text.values]
-        lengths: NDArray[Any] = np.array(sizes, np.int64)
+        lengths: NDArray[Any] = np.array([len(value) for value in text.raw], np.int64)
         size += int(lengths[text.codes[:count]].sum()) if count else 0
     return size

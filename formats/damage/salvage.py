@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from formats.damage.candidates import Candidates, clock_offset, find_candidates
 from formats.damage.chain import best_chain
@@ -122,11 +122,11 @@ class _Votes:
         return self._labels[place] == labels, place
 
 
-def resync(schema: Schema, roles: Roles, read: Read, size: int) -> Iterator[Stretch | Gap]:
+def resync(declaration: Any, roles: Roles, read: Read, size: int) -> Iterator[Stretch | Gap]:
     """The whole records of a log, and the gaps between them.
 
     Args:
-        schema: the declaration of one record.
+        declaration: of the records; or its Schema.
         roles: the clock, counter and label fields. The clock must come before the first text.
         read: returns bytes of the log, which is read twice, in blocks, from left to right.
         size: size of the log in bytes.
@@ -134,6 +134,7 @@ def resync(schema: Schema, roles: Roles, read: Read, size: int) -> Iterator[Stre
     Raises:
         UnsupportedSchema: the clock comes after a text, or a field may be absent.
     """
+    schema = Schema.of(declaration)
     clock_offset(schema, roles)  # raises if it has none
     clocks = plausible_clocks(schema, roles, read, size)
     votes = _Votes()

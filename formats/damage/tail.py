@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from formats.damage.plausible import first_implausible, size_of
 from formats.fields import Roles
+from formats.schema import Schema
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from formats.columns.types import Columns
-    from formats.schema import Schema
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class TailWatch:
     """Examines a log's records as they are parsed, part by part, in constant memory.
 
     Args:
-        schema: the declaration of one record.
+        declaration: of the records; or its Schema.
         roles: the clock, counter and label fields; None: no record is implausible.
         start: the offset of the first record that will be fed.
 
@@ -74,8 +74,8 @@ class TailWatch:
         end: the offset after them.
     """
 
-    def __init__(self, schema: Schema, roles: Roles | None = None, start: int = 0) -> None:
-        self._schema = schema
+    def __init__(self, declaration: Any, roles: Roles | None = None, start: int = 0) -> None:
+        self._schema = Schema.of(declaration)
         self._roles = roles
         self._zeros = 0  # all-zero records at the end of those seen
         self._doubted: tuple[int, int] | None = None  # offset and index of the first implausible
@@ -84,7 +84,7 @@ class TailWatch:
 
     def feed(self, columns: Columns, end: int) -> None:
         """Examine the next records; `end` is the offset after them."""
-        count = len(columns)
+        count = columns.count
         if self._roles is not None and self._doubted is None:
             first = first_implausible(self._roles, columns)
             if first is not None:
@@ -112,25 +112,25 @@ class TailWatch:
 
 
 def tail_status(
-    schema: Schema, columns: Columns, size: int, roles: Roles | None = None
+    declaration: Any, columns: Columns, size: int, roles: Roles | None = None
 ) -> TailStatus:
     """The state of the end of `size` bytes, of which `columns` is what was parsed.
 
     Args:
-        schema: the declaration of one record.
+        declaration: of the records; or its Schema.
         columns: the whole records.
         size: size of the data in bytes.
         roles: the clock, counter and label fields; None: no record is implausible.
     """
-    watch = TailWatch(schema, roles)
+    watch = TailWatch(declaration, roles, columns.start)
     watch.feed(columns, columns.end)
     return watch.status(size)
 
 
 def _trailing_zero_records(schema: Schema, columns: Columns) -> int:
     """How many records at the end are all zeros; checking one is nearly always enough."""
-    count = len(columns)
-    if not count or any(columns[f.name].item(-1) for f in schema if not f.is_text):
+    count = columns.count
+    if not count or any(_is_not_zero(columns[f.name]) for f in schema if f.is_column):
         return 0
     if not _zeros(schema, columns, count - 1).all():
         return 0
@@ -138,16 +138,25 @@ def _trailing_zero_records(schema: Schema, columns: Columns) -> int:
     return int(differs[::-1].argmax()) if differs.any() else count
 
 
+def _is_not_zero(column: Any) -> bool:
+    """Whether the last item is a number other than zero, which nearly always decides."""
+    last = column[-1:].tolist()[0]
+    return isinstance(last, int | float) and bool(last)
+
+
 def _zeros(schema: Schema, columns: Columns, start: int) -> NDArray[np.bool_]:
     """For each record from `start` on, whether all its bytes are zero."""
-    zeros: Any = True
+    from formats.columns.wire import zeros
+
+    all_zero: Any = True
     for field in schema:
+        if not field.is_column:
+            continue
         column = columns[field.name]
-        if field.is_text:
+        if field.is_variable:
             # An all-zero text is empty; each distinct text has one code.
-            empty = column.values.index("") if "" in column.values else -1
-            zeros = zeros & (column.codes[start:] == empty)
+            empty = column.raw.index(b"") if b"" in column.raw else -1
+            all_zero = all_zero & (column.codes[start:] == empty)
         else:
-            # Compare bits, not values: -0.0 is not all zero bits.
-            zeros = zeros & (column[start:].view(f"u{field.width}") == 0)
-    return cast("NDArray[np.bool_]", zeros)
+            all_zero = all_zero & zeros(field.kind, column[start:])
+    return cast("NDArray[np.bool_]", all_zero)

@@ -9,12 +9,9 @@ with a note; the extra `bench` installs them all.
 from __future__ import annotations
 
 import io
-import json
 import os
-import shutil
 import sqlite3
 import struct
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -27,6 +24,7 @@ from expstore import ExperimentStore, MetricWriter
 from expstore.store.append.durability import Durability
 from tests.benchmarks.corpora import FIVE
 from tests.benchmarks.harness import Unavailable
+from tests.helpers.paths import ROOT
 
 ONE = FIVE[3]
 NOW = 1_700_000_000
@@ -200,19 +198,13 @@ class Kaitai(RecordReader):
         import kaitaistruct
         import yaml
 
-        here = Path(__file__).parents[1] / "kaitai"
-        if not (here / "node_modules").is_dir() or shutil.which("node") is None:
-            raise Unavailable("needs Node.js and Kaitai's compiler; tests/kaitai/setup installs it")
-        schema = yaml.safe_load((here.parents[1] / "formats" / "metrics.ksy").read_text())
-        done = subprocess.run(
-            ["node", here / "compile.js"],
-            input=json.dumps({"metrics": schema}),
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        from tests.kaitai.languages import compiler_missing, generate
+
+        if missing := compiler_missing():
+            raise Unavailable(missing)
+        schema = yaml.safe_load((ROOT / "formats" / "metrics.ksy").read_text())
         classes: dict[str, Any] = {}
-        for source in json.loads(done.stdout)["python"].values():
+        for source in generate({"metrics": schema}, ["python"])["python"].values():
             exec(source, classes)
         self._parse = classes["Metrics"]
         self._stream = kaitaistruct.KaitaiStream
@@ -223,6 +215,9 @@ class Kaitai(RecordReader):
     def _read(self) -> list[Any]:
         stream = self._stream(io.BytesIO(self.path.read_bytes()))
         return list(self._parse(stream).records)
+
+    def read_one(self) -> Values:
+        return [record.value for record in self._read() if record.name.value == ONE]
 
 
 class TensorBoard(Peer):

@@ -40,7 +40,7 @@ def records(names: list[str], first: int = 0) -> bytes:
 def equal(found: Columns, declaration: Any, data: bytes) -> None:
     """Compare with construct, and with the machinery for long logs."""
     expected = GreedyRange(declaration).parse(data)
-    assert len(found) == len(expected)
+    assert found.count == len(expected)
     for field in Schema.of(declaration):
         column = found[field.name].tolist()
         assert len(column) == len(expected)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import pickle
 import random
 import struct
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from construct import (
+    Array,
     Const,
     Float32b,
     Float32l,
@@ -86,7 +89,7 @@ def check(declaration: Any, data: bytes, found: Columns | None = None) -> Column
     expected = GreedyRange(declaration).parse_stream(stream)
     schema = Schema.of(declaration)
     found = parse_columns(schema, data) if found is None else found
-    assert len(found) == len(expected)
+    assert found.count == len(expected)
     assert found.end == stream.tell()
     assert list(found) == [field.name for field in schema]
     for field in schema:
@@ -112,7 +115,7 @@ def test_records_become_columns() -> None:
 def test_no_bytes_are_no_records() -> None:
     """Empty input gives all columns, with no items."""
     for declaration in DECLARATIONS:
-        assert len(check(declaration, b"")) == 0
+        assert check(declaration, b"").count == 0
 
 
 @pytest.mark.parametrize("declaration", DECLARATIONS)
@@ -149,7 +152,7 @@ def test_any_bytes_parse_as_construct_does(declaration: Any, data: bytes) -> Non
         stream = io.BytesIO(data)
         count = len(GreedyRange(declaration).parse_stream(stream))
         found = parse_columns(Schema.of(declaration), data)
-        assert (len(found), found.end) == (count, stream.tell())
+        assert (found.count, found.end) == (count, stream.tell())
         assert (
             build_columns(Schema.of(declaration), {n: found[n] for n in found})
             == (data[: found.end])
@@ -171,7 +174,7 @@ def test_any_split_feeds_the_same_records(declaration: Any, seed: int, count: in
         size = rnd.choice([1, 10, 100, 5000])
         parts.append(parser.feed(memoryview(data)[at : at + size]))
         at += size
-    assert sum(map(len, parts)) == len(whole)
+    assert sum(part.count for part in parts) == whole.count
     for name in whole:
         if isinstance(whole[name], TextColumn):
             joined = [code for part in parts for code in part[name].codes.tolist()]
@@ -181,6 +184,56 @@ def test_any_split_feeds_the_same_records(declaration: Any, seed: int, count: in
             joined = b"".join(part[name].tobytes() for part in parts)
             assert joined == whole[name].tobytes()
     assert not parts or parts[-1].end == whole.end
+
+
+def test_columns_are_a_mapping_and_texts_a_sequence() -> None:
+    """In every way that a container can be asked."""
+    data = b"".join(record(name, i) for i, name in enumerate(["b", "a", "b"])) + record("c")
+    found = parse_columns(RECORD, data)
+    assert len(found) == len(dict(found)) == 4
+    assert found.count == 4
+    assert "name" in found
+    text = found["name"]
+    assert list(text) == ["b", "a", "b", "c"]
+    assert ("a" in text, "x" in text, "c" in text[:3]) == (True, False, False)
+    assert (text[0], text[-1], text[1:3].tolist()) == ("b", "c", ["a", "b"])
+    assert text[np.array([False, True, True, False])].tolist() == ["a", "b"]
+    assert (text.index("a"), text.count("b"), next(reversed(text))) == (1, 2, "c")
+    assert text == TextColumn([0, 1, 0, 2], ["b", "a", "c"])
+    assert np.array(text).tolist() == text.to_numpy().tolist() == ["b", "a", "b", "c"]
+    with pytest.raises(IndexError):
+        text[4]
+    assert pickle.loads(pickle.dumps(found))["name"] == text
+
+
+def test_other_libraries_take_columns() -> None:
+    """pandas, NumPy and Arrow."""
+    found = parse_columns(RECORD, record("b", 7) + record("a", 14))
+    frame = pd.DataFrame(found)
+    assert frame["name"].tolist() == ["b", "a"]
+    assert frame["step"].tolist() == [7, 14]
+    assert found.to_numpy()[1]["name"] == "a"
+    assert found.to_arrow().to_pydict()["name"] == ["b", "a"]
+
+
+def test_texts_that_are_no_utf8_are_bytes_in_arrow() -> None:
+    """As they are in the file; or an error, if strings are asked for."""
+    text = parse_columns(RECORD, record(b"\xff") + record("a"))["name"]
+    assert text.raw == (b"\xff", b"a")
+    assert text.to_arrow().to_pylist() == [b"\xff", b"a"]
+    assert text[1:].to_arrow(as_bytes=True).to_pylist() == [b"a"]
+    with pytest.raises(FieldValueError, match="as_bytes=True"):
+        text.to_arrow(as_bytes=False)
+
+
+def test_a_narrow_signalling_nan_keeps_its_bits() -> None:
+    """Also in an array; construct's own value has them changed, since Python's floats are wide."""
+    declared = Struct("f" / Float32b, "many" / Array(2, Float32b))
+    data = bytes.fromhex("7f800001" * 3)
+    found = parse_columns(declared, data)
+    assert found["f"].view(np.uint32).tolist() == [0x7F800001]
+    assert build_columns(declared, found) == data
+    assert declared.build(declared.parse(data)) != data
 
 
 def test_nan_payloads_survive() -> None:
@@ -338,12 +391,12 @@ def test_a_wrong_constant_ends_the_records_and_is_reported() -> None:
     parser = ColumnParser(Schema.of(MARKED))
     assert parser.feed(good).error is None
     found = parser.feed(MARKED.build({"n": 1, "t": "new"}) + b"\xab\xcd\0\0\0\1\1x\6" + good)
-    assert (len(found), found.end) == (1, len(good) + 11)
+    assert (found.count, found.end) == (1, len(good) + 11)
     assert found.error is not None
     assert (found.error.field, found.error.index) == ("end", 5_001)
     assert found.error.offset == len(good) + 11 + 8
     assert found["t"].values == ("ab", "new")
-    assert len(parser.feed(good)) == 0
+    assert parser.feed(good).count == 0
 
 
 def test_a_wrong_constant_amid_repeating_records(paths: Paths) -> None:
@@ -359,7 +412,7 @@ def test_a_wrong_constant_amid_repeating_records(paths: Paths) -> None:
 def test_a_constant_compares_as_in_python() -> None:
     """0.1 is not a 32-bit float, and -0.0 equals 0.0."""
     check(Struct("c" / Const(0.1, Float32b)), struct.pack(">f", 0.1))
-    assert len(check(Struct("c" / Const(0.0, Float32b)), struct.pack(">ff", 0.0, -0.0))) == 2
+    assert check(Struct("c" / Const(0.0, Float32b)), struct.pack(">ff", 0.0, -0.0)).count == 2
 
 
 def test_reading_needs_no_right_size() -> None:

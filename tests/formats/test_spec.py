@@ -24,6 +24,8 @@ from formats import (
     LengthPrefixedText,
     Text,
     annotate,
+    to_cstruct,
+    to_hexpat,
     to_ksy,
 )
 from formats.descriptions import spec
@@ -129,6 +131,18 @@ def test_command_prints_kaitai_schemas() -> None:
     assert run("metrics", "--format", "ksy").stdout == to_ksy(METRICS)
     documents = list(yaml.safe_load_all(run("--format", "ksy").stdout))
     assert [document["meta"]["id"] for document in documents] == list(FORMATS)
+
+
+def test_command_prints_the_other_notations() -> None:
+    """ImHex patterns, definitions for dissect.cstruct, and schemas with texts as bytes."""
+    assert run("metrics", "--format", "hexpat").stdout == to_hexpat(METRICS)
+    assert run("meta", "--format", "cstruct").stdout == to_cstruct(META)
+    assert to_cstruct(METRICS) in run("--format", "cstruct").stdout
+    shown = run("meta", "--format", "ksy", "--texts-as-bytes").stdout
+    assert shown == to_ksy(META, texts_as_bytes=True)
+    refused = run("meta", "--texts-as-bytes")
+    assert refused.exit_code == 2
+    assert "ksy" in refused.output
 
 
 def test_command_prints_json() -> None:
