@@ -11,8 +11,10 @@ Importing this package loads no NumPy and nothing of the command line.
 # ruff: noqa: E402 - `formats` is checked before anything imports it
 
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from os import path
+from typing import TYPE_CHECKING, Any
 
 
 def _check_formats() -> None:
@@ -72,10 +74,7 @@ from expstore.errors import (
 from expstore.model.table import MetricTable
 from expstore.model.values import Metadata, Metric
 from expstore.store.append.writer import MetricWriter
-from expstore.store.care.check import CheckReport, Finding
-from expstore.store.care.mend import RepairReport, SalvageReport
 from expstore.store.care.prune import PrunePlan, PruneRow
-from expstore.store.care.seal import SealReport
 from expstore.store.read.follow import Follower
 from expstore.store.repository import ExperimentStore
 from expstore.store.run import Run, start
@@ -88,6 +87,11 @@ from formats import (
     UnsupportedSchema,
     UnsupportedVersionError,
 )
+
+if TYPE_CHECKING:
+    from expstore.store.care.check import CheckReport, Finding
+    from expstore.store.care.mend import RepairReport, SalvageReport
+    from expstore.store.care.seal import SealReport
 
 __version__ = "0.1.0"
 
@@ -145,3 +149,18 @@ __all__ = [
     "WriterClosedError",
     "start",
 ]
+
+# What a program that logs does not need is loaded on first use, to keep the import fast.
+_ON_DEMAND = {
+    "CheckReport": "expstore.store.care.check",
+    "Finding": "expstore.store.care.check",
+    "RepairReport": "expstore.store.care.mend",
+    "SalvageReport": "expstore.store.care.mend",
+    "SealReport": "expstore.store.care.seal",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_ON_DEMAND[name]), name)

@@ -15,7 +15,6 @@ import keyword
 import struct
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -25,10 +24,10 @@ from formats.errors import FormatError, UnsupportedSchema
 from formats.kinds.base import Constant, Kind
 from formats.kinds.declared import Declared, declared, refuse, unnamed
 from formats.kinds.texts import LengthPrefixed
+from formats.kinds.value import Value
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(Value):
     """One declared field.
 
     Attributes:
@@ -146,8 +145,7 @@ def named(name: str, error: FormatError) -> FormatError:
     return error
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(Value):
     """Consecutive fixed-width fields of one byte order; the last may be a text's length prefix."""
 
     fields: tuple[Field, ...]
@@ -168,8 +166,7 @@ class Run:
         return self.fields[-1] if self.fields[-1].is_variable else None
 
 
-@dataclass(frozen=True)
-class Schema:
+class Schema(Value):
     """A declaration as a list of fields.
 
     Attributes:
@@ -264,7 +261,9 @@ class Schema:
         return sum(field.width for field in self.fields) + longest
 
     def require_columns(self) -> None:
-        """Raise UnsupportedSchema if a field may be absent, so that no record can follow it."""
+        """Raise UnsupportedSchema if a field may be absent, or there is no named field."""
+        if not any(field.is_column for field in self.fields):
+            raise UnsupportedSchema("a declaration without a named field has no columns")
         for field in self.fields:
             if field.default is not None:
                 raise UnsupportedSchema("may be absent, so it cannot be a column", field=field.name)

@@ -44,6 +44,8 @@ def flat(data: Any) -> Any:
         view = memoryview(data)
     except (TypeError, ValueError) as error:
         raise TypeError(f"expected a buffer of bytes, got {type(data).__name__}") from error
+    if "O" in view.format:
+        raise TypeError("an array of objects holds pointers, not the bytes of a file")
     if not view.c_contiguous:
         raise TypeError("the buffer's bytes are not contiguous; make a copy of them first")
     if view.format == "B" and view.ndim == 1:

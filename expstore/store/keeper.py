@@ -11,19 +11,21 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from expstore.errors import DeletionError, MetadataNotFoundError, UnreadableFileError
 from expstore.store import metafile
-from expstore.store.care import mend, prune, seal
+from expstore.store.care import prune
 from expstore.store.care.delete import Judge, delete, in_use, last_logged, recently_logged
-from expstore.store.care.mend import RepairReport, SalvageReport
 from expstore.store.care.prune import Policy, PrunePlan
-from expstore.store.care.seal import SealReport
 from expstore.store.files import layout, system
 from expstore.store.files.local import LocalDirectory
 from expstore.store.reader import StoreReader
 from formats import FormatError
+
+if TYPE_CHECKING:
+    from expstore.store.care.mend import RepairReport, SalvageReport
+    from expstore.store.care.seal import Progress, SealReport
 
 
 class StoreKeeper(StoreReader):
@@ -53,6 +55,8 @@ class StoreKeeper(StoreReader):
             TornTailError: others have the log open, and `force` is not given; nothing was cut.
             UnreadableFileError: not a regular file, or no permission.
         """
+        from expstore.store.care import mend
+
         return mend.repair(self.metrics_path(commit_id), force=force)
 
     def salvage(self, commit_id: str, target: str) -> SalvageReport:
@@ -73,10 +77,12 @@ class StoreKeeper(StoreReader):
             metadata = metafile.build(replace(self.read_metadata(commit_id), commit_id=target))
         except (FormatError, MetadataNotFoundError, UnreadableFileError) as error:
             why = str(error)
+        from expstore.store.care import mend
+
         return mend.salvage(source, new, metadata, why)
 
     def seal(
-        self, commit_id: str, *, force: bool = False, progress: seal.Progress | None = None
+        self, commit_id: str, *, force: bool = False, progress: Progress | None = None
     ) -> SealReport:
         """Write `SHA256SUMS` over the experiment's files, which `check` verifies from then on.
 
@@ -93,6 +99,8 @@ class StoreKeeper(StoreReader):
             SealError: files differ from the older seal, which is kept; or there are no files.
             NoSpaceError, UnreadableFileError: a file cannot be read, or the seal not be written.
         """
+        from expstore.store.care import seal
+
         return seal.seal(self.experiment_path(commit_id), force=force, progress=progress)
 
     def plan_prune(

@@ -23,8 +23,6 @@ from expstore.extras import require
 from expstore.model.table import MetricTable
 from expstore.model.values import Metadata, is_whole_number
 from expstore.store import metafile as meta
-from expstore.store.care import check
-from expstore.store.care.check import CheckReport
 from expstore.store.files import layout, system
 from expstore.store.files.directory import Location
 from expstore.store.files.place import address, locate, open_root
@@ -33,6 +31,8 @@ from expstore.store.read.tables import CHUNK, Selection, iter_tables, read_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from expstore.store.care.check import CheckReport
 
 
 class StoreReader:
@@ -229,6 +229,8 @@ class StoreReader:
             InvalidCommitIdError: not a single plain path component.
             ExperimentNotFoundError: no such experiment.
         """
+        from expstore.store.care import check
+
         return check.check_experiment(self.locate(commit_id))
 
     def check_all(self) -> Iterator[CheckReport]:
@@ -237,6 +239,8 @@ class StoreReader:
         Raises:
             StoreNotFoundError: the root does not exist.
         """
+        from expstore.store.care import check
+
         return check.check_store(self._location, self.list_experiments())
 
     def follow(self, commit_id: str, offset: int = 0, *, interval: float = 0.5) -> Follower:

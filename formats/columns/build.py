@@ -166,10 +166,28 @@ def _items(field: Field, column: Any) -> NDArray[Any]:
     return from_column(field, column)
 
 
+def _missing(column: Any) -> NDArray[np.bool_] | None:
+    """Which items of a pandas, Arrow or polars column are null; None where it has no nulls.
+
+    NumPy would make them NaN, which is a value of its own.
+    """
+    if isinstance(column, np.ndarray | list | tuple):
+        return None
+    if hasattr(column, "isna"):  # pandas; of a NumPy type, where NaN is a value, it has no nulls
+        is_numpy = isinstance(getattr(column, "dtype", None), np.dtype)
+        return None if is_numpy else np.asarray(column.isna(), np.bool_)
+    if hasattr(column, "is_null"):  # Arrow and polars
+        return np.asarray(column.is_null(), np.bool_)
+    return None
+
+
 def _numbers(field: Field, column: Any) -> NDArray[Any]:
     """A column of numbers, checked to fit their field."""
-    if np.ma.is_masked(column):
+    if isinstance(column, np.ma.MaskedArray):
         _refuse(field, column.data, np.ma.getmaskarray(column), "is masked")
+    missing = _missing(column)
+    if missing is not None:
+        _refuse(field, column, missing, "is missing")
     if isinstance(column, list | tuple) and not {*map(type, column)} <= _PLAIN:
         # Converting them would turn a masked value into NaN, and a bool into 0 or 1.
         _refuse(field, column, np.array([is_masked(value) for value in column]), "is masked")
@@ -212,6 +230,8 @@ def _texts(field: Field, column: Any) -> Texts:
     else:
         values = tuple(column)
         codes = np.arange(len(values))
+    if np.ma.is_masked(codes):
+        _refuse(field, codes.data, np.ma.getmaskarray(codes), "is masked")
     codes = np.asarray(codes)
     if codes.size == 0:
         return np.empty(0, np.int64), []

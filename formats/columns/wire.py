@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from formats.errors import FormatError
+from formats.errors import FieldValueError, FormatError
 from formats.kinds.base import Checked, Kind, RawBytes
 from formats.kinds.composed import Array, Group
 from formats.kinds.numbers import Enum, Flag, Flags, Number
@@ -183,12 +183,26 @@ def refusal(field: Field, item: NDArray[Any], offset: int, index: int) -> Format
     raise AssertionError(f"{field.name} was refused at byte {offset}, but is valid")
 
 
+def _names_of(dtype: np.dtype[Any]) -> Any:
+    """The names of a structured dtype, with those of its parts."""
+    base = dtype.base
+    return base.names and [(name, _names_of(base[name])) for name in base.names]
+
+
 def from_column(field: Field, column: Any) -> NDArray[Any]:
     """The wire items of a column that NumPy does not convert by itself, all of them checked."""
     item, column_dtype = field.kind, column_type(field.kind)
     while isinstance(item, Array):
         item = item.item
     if isinstance(column, np.ndarray):
+        if np.ma.is_masked(column):
+            raise FieldValueError("has masked items", field=field.name)
+        if column.dtype.names and _names_of(column.dtype) != _names_of(column_dtype):
+            raise FieldValueError(
+                f"has the parts {', '.join(column.dtype.names)}; expected those of the "
+                "declaration, in its order",
+                field=field.name,
+            )
         exact = column.dtype == column_dtype.base and column.shape[1:] == column_dtype.shape
         if exact and isinstance(item, Number) and item.is_raw:
             # Through Python, a signalling NaN of 32 bits would become a quiet one.

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
 from typing import Any
 
 from formats.errors import FieldValueError, FormatError, UnsupportedVersionError
+from formats.kinds.value import Value
 
 
 def shown(value: object) -> str:
@@ -40,7 +40,7 @@ def is_masked(value: Any) -> bool:
     return getattr(getattr(mask, "dtype", None), "kind", "") == "b" and bool(mask.any())
 
 
-class Kind:
+class Kind(Value):
     """What the bytes of a field mean; the base of all kinds."""
 
     @property
@@ -134,7 +134,6 @@ def as_bytes(value: Any) -> bytes:
     raise expected("bytes", value)
 
 
-@dataclass(frozen=True)
 class RawBytes(Kind):
     """A fixed number of bytes, such as a digest."""
 
@@ -159,7 +158,6 @@ class RawBytes(Kind):
         return data
 
 
-@dataclass(frozen=True)
 class Padding(Kind):
     """Bytes without a meaning: anything when read, a pattern when written."""
 
@@ -195,7 +193,6 @@ class Padding(Kind):
         return self.pattern * self.size
 
 
-@dataclass(frozen=True)
 class Checked(Kind):
     """Another kind's bytes, of which only some are accepted; the base of such kinds."""
 
@@ -238,7 +235,6 @@ class Checked(Kind):
         return self.kind.is_signed
 
 
-@dataclass(frozen=True)
 class Constant(Checked):
     """A kind with only one value; `is_version` if that is the format's version."""
 
@@ -272,7 +268,6 @@ class Constant(Checked):
         return raw
 
 
-@dataclass(frozen=True)
 class Choice(Checked):
     """A kind with only some of its values: the listed ones, or all others (`allowed` False)."""
 

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from formats.errors import FieldValueError, FormatError
 from formats.kinds.base import Kind, expected
 from formats.kinds.numbers import Number
+from formats.kinds.value import Value
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Value):
     """A part of a Group: a kind with a name, which is empty if the part is not one of its values.
 
     Attributes:
@@ -31,7 +30,6 @@ class Part:
     default: Any = None
 
 
-@dataclass(frozen=True)
 class Group(Kind):
     """Parts one after another; a value is a dict."""
 
@@ -108,7 +106,6 @@ class Group(Kind):
         raise expected("a mapping", value)
 
 
-@dataclass(frozen=True)
 class Array(Kind):
     """A fixed number of items of one kind; a value is a list."""
 

@@ -8,7 +8,6 @@ follow it. What cannot be expressed raises `UnsupportedSchema` with the reason.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Any
 
 import construct as c
@@ -20,6 +19,7 @@ from formats.kinds.composed import Array, Group, Part
 from formats.kinds.numbers import Enum, Flag, Flags, Number, OddInteger
 from formats.kinds.pickling import choice_of
 from formats.kinds.texts import LengthPrefixed, PaddedText, PascalText
+from formats.kinds.value import Value
 
 _ENCODINGS = {"utf8": "utf-8", "utf_8": "utf-8", "u8": "utf-8", "ascii": "ascii"}
 _BEHAVIOUR = {
@@ -55,8 +55,7 @@ _REASONS = {
 }
 
 
-@dataclass(frozen=True)
-class Declared:
+class Declared(Value):
     """One subcon of a Struct.
 
     Attributes:

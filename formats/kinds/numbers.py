@@ -10,7 +10,6 @@ import math
 import operator
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, cast
 
@@ -20,7 +19,6 @@ from formats.kinds.base import Kind, expected, is_masked, shown
 _TIMES = frozenset("mM")  # kinds of NumPy types whose `item` may be a bare count of nanoseconds
 
 
-@dataclass(frozen=True)
 class Number(Kind):
     """An integer or an IEEE 754 number of a width that `struct` has.
 
@@ -110,7 +108,6 @@ class Number(Kind):
         return number
 
 
-@dataclass(frozen=True)
 class OddInteger(Number):
     """An integer of 3, 5, 6 or 7 bytes.
 
@@ -158,7 +155,6 @@ class OddInteger(Number):
         return number.to_bytes(self.size, self.byteorder, signed=self.is_signed)
 
 
-@dataclass(frozen=True)
 class Flag(Kind):
     """One byte: false if zero, otherwise true."""
 
@@ -193,7 +189,6 @@ class Flag(Kind):
         return int(value)
 
 
-@dataclass(frozen=True)
 class _Labelled(Kind):
     """An integer whose values, or bits, have names; the base of both."""
 
@@ -237,7 +232,6 @@ class _Labelled(Kind):
         raise FieldValueError(f"{shown(str(label))} is none of the labels {names}")
 
 
-@dataclass(frozen=True)
 class Enum(_Labelled):
     """A value is the label of its integer, or the integer where it has none."""
 
@@ -255,7 +249,6 @@ class Enum(_Labelled):
         return self.number.encode(self.value_of(value) if isinstance(value, str) else value)
 
 
-@dataclass(frozen=True)
 class Flags(_Labelled):
     """A value is a dict of bools by label; further bits are lost, except in columns."""
 

@@ -6,7 +6,6 @@ with a length keeps invalid UTF-8 as lone surrogates (see `formats.fields`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from formats.errors import FieldValueError, FormatError
@@ -15,7 +14,6 @@ from formats.kinds.base import Kind, as_bytes, expected
 from formats.kinds.numbers import Number
 
 
-@dataclass(frozen=True)
 class PaddedText(Kind):
     """A text filled up with NUL bytes, which are not part of it; invalid texts are refused."""
 
@@ -48,7 +46,6 @@ class PaddedText(Kind):
         return data.ljust(self.size, b"\0")
 
 
-@dataclass(frozen=True)
 class PascalText(Kind):
     """A length, a text, and NUL bytes up to a fixed size; invalid texts are refused."""
 
@@ -108,7 +105,6 @@ def _encoded(value: Any, encoding: str, limit: int) -> bytes:
     return data
 
 
-@dataclass(frozen=True)
 class LengthPrefixed(Kind):
     """A length, then that many bytes or a text of that many: the only kind of variable width.
 

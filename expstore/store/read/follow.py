@@ -16,6 +16,7 @@ from expstore.model.table import MetricTable
 from expstore.model.values import RECORD_CODEC
 from expstore.store.files.directory import Location
 from expstore.store.files.place import open_log
+from expstore.store.read.parser import LogParser
 from formats.damage.tail import CLEAN, TailWatch
 from formats.metrics import ROLES
 
@@ -108,7 +109,11 @@ class Follower:
                 self._version = log.version
                 if log.size < self.offset:
                     self.cuts += 1
-                    self.offset, self._anchor = log.size, b""
+                    # Not the size: the log may have been cut inside a record.
+                    parser = LogParser()
+                    parser.begin(log)
+                    parser.read()
+                    self.offset, self._anchor = parser.end, b""
                 self.is_behind = log.size > self.offset + _MOST
                 known = len(self._anchor)
                 data = log.read(self.offset - known, known + _MOST)

@@ -326,3 +326,22 @@ class TestHolesOfZeros:
         while follower.is_behind:
             given += len(follower.poll())
         assert given > 3900
+
+
+def test_a_log_cut_inside_a_record_is_followed_from_a_whole_one(store: ExperimentStore) -> None:
+    """What is appended once the tear is cut is read at the right offsets."""
+    store.create_experiment("abc")
+    with store.writer("abc") as writer:
+        for step in range(5):
+            writer.log("m", step, step)
+        follower = store.follow("abc")
+        assert len(follower.poll()) == 5
+        path = store.metrics_path("abc")
+        size = path.stat().st_size // 5
+        os.truncate(path, 2 * size + 3)
+        assert len(follower.poll()) == 0
+        assert (follower.cuts, follower.offset) == (1, 2 * size)
+    with store.writer("abc") as writer:
+        for step in range(100, 103):
+            writer.log("m", step, step)
+    assert [metric.step for metric in follower.poll()] == [100, 101, 102]
