@@ -13,7 +13,7 @@ from tests.faults.base import Counter, Figures, check_steps, fork, join, read_lo
 
 _OPEN, _CLOSED, _GONE = 1, 2, 3
 _STEPS = 500  # enough that a prune often happens while they are logged
-_STAY = 0.03  # seconds, longer than prunes are delayed
+_WAIT = 10.0  # seconds to wait for the others of a trial, at most
 _PATIENCE = 30  # limit on the trials, as a multiple, until each outcome has occurred
 
 
@@ -29,39 +29,24 @@ def run(directory: Path, *, trials: int = 500, seed: int = 0) -> Figures:
         if trial >= trials and all(figures.values()):
             break
         figures["trials"] = trial + 1
-        states, counts = Counter(2), Counter(2)
+        states, counts, done = Counter(2), Counter(2), Counter(2)
         for commit_id in ids:
             store.create_experiment(commit_id)
             store.write_metadata(Metadata(commit_id, trial))
             (store.files_path(commit_id) / "artifact").write_bytes(b"x" * trial)
 
-        # In even trials the writers start at once and stay open, so that prunes find them. In odd
-        # trials they start as late as the prunes, and later still if an outcome has not occurred.
+        # In even trials the prunes wait for the writers to be open, and those for the prunes to be
+        # done, so that they meet however busy the machine is. In odd trials the writers start as
+        # late as the prunes, and later still if an outcome has not occurred.
         late = trial % 2 * (1 + trial // trials)
-
-        def write(
-            me: int, delay: float, states: Counter = states, counts: Counter = counts
-        ) -> None:
-            stay = 0 if delay else _STAY
-            time.sleep(delay)
-            try:
-                with store.writer(ids[me]) as writer:
-                    states[me] = _OPEN
-                    for step in range(_STEPS):
-                        writer.log("loss", step / 7, step)
-                        counts[me] = step + 1
-                    time.sleep(stay)
-                states[me] = _CLOSED
-            except ExperimentNotFoundError:
-                states[me] = _GONE
-
-        def prune(delay: float) -> None:
-            time.sleep(delay)
-            store.prune_experiments(0)
-
+        others = states, counts, done, late == 0
         waits = [chance.random() * 0.006 for _ in range(4)]
-        children = [fork(partial(write, me, late * waits[me])) for me in (0, 1)]
-        children += [fork(partial(prune, wait)) for wait in waits[2:]]
+        children = [
+            fork(partial(_write, store, ids[me], me, late * waits[me], *others)) for me in (0, 1)
+        ]
+        children += [
+            fork(partial(_prune, store, me, wait, *others)) for me, wait in enumerate(waits[2:])
+        ]
         join(*children)
         assert {name for name in os.listdir(directory) if name not in ids} == set()
         for me, commit_id in enumerate(ids):
@@ -84,3 +69,50 @@ def run(directory: Path, *, trials: int = 500, seed: int = 0) -> Figures:
     for outcome in ("kept", "deleted", "writers refused"):
         assert figures[outcome], f"never {outcome}: nothing was tested"
     return {**figures, "lost": 0, "half-deleted": 0}
+
+
+def _write(
+    store: ExperimentStore,
+    commit_id: str,
+    me: int,
+    delay: float,
+    states: Counter,
+    counts: Counter,
+    done: Counter,
+    meet: bool,
+) -> None:
+    time.sleep(delay)
+    try:
+        with store.writer(commit_id) as writer:
+            states[me] = _OPEN
+            for step in range(_STEPS):
+                writer.log("loss", step / 7, step)
+                counts[me] = step + 1
+            if meet:
+                _await(done, 1)
+        states[me] = _CLOSED
+    except ExperimentNotFoundError:
+        states[me] = _GONE
+
+
+def _prune(
+    store: ExperimentStore,
+    me: int,
+    delay: float,
+    states: Counter,
+    counts: Counter,
+    done: Counter,
+    meet: bool,
+) -> None:
+    if meet:
+        _await(states, _OPEN)
+    time.sleep(delay)
+    store.prune_experiments(0)
+    done[me] = 1
+
+
+def _await(numbers: Counter, least: int) -> None:
+    """Wait until both numbers are at least that, but not for ever."""
+    deadline = time.monotonic() + _WAIT
+    while min(numbers[0], numbers[1]) < least and time.monotonic() < deadline:
+        time.sleep(0.0005)
