@@ -8,7 +8,6 @@ operation must succeed.
 
 from __future__ import annotations
 
-import _thread
 import gc
 import os
 import sys
@@ -148,17 +147,19 @@ def run(directory: Path, *, every: int = 1) -> Figures:
                 break
             figures["interrupts"] += 1
             where = f"{name}, place {at}, {interrupter.where}"
-            _wait_for_threads()  # one that still has to sync keeps the log open until then
-            gc.collect()  # the interrupt's traceback
-            assert not _open_files(root), f"{where}: {_open_files(root)} stays open"
+            left = _left_open(root)
+            assert not left, f"{where}: {left} stays open"
             _check_usable(store, act, at, where, before)
     return figures
 
 
-def _wait_for_threads() -> None:
-    until = time.monotonic() + 10
-    while _thread._count() > 0 and time.monotonic() < until:
+def _left_open(root: Path) -> list[str]:
+    """What stays open; a thread that still has to sync keeps the log open until it has."""
+    gc.collect()  # the interrupt's traceback
+    until = time.monotonic() + 5
+    while (found := _open_files(root)) and time.monotonic() < until:
         time.sleep(0.001)
+    return found
 
 
 def _check_usable(
