@@ -198,7 +198,7 @@ def test_experiments_of_equal_colour_are_reported(store: ExperimentStore, tmp_pa
 def test_prune_with_json_needs_yes(store: ExperimentStore) -> None:
     """It does not prompt, since it has not shown what would be deleted."""
     log(store, "a", {"loss": [3.0]})
-    done = run(store, "prune", "--keep", "0", "--json")
+    done = run(store, "prune", "--keep", "0", "--grace", "0", "--json")
     assert done.exit_code == 2
     assert "--yes" in done.stderr
     assert store.list_experiments() == ["a"]

@@ -31,6 +31,7 @@ from expstore import (
 from expstore.exchange.export import export_file
 from expstore.exchange.imports import import_experiments
 from expstore.exchange.tensorboard import export_tensorboard
+from expstore.model.times import unit_fault
 from tests.helpers.tables import hide, metrics, run, table_of
 
 HEADER = "name,value,step,timestamp\n"
@@ -86,7 +87,11 @@ def test_csv_of_many_blocks_round_trips(store: ExperimentStore, tmp_path: Path) 
         assert store.get_metrics(f"again-{commit_id}") == table_of(metrics_of_one)
 
 
-@given(st.lists(metrics.map(lambda m: m._replace(timestamp=m.timestamp >> 12))))
+# A wall time is a double, which holds integers of this size.
+exact = metrics.map(lambda m: m._replace(timestamp=m.timestamp >> 12))
+
+
+@given(st.lists(exact.filter(lambda m: not unit_fault(m.timestamp))))
 def test_tensorboard_round_trip_is_equal(rows: list[Metric]) -> None:
     """Names, steps, times and order survive; values are rounded to 32 bits."""
     with tempfile.TemporaryDirectory() as directory, np.errstate(over="ignore"):
