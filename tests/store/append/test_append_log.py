@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,35 +30,9 @@ from expstore.store.append.reopened import ReopenedLog
 from expstore.store.read.survey import tail_of
 from formats import CLEAN, TailStatus
 from tests.faults.base import fork, join, read_log
+from tests.helpers.logs import names, record
 
 TEAR = b"\x01" * 18
-
-
-def record(name: str) -> bytes:
-    """A record identified by its name."""
-    return RECORD_CODEC.build(timestamp=1_700_000_000, step=1, value=0.5, name=name)
-
-
-def names(path: Path) -> list[str]:
-    """The names in a log, which must end at a record boundary."""
-    records, rest = read_log(path)
-    assert rest == 0
-    return [name for name, _, _ in records]
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """The path of a log that does not exist yet."""
-    return tmp_path / "metrics.bin"
-
-
-@pytest.fixture
-def log(path: Path) -> Iterator[AppendLog]:
-    """An open log with one record."""
-    log = AppendLog(path, RECORD_CODEC)
-    log.append(record("first"))
-    yield log
-    log.close()
 
 
 @pytest.fixture

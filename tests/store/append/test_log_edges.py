@@ -19,36 +19,9 @@ from expstore import (
 from expstore.store.append.log import AppendLog
 from expstore.store.append.reopened import ReopenedLog
 from formats import TailStatus
-from tests.faults.base import fork, join, read_log
+from tests.faults.base import fork, join
 from tests.helpers.descriptors import open_descriptors
-from tests.helpers.logs import CODEC
-
-
-def record(name: str) -> bytes:
-    """A record identified by its name."""
-    return CODEC.build(timestamp=1_700_000_000, step=1, value=0.5, name=name)
-
-
-def names(path: Path) -> list[str]:
-    """The names in a log, which must end at a record boundary."""
-    records, rest = read_log(path)
-    assert rest == 0
-    return [name for name, _, _ in records]
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """The path of a log that does not exist yet."""
-    return tmp_path / "metrics.bin"
-
-
-@pytest.fixture
-def log(path: Path) -> Iterator[AppendLog]:
-    """An open log with one record."""
-    log = AppendLog(path, CODEC)
-    log.append(record("first"))
-    yield log
-    log.close()
+from tests.helpers.logs import CODEC, names, record
 
 
 def test_each_forked_process_has_an_open_file_of_its_own(log: AppendLog, path: Path) -> None:
