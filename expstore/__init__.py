@@ -60,6 +60,7 @@ from expstore.errors import (
     PlotError,
     ReadOnlyStoreError,
     RetentionPolicyError,
+    RunFileError,
     SealError,
     SelectionError,
     ShortWriteError,
@@ -71,6 +72,7 @@ from expstore.errors import (
     UnreadableFileError,
     WriterClosedError,
 )
+from expstore.model.runinfo import RunInfo, RunStart
 from expstore.model.table import MetricTable
 from expstore.model.values import Metadata, Metric
 from expstore.store.append.writer import MetricWriter
@@ -130,6 +132,9 @@ __all__ = [
     "RepairReport",
     "RetentionPolicyError",
     "Run",
+    "RunFileError",
+    "RunInfo",
+    "RunStart",
     "SalvageReport",
     "SealError",
     "SealReport",

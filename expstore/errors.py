@@ -177,6 +177,10 @@ class PlotError(ExpStoreError, ValueError):
     """The curves cannot be drawn: none, none above zero, or an unsupported kind of file."""
 
 
+class RunFileError(ExpStoreError, ValueError):
+    """A run.json cannot be parsed, or a value cannot be kept in one."""
+
+
 class ImportSourceError(ExpStoreError, ValueError):
     """The data to import is malformed, or the store's format cannot hold it."""
 

@@ -44,14 +44,15 @@ STORE = """
     files       |
     defaults    |
     metafile    | files
+    runfile     | files
     read        | files
     append      | files metafile read
     stream      | files metafile read
     care        | files metafile read append
-    reader      | files metafile read stream care
+    reader      | files metafile runfile read stream care
     keeper      | files metafile read append care reader
-    repository  | files metafile read append care reader keeper defaults
-    run         | files metafile append repository defaults
+    repository  | files metafile runfile read append care reader keeper defaults
+    run         | files metafile runfile append repository defaults
     __init__    | repository
 """
 FORMATS = """

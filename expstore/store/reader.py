@@ -20,9 +20,11 @@ from expstore.errors import (
     UnreadableFileError,
 )
 from expstore.extras import require
+from expstore.model.runinfo import RunInfo
 from expstore.model.table import MetricTable
 from expstore.model.values import Metadata, is_whole_number
 from expstore.store import metafile as meta
+from expstore.store import runfile
 from expstore.store.files import layout, system
 from expstore.store.files.directory import Location
 from expstore.store.files.place import address, locate, open_root
@@ -144,6 +146,17 @@ class StoreReader:
             UnreadableFileError: not a regular file, or no permission.
         """
         return meta.read(self.locate(commit_id, layout.METADATA))
+
+    def read_run(self, commit_id: str) -> RunInfo:
+        """The parameters, tags, notes and starts in run.json; empty if there is none.
+
+        Raises:
+            InvalidCommitIdError: not a single plain path component.
+            ExperimentNotFoundError: no such experiment.
+            RunFileError: the file cannot be parsed.
+            UnreadableFileError: not a regular file, or no permission.
+        """
+        return runfile.read(self.locate(commit_id, layout.RUN))
 
     def list_experiments(self) -> list[str]:
         """The commit ids of all experiments, sorted.
