@@ -18,7 +18,7 @@ import numpy as np
 from construct import Struct, Tell
 
 from expstore import ExperimentStore, MetricTable
-from formats import META, METRICS, RECORD, RecordCodec, Schema
+from formats import META, METRICS, RECORD, RecordCodec, Schema, build_columns
 from formats.columns import TextColumn
 from tests.benchmarks.harness import Bench
 
@@ -125,25 +125,38 @@ class Corpora:
             for start in range(0, corpus.count, _BLOCK):
                 writer.append(corpus.columns(start, min(start + _BLOCK, corpus.count)))
 
-    def experiments(self, count: int) -> Path:
-        """The root of a store of `count` experiments with metadata, not sorted by age."""
-        root = self._bench.work / f"experiments-{count}"
+    def experiments(self, count: int, records: int = 0) -> Path:
+        """The root of a store of `count` experiments with metadata, not sorted by age.
+
+        Args:
+            count: the experiments.
+            records: in the log of each, five names in turn; 0: no log.
+        """
+        root = self._bench.work / f"experiments-{count}{f'-of-{records}' if records else ''}"
         if root.exists():
             return root
         partial = root.with_name(f"partial-{root.name}")
         shutil.rmtree(partial, ignore_errors=True)
         build = RecordCodec(META).build
+        columns = Corpus("", FIVE, records).columns(0, records)
+        generator = np.random.default_rng(1)
         # Ages in steps of a prime: the reference's sort has work to do, the same each time.
         for number in range(count):
             commit_id = f"{number * 2654435761 % 2**32:08x}{number:032x}"
             (partial / commit_id / "files").mkdir(parents=True)
+            timestamp = 1_700_000_000 + number * 7919 % count * 60
             metadata = build(
-                timestamp=1_700_000_000 + number * 7919 % count * 60,
+                timestamp=timestamp,
                 commit_id=commit_id,
                 job_name=f"train-{number % 100}",
                 user=f"user{number % 10}",
             )
             (partial / commit_id / "meta.bin").write_bytes(metadata)
+            if records:
+                columns["value"] = generator.random(records)
+                log = partial / commit_id / "metrics.bin"
+                log.write_bytes(build_columns(RECORD, columns))
+                os.utime(log, (timestamp, timestamp))  # else a prune would spare what is so recent
         os.sync()
         partial.rename(root)
         return root

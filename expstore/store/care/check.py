@@ -35,6 +35,7 @@ from formats import (
 if TYPE_CHECKING:
     from formats.columns import Columns
 
+_ARTIFACTS = Entry(layout.FILES, "directory")
 _UNFINISHED = layout.PRUNING, layout.SALVAGING, layout.IMPORTING
 
 _REPLACED = tuple(map(layout.replacing, (layout.METADATA, layout.RUN, layout.SEAL)))
@@ -158,7 +159,8 @@ def check_experiment(path: Location, parser: LogParser | None = None) -> CheckRe
         findings: list[Finding] = []
         records = size = 0
         entries = sorted(directory.entries())
-        if not any(entry.name == layout.METADATA for entry in entries):
+        names = [entry.name for entry in entries]
+        if layout.METADATA not in names:
             findings.append(Finding("no-metadata", path / layout.METADATA, "missing"))
         for entry in entries:
             if entry.name == layout.METADATA:
@@ -168,9 +170,11 @@ def check_experiment(path: Location, parser: LogParser | None = None) -> CheckRe
                 findings += tail
             else:
                 findings += _check_other(directory, entry)
-        if any(entry.name == layout.SEAL for entry in entries):
+        if layout.SEAL in names:
             findings += _check_seal(directory)
-    return CheckReport(path.name, tuple(_limited(findings, path)), records, size)
+    if len(findings) > _MOST:
+        findings = list(_limited(findings, path))
+    return CheckReport(path.name, tuple(findings), records, size)
 
 
 def _limited(findings: list[Finding], path: Location) -> Iterator[Finding]:
@@ -202,16 +206,18 @@ def check_root(root: Location) -> CheckReport:
     return CheckReport(None, tuple(findings))
 
 
-def _check_metadata(directory: Directory, name: str = layout.METADATA) -> Iterator[Finding]:
-    path = directory.path / name
+def _check_metadata(directory: Directory, name: str = layout.METADATA) -> list[Finding]:
+    limit = META_CODEC.schema.max_size
     try:
-        data = directory.read_start(name, META_CODEC.schema.max_size)
-        found = next(directory.sizes([name]))
-        size = found if isinstance(found, int) else len(data)
+        data = directory.read_start(name, limit)
+        size = len(data)
+        if size == limit:  # there may be more
+            found = next(directory.sizes([name]))
+            size = found if isinstance(found, int) else size
         values, end = META_CODEC.parse(data)
     except OSError as error:
-        yield Finding("unreadable", path, str(system.unreadable(path, error)))
-        return
+        path = directory.path / name
+        return [Finding("unreadable", path, str(system.unreadable(path, error)))]
     except FormatError as error:
         kind = (
             "truncated"
@@ -221,15 +227,23 @@ def _check_metadata(directory: Directory, name: str = layout.METADATA) -> Iterat
             else "unreadable"
         )
         detail = f"field {error.field}: {error.reason}"
-        yield Finding(kind, path, detail, error.offset, None, size, error.field)
-        return
-    if wrong := times.unit_fault(values["timestamp"]):
-        yield Finding("time-unit", path, wrong, field="timestamp")
+        path = directory.path / name
+        return [Finding(kind, path, detail, error.offset, None, size, error.field)]
+    wrong, named = times.unit_fault(values["timestamp"]), values["commit_id"]
+    if named == directory.path.name:
+        named = ""  # as old writers left it, too
+    if not (wrong or named or size > end):
+        return []  # before a path is made, which costs as much as all of this
+    path, findings = directory.path / name, []
+    if wrong:
+        findings.append(Finding("time-unit", path, wrong, field="timestamp"))
     if size > end:
-        yield Finding("trailing-bytes", path, f"{size - end} bytes", end, None, size - end)
-    named = values["commit_id"]
-    if named and named != path.parent.name:  # old writers left it empty
-        yield Finding("other-commit-id", path, f"it names {named!r}", field="commit_id")
+        findings.append(
+            Finding("trailing-bytes", path, f"{size - end} bytes", end, None, size - end)
+        )
+    if named:
+        findings.append(Finding("other-commit-id", path, f"it names {named!r}", field="commit_id"))
+    return findings
 
 
 class _Times:
@@ -246,10 +260,11 @@ class _Times:
         if len(rows) and self._first is None:
             self._first = index + int(rows[0]), int(columns["timestamp"][rows[0]])
 
-    def findings(self, path: Location) -> list[Finding]:
-        """At most one."""
+    def findings(self, directory: Directory, name: str) -> list[Finding]:
+        """At most one, about a file."""
         if self._first is None:
             return []
+        path = directory.path / name
         record, timestamp = self._first
         detail = f"{self._count} records: {times.unit_fault(timestamp)}"
         return [Finding("time-unit", path, detail, record=record, field="timestamp")]
@@ -257,7 +272,6 @@ class _Times:
 
 def _check_log(directory: Directory, parser: LogParser | None) -> tuple[list[Finding], int, int]:
     name = layout.METRICS
-    path = directory.path / name
     clock = _Times()
     try:
         with directory.open_log(name) as log:
@@ -272,14 +286,15 @@ def _check_log(directory: Directory, parser: LogParser | None) -> tuple[list[Fin
                 status, more = scan_log(log, status.offset or 0)
                 records, size = records + more, log.size
     except ExpStoreError as error:
-        return [Finding("unreadable", path, str(error))], 0, 0
-    findings = clock.findings(path)
+        return [Finding("unreadable", directory.path / name, str(error))], 0, 0
+    findings = clock.findings(directory, name)
     if status:
         return findings, records, size
     kind = "implausible" if status.kind == "implausible" else f"{status.kind}-tail"
     first = records - status.records
     doubted = f", {status.records} records" if status.records else ""
     detail = f"{status.size} bytes{doubted} to the end"
+    path = directory.path / name
     findings.append(Finding(kind, path, detail, status.offset, first, status.size))
     return findings, records, size
 
@@ -295,6 +310,8 @@ def _check_seal(directory: Directory) -> Iterator[Finding]:
 
 
 def _check_other(directory: Directory, entry: Entry) -> Iterator[Finding]:
+    if entry == _ARTIFACTS:
+        return
     path = directory.path / entry.name
     found = next(directory.sizes([entry.name])) if entry.kind == "file" else None
     if entry.kind == "file" and found is None:
@@ -302,8 +319,7 @@ def _check_other(directory: Directory, entry: Entry) -> Iterator[Finding]:
     size = found if isinstance(found, int) else None
     what = _DESCRIPTIONS[entry.kind] if size is None else f"{size} bytes"
     if entry.name == layout.FILES:
-        if entry.kind != "directory":
-            yield Finding("unreadable", path, "not a directory")
+        yield Finding("unreadable", path, "not a directory")
     elif entry.name in (layout.RUN, layout.SEAL):
         if entry.kind != "file":
             yield Finding("unreadable", path, _DESCRIPTIONS[entry.kind])
