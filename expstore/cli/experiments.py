@@ -63,6 +63,8 @@ def ls(
 ) -> None:
     """List the experiments; one that cannot be read is listed with its error.
 
+    A terminal shows the first 200, unless --limit is given; a pipe gets all.
+
     Example: expstore ls --user alice --since 30d
     """
     now = time.time()
@@ -89,7 +91,10 @@ def ls(
     elif rows:
         from expstore.cli import render, tables
 
-        tables.show(render.console(), render.experiments(rows, now))
+        shown = rows[: limit or tables.room()]
+        tables.show(render.console(), render.experiments(shown, now))
+        if left := len(rows) - len(shown):
+            tell(f"{left:,} more; `--limit {len(rows)}` or `| less` shows all")
     else:
         tell("no experiments; `expstore demo` creates some")
     tell_links(store)

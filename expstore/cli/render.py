@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from expstore import Metadata, MetricTable, PrunePlan
+from expstore import Metadata, MetricTable, PruneRow
 from expstore.cli.base import printable
 from expstore.cli.tables import Column, Styled, Table, show
 from expstore.cli.times import absolute, relative
@@ -48,10 +48,10 @@ def experiments(rows: Iterable[tuple[str, Metadata | Exception]], now: float) ->
     return table
 
 
-def plan(plan: PrunePlan, logged: Mapping[str, float | None], now: float) -> Table:
+def plan(rows: Iterable[PruneRow], logged: Mapping[str, float | None], now: float) -> Table:
     """What a prune would do, and why; `logged` has the time of each one's last metric, if known."""
     table = Table("action", "experiment", "created", "last logged", "job", "user", "reason")
-    for row in plan:
+    for row in rows:
         known, active = row.metadata, logged[row.commit_id]
         table.add_row(
             Styled(row.action, _COLOURS[row.action]),

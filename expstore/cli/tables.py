@@ -7,6 +7,7 @@ are folded, or cut with an ellipsis where a column says so; numbers are always w
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,6 +16,9 @@ from rich.cells import cell_len, chop_cells, set_cell_size
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+ON_SCREEN = 200
+"""Rows of a long table that a terminal gets; a pipe gets all."""
 
 _GAP = "   "
 _NARROWEST = 6  # columns of the terminal that a folded text keeps
@@ -163,6 +167,11 @@ def show_all(console: Console, tables: Iterable[Table]) -> None:
     pen, width, write = Pen(console), console.width, console.file.write
     for number, table in enumerate(tables):
         write("\n" * bool(number) + "".join(f"{line}\n" for line in table.lines(width, pen)))
+
+
+def room() -> int:
+    """How many rows of a long table to show: as many as a person reads, or in a pipe all."""
+    return ON_SCREEN if sys.stdout.isatty() else sys.maxsize
 
 
 def _width(text: str) -> int:
