@@ -80,7 +80,9 @@ class Table:
     def lines(self, available: int, pen: Pen) -> Iterator[str]:
         """The table's lines, as wide as the texts, or as `available` allows."""
         titles = [column.title for column in self._columns]
-        widths = self._widths([titles, *self._rows], available)
+        columns = list(zip(titles, *self._rows, strict=True))
+        full = [_widest(cells) for cells in columns]
+        widths = self._widths(full, available)
         whole = sum(widths) + len(_GAP) * (len(widths) - 1)
         for line in _fold(self._title, whole) if self._title else ():
             yield pen.write(line, "bold")
@@ -88,15 +90,21 @@ class Table:
         for parts in self._folded(titles, widths):
             yield pen.row(parts, headings)
         yield pen.rule * whole
+        if pen.is_plain and widths == full and all("".join(cells).isascii() for cells in columns):
+            # As below, in a third of the time: nothing is folded, cut or styled.
+            pairs = zip(self._columns, widths, strict=True)
+            line = _GAP.join(f"{{:{'>' if column.right else '<'}{w}}}" for column, w in pairs)
+            for cells in self._rows:
+                yield line.format(*cells).rstrip()
+            return
         for cells, styles in zip(self._rows, self._styles, strict=True):
             for parts in self._folded(cells, widths):
                 yield pen.row(parts, styles)
 
-    def _widths(self, rows: Sequence[Sequence[str]], available: int) -> list[int]:
-        """The columns' widths; if they do not fit, the widest texts are narrowed first."""
-        widths = [max(map(_width, cells)) for cells in zip(*rows, strict=True)]
-        for i, column in enumerate(self._columns):
-            widths[i] = min(widths[i], column.limit or widths[i])
+    def _widths(self, full: Sequence[int], available: int) -> list[int]:
+        """The columns' widths; if the full ones do not fit, the widest texts are narrowed first."""
+        pairs = zip(self._columns, full, strict=True)
+        widths = [min(width, column.limit or width) for column, width in pairs]
         excess = sum(widths) + len(_GAP) * (len(widths) - 1) - available
         narrowed = [i for i, column in enumerate(self._columns) if not column.right]
         while excess > 0 and narrowed:
@@ -138,6 +146,11 @@ class Pen:
             self._marks = None
         self.rule = "-" if console.options.ascii_only else "─"
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the console shows no styles."""
+        return self._marks is None
+
     def row(self, cells: Sequence[str], styles: Sequence[str] | None) -> str:
         """A line of cells, each in its style."""
         if styles is None or self._marks is None:
@@ -176,6 +189,11 @@ def room() -> int:
 
 def _width(text: str) -> int:
     return len(text) if text.isascii() else cell_len(text)
+
+
+def _widest(texts: Sequence[str]) -> int:
+    whole = "".join(texts)
+    return max(map(len if whole.isascii() else _width, texts))
 
 
 def _fold(text: str, width: int) -> list[str]:
