@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -137,9 +138,9 @@ class Corpora:
             return root
         partial = root.with_name(f"partial-{root.name}")
         shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
         build = RecordCodec(META).build
-        columns = Corpus("", FIVE, records).columns(0, records)
-        generator = np.random.default_rng(1)
+        blocks = _random_blocks(Corpus("", FIVE, records))
         # Ages in steps of a prime: the reference's sort has work to do, the same each time.
         for number in range(count):
             commit_id = f"{number * 2654435761 % 2**32:08x}{number:032x}"
@@ -153,9 +154,9 @@ class Corpora:
             )
             (partial / commit_id / "meta.bin").write_bytes(metadata)
             if records:
-                columns["value"] = generator.random(records)
                 log = partial / commit_id / "metrics.bin"
-                log.write_bytes(build_columns(RECORD, columns))
+                with log.open("wb") as file:
+                    file.writelines(next(blocks))
                 os.utime(log, (timestamp, timestamp))  # else a prune would spare what is so recent
         os.sync()
         partial.rename(root)
@@ -183,6 +184,21 @@ class Corpora:
                 position += piece.end
         whole = compared < corpus.count or len(table) == corpus.count
         return compared, equal and whole
+
+
+def _random_blocks(corpus: Corpus) -> Iterator[Iterator[bytes]]:
+    """The bytes of logs without end, block by block, each with random values."""
+    generator = np.random.default_rng(1)
+    parts = range(0, corpus.count, _BLOCK)
+    short = [corpus.columns(0, corpus.count)] if len(parts) == 1 else None  # made once for all
+
+    def block(columns: dict[str, Any]) -> bytes:
+        columns["value"] = generator.random(len(columns["step"]))
+        return build_columns(RECORD, columns)
+
+    while True:
+        found = short or (corpus.columns(i, min(i + _BLOCK, corpus.count)) for i in parts)
+        yield map(block, found)
 
 
 def _equal(table: MetricTable, start: int, records: list[Any]) -> bool:
