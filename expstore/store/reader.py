@@ -267,6 +267,7 @@ class StoreReader:
         Raises:
             InvalidCommitIdError: not a single plain path component.
             ExperimentNotFoundError: no such experiment.
+            SelectionError: an invalid offset or interval.
         """
         return Follower(self.locate(commit_id, layout.METRICS), offset, interval=interval)
 
