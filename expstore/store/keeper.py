@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from expstore.errors import DeletionError, MetadataNotFoundError, UnreadableFileError
+from expstore.model.times import checked_clock
 from expstore.store import metafile
 from expstore.store.care import prune
 from expstore.store.care.delete import Judge, delete, in_use, last_logged, recently_logged
@@ -33,7 +34,8 @@ class StoreKeeper(StoreReader):
 
     Args:
         root, storage_options: see `StoreReader`.
-        clock: gives the time in seconds since 1970-01-01 UTC.
+        clock: gives the time in seconds since 1970-01-01 UTC. Whatever needs it raises
+            FieldValueError if it gives something else, such as milliseconds.
     """
 
     def __init__(
@@ -44,7 +46,7 @@ class StoreKeeper(StoreReader):
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(root, storage_options=storage_options)
-        self._clock = clock
+        self._clock = checked_clock(clock)
 
     def repair(self, commit_id: str, force: bool = False) -> RepairReport:
         """Cut a torn or zero tail off the experiment's log; see `mend.repair`.

@@ -24,6 +24,7 @@ from typing import Any, Self
 
 from expstore.errors import ExperimentGoneError, WriterClosedError
 from expstore.model.table import MetricTable
+from expstore.model.times import checked_clock
 from expstore.model.values import RECORD_CODEC
 from expstore.store.append import forks, records
 from expstore.store.append.durability import (
@@ -75,7 +76,7 @@ class MetricWriter:
         check_durability(durability, interval_records, interval_seconds)
         self.path = path
         self.durability = durability
-        self._clock = clock
+        self._clock = checked_clock(clock)
         # Another clock may run at any speed.
         self._interval = _CHECK_INTERVAL if clock is time.time else 0.0
         self._checked = -math.inf  # when the log was last known to be the experiment's
@@ -121,8 +122,11 @@ class MetricWriter:
     def log(self, name: str, value: float, step: int) -> None:
         """Append one metric, stamped with the current time.
 
+        The value is rounded to a double: to 0 if it is too small; one too large is refused.
+
         Raises:
-            FieldValueError: a value that the format cannot hold; nothing is written.
+            FieldValueError: a value that the format cannot hold, or a clock that gives no time in
+                seconds; nothing is written.
             ExperimentGoneError: the experiment or its log was deleted, moved, replaced or cut; the
                 records between the error's `start` and `end` are in doubt. Nothing is written,
                 unless the text says that it was.
@@ -141,8 +145,12 @@ class MetricWriter:
             As `log`.
         """
         now = self._clock()
-        names = tuple(values)
-        data = self._builders[names](values.values(), timestamp=int(now), step=step)
+        try:
+            names = tuple(values)
+            data = self._builders[names](values.values(), timestamp=int(now), step=step)
+        except (AttributeError, TypeError):
+            records.check_mapping(values, step)
+            raise
         if self._syncer is not None or not data:
             self._append(data, len(names), now)
             return
