@@ -13,7 +13,13 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from expstore.errors import DeletionError, MetadataNotFoundError, UnreadableFileError
+from expstore.errors import (
+    DeletionError,
+    MetadataNotFoundError,
+    SealError,
+    UnreadableFileError,
+    listed,
+)
 from expstore.model.times import checked_clock
 from expstore.store import metafile
 from expstore.store.care import prune
@@ -51,15 +57,21 @@ class StoreKeeper(StoreReader):
     def repair(self, commit_id: str, force: bool = False) -> RepairReport:
         """Cut a torn or zero tail off the experiment's log; see `mend.repair`.
 
+        What a seal covers is cut by `force` only; from then on, `check` reports the log as altered
+        until it is sealed anew by force.
+
         Raises:
+            SealError: the tail was sealed, or the seal is damaged, and `force` is not given;
+                nothing was cut.
             InvalidCommitIdError: not one plain path component.
             ExperimentNotFoundError: no such experiment.
             TornTailError: others have the log open, and `force` is not given; nothing was cut.
             UnreadableFileError: not a regular file, or no permission.
         """
-        from expstore.store.care import mend
+        from expstore.store.care import mend, seal
 
-        return mend.repair(self.metrics_path(commit_id), force=force)
+        sealed = 0 if force else seal.sealed_size(self.experiment_path(commit_id))
+        return mend.repair(self.metrics_path(commit_id), force=force, sealed=sealed)
 
     def salvage(self, commit_id: str, target: str) -> SalvageReport:
         """Copy the whole records of a damaged log, and the metadata, into a new experiment.
@@ -92,18 +104,28 @@ class StoreKeeper(StoreReader):
 
         Args:
             commit_id: the experiment.
-            force: seal the files as they are now, even if they differ from an older seal.
+            force: seal the files as they are now, even if they are damaged, or differ from an older
+                seal.
             progress: called with the bytes read so far, and those to read in total.
 
         Raises:
             InvalidCommitIdError: not one plain path component.
             ExperimentNotFoundError: no such experiment.
-            SealError: files differ from the older seal, which is kept; or there are no files.
+            SealError: `check` finds damage; or files differ from the older seal, which is kept; or
+                there are no files.
             NoSpaceError, UnreadableFileError: a file cannot be read, or the seal not be written.
         """
-        from expstore.store.care import seal
+        from expstore.store.care import check, seal
 
-        return seal.seal(self.experiment_path(commit_id), force=force, progress=progress)
+        path = self.experiment_path(commit_id)
+        if not force:
+            damage = check.check_experiment(path, verify=False).damage
+            if damage:
+                raise SealError(
+                    f"{path}: damaged, so it is not sealed: {listed(damage, 3)}; see `expstore "
+                    f"check {commit_id}`, repair or restore it, or seal it with --force (force=True)"
+                )
+        return seal.seal(path, force=force, progress=progress)
 
     def plan_prune(
         self,
