@@ -123,7 +123,7 @@ class StoreKeeper(StoreReader):
             if damage:
                 raise SealError(
                     f"{path}: damaged, so it is not sealed: {listed(damage, 3)}; see `expstore "
-                    f"check {commit_id}`, repair or restore it, or seal it with --force (force=True)"
+                    f"check {commit_id}`, repair or restore it, or seal it by --force (force=True)"
                 )
         return seal.seal(path, force=force, progress=progress)
 
