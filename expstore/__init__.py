@@ -55,6 +55,7 @@ from expstore.errors import (
     MetadataNotFoundError,
     MissingExtraError,
     NameTruncatedWarning,
+    NoCommitWarning,
     NoSpaceError,
     OutputExistsError,
     PlotError,
@@ -72,14 +73,15 @@ from expstore.errors import (
     UnreadableFileError,
     WriterClosedError,
 )
-from expstore.model.runinfo import RunInfo, RunStart
+from expstore.model.runinfo import RunInfo, RunStart, RunState
 from expstore.model.table import MetricTable
 from expstore.model.values import Metadata, Metric
 from expstore.store.append.writer import MetricWriter
 from expstore.store.care.prune import PrunePlan, PruneRow
 from expstore.store.read.follow import Follower
 from expstore.store.repository import ExperimentStore
-from expstore.store.run import Run, start
+from expstore.store.run import Run
+from expstore.store.start import start
 from formats import (
     FieldValueError,
     FormatError,
@@ -123,6 +125,7 @@ __all__ = [
     "MetricWriter",
     "MissingExtraError",
     "NameTruncatedWarning",
+    "NoCommitWarning",
     "NoSpaceError",
     "OutputExistsError",
     "PlotError",
@@ -135,6 +138,7 @@ __all__ = [
     "RunFileError",
     "RunInfo",
     "RunStart",
+    "RunState",
     "SalvageReport",
     "SealError",
     "SealReport",
