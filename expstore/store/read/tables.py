@@ -73,11 +73,9 @@ class Selection:
             steps = self._steps
             if not steps:
                 return np.zeros(len(table), bool)
-            # A step before the first wraps around to a large number, so one comparison is enough.
-            counted = table.steps - np.uint32(steps[0])
-            chosen = counted <= steps[-1] - steps[0]
+            chosen = (table.steps >= steps[0]) & (table.steps <= steps[-1])
             if steps.step > 1:
-                chosen &= counted % np.uint32(steps.step) == 0
+                chosen &= (table.steps - steps[0]) % steps.step == 0
             which = chosen if which is None else which & chosen
         return which
 
