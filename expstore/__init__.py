@@ -93,7 +93,7 @@ from formats import (
 )
 
 if TYPE_CHECKING:
-    from expstore.store.care.check import CheckReport, Finding
+    from expstore.store.care.findings import CheckReport, Finding
     from expstore.store.care.mend import RepairReport, SalvageReport
     from expstore.store.care.seal import SealReport
 
@@ -161,8 +161,8 @@ __all__ = [
 
 # What a program that logs does not need is loaded on first use, to keep the import fast.
 _ON_DEMAND = {
-    "CheckReport": "expstore.store.care.check",
-    "Finding": "expstore.store.care.check",
+    "CheckReport": "expstore.store.care.findings",
+    "Finding": "expstore.store.care.findings",
     "RepairReport": "expstore.store.care.mend",
     "SalvageReport": "expstore.store.care.mend",
     "SealReport": "expstore.store.care.seal",

@@ -31,7 +31,7 @@ from expstore.store.read.tables import CHUNK, Selection, iter_tables, read_table
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from expstore.store.care.check import CheckReport
+    from expstore.store.care.findings import CheckReport
 
 
 class StoreReader(StorePaths):

@@ -15,23 +15,33 @@ from __future__ import annotations
 import fcntl
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from expstore.errors import ExperimentNotFoundError, RunFileError, UnreadableFileError
+from expstore.errors import (
+    ExperimentNotFoundError,
+    ExpStoreError,
+    RunFileError,
+    UnreadableFileError,
+)
+from expstore.model.chunks import chunks
 from expstore.model.runinfo import RunInfo, RunStart
 from expstore.store.files import atomic, layout, system
 from expstore.store.files.directory import Directory, Location
-from expstore.store.files.place import open_directory
+from expstore.store.files.place import open_directory, open_root
 from formats import FormatError
 from formats.run import build_run, parse_run
 
 LIMIT = 16 << 20
 """The largest run.json, in bytes."""
 
+Outcome = RunInfo | ExpStoreError
+"""A RunInfo, or the error that reading its file gave."""
+
+_FIRST, _MOST = 16, 1024  # experiments that a listing reads at a time
 _USUAL = 1 << 16  # bytes that are read at first
 _PATIENCE = 30.0  # seconds to wait for other programs that change the file
 _PAUSE = 0.001  # seconds between two tries, at first
@@ -100,6 +110,39 @@ def read_in(directory: Directory, name: str = layout.RUN) -> RunInfo:
     except OSError as error:
         raise system.unreadable(path, error) from error
     return _parsed(path, data)
+
+
+def read_all(root: Location, commit_ids: Iterable[str]) -> Iterator[tuple[str, Outcome]]:
+    """Yield each experiment's id with its RunInfo, or the error that reading it gave.
+
+    Args:
+        root: the store.
+        commit_ids: checked ids.
+
+    Raises:
+        StoreNotFoundError: the root does not exist.
+    """
+    commit_ids = list(commit_ids)
+    with open_root(root) as directory:
+        for part in chunks(len(commit_ids), _FIRST, _MOST):
+            names = [f"{commit_id}/{layout.RUN}" for commit_id in commit_ids[part]]
+            found = directory.read_starts(names, _USUAL)
+            for commit_id, data in zip(commit_ids[part], found, strict=True):
+                yield commit_id, _outcome(root / commit_id, data)
+
+
+def _outcome(experiment: Location, data: bytes | OSError) -> Outcome:
+    path = experiment / layout.RUN
+    try:
+        if isinstance(data, FileNotFoundError):
+            return RunInfo()
+        if isinstance(data, ExpStoreError):
+            return data
+        if isinstance(data, OSError):
+            return system.unreadable(path, data)
+        return read(path) if len(data) == _USUAL else _parsed(path, data)
+    except ExpStoreError as error:
+        return error
 
 
 def update(path: Path, change: Callable[[RunInfo], RunInfo], directory: int) -> RunInfo:
