@@ -40,6 +40,7 @@ from formats import (
 if TYPE_CHECKING:
     from formats.columns import Columns
 
+_NO_RUN = RunInfo()
 _ARTIFACTS = Entry(layout.FILES, "directory")
 _UNFINISHED = layout.PRUNING, layout.SALVAGING, layout.IMPORTING
 
@@ -91,9 +92,9 @@ def check_experiment(
     with open_directory(path) as directory:
         findings: list[Finding] = []
         records = size = 0
-        info, broken = _read_run(directory)
         entries = sorted(directory.entries())
         names = [entry.name for entry in entries]
+        info, broken = _read_run(directory) if layout.RUN in names else (_NO_RUN, [])
         if layout.METADATA not in names:
             findings.append(Finding("no-metadata", path / layout.METADATA, "missing"))
         for entry in entries:

@@ -84,6 +84,8 @@ class BackwardSteps:
     def __init__(self, starts: Iterable[RunStart] = ()) -> None:
         self._rewind = Rewind(starts)
         self._last: NDArray[np.int64] | None = None  # the step of each metric, by code; or -1
+        # A first part whose steps ascend: most logs have no other, and it is not examined further.
+        self._first_part: tuple[NDArray[np.integer[Any]], NDArray[np.int64]] | None = None
         self.count = 0
         self.first: BackwardStep | None = None
 
@@ -99,7 +101,7 @@ class BackwardSteps:
 
     def forget(self) -> None:
         """From here on, other codes stand for the names."""
-        self._last = None
+        self._last = self._first_part = None
 
     def _look(
         self,
@@ -117,6 +119,12 @@ class BackwardSteps:
             codes, steps = codes[rows], steps[rows]
         if not len(codes):
             return
+        if self._last is None:
+            if self._first_part is None and (steps[1:] >= steps[:-1]).all():
+                self._first_part = codes, steps
+                return
+            if self._first_part is not None:
+                self._previous(*self._first_part)
         before = self._previous(codes, steps)
         wrong = (steps < before).nonzero()[0]
         if not len(wrong):
