@@ -39,6 +39,7 @@ def rows(bench: Bench, corpora: Corpora) -> Iterator[Row]:
     yield from _memory(bench, corpora)
     yield from _writing(bench, corpora)
     yield from _scanning(bench, corpora)
+    yield from _searching(bench, corpora)
     yield from _starting(bench)
 
 
@@ -289,6 +290,35 @@ def _scanning(bench: Bench, corpora: Corpora) -> Iterator[Row]:
         ours("plan", few, few, 0),
         f"{few:,}",
     )
+
+
+def _searching(bench: Bench, corpora: Corpora) -> Iterator[Row]:
+    def ours(count: int, times: int) -> Contender:
+        def sample() -> float:
+            root = corpora.experiments(count, 300)
+            return float(bench.ours("best", root, times)["seconds"]) * 1e3
+
+        return sample
+
+    def mlflow(count: int, times: int) -> Contender:
+        def sample() -> float:
+            root = corpora.experiments(count, 300)
+            database = root.with_suffix(".db")
+            bench.ours("fill_mlflow", database, root)
+            return float(bench.ours("best_of_mlflow", database, root, times)["seconds"]) * 1e3
+
+        return sample
+
+    for count in (bench.size(1_000, 50), bench.size(20_000, 200)):
+        for times, which in ((1, "first"), (2, "second")):
+            yield Row(
+                f"best 10 of {count:,} runs of 300 records by val/loss, {which} search",
+                "ms of a core",
+                faster(1),
+                ours(count, times),
+                mlflow(count, times),
+                "mlflow on SQLite",
+            )
 
 
 def _starting(bench: Bench) -> Iterator[Row]:

@@ -22,6 +22,7 @@ from typing import Any
 from expstore import ExperimentStore
 from expstore.compare import compare
 from formats.columns import brief
+from tests.benchmarks import search
 from tests.benchmarks.corpora import FIVE, Corpus
 from tests.benchmarks.harness import UNAVAILABLE, Unavailable
 
@@ -218,6 +219,7 @@ TASKS: tuple[Callable[..., dict[str, Any]], ...] = (
     *(read, objects, iterate),
     *(log, log_many, append),
     *(scan, plan, scale, peer),
+    *(search.best, search.best_of_mlflow, search.fill_mlflow),
 )
 
 
