@@ -202,8 +202,7 @@ class StoreReader:
             InvalidCommitIdError: not a single plain path component.
             TooManyTextsError: more than 1,048,576 distinct names, far beyond any real log of
                 metrics; `follow` can still read it in parts.
-            LogTooLargeError: the log, or its size as a file with holes or a server states it, is
-                too large for memory; `iter_metrics` reads it in parts.
+            LogTooLargeError: its size, as stated, is too large for memory; see `iter_metrics`.
             UnreadableFileError: not a regular file, or no permission.
         """
         return read_table(self.locate(commit_id, layout.METRICS))
