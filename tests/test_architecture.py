@@ -54,7 +54,8 @@ STORE = """
     reader      | files metafile runfile paths read stream care
     keeper      | files metafile runfile read append care reader
     repository  | files metafile runfile read append care reader keeper defaults
-    run         | files metafile runfile append repository
+    monitor     |
+    run         | files metafile runfile append repository monitor
     start       | files metafile runfile read append repository run defaults origin
     __init__    | repository
 """

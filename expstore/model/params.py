@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import os
-from argparse import Namespace
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -174,7 +174,8 @@ def _mapping(value: Any) -> Mapping[Any, Any] | None:
         return value if isinstance(value, dict) else None
     if isinstance(value, Mapping):
         return value
-    if isinstance(value, Namespace):
+    argparse = sys.modules.get("argparse")  # not imported for this: who has one has imported it
+    if argparse is not None and isinstance(value, argparse.Namespace):
         return vars(value)
     fields = getattr(type(value), "__dataclass_fields__", None)
     if fields is not None:
