@@ -72,7 +72,7 @@ FORMATS = """
     columns     | errors fields kinds schema walk
     codec       | errors fields kinds schema walk columns
     damage      | errors fields schema columns
-    descriptions | errors fields kinds schema catalog codec
+    descriptions | errors fields kinds schema run catalog codec
     __init__    | errors fields schema meta metrics run catalog columns codec damage descriptions
 """
 PLANS = {"expstore": EXPSTORE, "expstore.store": STORE, "formats": FORMATS}

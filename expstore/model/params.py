@@ -176,7 +176,7 @@ def _mapping(value: Any) -> Mapping[Any, Any] | None:
         return value
     argparse = sys.modules.get("argparse")  # not imported for this: who has one has imported it
     if argparse is not None and isinstance(value, argparse.Namespace):
-        return vars(value)
+        return dict(vars(value))
     fields = getattr(type(value), "__dataclass_fields__", None)
     if fields is not None:
         return {name: getattr(value, name) for name in fields if hasattr(value, name)}
