@@ -36,7 +36,6 @@ from expstore.store.append import forks
 from expstore.store.append.boundary import (
     ANCHOR,
     bad_end,
-    bytes_before,
     describe,
     ends_in_zeros,
     is_known,
@@ -277,7 +276,6 @@ class AppendLog:
                 break
             time.sleep(pause)
             pause *= 2
-        self._anchor = self.boundary, bytes_before(self._descriptor, self.boundary)
         return self.boundary
 
     def _look_bad(self, descriptor: int) -> TailStatus:
