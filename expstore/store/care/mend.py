@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from expstore.errors import RunFileError
+from expstore.errors import RunFileError, SealError
 from expstore.model.runinfo import RunStart
 from expstore.model.values import RECORD_CODEC
 from expstore.store import runfile
@@ -97,7 +97,7 @@ class SalvageReport:
         )
 
 
-def repair(path: Path, *, force: bool = False) -> RepairReport:
+def repair(path: Path, *, force: bool = False, sealed: int = 0) -> RepairReport:
     """Cut a torn or zero tail off a log, keeping its bytes in `metrics.bin.torn-OFFSET` next to it.
 
     A misaligned log is left as it is, since whole records follow the damage.
@@ -106,15 +106,23 @@ def repair(path: Path, *, force: bool = False) -> RepairReport:
         path: the log.
         force: cut even if others have the log open and may be writing; their records can be
             lost.
+        sealed: bytes at the beginning that a seal covers, which are not cut.
 
     Raises:
         TornTailError: others have the log open; nothing was cut.
+        SealError: the tail begins in what is sealed; nothing was cut.
         ExperimentNotFoundError, UnreadableFileError: the log cannot be opened.
     """
     with open_log(path) as reader:
         status = scan_log(reader)[0]
     if not status.can_be_cut:
         return RepairReport(path, status)
+    if (status.offset or 0) < sealed:
+        raise SealError(
+            f"{path}: {status} begins in the {sealed} bytes that are sealed, so nothing was cut; "
+            "restore the log from a copy, or repair it with --force (force=True) and then seal it "
+            "the same way"
+        )
     log = AppendLog(path, RECORD_CODEC, create=False)
     try:
         return RepairReport(path, *log.repair(tail_of, force=force))
