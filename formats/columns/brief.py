@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from formats.columns.loop import compiled_loop
-from formats.columns.starts import Bytes, Offsets, gather, record_walk
+from formats.columns.period import Period
+from formats.columns.starts import Offsets, record_walk
 from formats.columns.vocabulary import Vocabulary
 from formats.kinds.numbers import Number
 from formats.schema import Schema
@@ -35,41 +36,19 @@ _LONG = 1 << 16  # bytes from which on a longer search costs more than it saves
 _SEARCHES = 3  # in such data
 _FEW = 1 << 11  # bytes that the loop reads sooner than a period is learned
 _ROUNDS = 24  # periods followed in one call; an order that breaks more often is the caller's
-_UNIT = 1 << 14  # bytes of template: a short log is compared in one operation
-_PLACE, _GATHER, _ROW = 900, 11_000, 7  # ns: a strided place, a gather, and a record of it
+_PLACE, _GATHER, _ROW = 620, 3500, 2.5  # ns: a strided place, a gather, and a record of it
 
-
-class _Period(NamedTuple):
-    """A repeated order of records: the expected bytes, which of them matter, and what they mean."""
-
-    size: int  # bytes
-    template: Bytes  # of several periods, as is the mask
-    mask: Bytes
-    starts: Offsets  # of one period's records, from its beginning
-    texts: list[list[bytes]]  # of one period's records; one list for each text of the declaration
-
-
-_remembered: dict[Schema, _Period] = {}
+_remembered: dict[Schema, Period] = {}
 """By declaration, the order at the beginning of the log that was read last."""
 
 
 class _Repeated(NamedTuple):
     """Periods one after another."""
 
-    period: _Period
-    codes: list[Any]  # int32, of one period's records; one array for each text
+    period: Period
+    codes: list[NDArray[np.int32]]  # of one period's records; one array for each text
     origin: int  # byte offset of the first
     rows: int  # how many
-
-    @property
-    def records(self) -> int:
-        return self.rows * len(self.period.starts)
-
-    @property
-    def starts(self) -> Offsets:
-        """Of all records."""
-        origins = np.arange(self.rows)[:, None] * self.period.size + self.origin
-        return (origins + self.period.starts).ravel()
 
 
 class _Single(NamedTuple):
@@ -77,10 +56,6 @@ class _Single(NamedTuple):
 
     starts: Offsets
     codes: list[list[int]]
-
-    @property
-    def records(self) -> int:
-        return len(self.starts)
 
 
 class BriefWalk:
@@ -100,17 +75,24 @@ class BriefWalk:
         self._read = compiled_loop(schema)
         self._vocabularies = vocabularies
         self._schema = schema
-        self._coded: tuple[_Period, list[Any]] | None = None  # the last period, and its codes
+        self._coded: tuple[Period, list[NDArray[np.int32]]] | None = (
+            None  # the last period, and its codes
+        )
         self.end = 0
 
-    def walk(self, data: bytes) -> None:
-        """Find the records at the beginning of the data: all, if they are few or repetitive."""
+    def walk(self, data: bytes) -> int:
+        """Find the records at the beginning of the data: all, if they are few or repetitive.
+
+        Returns:
+            The offset after the last one.
+        """
         self._data, self.end, end = data, 0, len(data)
         self._parts: list[_Repeated | _Single] = []
         self._starts: list[int] = []  # of records read one by one since the last part
         self._codes: list[list[int]] = [[] for _ in self._vocabularies]
         first = _remembered.get(self._schema)
-        if first is not None and (rows := self._agreeing(first, 0)):
+        # One that soon ends would only keep the log's own order from being learned.
+        if first is not None and (rows := first.count(data, 0)) * first.size * 2 > end:
             self._repeat(first, 0, rows)
         searches = len(_QUOTAS) if end < _LONG else _SEARCHES
         rounds = tries = 0
@@ -125,6 +107,7 @@ class BriefWalk:
             if end - self.end > _FEW and self._learn():
                 rounds, tries = rounds + 1, 0
         self._close()
+        return self.end
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Columns of the records found, texts as codes."""
@@ -139,27 +122,21 @@ class BriefWalk:
         return {name: np.concatenate([one[name] for one in made]) for name in made[0]}
 
     def _columns_of(self, part: _Repeated | _Single) -> dict[str, NDArray[Any]]:
-        codes = iter(part.codes)
         if isinstance(part, _Repeated):
-            turn = len(part.period.starts)
-            if self._is_strided(part, turn):
-                starts = part.period.starts.tolist()
-                number = partial(self._strided, part, starts)
+            period, rows = part.period, part.rows
+            texts = (_repeated(codes, rows) for codes in part.codes)
+            if self._is_strided(part):
+                number = partial(self._strided, part)
             else:
-                number = partial(self._gathered, self._heads(part.starts))
+                heads = self._heads(period.starts_of(rows), part.origin)
+                number = partial(self._gathered, heads)
         else:
-            number = partial(self._gathered, self._heads(part.starts))
-        columns = {}
-        for field, dtype, native, run, offset in self._walk.columns:
-            if not field.is_variable:
-                columns[field.name] = number(dtype, native, run, offset)
-            elif isinstance(part, _Repeated):
-                column = np.empty((part.rows, turn), np.int32)
-                column[:] = next(codes)
-                columns[field.name] = column.reshape(-1)
-            else:
-                columns[field.name] = np.array(next(codes), np.int32)
-        return columns
+            texts = (np.array(codes, np.int32) for codes in part.codes)
+            number = partial(self._gathered, self._heads(part.starts, 0))
+        return {
+            field.name: next(texts) if field.is_variable else number(dtype, native, run, offset)
+            for field, dtype, native, run, offset in self._walk.columns
+        }
 
     def _learn(self) -> bool:
         """Follow the order of the records read last, if it has repeated; whether it goes on."""
@@ -174,28 +151,26 @@ class BriefWalk:
             codes = [one[:count] for one in self._codes]
             end = starts[count] if count < len(starts) else self.end
             period = _remembered[self._schema] = self._made(starts[:count], codes, end)
-            self._repeat(period, 0, known + self._agreeing(period, self.end))
+            self._repeat(period, 0, known + period.count(self._data, self.end))
             return True
         period = self._made(starts[-count:], [one[-count:] for one in self._codes], self.end)
-        rows = self._agreeing(period, self.end)
+        rows = period.count(self._data, self.end)
         if rows:
             self._close()
             self._repeat(period, self.end, rows)
         return rows > 0
 
-    def _made(self, starts: list[int], codes: list[list[int]], end: int) -> _Period:
+    def _made(self, starts: list[int], codes: list[list[int]], end: int) -> Period:
         """The period of some records."""
-        begin, size = starts[0], end - starts[0]
-        times = max(_UNIT // size, 1)
-        mask = np.frombuffer(b"".join(self._mask(codes)) * times, np.uint8)
-        template = np.frombuffer(self._data[begin:end] * times, np.uint8) & mask
+        begin = starts[0]
         texts = [
             [vocabulary.texts[code] for code in one]
             for vocabulary, one in zip(self._vocabularies, codes, strict=True)
         ]
-        return _Period(size, template, mask, np.array(starts) - begin, texts)
+        mask = b"".join(self._mask(codes))
+        return Period(self._data[begin:end], mask, [at - begin for at in starts], texts)
 
-    def _codes_of(self, period: _Period) -> list[Any]:
+    def _codes_of(self, period: Period) -> list[NDArray[np.int32]]:
         """The codes of its texts, which are added to the vocabularies."""
         if self._coded is None or self._coded[0] is not period:
             pairs = zip(self._vocabularies, period.texts, strict=True)
@@ -213,26 +188,7 @@ class BriefWalk:
                     vocabulary, code = next(texts)
                     yield b"\xff" * len(vocabulary.texts[code])
 
-    def _agreeing(self, period: _Period, at: int) -> int:
-        """How many whole periods follow."""
-        size, unit = period.size, len(period.mask)
-        begin, count = at, (len(self._data) - at) // size * size
-        for length in (count - count % unit, count % unit):
-            if not length:
-                continue
-            ahead = np.frombuffer(self._data, np.uint8, length, at)
-            if length >= unit:
-                differ = (ahead.reshape(-1, unit) & period.mask) != period.template
-            else:
-                differ = (ahead & period.mask[:length]) != period.template[:length]
-            differ = differ.ravel()
-            wrong = int(differ.argmax())
-            if differ[wrong]:
-                return (at + wrong - begin) // size
-            at += length
-        return count // size
-
-    def _repeat(self, period: _Period, origin: int, rows: int) -> None:
+    def _repeat(self, period: Period, origin: int, rows: int) -> None:
         """Add a part of periods, which takes the place of what was read of it one by one."""
         for column in (self._starts, *self._codes):
             column.clear()
@@ -245,34 +201,45 @@ class BriefWalk:
             self._parts.append(_Single(np.array(self._starts), self._codes))
             self._starts, self._codes = [], [[] for _ in self._codes]
 
-    def _is_strided(self, part: _Repeated, turn: int) -> bool:
+    def _is_strided(self, part: _Repeated) -> bool:
         """Whether one strided array for each number of a period costs less than a gather."""
-        places = turn * len(self._walk.numbers)
-        return len(self._walk.runs) == 1 and places * _PLACE < _GATHER + part.records * _ROW
+        if len(self._walk.runs) > 1:
+            return False
+        period, rows = part.period, part.rows
+        strided = period.records * len(self._walk.numbers) * _PLACE
+        # Starts that are not held with the period cost as much as the gather.
+        gathered = _GATHER if rows <= period.rows_held else 2 * _GATHER
+        return strided < gathered + rows * period.records * _ROW
 
-    def _strided(
-        self, part: _Repeated, starts: list[int], dtype: Any, native: Any, _: int, offset: int
-    ) -> NDArray[Any]:
+    def _strided(self, part: _Repeated, dtype: Any, native: Any, _: int, offset: int) -> Any:
         """A number of all records, one strided array for each of its places in the period."""
-        rows, step, data, origin = part.rows, (part.period.size,), self._data, part.origin + offset
-        column = np.empty((rows, len(starts)), native)
-        for place, start in enumerate(starts):
+        period, rows, data, origin = part.period, part.rows, self._data, part.origin + offset
+        step = (period.size,)
+        column = np.empty((rows, period.records), native)
+        for place, start in enumerate(period.starts):
             column[:, place] = np.ndarray((rows,), dtype, data, origin + start, step)
         return column.reshape(-1)
 
-    def _heads(self, starts: Offsets) -> list[Bytes]:
-        """The numbers of each run, one row for each record."""
-        data, runs = np.frombuffer(self._data, np.uint8), self._walk.runs
-        begins = [starts] if len(runs) == 1 else self._walk.run_starts(data, starts)[0]
-        return [gather(data, begin, run.width) for begin, run in zip(begins, runs, strict=True)]
+    def _heads(self, starts: Offsets, origin: int) -> list[NDArray[Any]]:
+        """The bytes of each run, one item for each record; starts are counted from `origin`."""
+        begins, heads = [starts], self._walk.heads
+        if len(heads) > 1:
+            ahead = np.frombuffer(self._data, np.uint8, -1, origin)
+            begins, _ = self._walk.run_starts(ahead, starts)
+        size, data = len(self._data) - origin + 1, self._data
+        return [
+            np.ndarray((size - head.itemsize,), head, data, origin, (1,))[begin]
+            for head, begin in zip(heads, begins, strict=True)
+        ]
 
     @staticmethod
-    def _gathered(heads: list[Bytes], dtype: Any, native: Any, run: int, offset: int) -> Any:
+    def _gathered(heads: list[NDArray[Any]], dtype: Any, native: Any, run: int, offset: int) -> Any:
         """A number of all records, out of their runs."""
         head = heads[run]
-        return np.ndarray(len(head), dtype, head, offset, head.strides[:1]).astype(native)
+        return np.ndarray(head.shape, dtype, head, offset, head.strides).astype(native)
 
 
+@lru_cache(maxsize=64)
 def is_walkable(schema: Schema) -> bool:
     """Whether data are records of numbers and texts only, so that a simple loop reads them."""
     return (
@@ -283,6 +250,13 @@ def is_walkable(schema: Schema) -> bool:
             for field in schema
         )
     )
+
+
+def _repeated(codes: NDArray[np.int32], rows: int) -> NDArray[np.int32]:
+    """So many repetitions of the codes."""
+    column = np.empty((rows, len(codes)), np.int32)
+    column[:] = codes
+    return column.reshape(-1)
 
 
 def _period(codes: list[list[int]]) -> int:

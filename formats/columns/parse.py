@@ -14,7 +14,7 @@ other kinds what `wire` says. A header before the records is read first, into `C
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,8 @@ BLOCK = 1 << 19
 """Bytes decoded at a time: enough to amortise NumPy's calls, few enough to stay in a core's cache
 together with the result. Twice as many cost more in fresh memory than they save.
 """
+
+_EMPTY: Bytes = np.empty(0, np.uint8)
 
 Buffer = bytes | bytearray | memoryview | NDArray[Any]
 
@@ -82,6 +84,28 @@ class _Output:
             array.resize(shape, refcheck=False)  # no view of it outlives a call
 
 
+class _Plan:
+    """What parsing needs to know of a declaration, worked out once."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.walk = record_walk(schema)
+        self.is_brief = is_walkable(schema)
+        self.is_text = {field.name: field.is_text for field in schema.texts}
+        self.types = {
+            field.name: np.int32 if field.is_variable else column_type(field.kind)
+            for field in schema
+            if field.is_column
+        }
+        # What a prediction compares is enough for constants, but not for other checks.
+        self.checked = [field for field in schema if field.kind.may_refuse]
+        self.predicts = all(f.constant is not None and f.kind.is_raw for f in self.checked)
+
+
+@lru_cache(maxsize=64)
+def _plan(schema: Schema) -> _Plan:
+    return _Plan(schema)
+
+
 class ColumnParser:
     """Parses a stream that arrives in pieces of any size; opens no file.
 
@@ -101,25 +125,17 @@ class ColumnParser:
 
     def __init__(self, declaration: Any, max_texts: int | None = None) -> None:
         schema = Schema.of(declaration)
+        self._plan = _plan(schema)
         self.header: dict[str, Any] | None = None
         self._expected = schema.header  # until it is read
         self._max_texts = max_texts
-        self._walk = record_walk(schema)
+        self._walk = self._plan.walk
         self._repetition = Repetition(self._walk)
-        self._vocabularies = {field.name: Vocabulary() for field in schema.texts}
+        self._vocabularies = {name: Vocabulary() for name in self._plan.is_text}
         self._brief = (
-            BriefWalk(schema, list(self._vocabularies.values())) if is_walkable(schema) else None
+            BriefWalk(schema, list(self._vocabularies.values())) if self._plan.is_brief else None
         )
-        self._is_text = {field.name: field.is_text for field in schema.texts}
-        self._types = {
-            field.name: np.int32 if field.is_variable else column_type(field.kind)
-            for field in schema
-            if field.is_column
-        }
-        # What a prediction compares is enough for constants, but not for other checks.
-        self._checked = [f for f in schema if f.kind.may_refuse]
-        self._predicts = all(f.constant is not None and f.kind.is_raw for f in self._checked)
-        self._buffer: Bytes = np.empty(0, np.uint8)
+        self._buffer = _EMPTY
         self._held = 0  # bytes in the buffer: a record not yet whole
         self._end = 0  # bytes consumed from the stream
         self._start = 0  # where this call's first record begins
@@ -128,15 +144,16 @@ class ColumnParser:
 
     def feed(self, block: Buffer) -> Columns:
         """All records that these bytes complete; a torn tail waits for the next feed."""
-        fresh = np.frombuffer(flat(block), np.uint8)
-        begun: dict[str, NDArray[Any]] = {}
-        if self._brief is not None and not self._held and 0 < fresh.size <= LIMIT:
-            self._brief.walk(block if isinstance(block, bytes) else fresh.tobytes())
+        raw = block if isinstance(block, bytes) else flat(block)
+        begin, begun = 0, {}
+        if self._brief is not None and not self._held and 0 < len(raw) <= LIMIT:
+            raw = bytes(raw)
+            begin = self._brief.walk(raw)
             begun = self._brief.columns()
-            self._advance(self._brief.end)
-            if self._brief.end == fresh.size:
+            self._advance(begin)
+            if begin == len(raw):
                 return self._columns(begun)
-            fresh = fresh[self._brief.end :]
+        fresh = np.frombuffer(raw, np.uint8, -1, begin)
         output = self._output(fresh.size, begun)
         while fresh.size and self._error is None:
             room = self._room(min(fresh.size, BLOCK))
@@ -169,7 +186,7 @@ class ColumnParser:
     def _output(self, size: int, begun: Mapping[str, NDArray[Any]] | None = None) -> _Output:
         """Room for the records of so many bytes, after those that columns have already begun."""
         capacity = (self._held + size) // self._walk.min_size
-        return _Output(self._types, self._vocabularies, capacity, begun or {})
+        return _Output(self._plan.types, self._vocabularies, capacity, begun or {})
 
     def _room(self, wanted: int) -> Bytes:
         """A free part of the buffer, after the bytes held."""
@@ -193,7 +210,7 @@ class ColumnParser:
         if end - begin >= self._walk.min_size and self._expected is None:
             bounds = self._walk.bounds(data, begin, end)
             begin = self._emit(data, bounds, output)
-            if bounds.size > 1 and self._error is None and self._predicts:
+            if bounds.size > 1 and self._error is None and self._plan.predicts:
                 self._repetition.learn(data, bounds, output.last(bounds.size - 1), end)
         self._advance(begin)
         self._held = end - begin
@@ -288,7 +305,7 @@ class ColumnParser:
     def _conforming(self, heads: list[Bytes], begins: list[Offsets], before: int) -> int:
         """How many records precede the first that is refused, whose error is stored."""
         count = len(heads[0])
-        if not self._checked:
+        if not self._plan.checked:
             return count
         for field, dtype, run, offset in self._walk.places:
             if not field.kind.may_refuse:
@@ -306,9 +323,10 @@ class ColumnParser:
         """The columns parsed by one call."""
         columns: dict[str, Any] = arrays
         count = len(next(iter(arrays.values())))
-        for name, vocabulary in self._vocabularies.items():
+        for name, is_text in self._plan.is_text.items():
+            vocabulary = self._vocabularies[name]
             raw = partial(vocabulary.known, len(vocabulary.texts))
-            columns[name] = TextColumn(columns[name], raw, self._is_text[name])
+            columns[name] = TextColumn(columns[name], raw, is_text)
         self._count += count
         start, self._start = self._start, self._end
         return Columns(columns, count, self._end, self._error, start)

@@ -65,6 +65,7 @@ class RecordWalk:
             else (run.width, 0, None)
             for run in self.runs
         ]
+        self.heads = [np.dtype((np.void, run.width)) for run in self.runs]
         self._fixed = not schema.texts
         self.places = [
             (
