@@ -13,7 +13,7 @@ from expstore.compare.series import Series, split
 from expstore.errors import ExpStoreError, UnknownMetricError
 from expstore.model.values import Metadata
 from expstore.store import metafile
-from expstore.store.files.layout import METRICS
+from expstore.store.files.place import log_of
 from expstore.store.read.tables import read_table, table_parser
 from formats import CLEAN, FormatError, TailStatus
 
@@ -69,7 +69,7 @@ def load_tables(
         if not isinstance(metadata, Metadata):
             problems.append(str(metadata))
         try:
-            table = read_table(store.location / commit_id / METRICS, parser=parser)
+            table = read_table(log_of(store.location, commit_id), parser=parser)
         except (ExpStoreError, FormatError) as error:
             problems.append(str(error))
         known = metadata if isinstance(metadata, Metadata) else None

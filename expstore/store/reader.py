@@ -27,7 +27,7 @@ from expstore.store import metafile as meta
 from expstore.store import runfile
 from expstore.store.files import layout, system
 from expstore.store.files.directory import Location
-from expstore.store.files.place import address, locate, open_root
+from expstore.store.files.place import address, locate, log_of, open_root
 from expstore.store.read.follow import Follower
 from expstore.store.read.tables import CHUNK, Selection, iter_tables, read_table
 
@@ -204,7 +204,7 @@ class StoreReader:
                 metrics; `follow` can still read it in parts.
             UnreadableFileError: not a regular file, or no permission.
         """
-        return read_table(self.locate(commit_id, layout.METRICS))
+        return read_table(log_of(self._location, layout.check_commit_id(commit_id)))
 
     def iter_metrics(
         self,

@@ -15,7 +15,7 @@ declaration is remembered by the process. It only saves work, and is compared li
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,10 +71,10 @@ class BriefWalk:
 
     def __init__(self, schema: Schema, vocabularies: list[Vocabulary]) -> None:
         self._walk = record_walk(schema)
-        self._masks = _masks(schema)
-        self._read = compiled_loop(schema)
         self._vocabularies = vocabularies
         self._schema = schema
+        self._starts: list[int] = []  # of records read one by one since the last part
+        self._codes: list[list[int]] = [[] for _ in vocabularies]
         self._coded: tuple[Period, list[NDArray[np.int32]]] | None = (
             None  # the last period, and its codes
         )
@@ -88,19 +88,19 @@ class BriefWalk:
         """
         self._data, self.end, end = data, 0, len(data)
         self._parts: list[_Repeated | _Single] = []
-        self._starts: list[int] = []  # of records read one by one since the last part
-        self._codes: list[list[int]] = [[] for _ in self._vocabularies]
         first = _remembered.get(self._schema)
         # One that soon ends would only keep the log's own order from being learned.
         if first is not None and (rows := first.count(data, 0)) * first.size * 2 > end:
             self._repeat(first, 0, rows)
+            if self.end == end:
+                return end
+        self._starts, self._codes = [], [[] for _ in self._vocabularies]
+        read = compiled_loop(self._schema)
         searches = len(_QUOTAS) if end < _LONG else _SEARCHES
         rounds = tries = 0
         while self.end < end and rounds < _ROUNDS and tries < searches:
             at, quota = self.end, _QUOTAS[tries]
-            self.end = self._read(
-                data, at, end, quota, self._vocabularies, self._starts, self._codes
-            )
+            self.end = read(data, at, end, quota, self._vocabularies, self._starts, self._codes)
             if self.end == at:
                 break  # a torn record
             tries += 1
@@ -111,32 +111,29 @@ class BriefWalk:
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Columns of the records found, texts as codes."""
-        made = [self._columns_of(part) for part in self._parts]
+        made = [
+            self._of_periods(*part) if isinstance(part, _Repeated) else self._of_records(*part)
+            for part in self._parts
+        ]
         if len(made) == 1:
             return made[0]
         if not made:
             return {
-                field.name: np.empty(0, np.int32 if field.is_variable else native)
-                for field, _, native, *_ in self._walk.columns
+                name: np.empty(0, np.int32 if is_text else native)
+                for name, is_text, _, native, *_ in self._walk.columns
             }
         return {name: np.concatenate([one[name] for one in made]) for name in made[0]}
 
-    def _columns_of(self, part: _Repeated | _Single) -> dict[str, NDArray[Any]]:
-        if isinstance(part, _Repeated):
-            period, rows = part.period, part.rows
-            texts = (_repeated(codes, rows) for codes in part.codes)
-            if self._is_strided(part):
-                number = partial(self._strided, part)
-            else:
-                heads = self._heads(period.starts_of(rows), part.origin)
-                number = partial(self._gathered, heads)
-        else:
-            texts = (np.array(codes, np.int32) for codes in part.codes)
-            number = partial(self._gathered, self._heads(part.starts, 0))
-        return {
-            field.name: next(texts) if field.is_variable else number(dtype, native, run, offset)
-            for field, dtype, native, run, offset in self._walk.columns
-        }
+    def _of_periods(
+        self, period: Period, codes: list[NDArray[np.int32]], origin: int, rows: int
+    ) -> dict[str, NDArray[Any]]:
+        if self._is_strided(period, rows):
+            return self._strided(period, codes, origin, rows)
+        texts = (_repeated(one, rows) for one in codes)
+        return self._gathered(period.starts_of(rows), origin, texts)
+
+    def _of_records(self, starts: Offsets, codes: list[list[int]]) -> dict[str, NDArray[Any]]:
+        return self._gathered(starts, 0, (np.array(one, np.int32) for one in codes))
 
     def _learn(self) -> bool:
         """Follow the order of the records read last, if it has repeated; whether it goes on."""
@@ -167,7 +164,7 @@ class BriefWalk:
             [vocabulary.texts[code] for code in one]
             for vocabulary, one in zip(self._vocabularies, codes, strict=True)
         ]
-        mask = b"".join(self._mask(codes))
+        mask = _mask(self._schema, texts)
         return Period(self._data[begin:end], mask, [at - begin for at in starts], texts)
 
     def _codes_of(self, period: Period) -> list[NDArray[np.int32]]:
@@ -177,16 +174,6 @@ class BriefWalk:
             codes = [np.array(vocabulary.add(texts), np.int32) for vocabulary, texts in pairs]
             self._coded = period, codes
         return self._coded[1]
-
-    def _mask(self, codes: list[list[int]]) -> Iterator[bytes]:
-        """255 for each byte of some records that must repeat, 0 for those of numbers."""
-        for record in zip(*codes, strict=True):
-            texts = zip(self._vocabularies, record, strict=True)
-            for fixed, has_text in self._masks:
-                yield fixed
-                if has_text:
-                    vocabulary, code = next(texts)
-                    yield b"\xff" * len(vocabulary.texts[code])
 
     def _repeat(self, period: Period, origin: int, rows: int) -> None:
         """Add a part of periods, which takes the place of what was read of it one by one."""
@@ -201,42 +188,58 @@ class BriefWalk:
             self._parts.append(_Single(np.array(self._starts), self._codes))
             self._starts, self._codes = [], [[] for _ in self._codes]
 
-    def _is_strided(self, part: _Repeated) -> bool:
+    def _is_strided(self, period: Period, rows: int) -> bool:
         """Whether one strided array for each number of a period costs less than a gather."""
-        if len(self._walk.runs) > 1:
+        if len(self._walk.heads) > 1:
             return False
-        period, rows = part.period, part.rows
-        strided = period.records * len(self._walk.numbers) * _PLACE
         # Starts that are not held with the period cost as much as the gather.
         gathered = _GATHER if rows <= period.rows_held else 2 * _GATHER
+        strided = period.records * (len(self._walk.columns) - 1) * _PLACE
         return strided < gathered + rows * period.records * _ROW
 
-    def _strided(self, part: _Repeated, dtype: Any, native: Any, _: int, offset: int) -> Any:
-        """A number of all records, one strided array for each of its places in the period."""
-        period, rows, data, origin = part.period, part.rows, self._data, part.origin + offset
-        step = (period.size,)
-        column = np.empty((rows, period.records), native)
-        for place, start in enumerate(period.starts):
-            column[:, place] = np.ndarray((rows,), dtype, data, origin + start, step)
-        return column.reshape(-1)
+    def _strided(
+        self, period: Period, codes: list[NDArray[np.int32]], origin: int, rows: int
+    ) -> dict[str, NDArray[Any]]:
+        """Each number by a strided array for each of its places in the period."""
+        step, data, columns = (period.size,), self._data, {}
+        for name, is_text, dtype, native, _, offset in self._walk.columns:
+            if is_text:  # the only one: a text ends a run
+                columns[name] = _repeated(codes[0], rows)
+                continue
+            column = np.empty((rows, period.records), native)
+            for place, start in enumerate(period.starts):
+                at = origin + start + offset
+                column[:, place] = np.ndarray((rows,), dtype, data, at, step)
+            columns[name] = column.reshape(-1)
+        return columns
 
-    def _heads(self, starts: Offsets, origin: int) -> list[NDArray[Any]]:
-        """The bytes of each run, one item for each record; starts are counted from `origin`."""
-        begins, heads = [starts], self._walk.heads
+    def _gathered(
+        self, starts: Offsets, origin: int, texts: Iterator[NDArray[np.int32]]
+    ) -> dict[str, NDArray[Any]]:
+        """Each number out of the bytes of its run, gathered for all records.
+
+        Args:
+            starts: of the records, counted from `origin`.
+            texts: the columns of the texts, in order.
+        """
+        data, begins, heads = self._data, [starts], self._walk.heads
         if len(heads) > 1:
-            ahead = np.frombuffer(self._data, np.uint8, -1, origin)
+            ahead = np.frombuffer(data, np.uint8, -1, origin)
             begins, _ = self._walk.run_starts(ahead, starts)
-        size, data = len(self._data) - origin + 1, self._data
-        return [
+        size = len(data) - origin + 1
+        runs = [
             np.ndarray((size - head.itemsize,), head, data, origin, (1,))[begin]
             for head, begin in zip(heads, begins, strict=True)
         ]
-
-    @staticmethod
-    def _gathered(heads: list[NDArray[Any]], dtype: Any, native: Any, run: int, offset: int) -> Any:
-        """A number of all records, out of their runs."""
-        head = heads[run]
-        return np.ndarray(head.shape, dtype, head, offset, head.strides).astype(native)
+        columns = {}
+        for name, is_text, dtype, native, run, offset in self._walk.columns:
+            if is_text:
+                columns[name] = next(texts)
+            else:
+                items = runs[run]
+                number = np.ndarray(items.shape, dtype, items, offset, items.strides)
+                columns[name] = number.astype(native)
+        return columns
 
 
 @lru_cache(maxsize=64)
@@ -269,6 +272,18 @@ def _period(codes: list[list[int]]) -> int:
         ):
             return count
     return 0
+
+
+def _mask(schema: Schema, texts: list[list[bytes]]) -> bytes:
+    """255 for each byte of some records that must repeat, 0 for those of numbers."""
+    parts, runs = [], _masks(schema)
+    for record in zip(*texts, strict=True):
+        own = iter(record)
+        for fixed, has_text in runs:
+            parts.append(fixed)
+            if has_text:
+                parts.append(b"\xff" * len(next(own)))
+    return b"".join(parts)
 
 
 @lru_cache(maxsize=64)

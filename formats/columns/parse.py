@@ -130,7 +130,7 @@ class ColumnParser:
         self._expected = schema.header  # until it is read
         self._max_texts = max_texts
         self._walk = self._plan.walk
-        self._repetition = Repetition(self._walk)
+        self._repetition: Repetition | None = None  # made for data beyond a short log
         self._vocabularies = {name: Vocabulary() for name in self._plan.is_text}
         self._brief = (
             BriefWalk(schema, list(self._vocabularies.values())) if self._plan.is_brief else None
@@ -200,6 +200,8 @@ class ColumnParser:
     def _decode(self, fresh: int, output: _Output) -> None:
         """Move the buffer's whole records to the output, and the rest to the buffer's beginning."""
         data, begin, end = self._buffer, 0, self._held + fresh
+        if self._repetition is None:
+            self._repetition = Repetition(self._walk)
         if self._expected is not None:
             begin = self._read_header(self._expected, data, end)
         while begin < end and self._expected is None:
@@ -220,10 +222,14 @@ class ColumnParser:
     def _advance(self, size: int) -> None:
         """Count bytes of whole records as consumed."""
         self._end += size
-        if self._max_texts is not None and self.texts_held > self._max_texts:
-            raise TooManyTextsError(
-                f"more than {self._max_texts:,} distinct texts in one field", offset=self._end
-            )
+        limit = self._max_texts
+        if limit is None:
+            return
+        for vocabulary in self._vocabularies.values():
+            if len(vocabulary.texts) > limit:
+                raise TooManyTextsError(
+                    f"more than {limit:,} distinct texts in one field", offset=self._end
+                )
 
     def _read_header(self, schema: Schema, data: Bytes, end: int) -> int:
         """The end of the header; 0 if it is not whole yet, or not the declared one."""

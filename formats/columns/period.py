@@ -39,9 +39,10 @@ class Period:
         self.size, self.records = len(data), len(starts)
         self.starts, self.texts = starts, texts
         self.rows_held = max(UNIT // self.size, 1)
+        expected = np.frombuffer(data, np.uint8) & np.frombuffer(mask, np.uint8)
+        self._raw = expected.tobytes() * self.rows_held
+        self._template = np.frombuffer(self._raw, np.uint8)
         self._mask = np.frombuffer(mask * self.rows_held, np.uint8)
-        self._template = np.frombuffer(data * self.rows_held, np.uint8) & self._mask
-        self._raw = self._template.tobytes()
         self._starts: Offsets = np.empty(0, np.int64)
 
     def count(self, data: bytes, at: int) -> int:
@@ -68,8 +69,8 @@ class Period:
     def starts_of(self, rows: int) -> Offsets:
         """The starts of the records of so many periods, from the beginning of the first."""
         if len(self._starts) < rows * self.records:
-            origins = np.arange(0, rows * self.size, self.size)
-            starts = np.add.outer(origins, self.starts).ravel()
+            origins = np.arange(0, rows * self.size, self.size)[:, None]
+            starts: Offsets = (origins + np.array(self.starts)).reshape(-1)
             if rows > self.rows_held:
                 return starts
             self._starts = starts

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expstore.errors import TornTailError
-from expstore.store.files.directory import OpenLog
+from expstore.store.files.local import FileLog
 from expstore.store.read.survey import scan_log
 from formats import FormatError, TailStatus
 from formats.codec.record import whole_size
@@ -74,7 +74,7 @@ def tear_at(path: Path, descriptor: int, offset: int, size: int) -> TailStatus:
     Raises:
         TornTailError: the log is misaligned, so what seems to be torn off may be whole records.
     """
-    status, _ = scan_log(OpenLog.of(descriptor))
+    status, _ = scan_log(FileLog(descriptor))
     if status.kind == "implausible":
         raise TornTailError(
             f"{path}: misaligned from byte {status.offset} on; `expstore salvage` copies its whole "
