@@ -14,6 +14,7 @@ declaration is remembered by the process. It only saves work, and is compared li
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ from formats.schema import Schema
 LIMIT = 1 << 20
 """Maximum bytes of data to begin with `walk`: beyond, what it saves does not matter."""
 
+_INT32 = np.dtype(np.int32).char
 _QUOTAS = (8, 24, 96, 384, 512)  # records read one by one before each search for a period
 _LONG = 1 << 16  # bytes from which on a longer search costs more than it saves
 _SEARCHES = 3  # in such data
@@ -46,7 +48,7 @@ class _Repeated(NamedTuple):
     """Periods one after another."""
 
     period: Period
-    codes: list[NDArray[np.int32]]  # of one period's records; one array for each text
+    codes: list[bytearray]  # of one period's records, as int32; one item for each text
     origin: int  # byte offset of the first
     rows: int  # how many
 
@@ -75,9 +77,7 @@ class BriefWalk:
         self._schema = schema
         self._starts: list[int] = []  # of records read one by one since the last part
         self._codes: list[list[int]] = [[] for _ in vocabularies]
-        self._coded: tuple[Period, list[NDArray[np.int32]]] | None = (
-            None  # the last period, and its codes
-        )
+        self._coded: tuple[Period, list[bytearray]] | None = None  # the last period, and its codes
         self.end = 0
 
     def walk(self, data: bytes) -> int:
@@ -125,7 +125,7 @@ class BriefWalk:
         return {name: np.concatenate([one[name] for one in made]) for name in made[0]}
 
     def _of_periods(
-        self, period: Period, codes: list[NDArray[np.int32]], origin: int, rows: int
+        self, period: Period, codes: list[bytearray], origin: int, rows: int
     ) -> dict[str, NDArray[Any]]:
         if self._is_strided(period, rows):
             return self._strided(period, codes, origin, rows)
@@ -167,11 +167,11 @@ class BriefWalk:
         mask = _mask(self._schema, texts)
         return Period(self._data[begin:end], mask, [at - begin for at in starts], texts)
 
-    def _codes_of(self, period: Period) -> list[NDArray[np.int32]]:
-        """The codes of its texts, which are added to the vocabularies."""
+    def _codes_of(self, period: Period) -> list[bytearray]:
+        """The codes of its texts as int32, which are added to the vocabularies."""
         if self._coded is None or self._coded[0] is not period:
             pairs = zip(self._vocabularies, period.texts, strict=True)
-            codes = [np.array(vocabulary.add(texts), np.int32) for vocabulary, texts in pairs]
+            codes = [bytearray(array(_INT32, vocabulary.add(texts))) for vocabulary, texts in pairs]
             self._coded = period, codes
         return self._coded[1]
 
@@ -198,7 +198,7 @@ class BriefWalk:
         return strided < gathered + rows * period.records * _ROW
 
     def _strided(
-        self, period: Period, codes: list[NDArray[np.int32]], origin: int, rows: int
+        self, period: Period, codes: list[bytearray], origin: int, rows: int
     ) -> dict[str, NDArray[Any]]:
         """Each number by a strided array for each of its places in the period."""
         step, data, columns = (period.size,), self._data, {}
@@ -255,11 +255,9 @@ def is_walkable(schema: Schema) -> bool:
     )
 
 
-def _repeated(codes: NDArray[np.int32], rows: int) -> NDArray[np.int32]:
+def _repeated(codes: bytearray, rows: int) -> NDArray[np.int32]:
     """So many repetitions of the codes."""
-    column = np.empty((rows, len(codes)), np.int32)
-    column[:] = codes
-    return column.reshape(-1)
+    return np.frombuffer(codes * rows, np.int32)
 
 
 def _period(codes: list[list[int]]) -> int:
@@ -276,25 +274,24 @@ def _period(codes: list[list[int]]) -> int:
 
 def _mask(schema: Schema, texts: list[list[bytes]]) -> bytes:
     """255 for each byte of some records that must repeat, 0 for those of numbers."""
-    parts, runs = [], _masks(schema)
-    for record in zip(*texts, strict=True):
-        own = iter(record)
-        for fixed, has_text in runs:
-            parts.append(fixed)
-            if has_text:
-                parts.append(b"\xff" * len(next(own)))
-    return b"".join(parts)
+    *before, after = _masks(schema)
+    if after:
+        before, texts = [*before, after], [*texts, [b""] * len(texts[0])]
+    return b"".join(
+        [
+            fixed + b"\xff" * len(text)
+            for record in zip(*texts, strict=True)
+            for fixed, text in zip(before, record, strict=True)
+        ]
+    )
 
 
 @lru_cache(maxsize=64)
-def _masks(schema: Schema) -> list[tuple[bytes, bool]]:
-    """Each run's part of a mask, and whether a text follows it."""
-    return [
-        (
-            b"".join(
-                (b"\xff" if field.is_variable else b"\0") * field.width for field in run.fields
-            ),
-            run.text is not None,
-        )
-        for run in schema.runs
-    ]
+def _masks(schema: Schema) -> list[bytes]:
+    """The mask of what precedes each text, and of what follows the last one."""
+    masks = [b""]
+    for field in schema:
+        masks[-1] += (b"\xff" if field.is_variable else b"\0") * field.width
+        if field.is_variable:
+            masks.append(b"")
+    return masks

@@ -15,6 +15,7 @@ from formats.columns.starts import Offsets
 
 UNIT = 1 << 14  # bytes of template: a short log is compared in one operation
 _UNITS = 4  # compared at a time, of a longer one
+_NONE: Offsets = np.empty(0, np.int64)
 
 
 class Period:
@@ -39,11 +40,12 @@ class Period:
         self.size, self.records = len(data), len(starts)
         self.starts, self.texts = starts, texts
         self.rows_held = max(UNIT // self.size, 1)
-        expected = np.frombuffer(data, np.uint8) & np.frombuffer(mask, np.uint8)
-        self._raw = expected.tobytes() * self.rows_held
+        # As integers: a period is short, and NumPy's calls cost more.
+        expected = int.from_bytes(data, "little") & int.from_bytes(mask, "little")
+        self._raw = expected.to_bytes(self.size, "little") * self.rows_held
         self._template = np.frombuffer(self._raw, np.uint8)
         self._mask = np.frombuffer(mask * self.rows_held, np.uint8)
-        self._starts: Offsets = np.empty(0, np.int64)
+        self._starts = _NONE
 
     def count(self, data: bytes, at: int) -> int:
         """How many whole periods follow in the data."""
