@@ -80,7 +80,7 @@ def split(table: MetricTable) -> dict[str, Series]:
 
 def _by_name(table: MetricTable) -> Iterator[tuple[str, Any, NDArray[np.float64]]]:
     """Each name with its steps and values, ordered by step; they may be views of the table."""
-    steps = table.steps
+    steps = table.stored_steps
     ordered = not (steps[1:] < steps[:-1]).any()  # usually: then no name needs to be looked at
     for name, rows in zip(table.names, _rows_by_name(table), strict=True):
         own, values = steps[rows], table.values[rows]
