@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from formats.columns.brief import LIMIT, BriefWalk, is_walkable
+from formats.columns.output import Output
 from formats.columns.repetition import Match, Repetition
 from formats.columns.starts import PADDING, Bytes, Offsets, gather, record_walk
 from formats.columns.types import Columns, TextColumn
@@ -38,50 +39,6 @@ together with the result. Twice as many cost more in fresh memory than they save
 _EMPTY: Bytes = np.empty(0, np.uint8)
 
 Buffer = bytes | bytearray | memoryview | NDArray[Any]
-
-
-class _Output:
-    """Columns being written: longer than needed, until `finish` shrinks them in place.
-
-    Untouched memory is never committed, so a generous capacity costs nothing.
-    """
-
-    def __init__(
-        self,
-        types: dict[str, Any],
-        texts: dict[str, Any],
-        capacity: int,
-        begun: Mapping[str, NDArray[Any]],
-    ) -> None:
-        self.count, self._capacity, self._texts = 0, capacity, texts
-        self.arrays = {name: np.empty(capacity, dtype) for name, dtype in types.items()}
-        if begun:
-            room = self.extend(len(next(iter(begun.values()))))
-            for name, column in begun.items():
-                self.arrays[name][room] = column
-
-    def extend(self, count: int) -> slice:
-        """Make room for further records."""
-        room = slice(self.count, self.count + count)
-        if room.stop > self._capacity:
-            self._resize(max(room.stop, self._capacity * 3 // 2))
-        self.count = room.stop
-        return room
-
-    def last(self, count: int) -> dict[str, NDArray[np.int32]]:
-        """The text codes of the last records."""
-        return {name: self.arrays[name][self.count - count : self.count] for name in self._texts}
-
-    def finish(self) -> dict[str, NDArray[Any]]:
-        """The columns; from now on the caller owns the arrays."""
-        self._resize(self.count)
-        return self.arrays
-
-    def _resize(self, capacity: int) -> None:
-        self._capacity = capacity
-        for array in self.arrays.values():
-            shape = (capacity, *array.shape[1:])
-            array.resize(shape, refcheck=False)  # no view of it outlives a call
 
 
 class _Plan:
@@ -183,10 +140,10 @@ class ColumnParser:
         """The number of distinct texts held, for the field with the most."""
         return max((len(v.texts) for v in self._vocabularies.values()), default=0)
 
-    def _output(self, size: int, begun: Mapping[str, NDArray[Any]] | None = None) -> _Output:
+    def _output(self, size: int, begun: Mapping[str, NDArray[Any]] | None = None) -> Output:
         """Room for the records of so many bytes, after those that columns have already begun."""
         capacity = (self._held + size) // self._walk.min_size
-        return _Output(self._plan.types, self._vocabularies, capacity, begun or {})
+        return Output(self._plan.types, self._vocabularies, capacity, begun or {})
 
     def _room(self, wanted: int) -> Bytes:
         """A free part of the buffer, after the bytes held."""
@@ -197,7 +154,7 @@ class ColumnParser:
             self._buffer = buffer
         return self._buffer[self._held : self._held + wanted]
 
-    def _decode(self, fresh: int, output: _Output) -> None:
+    def _decode(self, fresh: int, output: Output) -> None:
         """Move the buffer's whole records to the output, and the rest to the buffer's beginning."""
         data, begin, end = self._buffer, 0, self._held + fresh
         if self._repetition is None:
@@ -243,7 +200,7 @@ class ColumnParser:
         self._expected, self._start = None, size
         return size
 
-    def _emit_match(self, data: Bytes, match: Match, output: _Output) -> int:
+    def _emit_match(self, data: Bytes, match: Match, output: Output) -> int:
         """Write matched records, whose texts and constants are already compared, to the output.
 
         Returns:
@@ -280,7 +237,7 @@ class ColumnParser:
             for run, begin, more in zip(runs, begins, wider, strict=True)
         ]
 
-    def _emit(self, data: Bytes, bounds: Offsets, output: _Output) -> int:
+    def _emit(self, data: Bytes, bounds: Offsets, output: Output) -> int:
         """Write records with arbitrary texts to the output.
 
         Returns:
