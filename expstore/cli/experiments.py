@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from expstore import ExpStoreError, FormatError, Metadata, MetricTable
+from expstore import ExpStoreError, FormatError, Metadata, MetricTable, RunFileError, RunInfo
 from expstore.cli.base import (
     Json,
     Root,
@@ -23,6 +23,7 @@ from expstore.cli.base import (
 from expstore.cli.ids import Id, resolve, tell_links
 from expstore.cli.times import parse_since
 from expstore.store.files import layout
+from expstore.store.read.rewind import BackwardSteps, Rewind
 
 _METRIC_WIDTH = 10 + 2 + 2 + 24 + 2 + 19  # columns of a line of `metrics` besides the name
 _SHORTEST_NAME = 20
@@ -137,16 +138,28 @@ def show(context: typer.Context, commit_id: Id, root: Root = None, as_json: Json
         metadata = store.read_metadata(commit_id)
     except (FormatError, ExpStoreError) as error:
         metadata = error
-    table = store.get_metrics(commit_id)
+    try:
+        info = store.read_run(commit_id)
+    except RunFileError as error:
+        info = RunInfo()
+        tell(f"{error}; `expstore check` reports the details")
+    whole = store.get_metrics(commit_id)
+    table, back = Rewind(info.starts).current(whole), BackwardSteps(info.starts)
+    back.look_at(whole)
     if as_json:
         print_json(
             describe(commit_id, metadata)
-            | {"metrics": _describe_metrics(table), "tail": _describe_tail(table)}
+            | {
+                "metrics": _describe_metrics(table),
+                "superseded": len(whole) - len(table),
+                "steps_back": None if back.first is None else back.first._asdict(),
+                "tail": _describe_tail(table),
+            }
         )
         return
     from expstore.cli import render
 
-    render.experiment(render.console(), commit_id, metadata, table)
+    render.experiment(render.console(), commit_id, metadata, table, len(whole), back)
 
 
 def _describe_metrics(table: MetricTable) -> list[dict[str, Any]]:
