@@ -20,6 +20,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from expstore.errors import (
+    ExperimentExistsError,
     ExperimentNotFoundError,
     MetadataNotFoundError,
     NoCommitWarning,
@@ -118,12 +119,18 @@ def start(
             run = _resume(store, commit_id, new, now, durability)
             return _begun(run, patch, run.info, system_metrics)
     store.initialize()
-    claimed = commit_id is None
-    commit_id = commit_id or _claim(store, git)
-    metadata = Metadata(commit_id, int(now.started), job_name, user)
     info = replace(new, origin=origin(git), starts=(now,))
-    writer = store.begin_run(metadata, info, durability=durability, new=not resume, claimed=claimed)
-    return _begun(Run(store, writer, now), patch, info, system_metrics)
+    while True:
+        metadata = Metadata(commit_id or _claim(store, git), int(now.started), job_name, user)
+        try:
+            writer = store.begin_run(
+                metadata, info, durability=durability, new=not resume, claimed=commit_id is None
+            )
+        except ExperimentExistsError:
+            if commit_id is not None:
+                raise
+            continue  # a program that was given this very id has taken what was claimed
+        return _begun(Run(store, writer, now), patch, info, system_metrics)
 
 
 def _resume(
