@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from enum import StrEnum
 from typing import Annotated, Any
@@ -23,6 +24,9 @@ from expstore.cli.ids import Id, resolve, tell_links
 from expstore.cli.times import parse_since
 from expstore.store.files import layout
 from expstore.store.read.rewind import BackwardSteps, Rewind
+
+_METRIC_WIDTH = 10 + 2 + 2 + 24 + 2 + 19  # columns of a line of `metrics` besides the name
+_SHORTEST_NAME = 20
 
 
 class Order(StrEnum):
@@ -220,7 +224,9 @@ def metrics(
     if as_json:
         print_json_array(metric._asdict() for metric in table)
         return
-    width = max([len(printable(name)) for name in table.names] + [len("metric")])
+    # A longer name, of up to 255 bytes, moves only the rest of its own line.
+    room = max(shutil.get_terminal_size().columns - _METRIC_WIDTH, _SHORTEST_NAME)
+    width = min(max([len(printable(name)) for name in table.names] + [len("metric")]), room)
     print(f"{'step':>10}  {'metric':<{width}}  {'value':>24}  time")
     for metric in table:
         print(

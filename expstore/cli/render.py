@@ -52,7 +52,8 @@ def experiments(rows: Iterable[tuple[str, Metadata | Exception]], now: float) ->
 
 def plan(plan: PrunePlan, logged: Mapping[str, float | None], now: float) -> Table:
     """What a prune would do, and why; `logged` has the time of each one's last metric, if known."""
-    table = Table("action", "experiment", "created", "last logged", "job", "user", "reason")
+    job = Column("job", limit=_PIPE_WIDTH)  # cut where there is no room, so that a row is a line
+    table = Table("action", "experiment", "created", "last logged", job, "user", "reason")
     for row in plan:
         known, active = row.metadata, logged[row.commit_id]
         table.add_row(

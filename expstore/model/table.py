@@ -122,7 +122,7 @@ class MetricTable(Sequence[Metric]):
 
     @property
     def stored_steps(self) -> NDArray[np.uint32 | np.int64]:
-        """The steps as they were read, in the file's type: for comparisons, not for differences."""
+        """The same as the file has them, perhaps unsigned; without the cost of converting them."""
         return self._steps
 
     @property

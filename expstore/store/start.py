@@ -118,19 +118,21 @@ def start(
         if _has_metadata(store, commit_id):
             run = _resume(store, commit_id, new, now, durability)
             return _begun(run, patch, run.info, system_metrics)
-    store.initialize()
     info = replace(new, origin=origin(git), starts=(now,))
-    while True:
-        metadata = Metadata(commit_id or _claim(store, git), int(now.started), job_name, user)
-        try:
-            writer = store.begin_run(
-                metadata, info, durability=durability, new=not resume, claimed=commit_id is None
-            )
-        except ExperimentExistsError:
-            if commit_id is not None:
-                raise
-            continue  # a program that was given this very id has taken what was claimed
-        return _begun(Run(store, writer, now), patch, info, system_metrics)
+    with system.undone_after_error(store.root):
+        store.initialize()
+        writer = None
+        while writer is None:
+            metadata = Metadata(commit_id or _claim(store, git), int(now.started), job_name, user)
+            try:
+                writer = store.begin_run(
+                    metadata, info, durability=durability, new=not resume, claimed=not commit_id
+                )
+            except ExperimentExistsError:
+                if commit_id is not None:
+                    raise
+                # Else a program that was given this very id has taken what was claimed.
+    return _begun(Run(store, writer, now), patch, info, system_metrics)
 
 
 def _resume(
