@@ -268,11 +268,14 @@ def report_command(
         Path, typer.Option("-o", "--output", help="The file; replaced if it exists.")
     ] = Path("report.html"),
     title: Annotated[str | None, typer.Option(help="Default: named after the store.")] = None,
+    x: Annotated[AxisName, typer.Option("--x", help="The x axis at first.")] = "step",
     root: Root = None,
 ) -> None:
-    """Write one HTML file with interactive curves and a table.
+    """Write one HTML file with interactive curves, a table, parameters and images.
 
-    The file is self-contained and needs no network. Long curves are thinned without losing spikes.
+    The file is self-contained, needs no network, and has at most 15 MB. Long curves are thinned
+    without losing spikes. What does not fit is left out, the oldest experiments first, and reported
+    on standard error and in the file.
 
     Example: expstore report -o report.html
     """
@@ -284,7 +287,9 @@ def report_command(
         output,
         resolve_all(store, commit_ids),
         title=title,
+        x=x,
         progress=progress("reading"),
+        on_left_out=lambda text: tell(f"left out: {text}"),
     )
     megabytes = output.stat().st_size / 1e6
     tell(f"{count} experiments in {output} ({megabytes:.1f} MB)")

@@ -64,9 +64,7 @@ def collect(
     """
     chosen = newest_first(store) if ids is None else store.select_ids(ids)
     contents = _Contents(store, chosen)
-    for commit_id, (row, table) in zip(
-        chosen, runs_payload(store, chosen, progress), strict=True
-    ):
+    for commit_id, (row, table) in zip(chosen, runs_payload(store, chosen, progress), strict=True):
         if not contents.add(commit_id, row, table):
             break
     return contents.finish(by_age=ids is None)

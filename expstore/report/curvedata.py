@@ -54,7 +54,7 @@ def curve_payload(
     first = 0 if start is None else int(np.searchsorted(positions, start, "left")) - 1
     last = len(positions) if end is None else int(np.searchsorted(positions, end, "right")) + 1
     part = slice(max(first, 0), last)
-    steps, values, times = (column[part] for column in curve)
+    steps, values, times = curve.steps[part], curve.values[part], curve.times[part]
     thinned = thin(Series(positions[part], values), limit) if len(values) else None
     columns: list[list[Any]] = []
     arrays: list[bytes] = []

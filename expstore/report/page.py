@@ -67,7 +67,9 @@ def write_report(
         UnreadableFileError, OutputExistsError: the file cannot be written.
     """
     data = collect(store, ids, progress) | {"x": x}
-    write_output(Path(path), render(data, default_title(store) if title is None else title).encode())
+    write_output(
+        Path(path), render(data, default_title(store) if title is None else title).encode()
+    )
     for text in data["leftOut"]:
         if on_left_out is not None:
             on_left_out(text)

@@ -4,8 +4,8 @@ Guarantees: no text can be mistaken for markup or change the direction of other 
 characters and bidi overrides are escaped; nothing tells where the store is, or who started a run on
 which machine; an experiment that cannot be read has a row with its problems.
 
-`contents.py` bounds the size of all this for a report. `assets/source.js` documents what the page does
-with it, and `assets/codec.js` decodes the curves.
+`contents.py` bounds the size of all this for a report. `assets/source.js` documents what the page
+does with it.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ def run_payload(store: StoreReader, loaded: LoadedTable) -> dict[str, Any]:
         row["points"] = len(table)
         row["first"], row["latest"] = int(table.timestamps.min()), int(table.timestamps.max())
         row["metrics"] = summaries_payload(table)
-    return {name: value for name, value in row.items() if value not in (None, "", [], {}, "unknown")}
+    return {
+        name: value for name, value in row.items() if value not in (None, "", [], {}, "unknown")
+    }
 
 
 def _identified(name: str) -> dict[str, Any]:

@@ -118,7 +118,7 @@ function options(card) {
 
 function seriesOf(line) {
   const stroke = () => {
-    const dim = focus.run !== null && focus.run !== line.run;
+    const dim = focus.run !== line.run && model.drawn.has(focus.run);
     const alpha = (line.main ? 1 : 0.25) * (dim ? 0.12 : 1);
     return alpha === 1 ? colour(line.run) : faded(colour(line.run), alpha);
   };

@@ -34,8 +34,6 @@ export function columnsOf(runs, metrics, params) {
   const field = (key, text, of, cell = of, more = {}) => found.push({ key, text, of, cell, ...more });
   field("id", "Experiment", (run) => run.id);
   if (some((run) => run.status !== "unknown")) field("status", "Status", (run) => run.status, (run) => (run.status === "unknown" ? "" : run.status));
-  if (some((run) => run.job)) field("job", "Job", (run) => run.job);
-  if (some((run) => run.tags.length)) field("tags", "Tags", (run) => run.tags.join(", "));
   if (some((run) => troubles(run).length)) field("state", "Problems", (run) => troubles(run).join("; "), undefined, { flag: true });
   for (const name of params) {
     const number = some((run) => typeof run.params.get(name) === "number");
@@ -48,6 +46,8 @@ export function columnsOf(runs, metrics, params) {
         step: (run) => aspectOf(run, metric)?.step ?? null,
       });
   }
+  if (some((run) => run.job)) field("job", "Job", (run) => run.job);
+  if (some((run) => run.tags.length)) field("tags", "Tags", (run) => run.tags.join(", "));
   if (some((run) => run.user)) field("user", "User", (run) => run.user);
   field("created", "Created", (run) => run.created, (run) => time(run.created));
   field("duration", "Duration", lasted, (run) => duration(lasted(run)), { number: true });

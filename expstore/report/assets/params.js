@@ -103,14 +103,14 @@ function scatter(painted, { name, axis, strength }, target, metric, valueOf) {
 }
 
 const described = (run, rows, name, valueOf) =>
-  `${shortId(run)}: ${rows.map((row) => `${row.name} ${formatParam(run.params.get(row.name)) || "none"}`).join(", ")} → ${name} ${format(valueOf(run))}`;
+  `${shortId(run)}: ${rows.map((row) => `${cut(row.name, 40)} ${cut(formatParam(run.params.get(row.name)) || "none", 40)}`).join(", ")} → ${name} ${format(valueOf(run))}`;
 
 function bestList(order, rows, name, valueOf) {
   return make("figure", { class: "card" }, make("figcaption", {}, make("h3", { text: `Best by ${name}` })),
     make("ol", { class: "best-runs" }, ...order.slice(0, BEST).map((run) => make("li", { "data-run": run.place },
       make("button", { type: "button", class: "id", text: shortId(run), title: run.id, onclick: () => openRun(run) }),
       make("b", { text: ` ${format(valueOf(run))} ` }),
-      make("span", { class: "count", text: rows.map((row) => `${row.name} ${formatParam(run.params.get(row.name))}`).join(", ") })))));
+      make("span", { class: "count", text: rows.map((row) => `${cut(row.name, 40)} ${cut(formatParam(run.params.get(row.name)), 24)}`).join(", ") })))));
 }
 
 // The line, dots and entry of one run stand out while the pointer or the focus is on any of them.
