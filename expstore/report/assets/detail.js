@@ -1,9 +1,10 @@
 // One experiment with all that is known of it, or two side by side.
 import { swatch } from "./colours.js";
 import { byId, choice, make } from "./dom.js";
+import { lasted } from "./durations.js";
 import { bytes, duration, format, formatParam, grouped, plural, time } from "./format.js";
 import { statusMark } from "./list.js";
-import { aspectOf, lasted, model, sortedByInterest, troubles } from "./model.js";
+import { aspectOf, model, sortedByInterest, troubles } from "./model.js";
 import { shown } from "./source.js";
 import { change, state } from "./state.js";
 

@@ -63,12 +63,6 @@ export function aspectOf(run, metric, aspect = state.aspect) {
   return { value: found[own], step: found[`${own}Step`] };
 }
 
-export const ended = (run) => run.starts.at(-1)?.ended ?? run.latest;
-export function lasted(run) {
-  if (run.first === null) return null;
-  const begin = run.starts[0]?.started ?? run.first;
-  return ended(run) === null ? null : ended(run) - begin;
-}
 export const troubles = (run) => [...run.problems, run.tail].filter(Boolean);
 
 function words(run) {

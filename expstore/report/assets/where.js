@@ -1,168 +1,172 @@
-// The language of `where`: which runs to show. Kept equal to the one in Python by common test cases.
+// The language in which experiments are selected, as in Python: its syntax. Both pass the cases in
+// tests/compare/where_cases.json.
 //
-//   lr < 0.01 and val/loss:min < 0.3 and (job ~ 'resnet*' or tag == baseline) and not status == failed
+//   lr < 0.01 and val/loss:min < 0.3 and (job ~ 'resnet*' or tag == baseline) and created > 30d
 //
-// A name is a parameter, a metric (its last value, or :last, :min, :max), or a field; odd names are
-// in backticks. `~` and `!~` match a pattern with * and ?.
-class WhereError extends Error {
-  name = "WhereError";
-}
+// Comparisons are joined by `and`, `or`, `not` and parentheses; the operators are == != < <= > >= ~
+// !~ and `in` and `not in` with values in parentheses. `not` binds the tightest, then `and`. Odd
+// names are in backticks, odd values in quotes.
+import { conditionOf, WhereError } from "./conditions.js";
+import { resolve } from "./naming.js";
 
-const OPERATORS = ["==", "!=", "<=", ">=", "!~", "<", ">", "~"];
-const TOKEN = /\s*(?:(==|!=|<=|>=|!~|<|>|~|=)|([()])|`([^`]*)`|'([^']*)'|"([^"]*)"|([^\s()<>=!~`'"]+))/y;
-const FIELDS = ["id", "commit_id", "job", "job_name", "user", "status", "tag", "tags", "notes", "created", "duration", "points"];
-const UNITS = { s: 1, m: 60, h: 3600, d: 86400, w: 604800 };
+const WORD = "[^\\s()'\"`,<>=!~&|]+";
+const TOKEN = new RegExp(
+  `\\s*(?:((?:(?:param|metric|field)\\.)?\`(?:[^\`]|\`\`)+\`(?::(?:last|min|max)(?!${WORD}))?)|('(?:[^']|'')*'|"(?:[^"]|"")*")` +
+  `|(==|!=|<=|>=|<|>|!~|~|=)|([(),])|(${WORD}))`, "y");
+const INSTEAD = {
+  "&": "write and", "|": "write or", "!": "write not",
+  "'": "this quote is not closed", '"': "this quote is not closed", "`": "this backtick is not closed",
+};
+const DEEPEST = 50; // levels of parentheses and `not`
 
 // Text without a comparison is searched for instead.
-export const isExpression = (text) => /[<>=~]/.test(text);
+export const isExpression = (text) => /[<>=~]|\bin\s*\(/i.test(text);
 
 function tokens(text) {
   const found = [];
   TOKEN.lastIndex = 0;
   const end = text.trimEnd().length;
   while (TOKEN.lastIndex < end) {
-    const at = TOKEN.lastIndex;
+    const rest = text.slice(TOKEN.lastIndex);
+    const column = TOKEN.lastIndex + rest.length - rest.trimStart().length + 1;
     const match = TOKEN.exec(text);
-    if (!match) throw new WhereError(`cannot read ${text.slice(at).trim().slice(0, 20)}; put odd names in \`backticks\``);
-    const [, operator, bracket, quoted, single, double, word] = match;
-    if (operator === "=") throw new WhereError("use == to compare");
-    if (operator) found.push({ kind: "operator", text: operator });
-    else if (bracket) found.push({ kind: bracket, text: bracket });
-    else if (quoted !== undefined) found.push({ kind: "name", text: quoted });
-    else if (word !== undefined) found.push({ kind: ["and", "or", "not"].includes(word) ? word : "word", text: word });
-    else found.push({ kind: "text", text: single ?? double });
+    if (!match) {
+      const character = rest.trimStart()[0];
+      throw new WhereError(`${character}: ${INSTEAD[character] ?? "is not expected here"}`, column);
+    }
+    const [, name, quoted, operator, mark, word] = match;
+    const kind = name ? "name" : quoted ? "quoted" : operator ? "operator" : mark ?? "word";
+    const token = { kind, text: name ?? quoted ?? operator ?? mark ?? word, column };
+    if (word && /^(and|or|not|in)$/i.test(word)) token.kind = word.toLowerCase();
+    found.push(token);
   }
-  return found;
+  return [...found, { kind: "end", text: "the end", column: end + 1 }];
+}
+
+// Reads an expression from its tokens, as functions of a run.
+class Parser {
+  constructor(text, model) {
+    this.tokens = tokens(text);
+    this.model = model;
+    this.depth = 0;
+    this.meant = [];
+  }
+
+  get next() {
+    return this.tokens[0];
+  }
+
+  take(kind, expected) {
+    if (this.next.kind !== kind) this.fail(expected);
+    return this.tokens.shift();
+  }
+
+  fail(expected) {
+    const found = this.next.kind === "end" ? "the end" : this.next.text;
+    throw new WhereError(`expected ${expected}, found ${found}`, this.next.column);
+  }
+
+  whole() {
+    const test = this.any();
+    if (this.next.kind === "operator") this.fail("and, or or the end (a range is two comparisons: lr > 0.001 and lr < 0.01)");
+    if (this.next.kind !== "end") this.fail("and, or or the end");
+    this.meant.forEach((mean) => mean());
+    return test;
+  }
+
+  any() {
+    const parts = [this.all()];
+    while (this.next.kind === "or") {
+      this.tokens.shift();
+      parts.push(this.all());
+    }
+    return parts.length === 1 ? parts[0] : (run) => parts.some((part) => part(run));
+  }
+
+  all() {
+    const parts = [this.one()];
+    while (this.next.kind === "and") {
+      this.tokens.shift();
+      parts.push(this.one());
+    }
+    return parts.length === 1 ? parts[0] : (run) => parts.every((part) => part(run));
+  }
+
+  one() {
+    if (this.next.kind === "not" || this.next.kind === "(") {
+      const { kind } = this.tokens.shift();
+      if (++this.depth > DEEPEST) throw new WhereError(`more than ${DEEPEST} levels of parentheses and not`, 1);
+      const inner = kind === "not" ? this.one() : this.any();
+      this.depth -= 1;
+      if (kind === "not") return (run) => !inner(run);
+      this.take(")", "and, or or )");
+      return inner;
+    }
+    return this.comparison();
+  }
+
+  comparison() {
+    if (this.next.kind !== "word" && this.next.kind !== "name") {
+      this.fail(this.next.kind === "quoted" ? "a name, not or ( (a name with odd characters is in backticks)" : "a name, not or (");
+    }
+    const name = nameOf(this.tokens.shift());
+    const { operator, negated } = this.operator();
+    const values = operator === "in" ? this.values() : [this.value()];
+    let passes = null; // names mean something once the whole is known to be an expression
+    this.meant.push(() => (passes = this.test(name, operator, values)));
+    return (run) => passes(run) !== negated;
+  }
+
+  test(name, operator, values) {
+    const { kind, value } = resolve(name, this.model);
+    const tests = values.map((one) => conditionOf(operator, one, kind, name.text));
+    const fits = (actual) => tests.some((test) => test(actual));
+    if (kind !== "texts") return (run) => fits(value(run) ?? null);
+    return (run) => (value(run).length ? value(run).some(fits) : fits(null));
+  }
+
+  operator() {
+    const { kind } = this.next;
+    if (kind === "not" && this.tokens[1].kind === "in") {
+      this.tokens.splice(0, 2);
+      return { operator: "in", negated: true };
+    }
+    if (kind !== "operator" && kind !== "in") this.fail("an operator (== != < <= > >= ~ !~ in)");
+    const { text } = this.tokens.shift();
+    if (kind === "in") return { operator: "in", negated: false };
+    return { operator: { "!=": "==", "=": "==", "!~": "~" }[text] ?? text, negated: text[0] === "!" };
+  }
+
+  values() {
+    this.take("(", "(");
+    const found = [this.value()];
+    while (this.next.kind === ",") {
+      this.tokens.shift();
+      if (this.next.kind !== ")") found.push(this.value());
+    }
+    this.take(")", ") or a comma");
+    return found;
+  }
+
+  value() {
+    const { kind, text, column } = this.next;
+    if (kind !== "word" && kind !== "quoted") {
+      this.fail(`a value: a word, a number, or text in quotes${kind === "name" ? " (backticks are for names)" : ""}`);
+    }
+    this.tokens.shift();
+    return kind === "word" ? { text, quoted: false, column }
+      : { text: text.slice(1, -1).replaceAll(text[0] + text[0], text[0]), quoted: true, column };
+  }
+}
+
+function nameOf({ kind, text, column }) {
+  if (kind === "word") return { text, quoted: false, prefix: "", aspect: "", column };
+  const [, prefix, inner, aspect] = /^(?:(\w+)\.)?`([^]*)`(?::(\w+))?$/.exec(text);
+  return { text: inner.replaceAll("``", "`"), quoted: true, prefix: prefix ?? "", aspect: aspect ?? "", column };
 }
 
 // The test of an expression, as a function of a run. Throws WhereError.
 export function compile(text, model) {
-  const left = tokens(text);
-  const next = () => left[0]?.kind;
-  const told = () => (left.length ? `before ${left[0].text}` : "at the end");
-
-  function either() {
-    let test = both();
-    while (next() === "or") {
-      left.shift();
-      const a = test, b = both();
-      test = (run) => a(run) || b(run);
-    }
-    return test;
-  }
-  function both() {
-    let test = negated();
-    while (next() === "and") {
-      left.shift();
-      const a = test, b = negated();
-      test = (run) => a(run) && b(run);
-    }
-    return test;
-  }
-  function negated() {
-    if (next() === "not") {
-      left.shift();
-      const test = negated();
-      return (run) => !test(run);
-    }
-    if (next() !== "(") return comparison();
-    left.shift();
-    const test = either();
-    if (next() !== ")") throw new WhereError(`a closing bracket is missing ${told()}`);
-    left.shift();
-    return test;
-  }
-  function comparison() {
-    if (next() !== "word" && next() !== "name") throw new WhereError(`a name is missing ${told()}`);
-    const name = left.shift().text;
-    if (next() !== "operator") throw new WhereError(`one of ${OPERATORS.join(" ")} is missing ${told()}`);
-    const operator = left.shift().text;
-    if (next() !== "word" && next() !== "text") throw new WhereError(`a value is missing ${told()}`);
-    const { kind, text: value } = left.shift();
-    return tester(getter(name, model), operator, value, kind === "text");
-  }
-
-  const test = either();
-  if (left.length) throw new WhereError(`and, or is missing ${told()}`);
-  return test;
-}
-
-// What a name stands for, as a function of a run that gives a list of values.
-function getter(name, { runs }) {
-  if (runs.some((run) => run.params.has(name))) return (run) => (run.params.has(name) ? [run.params.get(name)] : []);
-  const colon = name.lastIndexOf(":");
-  const aspect = name.slice(colon + 1);
-  for (const [metric, own] of [[name, "last"], ...(["last", "min", "max"].includes(aspect) ? [[name.slice(0, colon), aspect]] : [])]) {
-    if (runs.some((run) => run.metrics.has(metric))) {
-      return (run) => (run.metrics.has(metric) ? [run.metrics.get(metric)[own]] : []);
-    }
-  }
-  if (FIELDS.includes(name)) return fields[name];
-  throw new WhereError(unknown(name, runs));
-}
-
-const one = (value) => (value === null || value === undefined ? [] : [value]);
-const fields = {
-  id: (run) => [run.id],
-  commit_id: (run) => [run.id],
-  job: (run) => [run.job],
-  job_name: (run) => [run.job],
-  user: (run) => [run.user],
-  status: (run) => [run.status],
-  tag: (run) => run.tags,
-  tags: (run) => run.tags,
-  notes: (run) => [run.notes],
-  created: (run) => one(run.created === null ? null : { since: run.created }),
-  duration: (run) => one(run.first === null ? null : run.latest - run.first),
-  points: (run) => [run.points],
-};
-
-function unknown(name, runs) {
-  const known = new Set(FIELDS);
-  for (const run of runs.slice(0, 1000)) {
-    for (const own of run.params.keys()) known.add(own);
-    for (const own of run.metrics.keys()) known.add(own);
-  }
-  const low = name.toLowerCase();
-  const near = [...known].filter((own) => own.toLowerCase().includes(low) || low.includes(own.toLowerCase())).slice(0, 5);
-  return `nothing is called ${name}${near.length ? `; did you mean ${near.join(", ")}?` : ""}`;
-}
-
-function tester(values, operator, text, quoted) {
-  const wanted = quoted ? null : numberOf(text);
-  const pattern = operator.endsWith("~") ? patternOf(text) : null;
-  const compare = (value) => {
-    if (pattern) return pattern.test(shownAs(value));
-    if (value !== null && typeof value === "object") return order(Date.now() / 1000 - value.since, wanted ?? NaN, operator);
-    if (typeof value === "number" && wanted !== null) return order(value, wanted, operator);
-    return order(shownAs(value), text, operator);
-  };
-  if (operator === "!=" || operator === "!~") {
-    const positive = tester(values, operator === "!=" ? "==" : "~", text, quoted);
-    return (run) => values(run).length > 0 && !positive(run);
-  }
-  return (run) => values(run).some(compare);
-}
-
-const shownAs = (value) => (value === null ? "none" : String(value));
-
-function order(a, b, operator) {
-  switch (operator) {
-    case "==": return a === b;
-    case "<": return a < b;
-    case "<=": return a <= b;
-    case ">": return a > b;
-    default: return a >= b;
-  }
-}
-
-function numberOf(text) {
-  const span = /^(\d+(?:\.\d+)?)([smhdw])$/.exec(text);
-  if (span) return Number(span[1]) * UNITS[span[2]];
-  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : /^nan$/i.test(text) ? NaN : null;
-}
-
-function patternOf(text) {
-  const escaped = text.replace(/[.+^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*").replaceAll("?", ".");
-  return new RegExp(`^${escaped}$`, "s");
+  if (!text.trim()) throw new WhereError("expected a comparison, such as lr < 0.01, not nothing", 1);
+  return new Parser(text, model).whole();
 }
