@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expstore.compare.curves import LoadedTable, load_tables
 from expstore.compare.series import Extremes, summarize
 from expstore.errors import ExpStoreError
-from expstore.model.runinfo import RunInfo
+from expstore.model.runinfo import RunInfo, Status
 from expstore.model.texts import escape, json_number, printable
 
 if TYPE_CHECKING:
@@ -60,13 +61,7 @@ def run_payload(store: StoreReader, loaded: LoadedTable) -> dict[str, Any]:
 
     Its `metrics` map names, escaped by `texts.escape`, to `summary_payload`; see `page_payload`.
     """
-    commit_id, metadata, table, problems = loaded
-    info, status = RunInfo(), "unknown"
-    try:
-        info = store.read_run(commit_id)
-        status = _status(info)
-    except ExpStoreError as error:
-        problems = (*problems, str(error))
+    commit_id, metadata, table, info, problems = loaded
     # A page is shared, so it must not reveal where the store is on this machine.
     place = f"{store.location}/"
     row = {
@@ -74,7 +69,7 @@ def run_payload(store: StoreReader, loaded: LoadedTable) -> dict[str, Any]:
         "job": printable(metadata.job_name) if metadata else "",
         "user": printable(metadata.user) if metadata else "",
         "created": metadata.timestamp if metadata else None,
-        "status": status,
+        "status": _status(store, commit_id, info),
         "tail": "" if loaded.status else printable(str(loaded.status)),
         "problems": [_text(problem.replace(place, "")) for problem in problems],
         **_described(info, place),
@@ -94,10 +89,16 @@ def _identified(name: str) -> dict[str, Any]:
     return {"id": shown} if shown == key else {"id": shown, "key": key}
 
 
-def _status(info: RunInfo) -> str:
-    if info.starts and info.starts[-1].outcome is not None:
-        return info.starts[-1].outcome
-    return "unknown"
+def _status(store: StoreReader, commit_id: str, info: RunInfo) -> Status:
+    """As `StoreReader.status`, without asking for what run.json already says."""
+    if info.starts and info.starts[-1].ended is not None:
+        return info.starts[-1].outcome or "stopped"
+    if not info.starts and not isinstance(store.location, Path):
+        return "unknown"
+    try:
+        return store.status(commit_id)
+    except ExpStoreError:  # deleted meanwhile, or not readable: its row has that problem
+        return "unknown"
 
 
 def _described(info: RunInfo, place: str) -> dict[str, Any]:

