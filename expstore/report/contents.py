@@ -38,13 +38,14 @@ LIMIT = 15_000_000
 """The maximum size of a report in bytes."""
 
 _PAGE = 300_000  # scripts and styles, and what surrounds the data
-_ROWS = 9_500_000  # experiments without their curves and files
+_ROWS = 11_000_000  # experiments without their curves and files
 _FILES = 2_500_000  # lists of files, and images
 _IMAGE = 400_000  # one image, before base64
 _POINTS = 400_000  # of all curves
 _MIN_POINTS, _MAX_POINTS = 120, 4000  # per curve
 _LISTED = 200  # files of one experiment
-_REMOTE = 100  # experiments at a URL whose files are listed: each needs several requests
+_LOOKED_AT = 2000  # experiments whose files are listed
+_REMOTE = 100  # the same at a URL, where each needs several requests
 
 
 def collect(
@@ -92,7 +93,7 @@ class _Contents:
         self._files: list[dict[str, Any]] = []
         self._rows_size = self._curves_size = self._files_size = 0
         self._images_left_out = 0
-        self._listing = len(chosen) if isinstance(store.location, Path) else _REMOTE
+        self._listing = _LOOKED_AT if isinstance(store.location, Path) else _REMOTE
 
     def add(self, commit_id: str, row: dict[str, Any], table: MetricTable | None) -> bool:
         """Add an experiment with as much of it as fits; False: it does not fit at all."""

@@ -8,7 +8,7 @@ import { appendPoints, useSource } from "./lines.js";
 import { setUpList, showList } from "./list.js";
 import { addRuns, choose, model, removeRuns, troubles } from "./model.js";
 import { setUpParams, showParams } from "./params.js";
-import { change, flush, load, onChange, state } from "./state.js";
+import { change, flush, load, onChange, state, touch } from "./state.js";
 import { setUpTable, showTable } from "./table.js";
 import { zoom } from "./chart.js";
 
@@ -16,7 +16,11 @@ const VIEWS = { curves: showCurves, table: showTable, params: showParams, runs: 
 const PANELS = { curves: "curves", table: "table", params: "params", runs: "details" };
 let source = null, loaded = false, printing = false;
 
-function show() {
+function show(all) {
+  if (!all) {
+    if (state.tab === "curves") showCurves();
+    return;
+  }
   choose();
   showList();
   for (const [tab, panel] of Object.entries(PANELS)) {
@@ -107,6 +111,7 @@ function setUpControls() {
   addEventListener("beforeprint", () => {
     printing = true;
     paint("light");
+    change();
     flush();
     print(true);
   });
@@ -145,7 +150,7 @@ export async function start(from) {
   };
   source.onPoints = (run, metric, curve) => {
     appendPoints(run, metric, curve);
-    change();
+    touch();
   };
   source.onState = (text) => {
     byId("state").textContent = text;

@@ -1,6 +1,6 @@
 // One experiment with all that is known of it, or two side by side.
 import { swatch } from "./colours.js";
-import { byId, choice, make } from "./dom.js";
+import { byId, choice, make, renew } from "./dom.js";
 import { lasted } from "./durations.js";
 import { bytes, duration, format, formatParam, grouped, plural, time } from "./format.js";
 import { statusMark } from "./list.js";
@@ -23,14 +23,14 @@ export function showDetail() {
   const panel = byId("details");
   const runs = (state.open.length ? state.open : [model.matching[0]?.key]).map((key) => model.byKey.get(key)).filter(Boolean);
   if (!runs.length) {
-    panel.replaceChildren(make("p", { class: "empty", text: state.open.length ? "This experiment is not here." : "No experiment matches." }));
+    renew(panel, make("p", { class: "empty", text: state.open.length ? "This experiment is not here." : "No experiment matches." }));
     drawn = "";
     return;
   }
   const now = JSON.stringify([runs.map((run) => run.key), state.aspect]);
   const files = now === drawn ? panel.querySelector(".files") : filesOf(runs);
   drawn = now;
-  panel.replaceChildren(toolsOf(runs), facts(runs), files);
+  renew(panel, toolsOf(runs), facts(runs), files);
 }
 
 function toolsOf(runs) {

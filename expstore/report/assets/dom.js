@@ -34,6 +34,19 @@ export function choice(label, options, value, change) {
   return box;
 }
 
+// Replaces what is in a panel; the focus stays on what has the same name, and lists stay scrolled.
+export function renew(panel, ...children) {
+  const nameOf = (element) => element.title || element.getAttribute("aria-label") || element.textContent;
+  const active = panel.contains(document.activeElement) ? document.activeElement : null;
+  const name = active && nameOf(active), tag = active?.tagName;
+  const scrolled = [...panel.querySelectorAll(".scroll, .plane")].map((one) => [one.scrollLeft, one.scrollTop]);
+  panel.replaceChildren(...children);
+  panel.querySelectorAll(".scroll, .plane").forEach((one, index) => {
+    [one.scrollLeft, one.scrollTop] = scrolled[index] ?? [0, 0];
+  });
+  if (active) [...panel.querySelectorAll(tag)].find((one) => nameOf(one) === name)?.focus({ preventScroll: true });
+}
+
 // Calls `grow` when the end of a long list comes into view.
 export function sentinel(grow) {
   const end = make("button", { type: "button", class: "quiet more", text: "Show more", onclick: grow });

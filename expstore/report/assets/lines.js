@@ -1,6 +1,6 @@
 // Curves from the source, kept while they are needed; and the lines that are drawn of them.
 import { append } from "./codec.js";
-import { change, state } from "./state.js";
+import { state, touch } from "./state.js";
 
 const POINTS = 2000; // that suffice for one chart
 const MOST = 4000; // kept curves
@@ -39,7 +39,7 @@ function at(run, metric, zoom) {
   source.curve(run, metric, { x, from, to, points: POINTS }).then(
     (curve) => {
       entry.curve = curve;
-      change();
+      touch();
     },
     () => kept.delete(id), // the source tells about its connection, and asks to draw again
   );

@@ -3,7 +3,7 @@ import { emphasize } from "./cards.js";
 import { swatch } from "./colours.js";
 import { byId, make, sentinel } from "./dom.js";
 import { grouped } from "./format.js";
-import { model, NEWEST, pick, troubles } from "./model.js";
+import { model, MOST_DRAWN, NEWEST, pick, troubles } from "./model.js";
 import { change, state } from "./state.js";
 
 const ROWS = 200; // in the document; more come as one scrolls
@@ -17,10 +17,14 @@ export function statusMark(run) {
   return make("span", { class: `status ${run.status}`, text: STATUS[run.status], title: run.status, role: "img", "aria-label": run.status });
 }
 
+// What an item shows: another run with the same may take its place.
+const signature = (run) => JSON.stringify([run.job, run.user, run.tags, run.status, troubles(run), run.points > 0]);
+
 function buildItem(run) {
+  const entry = { run, signature: signature(run) };
   const box = make("input", { type: "checkbox", "aria-label": `Draw ${run.id}` });
   const found = troubles(run);
-  const id = make("button", { type: "button", class: "id", text: run.id, title: `${run.id}: show this experiment`, onclick: () => wide(run) });
+  const id = make("button", { type: "button", class: "id", text: run.id, title: `${run.id}: show this experiment`, onclick: () => wide(entry.run) });
   const flag = found.length ? make("span", { class: "flag", role: "img", text: "⚠", title: found.join("; "), "aria-label": `problem: ${found.join("; ")}` }) : null;
   const about = [run.job, run.user, ...run.tags.map((tag) => `#${tag}`)].filter(Boolean).join(" · ") || (run.points ? "" : "nothing logged");
   const only = make("button", { type: "button", class: "quiet only", text: "only", "aria-label": `Draw only ${run.id}` });
@@ -32,17 +36,17 @@ function buildItem(run) {
     only);
   box.addEventListener("change", () => change({ picks: pick((picks) => (box.checked ? picks.add(run.key) : picks.delete(run.key))) }));
   only.addEventListener("click", () => change({ picks: new Set([run.key]) }));
-  item.addEventListener("pointerenter", () => model.drawn.has(run) && emphasize(run));
+  item.addEventListener("pointerenter", () => model.drawn.has(entry.run) && emphasize(entry.run));
   item.addEventListener("pointerleave", () => emphasize(null));
-  return { item, box, run };
+  return Object.assign(entry, { item, box });
 }
 
 export function showList() {
   const shown = model.matching.slice(0, rows);
   for (const run of shown) {
-    if (items.get(run.key)?.run === run) continue;
-    items.get(run.key)?.item.remove();
-    items.set(run.key, buildItem(run));
+    const entry = items.get(run.key);
+    if (entry?.signature === signature(run)) entry.run = run;
+    else items.set(run.key, buildItem(run));
   }
   const found = shown.map((run) => items.get(run.key).item);
   // The document is changed only if the list is, so that the focus stays.
@@ -61,7 +65,7 @@ export function showList() {
     item.classList.toggle("off", !box.checked);
   }
   const all = model.runs.length, matching = model.matching.length, drawn = model.drawn.size;
-  const counts = [`${grouped.format(drawn)} drawn`];
+  const counts = [`${grouped.format(drawn)} drawn${drawn === MOST_DRAWN ? " (the most)" : ""}`];
   if (matching !== all) counts.push(`${grouped.format(matching)} match`);
   if (drawn !== all || matching !== all) counts.push(`${grouped.format(all)} in all`);
   byId("runs-count").textContent = drawn === all ? grouped.format(all) : counts.join(" · ");

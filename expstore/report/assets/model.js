@@ -4,6 +4,7 @@ import { state } from "./state.js";
 import { compile, isExpression } from "./where.js";
 
 export const NEWEST = 20; // runs that are drawn unless others are picked
+export const MOST_DRAWN = 300; // beyond that no one can tell curves apart, and the page gets slow
 
 export const model = {
   runs: [], // in the order of the source
@@ -87,7 +88,7 @@ export function choose() {
     model.matching = model.runs.filter((run) => parts.every((part) => words(run).includes(part)));
   }
   const drawn = state.picks ? model.matching.filter((run) => state.picks.has(run.key)) : model.matching.slice(0, NEWEST);
-  model.drawn = new Set(drawn);
+  model.drawn = new Set(drawn.slice(0, MOST_DRAWN));
 }
 
 // Picks runs, beginning with what is drawn now.

@@ -1,7 +1,7 @@
 // Parameters against a metric: parallel coordinates, a scatter for each parameter, the best runs.
 import { colour, shade } from "./colours.js";
 import { paramsOf } from "./columns.js";
-import { byId, choice, make, svg } from "./dom.js";
+import { byId, choice, make, renew, svg } from "./dom.js";
 import { format, formatParam, plural, shortId } from "./format.js";
 import { aspectOf, bestOf, model } from "./model.js";
 import { axisOf, correlation } from "./paramaxes.js";
@@ -26,7 +26,7 @@ export function showParams() {
   if (!metric || runs.length < 2 || !rows.length) {
     const text = model.runs.some((run) => run.params.size)
       ? "Two experiments or more with this metric and with differing parameters are needed." : "No experiment has parameters: log them with params={…} or run.log_params({…}).";
-    panel.replaceChildren(...(metric ? [tools] : []), make("p", { class: "empty", text }));
+    renew(panel, ...(metric ? [tools] : []), make("p", { class: "empty", text }));
     return;
   }
   const target = axisOf(runs.map(valueOf));
@@ -37,7 +37,7 @@ export function showParams() {
   const name = `${shown(metric)} (${state.aspect})`;
   const readout = make("p", { class: "count readout", text: "Point at a line or dot for its experiment." });
   const notes = wanted.length > runs.length ? [make("p", { class: "table-note", text: `Shows ${runs.length} of ${plural(wanted.length, "experiment")}. Filter to narrow the list.` })] : [];
-  panel.replaceChildren(tools,
+  renew(panel, tools,
     make("figure", { class: "card wide" }, make("figcaption", {}, make("h3", { text: `Parameters and ${name}` }), legend(target)),
       parallel(painted, rows, target, name, valueOf), readout),
     make("div", { class: "grid" }, ...rows.map((row) => scatter(painted, row, target, name, valueOf)), bestList(order, rows, name, valueOf)),

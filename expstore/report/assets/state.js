@@ -13,13 +13,20 @@ const START = {
 
 export const state = { ...START, ranges: new Map() };
 const listeners = [];
-let waiting = 0;
+let waiting = 0, chosen = false;
 
-// Calls `listener` after changes, once for all changes before the next frame.
+// Calls `listener` after changes, once for all changes before the next frame; with false if there
+// are only new points to draw.
 export const onChange = (listener) => listeners.push(listener);
 
 export function change(changes = {}) {
   Object.assign(state, changes);
+  chosen = true;
+  touch();
+}
+
+// There are new points to draw.
+export function touch() {
   if (!waiting) waiting = requestAnimationFrame(flush);
 }
 
@@ -27,8 +34,10 @@ export function change(changes = {}) {
 export function flush() {
   cancelAnimationFrame(waiting);
   waiting = 0;
-  save();
-  listeners.forEach((listener) => listener());
+  const all = chosen;
+  chosen = false;
+  if (all) save();
+  listeners.forEach((listener) => listener(all));
 }
 
 const pair = (text) => text.split("..").map((end) => (end === "" ? null : Number(end)));

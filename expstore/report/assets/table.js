@@ -2,7 +2,7 @@
 import { searched } from "./cards.js";
 import { swatch } from "./colours.js";
 import { columnsOf, csvOf, paramsOf } from "./columns.js";
-import { byId, choice, download, make, sentinel } from "./dom.js";
+import { byId, choice, download, make, renew, sentinel } from "./dom.js";
 import { collator, formatParam, grouped, plural } from "./format.js";
 import { statusMark } from "./list.js";
 import { bestOf, model } from "./model.js";
@@ -32,14 +32,10 @@ export function sorted(columns) {
 function headOf(one) {
   const own = one.key === state.sort.key;
   const button = make("button", { type: "button", text: one.text + (own ? (state.sort.down ? " ▼" : " ▲") : ""), title: one.title ?? one.text });
-  button.addEventListener("click", () => {
-    change({ sort: { key: one.key, down: own ? !state.sort.down : one.metric !== undefined && bestOf(one.metric) === "max" } });
-    refocus = true;
-  });
+  button.addEventListener("click", () => change({ sort: { key: one.key, down: own ? !state.sort.down : one.metric !== undefined && bestOf(one.metric) === "max" } }));
   const order = own ? (state.sort.down ? "descending" : "ascending") : null;
   return make("th", { scope: "col", class: one.number ? "number" : "", "aria-sort": order }, button);
 }
-let refocus = false;
 
 function cellOf(one, run, best) {
   const text = one.cell(run) ?? "";
@@ -69,7 +65,6 @@ export function showTable() {
   const metrics = searched(), params = paramsOf(model.matching);
   const columns = columnsOf(model.matching, metrics.slice(0, MAX_METRICS), params.differing.slice(0, MAX_PARAMS));
   const best = bestValues(columns), order = sorted(columns);
-  const scrolled = panel.querySelector(".scroll")?.scrollLeft ?? 0;
   const body = order.slice(0, rows).map((run) => make("tr", { class: model.drawn.has(run) ? "" : "off" },
     make("th", { scope: "row" }, swatch(run),
       make("button", { type: "button", class: "id", text: run.id, title: run.id, onclick: () => openRun(run) })),
@@ -82,10 +77,7 @@ export function showTable() {
     rows += ROWS;
     showTable();
   }));
-  panel.replaceChildren(toolsOf(order, params), scroll, ...notesOf(metrics, params));
-  scroll.scrollLeft = scrolled;
-  if (refocus) table.querySelector("[aria-sort] button")?.focus();
-  refocus = false;
+  renew(panel, toolsOf(order, params), scroll, ...notesOf(metrics, params));
 }
 
 function toolsOf(order, params) {
