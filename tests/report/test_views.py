@@ -103,7 +103,7 @@ def test_the_metrics_of_most_interest_come_first(
     assert browser.texts(".group > summary") == ["val2", "Metrics1", "grad2", "system1"]
     opened = "return [...document.querySelectorAll('.group')].map((one) => one.open)"
     assert browser.run(opened) == [True, True, False, False]
-    assert browser.texts(".group[open] h3") == ["val/loss", "val/acc", "train/loss"]
+    assert browser.texts(".group[open] h2") == ["val/loss", "val/acc", "train/loss"]
     browser.click("#fold")
     assert browser.run(opened) == [False] * 4
     browser.click("#fold")
@@ -190,7 +190,7 @@ def test_parameters_are_drawn_against_a_metric(
     browser.show(sweep, tmp_path / "report.html", "#tab=params")
     assert browser.run("return document.querySelectorAll('.strand').length") == 24
     assert browser.run("return document.querySelectorAll('.dot').length") == 48
-    names = browser.texts("#params h3")
+    names = browser.texts("#params h2")
     assert names[0] == "Parameters and val/loss (best)"
     assert names[1:3] == ["lr", "model.kind"]
     assert "rank correlation 1.00" in browser.text("#params .grid .count")
@@ -203,7 +203,7 @@ def test_parameters_are_drawn_against_a_metric(
     assert "lr 0.1" in browser.text(".readout")
     browser.run("document.querySelector('#params select').value = 'val/acc'")
     browser.run("document.querySelector('#params select').dispatchEvent(new Event('change'))")
-    assert browser.texts("#params h3")[0] == "Parameters and val/acc (best)"
+    assert browser.texts("#params h2")[0] == "Parameters and val/acc (best)"
     browser.click(".best-runs button")
     assert browser.text("#details thead .id") == "r02"
 
@@ -269,7 +269,7 @@ def test_hostile_names_do_nothing_in_a_browser(
     assert browser.run("return window.attacked") is None
     assert browser.run("return document.querySelectorAll('img, main script').length") == 0
     shown = browser.run(
-        "return [...document.querySelectorAll('.card h3')].map((e) => e.textContent)"
+        "return [...document.querySelectorAll('.card h2')].map((e) => e.textContent)"
     )
     for name in (*ATTACKS[:6], r"\x1b[31m\x00\u202e", "n" * 255, "(no name)", r"\udcff\udcfe"):
         assert name in shown

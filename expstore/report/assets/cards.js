@@ -44,7 +44,7 @@ function buildCard(metric) {
     } }));
   const absent = make("p", { class: "note aside", hidden: true }), wrong = make("p", { class: "note", hidden: true });
   const figure = make("figure", { class: "card" },
-    make("figcaption", {}, make("h3", { text: name, title: name }), widen), plot, outside, absent, wrong);
+    make("figcaption", {}, make("h2", { text: name, title: name }), widen), plot, outside, absent, wrong);
   const card = { metric, name, figure, plot, outside, absent, wrong, chart: null, seen: false, tip: null, whole: false, lines: [], limits: null };
   widen.addEventListener("click", () => enlarge(card, widen));
   plot.addEventListener("keydown", (event) => steer(card, event, zoom));

@@ -98,7 +98,7 @@ function startText(start) {
 function filesOf(runs) {
   const box = make("div", { class: runs.length > 1 ? "files two" : "files" });
   for (const run of runs) {
-    const part = make("section", { "aria-label": `Files of ${run.id}` }, make("h3", { text: runs.length > 1 ? `Files of ${run.id}` : "Files" }));
+    const part = make("section", { "aria-label": `Files of ${run.id}` }, make("h2", { text: runs.length > 1 ? `Files of ${run.id}` : "Files" }));
     box.append(part);
     source.files(run).then((found) => part.append(...fileList(found)),
       () => part.append(make("p", { class: "table-note", text: "The files cannot be read." })));

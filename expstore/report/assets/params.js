@@ -38,7 +38,7 @@ export function showParams() {
   const readout = make("p", { class: "count readout", text: "Point at a line or dot for its experiment." });
   const notes = wanted.length > runs.length ? [make("p", { class: "table-note", text: `Shows ${runs.length} of ${plural(wanted.length, "experiment")}. Filter to narrow the list.` })] : [];
   renew(panel, tools,
-    make("figure", { class: "card wide" }, make("figcaption", {}, make("h3", { text: `Parameters and ${name}` }), legend(target)),
+    make("figure", { class: "card wide" }, make("figcaption", {}, make("h2", { text: `Parameters and ${name}` }), legend(target)),
       parallel(painted, rows, target, name, valueOf), readout),
     make("div", { class: "grid" }, ...rows.map((row) => scatter(painted, row, target, name, valueOf)), bestList(order, rows, name, valueOf)),
     ...notes);
@@ -98,7 +98,7 @@ function scatter(painted, { name, axis, strength }, target, metric, valueOf) {
   ];
   const told = strength === null ? "" : `rank correlation ${strength.toFixed(2).replace("-", "−")}`;
   return make("figure", { class: "card" },
-    make("figcaption", {}, make("h3", { text: name, title: name }), make("span", { class: "count", text: told })),
+    make("figcaption", {}, make("h2", { text: name, title: name }), make("span", { class: "count", text: told })),
     svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${metric} against ${name}${told ? `, ${told}` : ""}` }, ...frame, ...dots));
 }
 
@@ -106,7 +106,7 @@ const described = (run, rows, name, valueOf) =>
   `${shortId(run)}: ${rows.map((row) => `${cut(row.name, 40)} ${cut(formatParam(run.params.get(row.name)) || "none", 40)}`).join(", ")} → ${name} ${format(valueOf(run))}`;
 
 function bestList(order, rows, name, valueOf) {
-  return make("figure", { class: "card" }, make("figcaption", {}, make("h3", { text: `Best by ${name}` })),
+  return make("figure", { class: "card" }, make("figcaption", {}, make("h2", { text: `Best by ${name}` })),
     make("ol", { class: "best-runs" }, ...order.slice(0, BEST).map((run) => make("li", { "data-run": run.place },
       make("button", { type: "button", class: "id", text: shortId(run), title: run.id, onclick: () => openRun(run) }),
       make("b", { text: ` ${format(valueOf(run))} ` }),
