@@ -35,7 +35,6 @@ export function columnsOf(runs, metrics, params) {
   const field = (key, text, of, cell = of, more = {}) => found.push({ key, text, of, cell, ...more });
   field("id", "Experiment", (run) => run.id);
   if (some((run) => run.status !== "unknown")) field("status", "Status", (run) => run.status, (run) => (run.status === "unknown" ? "" : run.status));
-  if (some((run) => troubles(run).length)) field("state", "Problems", (run) => troubles(run).join("; "), undefined, { flag: true });
   for (const name of params) {
     const number = some((run) => typeof run.params.get(name) === "number");
     field(`param ${name}`, name, (run) => run.params.get(name) ?? null, (run) => formatParam(run.params.get(name)), { number });
@@ -49,6 +48,7 @@ export function columnsOf(runs, metrics, params) {
   }
   if (some((run) => run.job)) field("job", "Job", (run) => run.job);
   if (some((run) => run.tags.length)) field("tags", "Tags", (run) => run.tags.join(", "));
+  if (some((run) => troubles(run).length)) field("state", "Problems", (run) => troubles(run).join("; "), undefined, { flag: true });
   if (some((run) => run.user)) field("user", "User", (run) => run.user);
   field("created", "Created", (run) => run.created, (run) => time(run.created));
   field("duration", "Duration", lasted, (run) => duration(lasted(run)), { number: true });

@@ -4,7 +4,7 @@ import { byId, choice, make, renew } from "./dom.js";
 import { lasted } from "./durations.js";
 import { bytes, duration, format, formatParam, grouped, plural, time } from "./format.js";
 import { statusMark } from "./list.js";
-import { aspectOf, model, sortedByInterest, troubles } from "./model.js";
+import { aspectOf, bestOf, model, sortedByInterest, troubles } from "./model.js";
 import { shown } from "./source.js";
 import { change, state } from "./state.js";
 
@@ -53,11 +53,11 @@ function facts(runs) {
     if (!cells.length) return;
     parts.push(make("tbody", {},
       make("tr", { class: "section" }, make("th", { colspan: runs.length + 1, scope: "rowgroup", text: title })),
-      ...cells.map(({ name, texts, prose }) => {
-        const differs = runs.length > 1 && texts[0] !== texts[1];
+      ...cells.map(({ name, texts, prose, best }) => {
+        const differs = runs.length > 1 && texts[0] !== texts[1] && best === undefined;
         const head = make("th", { scope: "row", text: name, title: name });
         if (differs && !prose) head.append(make("span", { class: "differs", text: " ≠", title: "differs", role: "img", "aria-label": ", differs" }));
-        return make("tr", { class: differs && !prose ? "differing" : "" }, head, ...texts.map((text) => make("td", { class: prose ? "prose" : "", text })));
+        return make("tr", { class: differs && !prose ? "differing" : "" }, head, ...texts.map((text, index) => make("td", { class: prose ? "prose" : index === best ? "best" : "", text })));
       })));
   };
   const row = (name, of, prose = false) => ({ name, texts: runs.map((run) => of(run) ?? ""), prose });
@@ -69,14 +69,23 @@ function facts(runs) {
   ]);
   section("Parameters", union(runs, (run) => run.params).map((name) => row(name, (run) => formatParam(run.params.get(name)))));
   section(`Metrics: ${{ best: "best", last: "last", min: "minimum", max: "maximum" }[state.aspect]} value, at step`,
-    sortedByInterest(union(runs, (run) => run.metrics)).map((metric) => row(shown(metric), (run) => {
-      const found = aspectOf(run, metric);
-      return found ? `${format(found.value)} @ ${grouped.format(found.step)}` : "";
+    sortedByInterest(union(runs, (run) => run.metrics)).map((metric) => ({
+      ...row(shown(metric), (run) => {
+        const found = aspectOf(run, metric);
+        return found ? `${format(found.value)} @ ${grouped.format(found.step)}` : "";
+      }),
+      best: betterOf(runs.map((run) => aspectOf(run, metric)?.value ?? NaN), bestOf(metric)),
     })));
   section("Starts", Array.from({ length: Math.max(...runs.map((run) => run.starts.length)) }, (_, index) => row(`Start ${index + 1}`, (run) => startText(run.starts[index]), true)));
   const heads = runs.map((run) => make("th", { scope: "col" }, swatch(run), make("span", { class: "id", text: run.id, title: run.id }), statusMark(run) ?? ""));
   return make("div", { class: "scroll whole", tabindex: 0, role: "region", "aria-label": "Facts about the experiment" },
     make("table", { class: runs.length > 1 ? "facts two" : "facts" }, make("thead", {}, make("tr", {}, make("td", {}), ...heads)), ...parts));
+}
+
+// The place of the better of two values; -1 if neither is.
+function betterOf([a, b], wanted) {
+  if (b === undefined || !(a !== b) || Number.isNaN(a) || Number.isNaN(b)) return -1;
+  return (wanted === "max" ? a > b : a < b) ? 0 : 1;
 }
 
 const union = (runs, of) => [...new Set(runs.flatMap((run) => [...of(run).keys()]))];
