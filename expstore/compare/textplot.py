@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from expstore.compare.axes import Axis, Scale, scale_of
 from expstore.compare.curves import Curve
-from expstore.compare.plot import ON_LIGHT, drawable, short, thinned
+from expstore.compare.plot import ON_LIGHT, drawable, short, thinned, within_reach
 from expstore.compare.series import smooth
 from expstore.extras import require
 
@@ -76,6 +76,7 @@ def _plot(
     import numpy as np
     from uniplot import plot_to_string
 
+    own, log, units = within_reach(own, log)
     values = [smooth(curve.series.values, smoothing) for curve in own]
     shown = [thinned(curve.series, v) for curve, v in zip(own, values, strict=True)]
     order = {commit_id: place for place, commit_id in enumerate(ids)}
@@ -90,7 +91,7 @@ def _plot(
             lines=[len(s.steps) > 1 for s in shown],
             width=plot_width,
             height=height,
-            title=short(own[0].name, plot_width) + by,
+            title=short(own[0].name, max(plot_width - len(units), 10)) + units + by,
             y_as_log=log,
             x_gridlines=[],
             y_gridlines=[],

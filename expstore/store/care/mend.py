@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from expstore.errors import SealError
+from expstore.errors import RunFileError, SealError
+from expstore.model.runinfo import RunStart
 from expstore.model.values import RECORD_CODEC
+from expstore.store import runfile
 from expstore.store.append.log import AppendLog
+from expstore.store.care.annotate import iter_blocks
 from expstore.store.files import layout, placing, system
 from expstore.store.files.directory import OpenLog
 from expstore.store.files.place import open_log
@@ -129,7 +133,7 @@ def repair(path: Path, *, force: bool = False, sealed: int = 0) -> RepairReport:
 def salvage(
     source: Path, target: Path, metadata: bytes | None, metadata_error: str = ""
 ) -> SalvageReport:
-    """Copy the whole records of a damaged log into a new experiment.
+    """Copy the whole records of a damaged log into a new experiment, with run.json.
 
     The copy has the modes and owners of the source. If the target is there with just what would be
     written, since an earlier call was interrupted, the report says so.
@@ -154,7 +158,9 @@ def salvage(
         try:
             os.mkdir(hidden, 0o700)  # nobody else may read the copy before `keep_access`
             placing.build_experiment(building, metadata)
-            report = _salvage_log(log, source, target, building, metadata_error)
+            moved = _Moved(log, _starts(source))
+            report = _salvage_log(log, source, target, building, metadata_error, moved)
+            _copy_run(source, building, moved)
             placing.keep_access(source, building)
             placing.sync_tree(building)
             placed = placing.place_experiment(building, target)
@@ -164,8 +170,80 @@ def salvage(
     return replace(report, already_there=not placed)
 
 
+class _Moved:
+    """What becomes of the number of records that a log had at each start of its run.
+
+    Args:
+        log: the damaged log.
+        counts: the numbers of records at the starts.
+
+    Attributes:
+        counts: how many of the records before that are salvaged.
+    """
+
+    def __init__(self, log: OpenLog, counts: list[int]) -> None:
+        self.counts = [0] * len(counts)
+        self._log = log
+        self._ends = [log.size] * len(counts)  # the offset after those records
+        last = max(counts, default=0)
+        for offset, index, _, starts in iter_blocks(log, RECORD_CODEC.schema) if last else ():
+            for at, count in enumerate(counts):
+                if index <= count < index + len(starts):
+                    self._ends[at] = offset + int(starts[count - index])
+            if index > last:
+                break
+
+    def add(self, stretch: Stretch) -> None:
+        """Count a stretch of records that is salvaged."""
+        for at, end in enumerate(self._ends):
+            if end >= stretch.offset + stretch.size:
+                self.counts[at] += stretch.records
+            elif end > stretch.offset:
+                self.counts[at] += self._records(stretch.offset, end)
+
+    def _records(self, start: int, end: int) -> int:
+        """The number of whole records between two offsets."""
+        from formats.columns import record_starts
+
+        count = 0
+        while start < end:
+            starts, size = record_starts(
+                RECORD_CODEC.schema, self._log.read(start, min(end - start, _CHUNK))
+            )
+            if not size:
+                break
+            start, count = start + size, count + len(starts)
+        return count
+
+
+def _starts(source: Path) -> list[int]:
+    try:
+        return [start.records for start in runfile.read(source / layout.RUN).starts]
+    except RunFileError:
+        return []
+
+
+def _copy_run(source: Path, building: Path, moved: _Moved) -> None:
+    """Copy run.json, with the places in the log as they are now; one that is broken as it is."""
+    with open_log(source / layout.RUN) as file:
+        if not file.exists:
+            return
+        data = file.read(0, file.size)
+    with suppress(RunFileError):
+        info = runfile.parse(data)
+        starts = tuple(map(_with_records, info.starts, moved.counts))
+        if starts != info.starts:
+            data = runfile.build(replace(info, starts=starts))
+    with open(building / layout.RUN, "xb") as copy:
+        copy.write(data)
+
+
+def _with_records(start: RunStart, records: int) -> RunStart:
+    return replace(start, records=records)
+
+
 def _salvage_log(
-    log: OpenLog, source: Path, target: Path, building: Path, metadata_error: str
+    log: OpenLog, source: Path, target: Path, building: Path, metadata_error: str, moved: _Moved
 ) -> SalvageReport:
     status, records = scan_log(log)
     gaps: list[Gap] = []
@@ -173,6 +251,7 @@ def _salvage_log(
     with open(building / layout.METRICS, "xb") as file:
         for piece in _pieces(log, status, records):
             if isinstance(piece, Stretch):
+                moved.add(piece)
                 for start in range(piece.offset, piece.offset + piece.size, _CHUNK):
                     count = min(_CHUNK, piece.offset + piece.size - start)
                     size += file.write(log.read(start, count))
