@@ -10,6 +10,8 @@ import { change, state } from "./state.js";
 import { labels, ticksOf, timeLabels, timeTicks } from "./ticks.js";
 import { showTip } from "./tip.js";
 
+const DENSE = 1000; // points
+
 export const focus = { run: null }; // the run that the pointer is on in the list
 
 export function clear(card) {
@@ -46,14 +48,22 @@ export function draw(card) {
     return;
   }
   card.extent = extentOf(lines);
+  card.ranged = null;
   card.chart = new uPlot(options(card), [null, ...lines.map((line) => [line.xs, line.values])], card.plot);
   card.chart.over.addEventListener("dblclick", () => zoom(null));
   card.chart.root.setAttribute("aria-hidden", "true");
   if (kept >= 0 && card.plot === document.activeElement) card.chart.setCursor({ left: kept, top: card.chart.over.clientHeight / 2 });
 }
 
+// Asked for several times while a chart is drawn.
 function rangeOf(card) {
-  const found = valueRange(card.lines, state.zoom ?? card.extent, {
+  const between = state.zoom ?? card.extent;
+  if (card.ranged?.between !== between) card.ranged = { between, range: newRange(card, between) };
+  return card.ranged.range;
+}
+
+function newRange(card, between) {
+  const found = valueRange(card.lines, between, {
     log: state.log, wish: state.ranges.get(card.metric) ?? null, outliers: card.whole ? "show" : state.outliers,
   });
   const sides = [found.above && `${plural(found.above, "point")} above`, found.below && `${plural(found.below, "point")} below`];
@@ -126,27 +136,59 @@ function seriesOf(line) {
   return {
     facets: [{ scale: "x", auto: true, sorted: 1 }, { scale: "y", auto: true }],
     stroke, width: !line.main ? 1 : state.smooth || line.values.length < 400 ? 1.75 : 1.25,
-    dash: line.main ? dashes(line.run).map((length) => length * 1.75) : [],
+    // Dashes of a dense, noisy line cannot be seen, and take longer to draw.
+    dash: line.main && (state.smooth || line.values.length <= DENSE) ? dashes(line.run).map((length) => length * 1.75) : [],
     paths: (chart) => ({ stroke: pathOf(chart, line), fill: null, clip: null, flags: 1 }),
     points: { show: lone.length > 0, filter: () => lone, size: 5, stroke, fill: stroke },
   };
 }
 
-// A curve as a path, interrupted at gaps. Values far outside are cut off: canvases cannot draw them.
+// A curve as a path, interrupted at gaps. Of many points in one column of pixels it has the lowest
+// and the highest, which look the same and are drawn several times as fast. Values far outside are
+// cut off: canvases cannot draw them.
 function pathOf(chart, { xs, values }) {
   const path = new Path2D();
-  const far = (position) => Math.min(Math.max(position, -1e5), 1e5);
-  let down = false;
+  const { x: xScale, y: yScale } = chart.scales;
+  const x = positions(chart, "x", xScale, (value) => value);
+  const y = positions(chart, "y", yScale, yScale.distr === 3 ? Math.log10 : (value) => value);
+  const dense = values.length > 3 * chart.bbox.width;
+  let down = false, column = null;
+  const to = (left, top) => {
+    if (down) path.lineTo(left, top); else path.moveTo(left, top);
+    down = true;
+  };
+  const finish = () => {
+    if (!column) return;
+    const { low, high } = column, first = low.at <= high.at ? low : high, second = first === low ? high : low;
+    to(first.left, first.top);
+    to(second.left, second.top);
+    column = null;
+  };
   for (let i = 0; i < values.length; i++) {
     if (values[i] === null) {
+      finish();
       down = false;
       continue;
     }
-    const x = far(chart.valToPos(xs[i], "x", true)), y = far(chart.valToPos(values[i], "y", true));
-    if (down) path.lineTo(x, y); else path.moveTo(x, y);
-    down = true;
+    const left = x(xs[i]), top = y(values[i]);
+    if (!dense) to(left, top);
+    else if (column?.left !== Math.round(left)) {
+      finish();
+      const end = { at: i, left, top };
+      column = { left: Math.round(left), low: end, high: end };
+    } else if (top < column.low.top) column.low = { at: i, left, top };
+    else if (top > column.high.top) column.high = { at: i, left, top };
   }
+  finish();
   return path;
+}
+
+// A function from a value to its position in pixels, as `valToPos` but for many values.
+function positions(chart, key, { min, max }, scaled) {
+  const from = chart.valToPos(min, key, true), to = chart.valToPos(max, key, true), low = scaled(min), high = scaled(max);
+  // Halved, since the difference of large values may overflow.
+  const factor = (to - from) / (high / 2 - low / 2);
+  return (value) => Math.min(Math.max(from + (scaled(value) / 2 - low / 2) * factor, -1e5), 1e5);
 }
 
 // Indices of points with a gap or an end on both sides, which a line would not show.
