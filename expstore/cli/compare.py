@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from expstore.cli.base import (
+    Jobs,
     Json,
     Root,
     app,
@@ -23,6 +24,7 @@ from expstore.cli.base import (
     tell,
 )
 from expstore.cli.ids import Ids, resolve_all
+from formats.errors import counted
 
 if TYPE_CHECKING:
     from expstore.cli.tables import Column, Table
@@ -52,6 +54,7 @@ def compare_command(
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print CSV, one row per experiment and metric.")
     ] = False,
+    jobs: Jobs = 1,
     root: Root = None,
 ) -> None:
     """Show the last, minimum and maximum value of each metric.
@@ -74,6 +77,7 @@ def compare_command(
         sort=sort,
         reverse=reverse,
         progress=progress("reading"),
+        jobs=jobs,
     )
     if as_json:
         print_json([_plain_data(summary) for summary in summaries])
@@ -126,7 +130,7 @@ def _print_tables(summaries: Sequence[Summary]) -> None:
     columns = _columns(screen.width)
     show_all(screen, (_table(name, rows, columns) for name, rows in having.items()))
     if not having:
-        print(f"no metrics in {len(summaries)} experiments")
+        print(f"no metrics in {counted(len(summaries), 'experiment')}")
 
 
 def _columns(width: int) -> list[Column]:
@@ -178,7 +182,7 @@ def _tell_problems(summaries: Iterable[Summary]) -> None:
             tell(f"{summary.commit_id}: {summary.status}; the readable part is shown")
         unreadable += bool(summary.problems)
     if unreadable:
-        fail(f"{unreadable} experiments could not be fully read")
+        fail(f"{counted(unreadable, 'experiment')} could not be fully read")
 
 
 @app.command("plot")
@@ -231,7 +235,7 @@ def plot_command(
             tell(f"{commit_id}: {name!r} has no value that this axis can show; left out")
     if output is not None:
         save(found, output, log=log, smoothing=smooth, x=x)
-        tell(f"{len(drawn)} curves in {output}")
+        tell(f"{counted(len(drawn), 'curve')} in {output}")
         ids = {curve.commit_id for curve in drawn}
         if len(ids) > len(ON_LIGHT) and len({curve.name for curve in drawn}) > 1:
             tell(
@@ -292,4 +296,4 @@ def report_command(
         on_left_out=lambda text: tell(f"left out: {text}"),
     )
     megabytes = output.stat().st_size / 1e6
-    tell(f"{count} experiments in {output} ({megabytes:.1f} MB)")
+    tell(f"{counted(count, 'experiment')} in {output} ({megabytes:.1f} MB)")

@@ -181,5 +181,6 @@ class _Contents:
         if len(self._files) < rows:
             found.append(f"files of all but the {which} {len(self._files):,} experiments")
         if self._images_left_out:
-            found.append(f"{self._images_left_out:,} images, which are large or many")
+            count = self._images_left_out
+            found.append("1 image, which is large or one of many" if count == 1 else f"{count:,} images, which are large or many")
         return found

@@ -124,7 +124,7 @@ def test_images_have_a_budget(store: ExperimentStore, monkeypatch: pytest.Monkey
     assert (
         "data" not in listed["b.svg"].keys() | listed["c.png"].keys() | listed["large.png"].keys()
     )
-    assert found["leftOut"] == ["1 images, which are large or many"]
+    assert found["leftOut"] == ["1 image, which is large or one of many"]
 
 
 def test_a_report_does_not_say_where_it_was_made(store: ExperimentStore) -> None:
@@ -150,7 +150,7 @@ def test_the_command_writes_a_report(store: ExperimentStore, tmp_path: Path) -> 
     result = run(store, "report", "a", "-o", str(path), "--title", "<Mine>")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "<title>&lt;Mine&gt;</title>" in path.read_text()
-    assert "1 experiments in" in result.stderr
+    assert "1 experiment in" in result.stderr
     assert "left out" not in result.stderr
     assert run(store, "report", "a", "-o", str(path), "--x", "time").exit_code == 0
     assert payload(path.read_text())["x"] == "time"
