@@ -173,8 +173,16 @@ class OutputExistsError(ExpStoreError, FileExistsError):
     """The output already exists and may not be replaced."""
 
 
+class OutputInStoreError(ExpStoreError, ValueError):
+    """The output would be among the store's own files in an experiment's directory."""
+
+
 class ClusterError(ExpStoreError):
     """The Dask cluster is unusable or gave up: unreachable, no workers, or workers that differ."""
+
+
+class JobError(ExpStoreError):
+    """One of several processes that read a store died."""
 
 
 class PlotError(ExpStoreError, ValueError):

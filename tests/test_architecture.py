@@ -43,6 +43,7 @@ EXPSTORE = """
 STORE = """
     files       |
     defaults    |
+    jobs        |
     paths       | files
     metafile    | files
     runfile     | files
@@ -51,10 +52,11 @@ STORE = """
     append      | files metafile read
     stream      | files metafile runfile read
     care        | files metafile runfile read append
-    reader      | files metafile runfile paths read stream care
+    reader      | jobs files metafile runfile paths read stream care
     keeper      | files metafile runfile read append care reader
     repository  | files metafile runfile read append care reader keeper defaults
-    run         | files metafile runfile append repository
+    monitor     |
+    run         | files metafile runfile append repository monitor
     start       | files metafile runfile read append repository run defaults origin
     __init__    | repository
 """
@@ -71,7 +73,7 @@ FORMATS = """
     columns     | errors fields kinds schema walk
     codec       | errors fields kinds schema walk columns
     damage      | errors fields schema columns
-    descriptions | errors fields kinds schema catalog codec
+    descriptions | errors fields kinds schema run catalog codec
     __init__    | errors fields schema meta metrics run catalog columns codec damage descriptions
 """
 PLANS = {"expstore": EXPSTORE, "expstore.store": STORE, "formats": FORMATS}

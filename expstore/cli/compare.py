@@ -7,11 +7,12 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from expstore.cli.base import (
+    Jobs,
     Json,
     Root,
     app,
@@ -23,6 +24,7 @@ from expstore.cli.base import (
     tell,
 )
 from expstore.cli.ids import Ids, resolve_all
+from formats.errors import counted
 
 if TYPE_CHECKING:
     from expstore.cli.tables import Column, Table
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 _NUMBERS_WIDTH = 57  # terminal columns: four numbers at their widest, and the gaps
 _GAP = 3  # terminal columns between two table columns
+AxisName = Literal["step", "time", "relative"]  # as in `axes.AXES`, which would import NumPy
 _COLUMNS = ("last", "min", "max", "last_step", "min_step", "max_step", "points")
 
 
@@ -51,6 +54,7 @@ def compare_command(
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print CSV, one row per experiment and metric.")
     ] = False,
+    jobs: Jobs = 1,
     root: Root = None,
 ) -> None:
     """Show the last, minimum and maximum value of each metric.
@@ -73,6 +77,7 @@ def compare_command(
         sort=sort,
         reverse=reverse,
         progress=progress("reading"),
+        jobs=jobs,
     )
     if as_json:
         print_json([_plain_data(summary) for summary in summaries])
@@ -125,7 +130,7 @@ def _print_tables(summaries: Sequence[Summary]) -> None:
     columns = _columns(screen.width)
     show_all(screen, (_table(name, rows, columns) for name, rows in having.items()))
     if not having:
-        print(f"no metrics in {len(summaries)} experiments")
+        print(f"no metrics in {counted(len(summaries), 'experiment')}")
 
 
 def _columns(width: int) -> list[Column]:
@@ -177,7 +182,7 @@ def _tell_problems(summaries: Iterable[Summary]) -> None:
             tell(f"{summary.commit_id}: {summary.status}; the readable part is shown")
         unreadable += bool(summary.problems)
     if unreadable:
-        fail(f"{unreadable} experiments could not be fully read")
+        fail(f"{counted(unreadable, 'experiment')} could not be fully read")
 
 
 @app.command("plot")
@@ -199,6 +204,7 @@ def plot_command(
             metavar="WEIGHT", help="Exponential moving average like TensorBoard's, 0 to 0.99."
         ),
     ] = 0.0,
+    x: Annotated[AxisName, typer.Option("--x", help="The x axis.")] = "step",
     root: Root = None,
 ) -> None:
     """Draw curves in the terminal, or into an image file.
@@ -216,7 +222,7 @@ def plot_command(
     chosen = resolve_all(store, commit_ids)
     if not names:
         names = [_only_name(store.select_ids(chosen), store)]
-    found = curves(store, chosen, names)
+    found = curves(store, chosen, names, x=x)
     present = {curve[:2] for curve in found}
     for commit_id in chosen or ():
         missing = [name for name in names if (commit_id, name) not in present]
@@ -228,8 +234,8 @@ def plot_command(
         if (commit_id, name) not in visible:
             tell(f"{commit_id}: {name!r} has no value that this axis can show; left out")
     if output is not None:
-        save(found, output, log=log, smoothing=smooth)
-        tell(f"{len(drawn)} curves in {output}")
+        save(found, output, log=log, smoothing=smooth, x=x)
+        tell(f"{counted(len(drawn), 'curve')} in {output}")
         ids = {curve.commit_id for curve in drawn}
         if len(ids) > len(ON_LIGHT) and len({curve.name for curve in drawn}) > 1:
             tell(
@@ -242,7 +248,7 @@ def plot_command(
     colour = Console().color_system is not None
     height = min(max(lines - 10, 8), 20) if sys.stdout.isatty() else 15
     size = {"width": min(width, 120), "height": height}
-    print(text(found, log=log, smoothing=smooth, colour=colour, **size))
+    print(text(found, log=log, smoothing=smooth, x=x, colour=colour, **size))
     shown = len({curve.commit_id for curve in found})
     if shown > len(COLOURS):
         tell(f"{shown} experiments share {len(COLOURS)} colours; -o and `report` tell them apart")
@@ -266,11 +272,14 @@ def report_command(
         Path, typer.Option("-o", "--output", help="The file; replaced if it exists.")
     ] = Path("report.html"),
     title: Annotated[str | None, typer.Option(help="Default: named after the store.")] = None,
+    x: Annotated[AxisName, typer.Option("--x", help="The x axis at first.")] = "step",
     root: Root = None,
 ) -> None:
-    """Write one HTML file with interactive curves and a table.
+    """Write one HTML file with interactive curves, a table, parameters and images.
 
-    The file is self-contained and needs no network. Long curves are thinned without losing spikes.
+    The file is self-contained, needs no network, and has at most 15 MB. Long curves are thinned
+    without losing spikes. What does not fit is left out, the oldest experiments first, and reported
+    on standard error and in the file.
 
     Example: expstore report -o report.html
     """
@@ -282,7 +291,9 @@ def report_command(
         output,
         resolve_all(store, commit_ids),
         title=title,
+        x=x,
         progress=progress("reading"),
+        on_left_out=lambda text: tell(f"left out: {text}"),
     )
     megabytes = output.stat().st_size / 1e6
-    tell(f"{count} experiments in {output} ({megabytes:.1f} MB)")
+    tell(f"{counted(count, 'experiment')} in {output} ({megabytes:.1f} MB)")

@@ -2,25 +2,29 @@
 
 Guarantees: names are shown literally: control characters are escaped, and mathtext and markup are
 not interpreted. A value that is not finite, or not positive on a logarithmic axis, is a gap in its
-curve. The colours are distinguishable with every common kind of colour blindness, and contrast with
-the background.
+curve. Values of any size are drawn: those that a plotting library cannot place are scaled, and the
+label says so. The colours are distinguishable with every common kind of colour blindness, and
+contrast with the background.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from expstore.compare.axes import Axis, Scale, scale_of
 from expstore.compare.curves import Curve
 from expstore.compare.series import Series, check_weight, smooth, thin
 from expstore.errors import PlotError
 from expstore.extras import require
 from expstore.model.texts import printable
 from expstore.store.files.output import write_output
+from formats.errors import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,6 +48,7 @@ DASHES = ((), (6, 3), (1.5, 2.5), (6, 2.5, 1.5, 2.5))
 
 SUFFIXES = (".png", ".svg", ".pdf")
 _POINTS = 4000  # per drawn curve: two for each pixel of a wide image
+_HUGE = 1e150  # beyond this, and below its inverse, libraries overflow when they place ticks
 _LABEL = 44  # maximum characters of a name in a legend
 
 
@@ -57,6 +62,7 @@ def save(
     *,
     log: bool = False,
     smoothing: float = 0.0,
+    x: Axis = "step",
 ) -> None:
     """Draw curves on one set of axes and save the plot to a file.
 
@@ -69,6 +75,7 @@ def save(
         path: must end in .png, .svg or .pdf; an existing file is replaced.
         log: use a logarithmic y axis.
         smoothing: weight for `series.smooth`, at least 0 and below 1.
+        x: the axis that the curves were made for; see `curves.curves`.
 
     Raises:
         MissingExtraError: the extra `plot` is not installed.
@@ -88,7 +95,7 @@ def save(
         warnings.catch_warnings(),
         matplotlib.rc_context({**matplotlib.rcParamsDefault, **settings, "backend": "agg"}),
     ):
-        figure = _figure(drawn, log=log, smoothing=smoothing)
+        figure = _figure(drawn, log=log, smoothing=smoothing, x=x)
         # A character missing from the font is drawn as a box, which needs no warning.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         metadata = {"Date": None} if suffix == ".svg" else None  # for reproducible files
@@ -111,28 +118,71 @@ def drawable(found: Sequence[Curve], log: bool, smoothing: float) -> list[Curve]
             drawn.append(Curve(commit_id, name, Series(steps, np.where(shown, values, np.nan))))
     if not drawn:
         reason = "no value above zero for a logarithmic axis" if log else "no finite value"
-        raise PlotError(f"nothing to draw: {reason} in {len(found)} curves")
+        raise PlotError(f"nothing to draw: {reason} in {counted(len(found), 'curve')}")
     return drawn
 
 
-def _figure(drawn: Sequence[Curve], *, log: bool, smoothing: float) -> Figure:
+def within_reach(drawn: Sequence[Curve], log: bool) -> tuple[list[Curve], bool, str]:
+    """The curves with values that can be placed on an axis.
+
+    Args:
+        drawn: as by `drawable`; at least one.
+        log: whether a logarithmic axis is wanted.
+
+    Returns:
+        The curves, whether the axis still is to be logarithmic, and what to add to its label.
+    """
+    import numpy as np
+
+    sizes = np.abs(np.concatenate([curve.series.values for curve in drawn]))
+    sizes = sizes[np.isfinite(sizes) & (sizes > 0)]
+    if not sizes.size or (
+        sizes.max() < _HUGE and (sizes.min() if log else sizes.max()) > 1 / _HUGE
+    ):
+        return list(drawn), log, ""
+    exponent = math.floor(math.log10(sizes.max()))
+
+    def moved(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        if log:
+            return np.log10(values)
+        half = -exponent // 2  # the whole factor may be no double
+        return values * 10.0**half * 10.0 ** (-exponent - half)
+
+    moved_curves = [
+        curve._replace(series=Series(curve.series.steps, moved(curve.series.values)))
+        for curve in drawn
+    ]
+    return moved_curves, False, " (log10)" if log else f" (in units of 1e{exponent:+d})"
+
+
+def _figure(drawn: Sequence[Curve], *, log: bool, smoothing: float, x: Axis) -> Figure:
     from matplotlib.figure import Figure
 
+    drawn, log, units = within_reach(drawn, log)
     ids = list(dict.fromkeys(curve.commit_id for curve in drawn))
     names = list(dict.fromkeys(curve.name for curve in drawn))
     entries = len(ids) + (len(names) if len(names) > 1 and len(ids) > 1 else 0)
     figure = Figure(figsize=(10, max(5.0, 0.19 * entries + 1)), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     styles = _styles(ids, names)
+    scale = scale_of(x, [curve.series for curve in drawn])
     for curve in drawn:
         colour, dashes = styles(curve.commit_id, curve.name)
         raw = thinned(curve.series, curve.series.values)
         if smoothing:
-            axes.plot(*raw, color=colour, linewidth=0.8, alpha=0.25, zorder=1.5)
+            axes.plot(
+                raw.steps / scale.unit,
+                raw.values,
+                color=colour,
+                linewidth=0.8,
+                alpha=0.25,
+                zorder=1.5,
+            )
         shown = thinned(curve.series, smooth(curve.series.values, smoothing))
         isolated = _isolated(shown.values)
         axes.plot(
-            *shown,
+            shown.steps / scale.unit,
+            shown.values,
             color=colour,
             linewidth=1.6,
             linestyle=(0, dashes),
@@ -140,9 +190,9 @@ def _figure(drawn: Sequence[Curve], *, log: bool, smoothing: float) -> Figure:
             markevery=isolated or None,
             markersize=4,
         )
-    _format_axes(axes, log)
+    _format_axes(axes, log, scale)
     label = short(names[0]) if len(names) == 1 else "value"
-    axes.set_ylabel(label, parse_math=False)
+    axes.set_ylabel(label + units, parse_math=False)
     if smoothing:
         axes.set_title(f"smoothed by {smoothing:g}", loc="right", fontsize=9, color="#5b6470")
     _legend(figure, axes, ids, names, styles)
@@ -167,10 +217,17 @@ def _styles(ids: Sequence[str], names: Sequence[str]) -> Callable[[str, str], St
     return style
 
 
-def _format_axes(axes: Axes, log: bool) -> None:
+def _format_axes(axes: Axes, log: bool, scale: Scale) -> None:
     if log:
         axes.set_yscale("log", nonpositive="mask")
-    axes.set_xlabel("step")
+    axes.set_xlabel(scale.label)
+    if scale.dates:
+        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+        locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_locator(locator)
+        formatter = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_formatter(formatter)
     axes.margins(x=0.01)
     axes.grid(color="#d9dde3", linewidth=0.6)
     axes.set_axisbelow(True)

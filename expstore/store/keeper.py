@@ -76,7 +76,7 @@ class StoreKeeper(StoreReader):
         return mend.repair(self.metrics_path(commit_id), force=force, sealed=sealed)
 
     def salvage(self, commit_id: str, target: str) -> SalvageReport:
-        """Copy the whole records of a damaged log, and the metadata, into a new experiment.
+        """Copy a damaged log's whole records, the metadata and run.json into a new experiment.
 
         The artifacts in `files/` are not copied.
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-
 from typer.testing import CliRunner, Result
 
-from expstore import ExperimentStore
+import tests.helpers.commands_loaded  # noqa: F401 - adds the commands
+from expstore import (
+    ExperimentStore,
+)
 from expstore.cli import base
-from expstore.cli import run as runner
-
-for theme in runner._THEMES:  # each adds its commands
-    importlib.import_module(f"expstore.cli.{theme}")
 
 
 def log(store: ExperimentStore, commit_id: str, metrics: dict[str, list[float]]) -> None:

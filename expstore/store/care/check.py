@@ -36,6 +36,7 @@ from formats import (
     TruncatedError,
     UnsupportedVersionError,
 )
+from formats.errors import counted
 
 if TYPE_CHECKING:
     from formats.columns import Columns
@@ -123,7 +124,7 @@ def _limited(findings: list[Finding], path: Location) -> Iterator[Finding]:
             yield finding
     for kind, count in counts.items():
         if count > _MOST:
-            yield Finding(kind, path, f"and {count - _MOST} more files")
+            yield Finding(kind, path, f"and {counted(count - _MOST, 'more file')}")
 
 
 def check_root(root: Location) -> CheckReport:
@@ -175,9 +176,8 @@ def _check_metadata(directory: Directory, name: str = layout.METADATA) -> list[F
     if wrong:
         findings.append(Finding("time-unit", path, wrong, field="timestamp"))
     if size > end:
-        findings.append(
-            Finding("trailing-bytes", path, f"{size - end} bytes", end, None, size - end)
-        )
+        detail = counted(size - end, "byte")
+        findings.append(Finding("trailing-bytes", path, detail, end, None, size - end))
     if named:
         findings.append(Finding("other-commit-id", path, f"it names {named!r}", field="commit_id"))
     return findings
@@ -203,7 +203,7 @@ class _Times:
             return []
         path = directory.path / name
         record, timestamp = self._first
-        detail = f"{self._count} records: {times.unit_fault(timestamp)}"
+        detail = f"{counted(self._count, 'record')}: {times.unit_fault(timestamp)}"
         return [Finding("time-unit", path, detail, record=record, field="timestamp")]
 
 
@@ -254,8 +254,8 @@ def _check_log(
         return findings, records, size
     kind = "implausible" if status.kind == "implausible" else f"{status.kind}-tail"
     first = records - status.records
-    doubted = f", {status.records} records" if status.records else ""
-    detail = f"{status.size} bytes{doubted} to the end"
+    doubted = f", {counted(status.records, 'record')}" if status.records else ""
+    detail = f"{counted(status.size, 'byte')}{doubted} to the end"
     path = directory.path / name
     findings.append(Finding(kind, path, detail, status.offset, first, status.size))
     return findings, records, size
@@ -279,7 +279,7 @@ def _check_other(directory: Directory, entry: Entry) -> Iterator[Finding]:
     if entry.kind == "file" and found is None:
         return  # deleted meanwhile
     size = found if isinstance(found, int) else None
-    what = _DESCRIPTIONS[entry.kind] if size is None else f"{size} bytes"
+    what = _DESCRIPTIONS[entry.kind] if size is None else counted(size, "byte")
     if entry.name == layout.FILES:
         yield Finding("unreadable", path, "not a directory")
     elif entry.name == layout.SEAL:
