@@ -215,7 +215,8 @@ def plot_command(
     Example: expstore plot 3f2a9c1d --name loss --smooth 0.9 -o loss.png
     """
     from expstore.compare.curves import curves
-    from expstore.compare.plot import ON_LIGHT, drawable, save
+    from expstore.compare.plot import drawable, save
+    from expstore.compare.styles import ON_LIGHT
     from expstore.compare.textplot import COLOURS, text
 
     store = open_store(context, root)
