@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from expstore import Metadata
-from tests.benchmarks import many
+from tests.benchmarks import first_curve, many
 from tests.benchmarks.corpora import FIVE, Corpora, Corpus
 from tests.benchmarks.harness import (
     Bench,
@@ -44,6 +44,7 @@ def rows(bench: Bench, corpora: Corpora) -> Iterator[Row]:
     yield from _scanning(bench, corpora)
     yield from _searching(bench, corpora)
     yield from _starting(bench)
+    yield _first_curve(bench, corpora)
 
 
 def _million(bench: Bench) -> Corpus:
@@ -349,6 +350,26 @@ def _starting(bench: Bench) -> Iterator[Row]:
 
     python_module = partial(process, sys.executable, "-m")
     yield Row("expstore ls of 10 experiments, whole process", "ms", within(350, "ms"), ls)
+
+
+def _first_curve(bench: Bench, corpora: Corpora) -> Row:
+    runs, records = bench.size(20, 3), bench.size(100_000, 1_000)
+
+    def ours() -> float:
+        return first_curve.of_report(corpora.experiments(runs, records), bench.work / "report.html")
+
+    def tensorboard() -> float:
+        events = first_curve.event_files(corpora.experiments(runs, records))
+        return first_curve.of_tensorboard(events)
+
+    return Row(
+        f"first curve of {runs} runs, {runs * records:,} points: `expstore report`",
+        "s",
+        faster(1),
+        ours,
+        tensorboard,
+        "TensorBoard",
+    )
 
 
 def _ten(bench: Bench) -> Path:
