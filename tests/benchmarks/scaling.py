@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -229,17 +230,23 @@ def main() -> None:
         work = (options.work or Path(temporary)).resolve()
         work.mkdir(parents=True, exist_ok=True)
         bench = Bench(work, None, options.quick, options.repeat)
-        progress = report.progress
-        lines = list(measure(bench, sizes, options.only, progress))
         facts = report.machine(bench, "tests.benchmarks.scaling")
-    progress("")
-    text = "\n".join(table(lines))
+        lines: list[Line] = []
+        for line in measure(bench, sizes, options.only, report.progress):
+            lines.append(line)
+            if options.output is not None:  # as far as it is known, since this may take long
+                write(lines, options.output, bench, facts)
+    report.progress("")
     if options.output is None:
-        print(text)
-        return
-    options.output.mkdir(parents=True, exist_ok=True)
-    draw(lines, options.output / "scaling.svg")
-    (options.output / "scaling.md").write_text(
+        print("\n".join(table(lines)))
+
+
+def write(lines: Sequence[Line], output: Path, bench: Bench, facts: dict[str, Any]) -> None:
+    """Write the picture, and the table with the conditions, into a directory."""
+    output.mkdir(parents=True, exist_ok=True)
+    draw(lines, output / "scaling.svg")
+    text = "\n".join(table(lines))
+    (output / "scaling.md").write_text(
         "# How time grows with size\n\n![Processor time by size](scaling.svg)\n\n"
         f"{text}\n\n"
         f"Many experiments have {RECORDS_EACH} records each; many records are in one log. Five "
@@ -248,7 +255,7 @@ def main() -> None:
         f"at the {_FITTED} largest sizes.\n\n"
         f"Measured on {facts['date']} with `{facts['command']}` ({facts['mode']}): {facts['cpu']}, "
         f"{facts['cores']} cores, Python {facts['python']}, NumPy {facts['numpy']}, "
-        f"{facts['kernel']}, {facts['file_system']}; load {facts['load']:.1f}.\n"
+        f"{facts['kernel']}, {facts['file_system']}; load {facts['load']:.1f} at the start.\n"
     )
 
 
