@@ -119,7 +119,7 @@ def iter_tables(
         chunk: metrics in a table at most.
         start, end: only what begins a record at `start`, and lies before `end`; a record that
             `end` cuts is a torn tail.
-        parser: of the logs before; `names` then hold theirs, too.
+        parser: one used for other logs before; None: a new one.
         rewind: what is superseded, and left out; only of a log that is read from its beginning.
     """
     parser = parser or LogParser()
@@ -164,7 +164,7 @@ def read_table(
         except MemoryError as error:  # also of a sparse file, or of a server that exaggerates
             raise LogTooLargeError(f"{path}: {log.size:,} bytes are too many for memory") from error
         status = parser.status()
-    return MetricTable.of_columns(columns, status, compact=parser.is_fresh)
+    return MetricTable.of_columns(columns, status)
 
 
 def table_parser() -> LogParser:
