@@ -73,9 +73,11 @@ class Selection:
             steps = self._steps
             if not steps:
                 return np.zeros(len(table), bool)
-            chosen = (table.steps >= steps[0]) & (table.steps <= steps[-1])
+            stored = table.stored_steps
+            chosen = (stored >= steps[0]) & (stored <= steps[-1])
             if steps.step > 1:
-                chosen &= (table.steps - steps[0]) % steps.step == 0
+                # Before the first step this wraps around, but those are not chosen.
+                chosen &= (stored - stored.dtype.type(steps[0])) % steps.step == 0
             which = chosen if which is None else which & chosen
         return which
 
