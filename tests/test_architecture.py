@@ -63,7 +63,7 @@ FORMATS = """
     walk        | errors kinds schema
     meta        | fields
     metrics     | fields
-    catalog     | schema meta metrics
+    catalog     | errors fields kinds schema meta metrics codec
     columns     | errors fields kinds schema walk
     codec       | errors fields kinds schema walk columns
     damage      | errors fields schema columns

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from formats.damage.candidates import find_candidates
-from formats.damage.plausible import EARLIEST, LATEST, is_plausible_label
+from formats.damage.plausible import EARLIEST, LATEST, UNITS, is_plausible_label
 from formats.fields import Roles
 from formats.schema import Schema
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 Read = Callable[[int, int], bytes]
 """`read(offset, count)` returns the bytes at an offset, fewer only at the end of the data."""
 
-_UNITS = 1, 10**3, 10**6, 10**9  # in a second
 _SAMPLES, _SAMPLE = 4, 1 << 16  # how many samples, and their size in bytes
 _MARGIN = 1 << 17  # clocks that are plausible before and after those of the beginning, at least
 _SHARE = 16  # a further range must cover one byte in this many that any range covers
@@ -40,7 +39,7 @@ class Clocks(NamedTuple):
     last: int
 
 
-KNOWN = tuple(Clocks(EARLIEST * unit, LATEST * unit + unit - 1) for unit in _UNITS)
+KNOWN = tuple(Clocks(EARLIEST * unit, LATEST * unit + unit - 1) for unit in UNITS)
 """The years 2001 to 2033 in Unix seconds, milliseconds, microseconds and nanoseconds."""
 
 
@@ -76,10 +75,12 @@ def _learned(
     from formats.columns import parse_columns
 
     columns = parse_columns(schema, data)
-    label = columns[roles.label]
-    odd = [code for code, text in enumerate(label.values) if not is_plausible_label(text)]
-    bad = [code in odd for code in label.codes.tolist()]
-    count = bad.index(True) if True in bad else len(bad)
+    count = columns.count
+    if roles.label is not None:
+        label = columns[roles.label]
+        odd = [code for code, text in enumerate(label.values) if not is_plausible_label(text)]
+        bad = [code in odd for code in label.codes.tolist()]
+        count = bad.index(True) if True in bad else len(bad)
     # A torn record has its own clock still, even if it is the first.
     clocks: NDArray[np.integer] = columns[roles.clock][: max(count, 1)]
     if len(clocks):

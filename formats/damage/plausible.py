@@ -3,8 +3,9 @@
 Guarantees: these checks never change what is read, and never raise. A record is doubtful if its
 clock is outside the years 2001 to 2033 (the ten-digit Unix seconds that start with 1) or its label
 is not printable text. It is implausible only if both hold, so a log whose clock counts something
-else, or whose labels are odd, is not reported as damaged. Flipped bits inside a value cannot be
-detected.
+else, or whose labels are odd, is not reported as damaged. Where no label is declared, a record is
+implausible if its clock is outside these years in seconds and in the smaller units. Flipped bits
+inside a value cannot be detected.
 
 The caller says which fields are the clock and the label; their position follows from the
 declaration.
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from formats.fields import Roles
+from formats.fields import ENCODING, ERRORS, Roles
 
 if TYPE_CHECKING:
     from typing import Any
@@ -30,12 +31,17 @@ EARLIEST = 1_000_000_000
 LATEST = 1_999_999_999
 """The last plausible clock in Unix seconds: 2033-05-18."""
 
+UNITS = 1, 10**3, 10**6, 10**9
+"""Clock ticks in a second, of the units that are known."""
+
 _CONTROL_END = 0x20  # the code points below it are control characters
 _LOOK_BACK = 8  # most records between a tear and the first implausible one; nearly always one
 
 
-def is_plausible_label(text: str) -> bool:
+def is_plausible_label(text: str | bytes) -> bool:
     """Whether a text is not empty, has no control characters, and was valid UTF-8."""
+    if isinstance(text, bytes):
+        text = text.decode(ENCODING, ERRORS)
     if text.isascii() and text.isprintable():
         return bool(text)
     return not any(ord(c) < _CONTROL_END or "\ud800" <= c <= "\udfff" for c in text)
@@ -55,6 +61,14 @@ def first_implausible(roles: Roles, columns: Columns) -> int | None:
     if not len(clocks) or (clocks.min() >= EARLIEST and clocks.max() <= LATEST):
         return None
     odd = (clocks < EARLIEST) | (clocks > LATEST)
+    if roles.label is None:
+        high = np.iinfo(clocks.dtype).max
+        for unit in UNITS[1:]:
+            if EARLIEST * unit <= high:
+                last = min(LATEST * unit + unit - 1, high)
+                odd &= (clocks < EARLIEST * unit) | (clocks > last)
+        odd &= clocks != 0  # a tail of zeros is something else
+        return int(odd.argmax()) if odd.any() else None
     label = columns[roles.label]
     bad = ~np.fromiter(map(is_plausible_label, label.values), np.bool_, len(label.values))
     unlikely = bad[label.codes] if len(bad) else np.zeros(len(odd), np.bool_)

@@ -4,7 +4,7 @@ Guarantees: these checks never change what is read. A torn tail (the data ends i
 not corruption: a crash, or a writer in the middle of a write, leaves one. A zero tail is what a
 power loss can leave on a journalling file system; a naive reader takes it for records. Implausible
 records follow a torn one that others were appended to; they are misaligned, for a while or to the
-end.
+end. So is a record that the declaration refuses, such as one with a wrong constant.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class TailStatus:
     """The state of a log's end.
 
     Attributes:
-        kind: `clean`; `torn`, the data ends inside a record; `zero`, records of only zeros;
-            `implausible`, records that cannot be what was written.
+        kind: `clean`; `torn`, the data ends inside a record; `zero`, only zeros; `implausible`,
+            records that cannot be what was written.
         offset: the byte offset where that state begins, or None if clean.
         size: bytes from `offset` to the end.
         records: the number of doubtful records read from `offset` on.
@@ -79,6 +79,7 @@ class TailWatch:
         self._roles = roles
         self._zeros = 0  # all-zero records at the end of those seen
         self._doubted: tuple[int, int] | None = None  # offset and index of the first implausible
+        self._is_refused = False  # the record after the last is
         self.records = 0
         self.end = start
 
@@ -88,15 +89,23 @@ class TailWatch:
         if self._roles is not None and self._doubted is None:
             first = first_implausible(self._roles, columns)
             if first is not None:
-                offset = self.end + size_of(self._schema, columns, first)
+                start = end - (columns.end - columns.start)  # there may be a header before it
+                offset = start + size_of(self._schema, columns, first)
                 self._doubted = offset, self.records + first
         zeros = _trailing_zero_records(self._schema, columns)
         self._zeros = zeros + (self._zeros if zeros == count else 0)
+        self._is_refused = columns.error is not None
         self.records += count
         self.end = end
 
-    def status(self, size: int) -> TailStatus:
-        """The state of the end of `size` bytes, all of whose whole records were fed."""
+    def status(self, size: int, *, only_zeros: bool = False) -> TailStatus:
+        """The state of the end of `size` bytes, all of whose whole records were fed.
+
+        Args:
+            size: in bytes.
+            only_zeros: whether all bytes after the last record are zero; matters only where a
+                record was refused.
+        """
         # An all-zero record has only empty texts, so it has the minimum size.
         start = self.end - self._zeros * self._schema.min_size
         doubted = self._zeros
@@ -106,7 +115,9 @@ class TailWatch:
             if not self._zeros or index < self.records - self._zeros - 1:
                 return TailStatus("implausible", offset, size - offset, self.records - index)
             start, doubted = offset, self.records - index
-        if doubted:
+        if self._is_refused and not only_zeros:
+            return TailStatus("implausible", self.end, size - self.end)
+        if doubted or self._is_refused:
             return TailStatus("zero", start, size - start, doubted)
         return TailStatus("torn", start, size - start) if size > start else CLEAN
 
