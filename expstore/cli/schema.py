@@ -143,7 +143,8 @@ def _find(
     context: typer.Context, root: str | None, target: str, metadata: bool
 ) -> tuple[Location, Format]:
     """The file that `target` names, and its format; an experiment takes precedence over a file."""
-    from expstore.store.care.annotate import METADATA_FORMAT, format_of
+    from expstore.model.values import METADATA_FORMAT
+    from expstore.store.care.annotate import format_of
 
     store = open_store(context, root)
     file, path = Path(target), store.location

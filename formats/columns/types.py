@@ -168,6 +168,13 @@ class Columns(dict[str, Any]):
     def __reduce__(self) -> tuple[Any, ...]:
         return Columns, (dict(self), self.count, self.end, self.error, self.start)
 
+    def first(self, count: int) -> Columns:
+        """The first records; `end` stays as it is."""
+        if count == self.count:
+            return self
+        columns = {name: column[:count] for name, column in self.items()}
+        return Columns(columns, count, self.end, self.error, self.start)
+
     def to_numpy(self) -> NDArray[Any]:
         """One structured array, with an item for each record; texts are objects."""
         columns = {name: np.asarray(column) for name, column in self.items()}

@@ -27,19 +27,19 @@ from expstore.errors import (
     ShortWriteError,
     TornTailError,
 )
+from expstore.model.values import METRICS_FORMAT
 from expstore.store.append import forks
 from expstore.store.append.boundary import describe, last_boundary, tear_at
 from expstore.store.append.cut import BadTail, cut_back, exclusive_access, set_aside
+from expstore.store.append.header import write_header
 from expstore.store.append.space import ReservedSpace
 from expstore.store.files import system
 from expstore.store.files.descriptor import Descriptor
 from expstore.store.files.identity import FileIdentity
-from formats import CLEAN, TailStatus
+from formats import CLEAN, Format, FormatError, TailStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from formats import RecordCodec
 
 _lseek, _END, _HERE = os.lseek, os.SEEK_END, os.SEEK_CUR
 _PATIENCE = 0.05  # seconds that another writer gets to complete what looks torn
@@ -52,8 +52,9 @@ class AppendLog:
 
     Args:
         path: the log, in an existing directory.
-        codec: of one record.
+        format: of the log.
         directory: a descriptor of its directory, where the caller has one.
+        header: what an empty log begins with, if the format has a header.
         create: whether to create the log where it is missing.
 
     Attributes:
@@ -68,11 +69,17 @@ class AppendLog:
     _file = Descriptor()  # a closed one
 
     def __init__(
-        self, path: Path, codec: RecordCodec, directory: int = -1, *, create: bool = True
+        self,
+        path: Path,
+        format: Format = METRICS_FORMAT,
+        directory: int = -1,
+        *,
+        header: bytes = b"",
+        create: bool = True,
     ) -> None:
         self.path = path
         self.boundary = 0
-        self._codec = codec
+        self._format, self._codec, self._header = format, format.codec, header
         self._anchor = b""  # the bytes before the boundary when it was found
         self._room = ReservedSpace(path)
         self._shared = False  # others were seen to append, so that the next one may be near
@@ -112,6 +119,8 @@ class AppendLog:
             TornTailError: the log ends in a tear that cannot be cut now, or is misaligned, and
                 nothing is written; or someone else's tear came in just before the write (the text
                 says which).
+            FormatError: the log has another header, or a record that the format refuses; nothing
+                is written, unless it came in just before the write (the text says which).
             ExperimentGoneError: the log was deleted between a fork and the child's first append.
             UnreadableFileError: the system refuses the write.
         """
@@ -219,13 +228,13 @@ class AppendLog:
 
     def records_since(self, start: int) -> str:
         """Which records are in the open log from a boundary on, for messages."""
-        return describe(self._codec, self._descriptor, start, self.boundary)
+        return describe(self._format, self._descriptor, start, self.boundary)
 
     def _look(self) -> int:
         """The end of the file, which is a boundary then."""
         # Not fstat: asking for a file's times makes its next write dearer than the write.
         end = _lseek(self._descriptor, 0, _END)
-        return end if end == self.boundary else self._reconcile()
+        return end if end == self.boundary and (end or not self._header) else self._reconcile()
 
     def _reconcile(self) -> int:
         """Parse what others added; returns the end of the file, which then is a boundary."""
@@ -236,18 +245,22 @@ class AppendLog:
         pause = _PATIENCE / 1000
         torn_since = time.monotonic()
         while True:
-            reached, rest = last_boundary(self._codec, self._descriptor, self.boundary)
+            reached, rest = self._boundary_after(self._descriptor)
             now = time.monotonic()
             if reached > self.boundary:  # others go on: what looked torn was being written
                 torn_since, pause = now, _PATIENCE / 1000
             self.boundary = reached
+            if not rest and (reached or not self._header):
+                break
             if not rest:
-                break
-            if now > torn_since + _PATIENCE:
+                write_header(self._descriptor, self.path, self._header)
+            elif now > torn_since + _PATIENCE:
                 self.repair(self._look_torn)
-                break
-            time.sleep(pause)
-            pause *= 2
+                if self.boundary or not self._header:
+                    break
+            else:
+                time.sleep(pause)
+                pause *= 2
         known = min(_ANCHOR, self.boundary)
         self._anchor = os.pread(self._descriptor, known, self.boundary - known)
         return self.boundary
@@ -279,7 +292,11 @@ class AppendLog:
         self._recall()
         if at < self.boundary:  # the system contradicts itself, so nothing is concluded, or cut
             raise ShortWriteError(f"{self.path}: {written} of {len(data)} bytes, but at byte {at}")
-        tear, _ = last_boundary(self._codec, self._descriptor, self.boundary, at)
+        try:
+            tear, _ = self._boundary_after(self._descriptor, at)
+        except FormatError as error:
+            error.reason += "; what was appended now follows it, and cannot be read"
+            raise
         if tear == at:
             return at + written
         self._bad = BadTail(tear, at + written, foreign=True)
@@ -304,5 +321,14 @@ class AppendLog:
 
     def _look_torn(self, descriptor: int) -> TailStatus:
         """Whether the log ends inside a record; zeros are whole ones, and left to a repair."""
-        self.boundary, rest = last_boundary(self._codec, descriptor, self.boundary)
-        return tear_at(self.path, descriptor, self.boundary, rest) if rest else CLEAN
+        self.boundary, rest = self._boundary_after(descriptor)
+        if not rest:
+            return CLEAN
+        return tear_at(self._format, self.path, descriptor, self.boundary, rest)
+
+    def _boundary_after(self, descriptor: int, stop: int | None = None) -> tuple[int, int]:
+        """See `last_boundary`; a refused record is an error that names the log."""
+        try:
+            return last_boundary(self._codec, descriptor, self.boundary, stop)
+        except FormatError as error:
+            raise error.at(source=str(self.path)) from None

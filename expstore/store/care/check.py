@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from operator import truediv
@@ -256,12 +256,32 @@ class _Times:
 
 
 def _check_log(directory: Directory, parser: LogParser | None) -> tuple[list[Finding], int, int]:
-    name = layout.METRICS
-    path = directory.path / name
     clock = _Times()
+    found, records, size = check_log(directory, layout.METRICS, parser or LogParser(), clock.look)
+    return [*clock.findings(directory.path / layout.METRICS), *found], records, size
+
+
+def check_log(
+    directory: Directory,
+    name: str,
+    parser: LogParser,
+    look: Callable[[Columns, int], None] | None = None,
+) -> tuple[list[Finding], int, int]:
+    """Check how a log ends.
+
+    Args:
+        directory: the log's.
+        name: the log's.
+        parser: of its format.
+        look: see `scan_log`.
+
+    Returns:
+        What was found, the number of whole records, and the log's size in bytes.
+    """
+    path = directory.path / name
     try:
         with directory.open_log(name) as log:
-            status, records = scan_log(log, parser=parser, look=clock.look)
+            status, records = scan_log(log, parser=parser, look=look)
             size = log.size
         # A write in progress looks like a tear until it completes a moment later.
         for _ in range(_RETRIES):
@@ -269,19 +289,17 @@ def _check_log(directory: Directory, parser: LogParser | None) -> tuple[list[Fin
                 break
             time.sleep(_SETTLING)
             with directory.open_log(name) as log:
-                status, more = scan_log(log, status.offset or 0)
+                status, more = scan_log(log, status.offset or 0, parser)
                 records, size = records + more, log.size
     except ExpStoreError as error:
         return [Finding("unreadable", path, str(error))], 0, 0
-    findings = clock.findings(path)
     if status:
-        return findings, records, size
+        return [], records, size
     kind = "implausible" if status.kind == "implausible" else f"{status.kind}-tail"
     first = records - status.records
     doubted = f", {status.records} records" if status.records else ""
     detail = f"{status.size} bytes{doubted} to the end"
-    findings.append(Finding(kind, path, detail, status.offset, first, status.size))
-    return findings, records, size
+    return [Finding(kind, path, detail, status.offset, first, status.size)], records, size
 
 
 def _check_seal(directory: Directory) -> Iterator[Finding]:

@@ -10,17 +10,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
-from expstore.model.values import RECORD_CODEC
+from expstore.model.values import METRICS_FORMAT
 from expstore.store.append.log import AppendLog
 from expstore.store.files import layout, placing, system
 from expstore.store.files.directory import OpenLog
 from expstore.store.files.place import open_log
 from expstore.store.read.survey import scan_log, tail_of
-from formats import CLEAN, TailStatus
+from formats import CLEAN, Format, FormatError, TailStatus, UnsupportedSchema
 from formats.damage.salvage import Gap, Stretch, resync
-from formats.metrics import ROLES
+from formats.walk import read_value
 
 _CHUNK = 1 << 20  # bytes copied at a time
 _GAPS = 100_000  # gaps listed in a report; all are counted
@@ -61,7 +63,7 @@ class SalvageReport:
     """What `salvage` found. Flipped bits inside a value cannot be detected.
 
     Attributes:
-        source, target: the experiments' directories.
+        source, target: the experiments' directories, or the logs, if these are no experiments'.
         status: the state of the source's log.
         records: whole records copied to the target.
         size: their size in bytes.
@@ -92,8 +94,8 @@ class SalvageReport:
         )
 
 
-def repair(path: Path, *, force: bool = False) -> RepairReport:
-    """Cut a torn or zero tail off a log, keeping its bytes in `metrics.bin.torn-OFFSET` next to it.
+def repair(path: Path, *, force: bool = False, format: Format = METRICS_FORMAT) -> RepairReport:
+    """Cut a torn or zero tail off a log, keeping its bytes in `<name>.torn-<offset>` next to it.
 
     A misaligned log is left as it is, since whole records follow the damage.
 
@@ -101,18 +103,19 @@ def repair(path: Path, *, force: bool = False) -> RepairReport:
         path: the log.
         force: cut even if others have the log open and may be writing; their records can be
             lost.
+        format: of the log.
 
     Raises:
         TornTailError: others have the log open; nothing was cut.
         ExperimentNotFoundError, UnreadableFileError: the log cannot be opened.
     """
     with open_log(path) as reader:
-        status = scan_log(reader)[0]
+        status = scan_log(reader, format=format)[0]
     if not status.can_be_cut:
         return RepairReport(path, status)
-    log = AppendLog(path, RECORD_CODEC, create=False)
+    log = AppendLog(path, format, create=False)
     try:
-        return RepairReport(path, *log.repair(tail_of, force=force))
+        return RepairReport(path, *log.repair(partial(tail_of, format=format), force=force))
     finally:
         log.close()
 
@@ -145,46 +148,81 @@ def salvage(
         try:
             os.mkdir(hidden, 0o700)  # nobody else may read the copy before `keep_access`
             placing.build_experiment(building, metadata)
-            report = _salvage_log(log, source, target, building, metadata_error)
+            with open(building / layout.METRICS, "xb") as file:
+                report = copy_whole(log, file, source, target)
             placing.keep_access(source, building)
             placing.sync_tree(building)
             placed = placing.place_experiment(building, target)
             system.sync_directory(target.parent)
         finally:
             rmtree(hidden, ignore_errors=True)
-    return replace(report, already_there=not placed)
+    return replace(report, metadata_error=metadata_error, already_there=not placed)
 
 
-def _salvage_log(
-    log: OpenLog, source: Path, target: Path, building: Path, metadata_error: str
+def copy_whole(
+    log: OpenLog, file: BinaryIO, source: Path, target: Path, format: Format = METRICS_FORMAT
 ) -> SalvageReport:
-    status, records = scan_log(log)
+    """Copy a damaged log's whole records.
+
+    Args:
+        log: the damaged one.
+        file: open for writing, after the header, if the format has one.
+        source, target: for the report.
+        format: of the log.
+
+    Raises:
+        UnsupportedSchema: the log is misaligned, and its format has no clock to find records by.
+        OSError: a system call fails.
+    """
+    status, records = scan_log(log, format=format)
     gaps: list[Gap] = []
     found = size = gap_count = gap_bytes = 0
-    with open(building / layout.METRICS, "xb") as file:
-        for piece in _pieces(log, status, records):
-            if isinstance(piece, Stretch):
-                for start in range(piece.offset, piece.offset + piece.size, _CHUNK):
-                    count = min(_CHUNK, piece.offset + piece.size - start)
-                    size += file.write(log.read(start, count))
-                found += piece.records
-            else:
-                gap_count += 1
-                gap_bytes += piece.size
-                if len(gaps) < _GAPS:
-                    gaps.append(piece)
-    return SalvageReport(
-        source, target, status, found, size, tuple(gaps), gap_count, gap_bytes, metadata_error
-    )
+    for piece in _pieces(log, status, records, format):
+        if isinstance(piece, Stretch):
+            for start in range(piece.offset, piece.offset + piece.size, _CHUNK):
+                count = min(_CHUNK, piece.offset + piece.size - start)
+                size += file.write(log.read(start, count))
+            found += piece.records
+        else:
+            gap_count += 1
+            gap_bytes += piece.size
+            if len(gaps) < _GAPS:
+                gaps.append(piece)
+    return SalvageReport(source, target, status, found, size, tuple(gaps), gap_count, gap_bytes)
 
 
-def _pieces(log: OpenLog, status: TailStatus, records: int) -> Iterator[Stretch | Gap]:
+def _pieces(
+    log: OpenLog, status: TailStatus, records: int, format: Format
+) -> Iterator[Stretch | Gap]:
     """What to copy and what to skip; judged by plausibility only if the log is misaligned."""
+    first = header_size(log, format)
     if status.kind == "implausible":
-        yield from resync(RECORD_CODEC.schema, ROLES, log.read, log.size)
+        if format.roles is None:
+            raise UnsupportedSchema(
+                "records after damage are found by their clock, and the format declares none: "
+                f"give it `roles=Roles(clock=...)`, or keep the {records} records before byte "
+                f"{status.offset}"
+            )
+
+        def read(offset: int, count: int) -> bytes:
+            return log.read(first + offset, count)
+
+        for piece in resync(format.schema, format.roles, read, log.size - first):
+            yield replace(piece, offset=first + piece.offset)
         return
-    end = log.size if status == CLEAN else status.offset or 0
-    if end:
-        yield Stretch(0, end, records - status.records)
+    end = log.size if status == CLEAN else max(status.offset or 0, first)
+    if end > first:
+        yield Stretch(first, end - first, records - status.records)
     if end < log.size:
         yield Gap(end, log.size - end)
+
+
+def header_size(log: OpenLog, format: Format) -> int:
+    """Size in bytes of the header of a log; 0 if its format has none, or the header is damaged."""
+    header = format.schema.header
+    if header is None:
+        return 0
+    try:
+        return read_value(header, log.read(0, header.max_size))[1]
+    except FormatError:
+        return 0

@@ -10,26 +10,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from expstore.errors import ExperimentGoneError, ExperimentNotFoundError
 from expstore.model.table import MetricTable
-from expstore.model.values import RECORD_CODEC
+from expstore.model.values import METRICS_FORMAT
 from expstore.store.files.directory import Location
 from expstore.store.files.place import open_log
 from expstore.store.read.parser import LogParser
-from formats.damage.tail import CLEAN, TailWatch
-from formats.metrics import ROLES
+from formats import CLEAN, Format, TailStatus
+from formats.damage.tail import TailWatch
+
+if TYPE_CHECKING:
+    from formats.columns import Columns
+
+Table = TypeVar("Table")
 
 _MOST = 1 << 22  # bytes read by one poll
 _ANCHOR = 64  # bytes before the offset by which the log is recognised
 
 
-class Follower:
-    """Gives the metrics of one log as they come; an iterator over MetricTables that never ends.
+class LogFollower(Generic[Table]):
+    """Gives the records of one log as they come; an iterator over tables that never ends.
 
     Args:
         path: the log; it need not be there yet, its directory must.
         offset: where to begin: 0, or the `offset` that an earlier follower had.
+        format: of the log.
+        make: makes a table of columns, and of the state of the tail after them.
         interval: seconds between two polls, while iterating.
         sleep: waits that long.
 
@@ -48,7 +56,9 @@ class Follower:
     def __init__(
         self,
         path: Location,
-        offset: int = 0,
+        offset: int,
+        format: Format,
+        make: Callable[[Columns, TailStatus], Table],
         *,
         interval: float = 0.5,
         sleep: Callable[[float], object] = time.sleep,
@@ -60,6 +70,7 @@ class Follower:
         self.interval = interval
         self.cuts = 0
         self.is_behind = False
+        self._format, self._make = format, make
         self._sleep = sleep
         self._identity: tuple[int, int] | None = None
         self._anchor = b""  # the bytes before the offset
@@ -69,35 +80,43 @@ class Follower:
         with open_log(path):  # at a URL, only reading shows whether there is such an experiment
             pass
 
-    def poll(self) -> MetricTable:
+    def poll(self) -> Table:
         """What was added since the last poll, at most 4 MiB of it; empty if nothing was.
 
-        The table's status reports a tail that is waited for.
+        The table's status, if it has one, reports a tail that is waited for.
 
         Raises:
             ExperimentGoneError: the experiment, or its log, was deleted or replaced by another; or
                 the log was cut, and written to again beyond the offset.
+            FormatError: the log has another header, or the next record is refused by its format.
             UnreadableFileError: not a regular file, or no permission.
         """
+        return self._make(*self._poll())
+
+    def _poll(self) -> tuple[Columns, TailStatus]:
         from formats.columns import parse_columns
 
         data = self._read()
-        columns = parse_columns(RECORD_CODEC.schema, data)
-        watch = TailWatch(RECORD_CODEC.schema, ROLES, self.offset)
+        schema = self._format.schema.records if self.offset else self._format.schema
+        columns = parse_columns(schema, data)
+        watch = TailWatch(schema, self._format.roles, self.offset)
         watch.feed(columns, self.offset + columns.end)
-        status = watch.status(self.offset + len(data))
+        zeros = columns.error is not None and not any(data[columns.end :])
+        if columns.error is not None and not columns.count and not zeros:
+            raise columns.error.at(source=str(self.path), offset=self.offset)
+        status = watch.status(self.offset + len(data), only_zeros=zeros)
         if self.is_behind and status.kind == "zero":
             self.is_behind = self._is_hole(self.offset + len(data))
         if self.is_behind and status.kind != "implausible":
             status = CLEAN  # the tail of what was read, not of the log
-        table = MetricTable.of_columns(columns, status)
         start, self.offset = self.offset, watch.end
         if status.kind == "zero" and status.offset is not None:
             # What is zeros now may be records later, so they are not given yet.
-            table = table[: len(table) - status.records]
+            columns = columns.first(columns.count - status.records)
             self.offset = status.offset
+        columns.start, columns.end = columns.start + start, self.offset
         self._anchor = (self._anchor + data[: self.offset - start])[-_ANCHOR:]
-        return table
+        return columns, status
 
     def _read(self) -> bytes:
         """The bytes from `offset` on."""
@@ -110,7 +129,7 @@ class Follower:
                 if log.size < self.offset:
                     self.cuts += 1
                     # Not the size: the log may have been cut inside a record.
-                    parser = LogParser()
+                    parser = LogParser(format=self._format)
                     parser.begin(log)
                     parser.read()
                     self.offset, self._anchor = parser.end, b""
@@ -151,10 +170,29 @@ class Follower:
             self._ends_in_zeros = log.version
         return False
 
-    def __iter__(self) -> Iterator[MetricTable]:
+    def __iter__(self) -> Iterator[Table]:
         while True:
-            table = self.poll()
-            if len(table):
-                yield table
+            columns, status = self._poll()
+            if columns.count:
+                yield self._make(columns, status)
             else:
                 self._sleep(self.interval)
+
+
+class Follower(LogFollower[MetricTable]):
+    """Gives the metrics of one log as they come; an iterator over MetricTables that never ends.
+
+    Args, attributes and errors are those of LogFollower.
+    """
+
+    def __init__(
+        self,
+        path: Location,
+        offset: int = 0,
+        *,
+        interval: float = 0.5,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        super().__init__(
+            path, offset, METRICS_FORMAT, MetricTable.of_columns, interval=interval, sleep=sleep
+        )

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from expstore.model.values import RECORD_CODEC
-from formats.damage.tail import TailStatus, TailWatch
-from formats.metrics import ROLES
+from expstore.model.values import METRICS_FORMAT
+from formats import Format, TailStatus
+from formats.damage.tail import TailWatch
 
 if TYPE_CHECKING:
     from expstore.store.files.directory import OpenLog
@@ -28,6 +28,7 @@ class LogParser:
 
     Args:
         max_texts: distinct names beyond which parsing ends with TooManyTextsError; None: no limit.
+        format: of the logs.
 
     Attributes:
         records: whole records of the log that were parsed.
@@ -35,12 +36,13 @@ class LogParser:
         is_fresh: the names that columns list are those of this log; else there may be further ones.
     """
 
-    def __init__(self, max_texts: int | None = None) -> None:
+    def __init__(self, max_texts: int | None = None, format: Format = METRICS_FORMAT) -> None:
         self._max_texts = max_texts
+        self._format = format
         self._parser: ColumnParser | None = None
         self._parsed = 0  # bytes of whole records that the parser has seen, of all logs
         self._is_whole = False  # the log before ended with a whole record
-        self._watch = TailWatch(RECORD_CODEC.schema, ROLES)
+        self._watch = TailWatch(format.schema, format.roles)
         self.is_fresh = True
 
     def begin(self, log: OpenLog, start: int = 0, end: int | None = None) -> None:
@@ -52,8 +54,9 @@ class LogParser:
         """
         log.section(start, log.size if end is None else end)
         self._log = log
-        self._watch = TailWatch(RECORD_CODEC.schema, ROLES, start)
-        if self._parser is None or not self._is_whole or self.texts_held > _FEW_TEXTS:
+        self._watch = TailWatch(self._format.schema, self._format.roles, start)
+        has_header = self._format.schema.header is not None  # to be read at the start of each
+        if not self._is_whole or has_header or self.texts_held > _FEW_TEXTS:
             self._renew()
         else:
             self.is_fresh = False
@@ -76,6 +79,8 @@ class LogParser:
             columns = self._parser.read(log.part(size), size)
         self._watch.feed(columns, self.end + columns.end - self._parsed)
         self._parsed = columns.end
+        if columns.error is not None:  # nothing after a refused record can be read
+            log.section(log.size, log.size)
         self._is_whole = log.exhausted and self.end == log.size
         return columns
 
@@ -91,7 +96,11 @@ class LogParser:
 
     def status(self) -> TailStatus:
         """What the end of the log is like, once all of it was read."""
-        return self._watch.status(self._log.size)
+        status = self._watch.status(self._log.size)
+        if status.kind == "implausible" and self._format.schema.may_refuse:
+            zeros = all(not any(block) for block in self._log.blocks(self.end))
+            return self._watch.status(self._log.size, only_zeros=zeros)
+        return status
 
     @property
     def texts_held(self) -> int:
@@ -106,6 +115,7 @@ class LogParser:
     def _renew(self) -> None:
         from formats.columns import ColumnParser
 
-        self._parser = ColumnParser(RECORD_CODEC.schema, self._max_texts)
+        schema = self._format.schema
+        self._parser = ColumnParser(schema.records if self.end else schema, self._max_texts)
         self._parsed = 0
         self.is_fresh = True

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from expstore.model.values import METRICS_FORMAT
 from expstore.store.files.directory import OpenLog
 from expstore.store.read.parser import LogParser
-from formats import TailStatus
+from formats import Format, TailStatus
 
 if TYPE_CHECKING:
     from formats.columns import Columns
@@ -24,6 +25,7 @@ def scan_log(
     start: int = 0,
     parser: LogParser | None = None,
     look: Callable[[Columns, int], None] | None = None,
+    format: Format = METRICS_FORMAT,
 ) -> tuple[TailStatus, int]:
     """A log's status and its number of whole records, in bounded memory.
 
@@ -32,8 +34,9 @@ def scan_log(
         start: an offset that ends a record; what precedes it is neither read nor counted.
         parser: of the logs before.
         look: called with each part's columns, and the index of its first record.
+        format: of the log, where there is no parser.
     """
-    parser = parser or LogParser()
+    parser = parser or LogParser(format=format)
     parser.begin(log, start)
     while not log.exhausted:
         first = parser.records
@@ -45,6 +48,6 @@ def scan_log(
     return parser.status(), parser.records
 
 
-def tail_of(descriptor: int) -> TailStatus:
+def tail_of(descriptor: int, format: Format = METRICS_FORMAT) -> TailStatus:
     """How a log ends, through a descriptor of the log."""
-    return scan_log(OpenLog.of(descriptor))[0]
+    return scan_log(OpenLog.of(descriptor), format=format)[0]

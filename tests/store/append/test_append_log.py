@@ -328,7 +328,7 @@ def test_full_disk_is_told_before_anything_is_written(
 
 def test_reserving_shows_nowhere_and_wastes_little(path: Path) -> None:
     """The size is that of the records; the allocation exceeds it by little over an eighth."""
-    log = AppendLog(path, RECORD_CODEC)
+    log = AppendLog(path)
     for _ in range(200):
         log.append(record("x") * 40)
         found = path.stat()
@@ -344,7 +344,7 @@ def test_file_system_without_reserving_will_do(
 ) -> None:
     """Reserving is optional."""
     monkeypatch.setattr(space, "_fallocate", lambda: lambda *_: answer)
-    log = AppendLog(path, RECORD_CODEC)
+    log = AppendLog(path)
     log.append(record("own"))
     log.close()
     assert names(path) == ["own"]
@@ -352,7 +352,7 @@ def test_file_system_without_reserving_will_do(
 
 def test_log_that_was_cut_or_replaced_is_parsed_anew(path: Path) -> None:
     """What is cached of a log between two appends is valid only for that log."""
-    log = ReopenedLog(path, RECORD_CODEC)
+    log = ReopenedLog(path)
     log.append_once(record("first") * 3)
     path.unlink()
     add(path, record("a longer name") * 3 + TEAR)
@@ -425,7 +425,7 @@ def test_repair_of_a_clean_log_does_nothing(log: AppendLog, path: Path) -> None:
     assert log.repair(tail_of) == (CLEAN, None)
     log.append(record("own"))
     assert names(path) == ["first", "own"]
-    empty = AppendLog(path.with_name("empty"), RECORD_CODEC)
+    empty = AppendLog(path.with_name("empty"))
     assert empty.repair(tail_of) == (CLEAN, None)
     empty.close()
 
@@ -474,7 +474,7 @@ def test_repair_beside_others_is_refused_unless_forced(log: AppendLog, path: Pat
 def test_repair_makes_no_log(path: Path) -> None:
     """A missing log is an error, and is not created."""
     with pytest.raises(ExperimentNotFoundError, match="no such experiment or log"):
-        AppendLog(path, RECORD_CODEC, create=False)
+        AppendLog(path, create=False)
     assert not path.exists()
 
 
