@@ -52,6 +52,7 @@ from expstore.errors import (
     ImportSourceError,
     InvalidCommitIdError,
     LiveWriterError,
+    LogNotFoundError,
     MetadataNotFoundError,
     MissingExtraError,
     NameTruncatedWarning,
@@ -94,6 +95,7 @@ if TYPE_CHECKING:
     from expstore.store.care.check import CheckReport, Finding
     from expstore.store.care.mend import RepairReport, SalvageReport
     from expstore.store.care.seal import SealReport
+    from expstore.store.recordlog import RecordLog
 
 __version__ = "0.1.0"
 
@@ -116,6 +118,7 @@ __all__ = [
     "ImportSourceError",
     "InvalidCommitIdError",
     "LiveWriterError",
+    "LogNotFoundError",
     "Metadata",
     "MetadataNotFoundError",
     "Metric",
@@ -129,6 +132,7 @@ __all__ = [
     "PrunePlan",
     "PruneRow",
     "ReadOnlyStoreError",
+    "RecordLog",
     "RepairReport",
     "RetentionPolicyError",
     "Run",
@@ -159,6 +163,7 @@ __all__ = [
 _ON_DEMAND = {
     "CheckReport": "expstore.store.care.check",
     "Finding": "expstore.store.care.check",
+    "RecordLog": "expstore.store.recordlog",
     "RepairReport": "expstore.store.care.mend",
     "SalvageReport": "expstore.store.care.mend",
     "SealReport": "expstore.store.care.seal",

@@ -7,7 +7,6 @@ specification table and support in the command line.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -16,13 +15,13 @@ from formats.codec.record import RecordCodec
 from formats.errors import UnsupportedSchema
 from formats.fields import Roles
 from formats.kinds.numbers import Number
+from formats.kinds.value import Value
 from formats.meta import META
 from formats.metrics import METRICS, ROLES
 from formats.schema import Schema
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(Value):
     """A declared format.
 
     Attributes:

@@ -53,6 +53,7 @@ STORE = """
     keeper      | files metafile read append care reader
     repository  | files metafile runfile read append care reader keeper defaults
     run         | files metafile runfile append repository defaults
+    recordlog   | files read append care
     __init__    | repository
 """
 FORMATS = """

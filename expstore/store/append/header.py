@@ -13,6 +13,7 @@ from pathlib import Path
 
 from expstore.errors import ShortWriteError, UnreadableFileError
 from expstore.store.files import system
+from formats import FieldValueError
 
 _PATIENCE = 10.0  # seconds to wait for another program, which writes the header in microseconds
 _PAUSE = 0.001  # seconds between two tries
@@ -27,10 +28,13 @@ def write_header(descriptor: int, path: Path, header: bytes) -> None:
         header: its bytes.
 
     Raises:
+        FieldValueError: nobody knows the values of the header.
         UnreadableFileError: another program keeps the log locked.
         ShortWriteError: there is no room; the log is empty again.
         OSError: a system call fails.
     """
+    if not header:
+        raise FieldValueError("the log is empty, and its header needs values", source=str(path))
     deadline = time.monotonic() + _PATIENCE
     while system.try_lock(descriptor, fcntl.LOCK_EX) is False:
         if time.monotonic() > deadline:

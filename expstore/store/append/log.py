@@ -79,7 +79,8 @@ class AppendLog:
     ) -> None:
         self.path = path
         self.boundary = 0
-        self._format, self._codec, self._header = format, format.codec, header
+        self._format, self._codec = format, format.codec
+        self._header = header if format.schema.header is not None else None
         self._anchor = b""  # the bytes before the boundary when it was found
         self._room = ReservedSpace(path)
         self._shared = False  # others were seen to append, so that the next one may be near
@@ -234,7 +235,7 @@ class AppendLog:
         """The end of the file, which is a boundary then."""
         # Not fstat: asking for a file's times makes its next write dearer than the write.
         end = _lseek(self._descriptor, 0, _END)
-        return end if end == self.boundary and (end or not self._header) else self._reconcile()
+        return end if end == self.boundary and (end or self._header is None) else self._reconcile()
 
     def _reconcile(self) -> int:
         """Parse what others added; returns the end of the file, which then is a boundary."""
@@ -250,13 +251,13 @@ class AppendLog:
             if reached > self.boundary:  # others go on: what looked torn was being written
                 torn_since, pause = now, _PATIENCE / 1000
             self.boundary = reached
-            if not rest and (reached or not self._header):
+            if not rest and (reached or self._header is None):
                 break
-            if not rest:
+            if not rest and self._header is not None:
                 write_header(self._descriptor, self.path, self._header)
             elif now > torn_since + _PATIENCE:
                 self.repair(self._look_torn)
-                if self.boundary or not self._header:
+                if self.boundary or self._header is None:
                     break
             else:
                 time.sleep(pause)

@@ -12,17 +12,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from expstore.model.values import METRICS_FORMAT
 from expstore.store.append.log import AppendLog
 from expstore.store.files import layout, placing, system
 from expstore.store.files.directory import OpenLog
 from expstore.store.files.place import open_log
-from expstore.store.read.survey import scan_log, tail_of
+from expstore.store.read.survey import header_of, scan_log, tail_of
 from formats import CLEAN, Format, FormatError, TailStatus, UnsupportedSchema
 from formats.damage.salvage import Gap, Stretch, resync
-from formats.walk import read_value
 
 _CHUNK = 1 << 20  # bytes copied at a time
 _GAPS = 100_000  # gaps listed in a report; all are counted
@@ -160,7 +159,7 @@ def salvage(
 
 
 def copy_whole(
-    log: OpenLog, file: BinaryIO, source: Path, target: Path, format: Format = METRICS_FORMAT
+    log: OpenLog, file: IO[bytes], source: Path, target: Path, format: Format = METRICS_FORMAT
 ) -> SalvageReport:
     """Copy a damaged log's whole records.
 
@@ -219,10 +218,7 @@ def _pieces(
 
 def header_size(log: OpenLog, format: Format) -> int:
     """Size in bytes of the header of a log; 0 if its format has none, or the header is damaged."""
-    header = format.schema.header
-    if header is None:
-        return 0
     try:
-        return read_value(header, log.read(0, header.max_size))[1]
+        return header_of(log, format)[1]
     except FormatError:
         return 0

@@ -17,6 +17,7 @@ from typing import IO
 
 from expstore.errors import OutputExistsError
 from expstore.store.files import access, layout, system
+from expstore.store.files.atomic import take_name
 
 UNFINISHED = re.compile(r"\.expstore-[0-9a-f]{16}\.tmp")
 """Matches the names of files being written, or left behind by an interruption."""
@@ -46,19 +47,23 @@ def check_output(output: Path, *, force: bool) -> None:
 
 
 @contextmanager
-def whole_file(output: Path) -> Iterator[IO[bytes]]:
+def whole_file(output: Path, *, copied: Path | None = None) -> Iterator[IO[bytes]]:
     """A file to write to, which appears as `output` when the block ends without an error.
 
+    Args:
+        output: the file.
+        copied: the file that it is a copy of, whose mode and owner it gets; it then replaces none.
+
     Raises:
-        OutputExistsError: the path exists and is not a regular file.
+        OutputExistsError: the path exists and is not a regular file, or `copied` is given.
         NoSpaceError, UnreadableFileError: the file cannot be written; the old one is kept.
     """
-    check_output(output, force=True)
+    check_output(output, force=copied is None)
     output = output.resolve()
     temporary = output.with_name(unfinished_name())
     with system.typed_errors(output):
         try:
-            old = access.status_of(output)
+            old = access.status_of(copied or output)
             with (
                 access.new_file(temporary, old) as descriptor,
                 open(descriptor, "wb", closefd=False) as file,
@@ -68,7 +73,13 @@ def whole_file(output: Path) -> Iterator[IO[bytes]]:
                 yield file
                 file.flush()
                 os.fsync(descriptor)
-            os.replace(temporary, output)
+            if copied is None:
+                os.replace(temporary, output)
+            else:
+                take_name(temporary, output)
+        except FileExistsError:
+            temporary.unlink(missing_ok=True)
+            raise OutputExistsError(f"{output}: already exists") from None
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise

@@ -6,12 +6,13 @@ Guarantees: nothing is written; memory does not grow with the log, whatever is i
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from expstore.model.values import METRICS_FORMAT
 from expstore.store.files.directory import OpenLog
 from expstore.store.read.parser import LogParser
-from formats import Format, TailStatus
+from formats import Format, TailStatus, TruncatedError
+from formats.walk import read_value
 
 if TYPE_CHECKING:
     from formats.columns import Columns
@@ -51,3 +52,20 @@ def scan_log(
 def tail_of(descriptor: int, format: Format = METRICS_FORMAT) -> TailStatus:
     """How a log ends, through a descriptor of the log."""
     return scan_log(OpenLog.of(descriptor), format=format)[0]
+
+
+def header_of(log: OpenLog, format: Format) -> tuple[dict[str, Any] | None, int]:
+    """The values of a log's header, and its size in bytes; None and 0 if it is not there.
+
+    Raises:
+        FormatError: it is not the declared one.
+    """
+    header, size = format.schema.header, _BLOCK
+    while header is not None:
+        try:
+            return read_value(header, log.read(0, size))
+        except TruncatedError:
+            if size >= log.size:
+                break
+            size *= 2
+    return None, 0

@@ -336,7 +336,7 @@ def test_importing_the_store_loads_no_tool() -> None:
     """Dumps, schemas and tables are loaded on demand."""
     code = (
         "import sys, expstore, formats; before = set(sys.modules); formats.annotate;"
-        "tools = 'formats.codec.spans', 'formats.descriptions.ksy', 'formats.catalog';"
+        "tools = 'formats.codec.spans', 'formats.descriptions.ksy', 'formats.columns';"
         "print([m in before for m in tools],"
         "'formats.codec.spans' in sys.modules)"
     )
