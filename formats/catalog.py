@@ -48,7 +48,7 @@ class Format(Value):
         """
         if isinstance(declaration, Format):
             return declaration
-        format = cls("records", declaration, roles=roles)
+        format = cls(getattr(declaration, "name", None) or "log", declaration, roles=roles)
         format.check_roles()
         return format
 

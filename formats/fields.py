@@ -101,8 +101,8 @@ class Roles:
     Attributes:
         clock: an integer, Unix seconds if all is well.
         counter: an integer that stays close to those of other records, if there is one.
-        label: a text that other records share, if there is one. Without it, a clock may also be in
-            milli-, micro- or nanoseconds.
+        label: a text that other records share, if there is one. Without it, the clock may also be
+            in milli-, micro- or nanoseconds, all through the log.
     """
 
     clock: str

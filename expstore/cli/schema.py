@@ -5,10 +5,12 @@ Guarantees: all output is derived from the declarations; damage is shown, and ra
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     from formats.codec.spans import Span
     from formats.descriptions.dump import Row
 
-FormatName = StrEnum("FormatName", {n.upper(): n for n in FORMATS})  # type: ignore[misc]
-
 
 class Notation(StrEnum):
     """How a format is printed."""
@@ -45,7 +45,15 @@ _COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright
 
 @app.command()
 def schema(
-    name: Annotated[FormatName | None, typer.Argument(help="Default: all formats.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME|MODULE:NAME]",
+            help=f"One of {', '.join(FORMATS)}, or a declaration of your own: its module, found "
+            "from here, and its name there. Default: all formats of a store.",
+            autocompletion=lambda incomplete: [n for n in FORMATS if n.startswith(incomplete)],
+        ),
+    ] = None,
     notation: Annotated[
         Notation,
         typer.Option(
@@ -62,7 +70,7 @@ def schema(
         ),
     ] = False,
 ) -> None:
-    """Print the declared formats.
+    """Print the declared formats, or one of your own.
 
     Example: expstore schema metrics --format ksy > metrics.ksy
     """
@@ -71,17 +79,35 @@ def schema(
 
     if texts_as_bytes and notation is not Notation.KSY:
         raise typer.BadParameter("is for --format ksy", param_hint="--texts-as-bytes")
-    chosen = [FORMATS[name]] if name else list(FORMATS.values())
+    chosen = [_format(name)] if name else list(FORMATS.values())
     if notation is Notation.JSON:
         print_json([spec.describe(format) for format in chosen])
     elif notation is Notation.KSY:
-        schemas = (to_ksy(f.declaration, texts_as_bytes=texts_as_bytes) for f in chosen)
+        schemas = (to_ksy(f, id=f.name, texts_as_bytes=texts_as_bytes) for f in chosen)
         print("---\n".join(schemas), end="")
     elif notation is not Notation.TABLE:
         describe = to_hexpat if notation is Notation.HEXPAT else to_cstruct
-        print("\n".join(describe(format.declaration) for format in chosen), end="")
+        print("\n".join(describe(format) for format in chosen), end="")
     else:
         _print_markdown("\n\n".join(f"## {f.name}\n\n{spec.markdown(f)}" for f in chosen))
+
+
+def _format(name: str) -> Format:
+    """The format of this name, or the one that MODULE:NAME declares."""
+    module, colon, attribute = name.partition(":")
+    if name in FORMATS:
+        return FORMATS[name]
+    if not colon:
+        known = ", ".join(FORMATS)
+        raise typer.BadParameter(f"{name!r} is none of {known}, nor MODULE:NAME", param_hint="NAME")
+    sys.path.insert(0, os.getcwd())
+    try:
+        declaration = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise typer.BadParameter(str(error), param_hint="NAME") from error
+    if isinstance(declaration, Format):
+        return declaration
+    return Format(attribute.lower(), declaration)
 
 
 def _print_markdown(text: str) -> None:

@@ -101,17 +101,20 @@ def find_candidates(
         if not fits.all():
             columns = (starts, at, counters, label, begins)
             starts, at, counters, label, begins = (column[fits] for column in columns)
-    if roles.label is None:
-        # All have the same label then.
-        hashes, printable = np.zeros(len(starts), np.uint64), np.ones(len(starts), np.bool_)
-    else:
-        hashes, printable = _hash_texts(_numbers(padded, "<u8"), begins, label)
     ends_here, starts_here = np.zeros(size + 1, np.bool_), np.zeros(size + 1, np.bool_)
     ends_here[0] = starts_here[size] = True
     ends_here[at] = starts_here[starts] = True
     if not is_last:
         starts_here[size] = False
+    elif roles.label is None:
+        starts_here[max(size + 1 - schema.min_size, 0) :] = True  # a torn one, at the end
     chained = ends_here[starts] & starts_here[at]
+    if roles.label is None:
+        # A record must be followed by one: a torn one is whole with the next one's bytes.
+        printable = starts_here[at]
+        hashes = (~printable).astype(np.uint64)
+    else:
+        hashes, printable = _hash_texts(_numbers(padded, "<u8"), begins, label)
     return Candidates(starts, at, counters, hashes, printable, chained)
 
 

@@ -7,7 +7,7 @@ The method: a few ranges are guessed, and tried on samples of the log. A range f
 whole records with such clocks, and with neighbours on both sides, cover the samples. The guesses
 are the same years in seconds and in smaller units, and the clocks at the log's beginning, if they
 are outside these: until the first damage, records follow one another from byte 0 on. A log of which
-one part counts otherwise than the rest gets several ranges.
+one part counts otherwise than the rest gets several ranges, unless no label is declared.
 """
 
 from __future__ import annotations
@@ -51,8 +51,22 @@ def plausible_clocks(schema: Schema, roles: Roles, read: Read, size: int) -> lis
     guesses += _learned(schema, roles, samples[0], guesses) if samples else []
     covered = [sum(_covered(schema, roles, data, guess) for data in samples) for guess in guesses]
     most = max(covered, default=0)
+    if roles.label is None and samples and (own := _own(schema, roles, samples[0], guesses)):
+        return own
     chosen = [guess for guess, count in zip(guesses, covered, strict=True) if count * _SHARE > most]
     return chosen or [KNOWN[0]]
+
+
+def _own(schema: Schema, roles: Roles, data: bytes, guesses: Sequence[Clocks]) -> list[Clocks]:
+    """The range of the first record, which is where it must be.
+
+    Without labels, records that are read at a wrong offset again and again, as those of fixed size
+    are, may well have clocks in the range of another unit.
+    """
+    from formats.columns import parse_columns
+
+    clocks = parse_columns(schema.records, data)[roles.clock][:1].tolist()
+    return [g for g in guesses if clocks and g.first <= clocks[0] <= g.last][:1]
 
 
 def _samples(read: Read, size: int) -> Iterator[bytes]:
@@ -74,7 +88,7 @@ def _learned(
     """The range of the records from byte 0 on, unless it is known."""
     from formats.columns import parse_columns
 
-    columns = parse_columns(schema, data)
+    columns = parse_columns(schema.records, data)
     count = columns.count
     if roles.label is not None:
         label = columns[roles.label]

@@ -3,8 +3,8 @@
 Guarantees: these checks never change what is read, and never raise. A record is doubtful if its
 clock is outside the years 2001 to 2033 (the ten-digit Unix seconds that start with 1) or its label
 is not printable text. It is implausible only if both hold, so a log whose clock counts something
-else, or whose labels are odd, is not reported as damaged. Where no label is declared, a record is
-implausible if its clock is outside these years in seconds and in the smaller units. Flipped bits
+else, or whose labels are odd, is not reported as damaged. Where no label is declared, the clock of
+a log's first record shows its unit, and a record outside these years is implausible. Flipped bits
 inside a value cannot be detected.
 
 The caller says which fields are the clock and the label; their position follows from the
@@ -47,8 +47,28 @@ def is_plausible_label(text: str | bytes) -> bool:
     return not any(ord(c) < _CONTROL_END or "\ud800" <= c <= "\udfff" for c in text)
 
 
-def first_implausible(roles: Roles, columns: Columns) -> int | None:
+def unit_of(clock: int) -> int | None:
+    """The unit, in ticks a second, in which a clock is within the plausible years; or None."""
+    return next((u for u in UNITS if EARLIEST * u <= clock <= LATEST * u + u - 1), None)
+
+
+def _first_of_another_time(clocks: NDArray[Any], unit: int | None) -> int | None:
+    """The index of the record before the first clock outside the years; zeros are no damage."""
+    if unit is None:
+        return None
+    last = min(LATEST * unit + unit - 1, int(clocks.max(initial=0)))
+    odd = ((clocks < EARLIEST * unit) | (clocks > last)) & (clocks != 0)
+    # The torn record itself has a good clock, and the rest of it is another's.
+    return max(int(odd.argmax()) - 1, 0) if odd.any() else None
+
+
+def first_implausible(roles: Roles, columns: Columns, unit: int | None = None) -> int | None:
     """The index of the record at which the log stops being well-formed, or None.
+
+    Args:
+        roles: the fields to judge by.
+        columns: the records.
+        unit: without a label, that of the log's clocks; None: it is unknown, and all are plausible.
 
     If records were appended after a torn one, that is the torn record: it swallows the start of the
     next one, and from there on every field is read at the wrong offset.
@@ -57,18 +77,12 @@ def first_implausible(roles: Roles, columns: Columns) -> int | None:
     """
     import numpy as np
 
+    if roles.label is None:
+        return _first_of_another_time(columns[roles.clock], unit)
     clocks = columns[roles.clock]
     if not len(clocks) or (clocks.min() >= EARLIEST and clocks.max() <= LATEST):
         return None
     odd = (clocks < EARLIEST) | (clocks > LATEST)
-    if roles.label is None:
-        high = np.iinfo(clocks.dtype).max
-        for unit in UNITS[1:]:
-            if EARLIEST * unit <= high:
-                last = min(LATEST * unit + unit - 1, high)
-                odd &= (clocks < EARLIEST * unit) | (clocks > last)
-        odd &= clocks != 0  # a tail of zeros is something else
-        return int(odd.argmax()) if odd.any() else None
     label = columns[roles.label]
     bad = ~np.fromiter(map(is_plausible_label, label.values), np.bool_, len(label.values))
     unlikely = bad[label.codes] if len(bad) else np.zeros(len(odd), np.bool_)

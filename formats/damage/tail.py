@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from formats.damage.plausible import first_implausible, size_of
+from formats.damage.plausible import first_implausible, size_of, unit_of
 from formats.fields import Roles
 from formats.schema import Schema
 
@@ -79,6 +79,7 @@ class TailWatch:
         self._roles = roles
         self._zeros = 0  # all-zero records at the end of those seen
         self._doubted: tuple[int, int] | None = None  # offset and index of the first implausible
+        self._unit: int | None = None  # of the first record's clock
         self._is_refused = False  # the record after the last is
         self.records = 0
         self.end = start
@@ -87,7 +88,9 @@ class TailWatch:
         """Examine the next records; `end` is the offset after them."""
         count = columns.count
         if self._roles is not None and self._doubted is None:
-            first = first_implausible(self._roles, columns)
+            if not self.records and count:
+                self._unit = unit_of(int(columns[self._roles.clock][0]))
+            first = first_implausible(self._roles, columns, self._unit)
             if first is not None:
                 start = end - (columns.end - columns.start)  # there may be a header before it
                 offset = start + size_of(self._schema, columns, first)

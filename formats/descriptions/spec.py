@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from formats.catalog import FORMATS, Format
+from formats.descriptions.names import format_of
 from formats.kinds.base import Checked, Choice, Constant, Kind
 from formats.kinds.composed import Array, Group
 from formats.kinds.numbers import Enum, Flags, Number
@@ -95,8 +95,7 @@ def describe(declaration: Any) -> dict[str, Any]:
             declaration in FORMATS, has a name, a title and a doc.
     """
     schema = Schema.of(declaration)
-    known = (f for f in FORMATS.values() if declaration is f or declaration is f.declaration)
-    format = declaration if isinstance(declaration, Format) else next(known, None)
+    format = format_of(declaration)
     document: dict[str, Any] = {
         "name": format and format.name,
         "title": format and format.title,

@@ -284,7 +284,7 @@ def test_a_clock_alone_shows_misaligned_records(path: Path, tmp_path: Path) -> N
     log.append_many({"at": samples.NOW * 1000 + np.arange(40), "value": np.arange(40) / 7})
     assert log.check().ok
     whole = path.read_bytes()
-    path.write_bytes(whole[:320] + whole[325:])
+    path.write_bytes(whole[:325] + whole[336:])
     (finding,) = log.check().findings
     assert (finding.kind, finding.offset) == ("implausible", 320)
     report = log.salvage(tmp_path / "copy")
