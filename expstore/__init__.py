@@ -53,9 +53,11 @@ from expstore.errors import (
     InvalidCommitIdError,
     LiveWriterError,
     LogNotFoundError,
+    LogTooLargeError,
     MetadataNotFoundError,
     MissingExtraError,
     NameTruncatedWarning,
+    NoCommitWarning,
     NoSpaceError,
     OutputExistsError,
     PlotError,
@@ -73,14 +75,15 @@ from expstore.errors import (
     UnreadableFileError,
     WriterClosedError,
 )
-from expstore.model.runinfo import RunInfo, RunStart
+from expstore.model.runinfo import RunInfo, RunStart, RunState
 from expstore.model.table import MetricTable
 from expstore.model.values import Metadata, Metric
 from expstore.store.append.writer import MetricWriter
 from expstore.store.care.prune import PrunePlan, PruneRow
 from expstore.store.read.follow import Follower
 from expstore.store.repository import ExperimentStore
-from expstore.store.run import Run, start
+from expstore.store.run import Run
+from expstore.store.start import start
 from formats import (
     FieldValueError,
     FormatError,
@@ -92,7 +95,7 @@ from formats import (
 )
 
 if TYPE_CHECKING:
-    from expstore.store.care.check import CheckReport, Finding
+    from expstore.store.care.findings import CheckReport, Finding
     from expstore.store.care.mend import RepairReport, SalvageReport
     from expstore.store.care.seal import SealReport
     from expstore.store.recordlog import RecordLog
@@ -119,6 +122,7 @@ __all__ = [
     "InvalidCommitIdError",
     "LiveWriterError",
     "LogNotFoundError",
+    "LogTooLargeError",
     "Metadata",
     "MetadataNotFoundError",
     "Metric",
@@ -126,6 +130,7 @@ __all__ = [
     "MetricWriter",
     "MissingExtraError",
     "NameTruncatedWarning",
+    "NoCommitWarning",
     "NoSpaceError",
     "OutputExistsError",
     "PlotError",
@@ -139,6 +144,7 @@ __all__ = [
     "RunFileError",
     "RunInfo",
     "RunStart",
+    "RunState",
     "SalvageReport",
     "SealError",
     "SealReport",
@@ -161,8 +167,8 @@ __all__ = [
 
 # What a program that logs does not need is loaded on first use, to keep the import fast.
 _ON_DEMAND = {
-    "CheckReport": "expstore.store.care.check",
-    "Finding": "expstore.store.care.check",
+    "CheckReport": "expstore.store.care.findings",
+    "Finding": "expstore.store.care.findings",
     "RecordLog": "expstore.store.recordlog",
     "RepairReport": "expstore.store.care.mend",
     "SalvageReport": "expstore.store.care.mend",

@@ -60,6 +60,10 @@ class UnreadableFileError(ExpStoreError, OSError):
     """A file cannot be read: no permission, or not a regular file but a link, FIFO or directory."""
 
 
+class LogTooLargeError(ExpStoreError, MemoryError):
+    """A log is larger than memory, or is said to be; `iter_metrics` reads it in parts."""
+
+
 class ReadOnlyStoreError(ExpStoreError, io.UnsupportedOperation):
     """The store is at a URL, and so read-only."""
 
@@ -195,6 +199,10 @@ class ExperimentExistsError(ExpStoreError, FileExistsError):
 
 class NameTruncatedWarning(UserWarning):
     """A metric name was cut to the longest prefix of whole characters that fits the format."""
+
+
+class NoCommitWarning(UserWarning):
+    """A run was started without an id and outside git; its id is made of the time and chance."""
 
 
 def listed(names: Collection[str], most: int = 20) -> str:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from expstore.compare.series import Series, split
-from expstore.errors import ExpStoreError, UnknownMetricError
+from expstore.errors import ExpStoreError, RunFileError, UnknownMetricError
+from expstore.model.runinfo import RunInfo
 from expstore.model.values import Metadata
-from expstore.store import metafile
+from expstore.store import metafile, runfile
 from expstore.store.files.layout import METRICS
+from expstore.store.read.rewind import Rewind
 from expstore.store.read.tables import read_table, table_parser
 from formats import CLEAN, FormatError, TailStatus
 
@@ -30,15 +32,17 @@ class LoadedExperiment:
     metadata: Metadata | None
     curves: dict[str, Series]
     status: TailStatus
+    run: RunInfo
     problems: tuple[str, ...]
 
 
 class LoadedTable(NamedTuple):
-    """The readable part of one experiment; see `Summary`."""
+    """The readable part of one experiment, without superseded metrics; see `Summary`."""
 
     commit_id: str
     metadata: Metadata | None
     table: MetricTable | None
+    run: RunInfo
     problems: tuple[str, ...]
 
     @property
@@ -64,16 +68,21 @@ def load_tables(
     """
     parser = table_parser()
     outcomes = metafile.read_all(store.location, ids)
-    for commit_id, (_, metadata) in zip(progress(ids), outcomes, strict=True):
+    runs = runfile.read_all(store.location, ids)
+    for commit_id, (_, metadata), (_, run) in zip(progress(ids), outcomes, runs, strict=True):
         table, problems = None, []
         if not isinstance(metadata, Metadata):
             problems.append(str(metadata))
+        info = run if isinstance(run, RunInfo) else RunInfo()
+        if isinstance(run, RunFileError):
+            problems.append(str(run))
         try:
             table = read_table(store.location / commit_id / METRICS, parser=parser)
+            table = Rewind(info.starts).current(table)
         except (ExpStoreError, FormatError) as error:
             problems.append(str(error))
         known = metadata if isinstance(metadata, Metadata) else None
-        yield LoadedTable(commit_id, known, table, tuple(problems))
+        yield LoadedTable(commit_id, known, table, info, tuple(problems))
 
 
 def load(
@@ -97,9 +106,10 @@ def load(
 
 
 def _with_curves(loaded: LoadedTable) -> LoadedExperiment:
-    commit_id, metadata, table, problems = loaded
-    curves = {} if table is None else split(table)
-    return LoadedExperiment(commit_id, metadata, curves, loaded.status, problems)
+    curves = {} if loaded.table is None else split(loaded.table)
+    return LoadedExperiment(
+        loaded.commit_id, loaded.metadata, curves, loaded.status, loaded.run, loaded.problems
+    )
 
 
 def check_name(name: str, known: Collection[str]) -> None:

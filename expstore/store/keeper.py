@@ -13,8 +13,17 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from expstore.errors import DeletionError, MetadataNotFoundError, UnreadableFileError
-from expstore.store import metafile
+from expstore.errors import (
+    DeletionError,
+    MetadataNotFoundError,
+    SealError,
+    UnreadableFileError,
+    listed,
+)
+from expstore.model import params as parameters
+from expstore.model.runinfo import RunInfo, check_tags, joined
+from expstore.model.times import checked_clock
+from expstore.store import metafile, runfile
 from expstore.store.care import prune
 from expstore.store.care.delete import Judge, delete, in_use, last_logged, recently_logged
 from expstore.store.care.prune import Policy, PrunePlan
@@ -33,7 +42,8 @@ class StoreKeeper(StoreReader):
 
     Args:
         root, storage_options: see `StoreReader`.
-        clock: gives the time in seconds since 1970-01-01 UTC.
+        clock: gives the time in seconds since 1970-01-01 UTC. Whatever needs it raises
+            FieldValueError if it gives something else, such as milliseconds.
     """
 
     def __init__(
@@ -44,20 +54,26 @@ class StoreKeeper(StoreReader):
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(root, storage_options=storage_options)
-        self._clock = clock
+        self._clock = checked_clock(clock)
 
     def repair(self, commit_id: str, force: bool = False) -> RepairReport:
         """Cut a torn or zero tail off the experiment's log; see `mend.repair`.
 
+        What a seal covers is cut by `force` only; from then on, `check` reports the log as altered
+        until it is sealed anew by force.
+
         Raises:
+            SealError: the tail was sealed, or the seal is damaged, and `force` is not given;
+                nothing was cut.
             InvalidCommitIdError: not one plain path component.
             ExperimentNotFoundError: no such experiment.
             TornTailError: others have the log open, and `force` is not given; nothing was cut.
             UnreadableFileError: not a regular file, or no permission.
         """
-        from expstore.store.care import mend
+        from expstore.store.care import mend, seal
 
-        return mend.repair(self.metrics_path(commit_id), force=force)
+        sealed = 0 if force else seal.sealed_size(self.experiment_path(commit_id))
+        return mend.repair(self.metrics_path(commit_id), force=force, sealed=sealed)
 
     def salvage(self, commit_id: str, target: str) -> SalvageReport:
         """Copy the whole records of a damaged log, and the metadata, into a new experiment.
@@ -90,18 +106,82 @@ class StoreKeeper(StoreReader):
 
         Args:
             commit_id: the experiment.
-            force: seal the files as they are now, even if they differ from an older seal.
+            force: seal the files as they are now, even if they are damaged, or differ from an older
+                seal.
             progress: called with the bytes read so far, and those to read in total.
 
         Raises:
             InvalidCommitIdError: not one plain path component.
             ExperimentNotFoundError: no such experiment.
-            SealError: files differ from the older seal, which is kept; or there are no files.
+            SealError: `check` finds damage; or files differ from the older seal, which is kept; or
+                there are no files.
             NoSpaceError, UnreadableFileError: a file cannot be read, or the seal not be written.
         """
-        from expstore.store.care import seal
+        from expstore.store.care import check, seal
 
-        return seal.seal(self.experiment_path(commit_id), force=force, progress=progress)
+        path = self.experiment_path(commit_id)
+        if not force:
+            damage = check.check_experiment(path, verify=False).damage
+            if damage:
+                raise SealError(
+                    f"{path}: damaged, so it is not sealed: {listed(damage, 3)}; see `expstore "
+                    f"check {commit_id}`, repair or restore it, or seal it by --force (force=True)"
+                )
+        return seal.seal(path, force=force, progress=progress)
+
+    def update_run(
+        self,
+        commit_id: str,
+        *,
+        params: object = None,
+        tags: Iterable[str] = (),
+        notes: str | None = None,
+        remove_params: Iterable[str] = (),
+        remove_tags: Iterable[str] = (),
+    ) -> RunInfo:
+        """Change the parameters, tags and notes of a run; it may be running.
+
+        What other programs change at the same time is kept. Something is removed first.
+
+        Args:
+            commit_id: the experiment.
+            params: added, or put in place of those of the same name; see `Run.log_params`.
+            tags: added.
+            notes: replace the notes; None: they are kept.
+            remove_params: flat names, such as `model.depth`; missing ones do not matter.
+            remove_tags: likewise.
+
+        Returns:
+            What run.json has now.
+
+        Raises:
+            InvalidCommitIdError: not one plain path component.
+            ExperimentNotFoundError: no such experiment.
+            RunFileError: a value that cannot be kept, or run.json cannot be parsed; it is kept.
+            NoSpaceError, UnreadableFileError: the file system refuses; run.json is kept.
+        """
+        path = self.experiment_path(commit_id)
+        new = RunInfo(parameters.as_params(params), check_tags(tags), notes or "")
+        runfile.build(new)
+        gone, names = frozenset(check_tags(remove_tags)), check_tags(remove_params)
+
+        def change(info: RunInfo) -> RunInfo:
+            kept = tuple(tag for tag in info.tags if tag not in gone)
+            left = replace(info, params=parameters.removed(info.params, names), tags=kept)
+            changed = joined(left, new)
+            return changed if notes is None else replace(changed, notes=notes)
+
+        return self.change_run(path.name, change)
+
+    def change_run(self, commit_id: str, change: Callable[[RunInfo], RunInfo]) -> RunInfo:
+        """Change run.json, or create it; see `runfile.update`.
+
+        Raises:
+            As `update_run`.
+        """
+        path = self.experiment_path(commit_id)
+        with system.open_experiment(path) as directory:
+            return runfile.update(path / layout.RUN, change, directory)
 
     def plan_prune(
         self,

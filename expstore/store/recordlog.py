@@ -29,7 +29,7 @@ from expstore.store.read.survey import header_of
 from formats import FieldValueError, Format, FormatError, UnsupportedSchema
 
 if TYPE_CHECKING:
-    from expstore.store.care.check import CheckReport
+    from expstore.store.care.findings import CheckReport
     from expstore.store.care.mend import RepairReport, SalvageReport
     from formats import Roles
     from formats.columns import Columns
@@ -209,7 +209,8 @@ class RecordLog:
         Raises:
             LogNotFoundError: the directory is missing.
         """
-        from expstore.store.care.check import CheckReport, check_log
+        from expstore.store.care.check import check_log
+        from expstore.store.care.findings import CheckReport
 
         with self._missing_directory(), open_directory(self.path.parent) as directory:
             parser = LogParser(format=self.format)

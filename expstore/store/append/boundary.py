@@ -7,13 +7,16 @@ before it can be believed: in a misaligned log, whole records look like tears.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
-from expstore.errors import TornTailError
-from expstore.store.files.directory import OpenLog
-from expstore.store.read.survey import scan_log
+from expstore.errors import ExperimentGoneError, TornTailError
+from expstore.store.read.survey import tail_of
 from formats import Format, FormatError, RecordCodec, TailStatus
 from formats.codec.record import whole_size
+
+ANCHOR = 64
+"""Bytes before a boundary by which a log is recognised."""
 
 _BLOCK = 1 << 22  # bytes read at a time
 _LISTED = 1 << 16  # bytes whose records are parsed for a message
@@ -27,8 +30,8 @@ def last_boundary(
     Args:
         codec: of one record.
         descriptor: the log, open for reading.
-        start: the boundary to begin at, a byte offset. Before the first record, if a header is
-            declared, it is 0.
+        start: the boundary to begin at, a byte offset; 0 is that before the header, if one is
+            declared.
         stop: the byte offset to end at; None: the end of the log.
 
     Returns:
@@ -47,6 +50,22 @@ def last_boundary(
             return start, len(block) - used
         # A record, such as one with a length of four bytes, may be longer than a block.
         most = _BLOCK if used else 2 * most
+
+
+def boundary_after(
+    format: Format, path: Path, descriptor: int, start: int, stop: int | None = None
+) -> tuple[int, int]:
+    """See `last_boundary`; zeros that the format refuses are no whole records.
+
+    Raises:
+        FormatError: see there; it names the log.
+    """
+    try:
+        return last_boundary(format.codec, descriptor, start, stop)
+    except FormatError as error:
+        if stop is None and tail_of(descriptor, format).kind == "zero":
+            return start, os.fstat(descriptor).st_size - start
+        raise error.at(source=str(path)) from None
 
 
 def describe(format: Format, descriptor: int, start: int, stop: int) -> str:
@@ -72,22 +91,54 @@ def describe(format: Format, descriptor: int, start: int, stop: int) -> str:
     return f"{found} record{'s' * (found > 1)}{span}, {where},"
 
 
-def tear_at(format: Format, path: Path, descriptor: int, offset: int, size: int) -> TailStatus:
-    """The torn record that a log ends in.
+def lost(path: Path, how: str, start: int, end: int) -> ExperimentGoneError:
+    """The error for a log that has lost the records between two offsets."""
+    return ExperimentGoneError(
+        f"{path}: {how} by another program while a writer had it open; the records between bytes "
+        f"{start} and {end} are lost, unless what is there now has them; read back what it holds, "
+        "and log the rest with a new writer",
+        start,
+        end,
+    )
+
+
+def bytes_before(descriptor: int, offset: int, size: int = ANCHOR) -> bytes:
+    """So many bytes before an offset, or all that there are."""
+    size = min(size, offset)
+    return os.pread(descriptor, size, offset - size)
+
+
+def is_known(descriptor: int, offset: int, anchor: bytes) -> bool:
+    """Whether the bytes before an offset are still those that were found there."""
+    return bytes_before(descriptor, offset).endswith(anchor[-ANCHOR:])
+
+
+def ends_in_zeros(format: Format, descriptor: int, start: int, end: int) -> bool:
+    """Whether the records between two boundaries end in zeros, as after a power cut."""
+    # Nearly always settled by a few bytes; else all of the log is parsed, as by a repair.
+    if start == end or any(bytes_before(descriptor, end, format.schema.min_size)):
+        return False
+    return tail_of(descriptor, format).kind == "zero"
+
+
+def bad_end(format: Format, path: Path, descriptor: int, known: int) -> TailStatus:
+    """The torn record, or the zeros, that a log ends in.
 
     Args:
         format: of the log.
         path: the log, for messages.
         descriptor: the same, open for reading.
-        offset, size: where the tear begins, and its bytes, as `last_boundary` found them.
+        known: a boundary; what precedes it is known to be whole, even if it is zeros.
 
     Raises:
         TornTailError: the log is misaligned, so what seems to be torn off may be whole records.
     """
-    status, _ = scan_log(OpenLog.of(descriptor), format=format)
+    status = tail_of(descriptor, format)
     if status.kind == "implausible":
         raise TornTailError(
             f"{path}: misaligned from byte {status.offset} on; salvage its whole records into a "
             "new log (in a store: `expstore salvage`), which can be logged to"
         )
-    return TailStatus("torn", offset, size)
+    start = max(status.offset or 0, known)
+    size = (status.offset or 0) + status.size - start
+    return replace(status, offset=start, size=size)

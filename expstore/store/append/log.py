@@ -9,6 +9,11 @@ record that was written is cut off again. After it, the file position shows whet
 tear came in between; then the record is cut off with it, and appended again. An append that returns
 is readable; one that raises says what became of it.
 
+A log that is shorter than what is known of it has lost records, and is appended to no more: a tear
+is cut after the last whole record, never before it. One that was rewritten in place, in no fewer
+bytes, is recognised by the 64 bytes before the last known boundary: when its size has changed too,
+at the next look; else only by `recall`. Not noticed is a change of other bytes.
+
 This module knows files; where a record ends is for `formats` to say.
 """
 
@@ -16,26 +21,31 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expstore.errors import (
     ExperimentGoneError,
-    ExperimentNotFoundError,
     ExpStoreError,
     ShortWriteError,
     TornTailError,
 )
 from expstore.model.values import METRICS_FORMAT
-from expstore.store.append import forks
-from expstore.store.append.boundary import describe, last_boundary, tear_at
+from expstore.store.append.boundary import (
+    ANCHOR,
+    bad_end,
+    boundary_after,
+    bytes_before,
+    describe,
+    ends_in_zeros,
+    is_known,
+    lost,
+)
 from expstore.store.append.cut import BadTail, cut_back, exclusive_access, set_aside
 from expstore.store.append.header import write_header
+from expstore.store.append.logfile import LogFile
 from expstore.store.append.space import ReservedSpace
 from expstore.store.files import system
-from expstore.store.files.descriptor import Descriptor
-from expstore.store.files.identity import FileIdentity
 from formats import CLEAN, Format, FormatError, TailStatus
 
 if TYPE_CHECKING:
@@ -43,11 +53,11 @@ if TYPE_CHECKING:
 
 _lseek, _END, _HERE = os.lseek, os.SEEK_END, os.SEEK_CUR
 _PATIENCE = 0.05  # seconds that another writer gets to complete what looks torn
-_ANCHOR = 64  # bytes before the boundary by which a log is recognised
+NO_ANCHOR = 0, b""
 _SMALL = 4096  # bytes of an append that may stay in memory until the next
 
 
-class AppendLog:
+class AppendLog(LogFile):
     """A log open for appending; not to be shared among threads.
 
     Args:
@@ -59,14 +69,12 @@ class AppendLog:
 
     Attributes:
         boundary: the offset after the last record known to be whole.
+        is_lost: the log was found to have lost records, and a call said so.
 
     Raises:
         ExperimentNotFoundError: the directory is missing (or, without `create`, the log).
         UnreadableFileError: not a regular file, or no permission.
     """
-
-    _descriptor = -1
-    _file = Descriptor()  # a closed one
 
     def __init__(
         self,
@@ -77,34 +85,21 @@ class AppendLog:
         header: bytes = b"",
         create: bool = True,
     ) -> None:
-        self.path = path
         self.boundary = 0
-        self._format, self._codec = format, format.codec
+        self.is_lost = False
+        self._format = format
         self._header = header if format.schema.header is not None else None
-        self._anchor = b""  # the bytes before the boundary when it was found
+        # A boundary, and the bytes before it when it was found; one value, since an interrupt or a
+        # fork may come between any two assignments.
+        self._anchor = NO_ANCHOR
         self._room = ReservedSpace(path)
         self._shared = False  # others were seen to append, so that the next one may be near
         self._bad: BadTail | None = None
-        self._inherited = False  # from the parent of a forked process, with its position
-        forks.watch(self)
-        self._open(directory, system.APPEND if create else system.MEND)
+        super().__init__(path, directory, create=create)
 
-    def _open(self, directory: int, flags: int) -> None:
-        try:
-            given = directory >= 0
-            with Descriptor() if given else system.open_experiment(self.path.parent) as own:
-                self._file = system.open_regular(self.path, flags, max(directory, own))
-            self._descriptor = self._file.number
-        except BaseException as error:  # also an interrupt
-            self.close()
-            if isinstance(error, FileNotFoundError):
-                raise ExperimentNotFoundError(f"{self.path}: no such experiment or log") from None
-            raise
-
-    @property
-    def closed(self) -> bool:
-        """Whether it is not open now."""
-        return self._descriptor < 0
+    def _part(self) -> None:
+        super()._part()
+        self._bad = None  # what the parent has to cut, it cuts
 
     def append(self, data: bytes, looked: bool = False) -> None:
         """Append whole records by one write.
@@ -122,7 +117,9 @@ class AppendLog:
                 says which).
             FormatError: the log has another header, or a record that the format refuses; nothing
                 is written, unless it came in just before the write (the text says which).
-            ExperimentGoneError: the log was deleted between a fork and the child's first append.
+            ExperimentGoneError: the log was deleted between a fork and the child's first append; or
+                it was cut or rewritten in place, and has lost records (the text says which, and
+                whether these were still written).
             UnreadableFileError: the system refuses the write.
         """
         size = len(data)
@@ -143,15 +140,7 @@ class AppendLog:
                 raise
             raise system.unwritable(self.path, error) from error
         self.boundary = behind
-        self._anchor = data if size <= _SMALL else data[-_ANCHOR:]
-
-    def sync(self) -> None:
-        """Write all that was appended to the disk before returning.
-
-        Raises:
-            OSError: as the system call does; what was written since the last call is in doubt.
-        """
-        os.fdatasync(self._descriptor)
+        self._anchor = behind, (data if size <= _SMALL else data[-ANCHOR:])
 
     def repair(
         self, look: Callable[[int], TailStatus], *, force: bool = False
@@ -178,58 +167,22 @@ class AppendLog:
             check()
             os.ftruncate(self._descriptor, status.offset)
             os.fsync(self._descriptor)
-            self.boundary, self._room.end, self._anchor = status.offset, 0, b""
+            self._anchor, self.boundary, self._room.end = NO_ANCHOR, status.offset, 0
         return status, kept
-
-    def close(self) -> None:
-        """Close the file.
-
-        Raises:
-            UnreadableFileError: the file system says only now that a write failed.
-        """
-        self._descriptor = -1
-        try:
-            self._file.close()
-        except OSError as error:
-            raise system.unwritable(self.path, error) from error
-
-    __del__ = close
-
-    def _part(self) -> None:
-        """After a fork: open the log anew, and let go of what is shared with the parent.
-
-        A position that two processes share tells neither of them where its own write went.
-        """
-        identity = self.identity()
-        with self._file:  # closed once there is another
-            with suppress(ExperimentNotFoundError):
-                self._open(-1, system.MEND)
-            if self.closed or not identity.is_of(self._descriptor):
-                self.close()
-                raise ExperimentGoneError(f"{self.path}: deleted, moved or replaced since the fork")
-        self._bad, self._inherited = None, False  # what the parent has to cut, it cuts
-
-    def after_fork(self) -> None:
-        """In a forked child: the position is the parent's too."""
-        self._inherited = True
-
-    def identity(self) -> FileIdentity:
-        """What tells the log, as it is open, from a file that takes its place."""
-        return FileIdentity(self.path, self._descriptor)
-
-    @property
-    def size(self) -> int:
-        """The open log's size in bytes."""
-        return _lseek(self._descriptor, 0, _END)
-
-    @property
-    def is_linked(self) -> bool:
-        """Whether the open log has a name still, whichever it is."""
-        return os.fstat(self._descriptor).st_nlink > 0
 
     def records_since(self, start: int) -> str:
         """Which records are in the open log from a boundary on, for messages."""
         return describe(self._format, self._descriptor, start, self.boundary)
+
+    def recall(self) -> None:
+        """Raise ExperimentGoneError if the boundary is no longer in the log; see the module."""
+        size = self.size
+        if size < self.boundary:
+            self.is_lost = True
+            raise lost(self.path, f"cut to {size} bytes", size, self.boundary)
+        if not is_known(self._descriptor, *self._anchor):
+            self.is_lost = True
+            raise lost(self.path, "rewritten in place", 0, self.boundary)
 
     def _look(self) -> int:
         """The end of the file, which is a boundary then."""
@@ -242,35 +195,42 @@ class AppendLog:
         self._shared = self._shared or self.boundary > 0  # before, it is what was there already
         if self._bad:
             self._cut_bad(self._bad)
-        self._recall()
-        pause = _PATIENCE / 1000
-        torn_since = time.monotonic()
+        self.recall()
+        start, bad_since, pause = self.boundary, time.monotonic(), _PATIENCE / 1000
         while True:
-            reached, rest = self._boundary_after(self._descriptor)
+            end, rest = boundary_after(self._format, self.path, self._descriptor, start)
             now = time.monotonic()
-            if reached > self.boundary:  # others go on: what looked torn was being written
-                torn_since, pause = now, _PATIENCE / 1000
-            self.boundary = reached
-            if not rest and (reached or self._header is None):
+            if end > start:  # others go on: what looked torn was being written
+                start, bad_since, pause = end, now, _PATIENCE / 1000
+            if not rest and not ends_in_zeros(self._format, self._descriptor, self.boundary, end):
+                self.boundary = end
+                if self._begin():
+                    continue
                 break
-            if not rest and self._header is not None:
-                write_header(self._descriptor, self.path, self._header)
-            elif now > torn_since + _PATIENCE:
-                self.repair(self._look_torn)
-                if self.boundary or self._header is None:
-                    break
-            else:
-                time.sleep(pause)
-                pause *= 2
-        known = min(_ANCHOR, self.boundary)
-        self._anchor = os.pread(self._descriptor, known, self.boundary - known)
+            if now > bad_since + _PATIENCE:
+                self.repair(self._look_bad)
+                if self._begin():
+                    continue
+                break
+            time.sleep(pause)
+            pause *= 2
+        self._anchor = self.boundary, bytes_before(self._descriptor, self.boundary)
         return self.boundary
 
-    def _recall(self) -> None:
-        """Forget the boundary where the log was cut or replaced since it was found."""
-        anchor = self._anchor[-_ANCHOR:]
-        if os.pread(self._descriptor, len(anchor), self.boundary - len(anchor)) != anchor:
-            self.boundary, self._room.end, self._anchor = 0, 0, b""
+    def _look_bad(self, descriptor: int) -> TailStatus:
+        """Whether the log ends inside a record, or in zeros that others wrote."""
+        end, rest = boundary_after(self._format, self.path, descriptor, self.boundary)
+        if not rest and not ends_in_zeros(self._format, descriptor, self.boundary, end):
+            self.boundary = end
+            return CLEAN
+        return bad_end(self._format, self.path, descriptor, self.boundary)
+
+    def _begin(self) -> bool:
+        """Write the header if the log needs one; whether it did."""
+        if self.boundary or self._header is None:
+            return False
+        write_header(self._descriptor, self.path, self._header)
+        return True
 
     def _settle(self, data: bytes, written: int) -> int:
         """After a write that was short, or not at the boundary; returns the one behind the records.
@@ -290,11 +250,16 @@ class AppendLog:
                     f"{message}; until they can be cut off again: {error}"
                 ) from error
             raise ShortWriteError(f"{message}; they were cut off again")
-        self._recall()
+        try:
+            self.recall()
+        except ExperimentGoneError as error:
+            raise ExperimentGoneError(
+                f"{error}; the last record was still written, at byte {at}", error.start, error.end
+            ) from None
         if at < self.boundary:  # the system contradicts itself, so nothing is concluded, or cut
             raise ShortWriteError(f"{self.path}: {written} of {len(data)} bytes, but at byte {at}")
         try:
-            tear, _ = self._boundary_after(self._descriptor, at)
+            tear, _ = boundary_after(self._format, self.path, self._descriptor, self.boundary, at)
         except FormatError as error:
             error.reason += "; what was appended now follows it, and cannot be read"
             raise
@@ -308,7 +273,7 @@ class AppendLog:
                 f"written behind a tear at byte {tear} that came in just before, so it cannot be "
                 f"read: {error}"
             ) from error
-        self.boundary, self._anchor = tear, b""
+        self._anchor, self.boundary = NO_ANCHOR, tear
         self.append(data)
         return self.boundary
 
@@ -319,17 +284,3 @@ class AppendLog:
             cut_back(self._descriptor, self.path, bad)
             self._room.end = 0
         self._bad = None
-
-    def _look_torn(self, descriptor: int) -> TailStatus:
-        """Whether the log ends inside a record; zeros are whole ones, and left to a repair."""
-        self.boundary, rest = self._boundary_after(descriptor)
-        if not rest:
-            return CLEAN
-        return tear_at(self._format, self.path, descriptor, self.boundary, rest)
-
-    def _boundary_after(self, descriptor: int, stop: int | None = None) -> tuple[int, int]:
-        """See `last_boundary`; a refused record is an error that names the log."""
-        try:
-            return last_boundary(self._codec, descriptor, self.boundary, stop)
-        except FormatError as error:
-            raise error.at(source=str(self.path)) from None

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from expstore.errors import SealError
 from expstore.model.values import METRICS_FORMAT
 from expstore.store.append.log import AppendLog
 from expstore.store.files import layout, placing, system
@@ -93,7 +94,9 @@ class SalvageReport:
         )
 
 
-def repair(path: Path, *, force: bool = False, format: Format = METRICS_FORMAT) -> RepairReport:
+def repair(
+    path: Path, *, force: bool = False, sealed: int = 0, format: Format = METRICS_FORMAT
+) -> RepairReport:
     """Cut a torn or zero tail off a log, keeping its bytes in `<name>.torn-<offset>` next to it.
 
     A misaligned log is left as it is, since whole records follow the damage.
@@ -102,16 +105,24 @@ def repair(path: Path, *, force: bool = False, format: Format = METRICS_FORMAT) 
         path: the log.
         force: cut even if others have the log open and may be writing; their records can be
             lost.
+        sealed: bytes at the beginning that a seal covers, which are not cut.
         format: of the log.
 
     Raises:
         TornTailError: others have the log open; nothing was cut.
+        SealError: the tail begins in what is sealed; nothing was cut.
         ExperimentNotFoundError, UnreadableFileError: the log cannot be opened.
     """
     with open_log(path) as reader:
         status = scan_log(reader, format=format)[0]
     if not status.can_be_cut:
         return RepairReport(path, status)
+    if (status.offset or 0) < sealed:
+        raise SealError(
+            f"{path}: {status} begins in the {sealed} bytes that are sealed, so nothing was cut; "
+            "restore the log from a copy, or repair it with --force (force=True) and then seal it "
+            "the same way"
+        )
     log = AppendLog(path, format, create=False)
     try:
         return RepairReport(path, *log.repair(partial(tail_of, format=format), force=force))

@@ -3,8 +3,8 @@
 Guarantees: a seal covers meta.bin, metrics.bin, run.json and every regular file below files/, as
 they are when they are read; no link is followed. It is replaced atomically and is on disk when
 `seal` returns; one that no longer holds is never replaced unless forced, so rot is not sealed as
-if it were data. Nothing else is written. Memory does not grow with the files, only with their
-number.
+if it were data. (Nor is damage that shows without a seal: the caller checks that first.) Nothing
+else is written. Memory does not grow with the files, only with their number.
 
 `sha256sum -c` verifies a seal too. A log may grow after it was sealed, so its size at the time is
 in a comment, which `sha256sum` skips; formats/README.md specifies the file.
@@ -67,13 +67,14 @@ class Difference(NamedTuple):
 
     Attributes:
         kind: `altered` and `missing` are damage, as is `unreadable`; `grown` is a log that begins
-            with what was sealed; `unsealed` is a file that is not in the seal.
+            with what was sealed; `changed` is a run.json, which is meant to be changed; `unsealed`
+            is a file that is not in the seal.
         name: the file's path within the experiment's directory.
         detail: what was found, as text.
         size: bytes by which the log has grown.
     """
 
-    kind: Literal["altered", "missing", "unreadable", "grown", "unsealed"]
+    kind: Literal["altered", "missing", "unreadable", "grown", "changed", "unsealed"]
     name: str
     detail: str
     size: int | None = None
@@ -137,6 +138,17 @@ def seal(path: Path, *, force: bool = False, progress: Progress | None = None) -
     return SealReport(target, len(new.digests), size, tuple(sorted(covered.skipped)))
 
 
+def sealed_size(path: Path) -> int:
+    """The bytes of an experiment's log that its seal covers; 0 if there is no seal.
+
+    Raises:
+        SealError: the seal is damaged.
+        ExperimentNotFoundError, UnreadableFileError: it cannot be read.
+    """
+    with system.open_experiment(path) as descriptor:
+        return _old_seal(LocalDirectory(path, descriptor)).log_size or 0
+
+
 def verify(directory: Directory) -> list[Difference]:
     """Compare an experiment's files with its seal; empty if all are as they were sealed.
 
@@ -180,6 +192,8 @@ def _compared(sealed: Sums, name: str, found: _Sum) -> list[Difference]:
         more = found.size - size
         return [Difference("grown", name, f"{more} bytes were appended after the seal", more)]
     detail = "differs from what was sealed"
+    if name == layout.RUN:
+        return [Difference("changed", name, detail)]
     if size is not None and found.size < size:
         detail = f"{size - found.size} bytes shorter than what was sealed"
     return [Difference("altered", name, detail)]

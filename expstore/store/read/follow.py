@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from expstore.errors import ExperimentGoneError, ExperimentNotFoundError
+from expstore.errors import ExperimentGoneError, ExperimentNotFoundError, SelectionError
 from expstore.model.table import MetricTable
-from expstore.model.values import METRICS_FORMAT
-from expstore.store.files.directory import Location
+from expstore.model.values import METRICS_FORMAT, is_whole_number
+from expstore.store.files.directory import Location, OpenLog
 from expstore.store.files.place import open_log
 from expstore.store.read.parser import LogParser
+from expstore.store.read.survey import scan_log
 from formats import CLEAN, Format, TailStatus
 from formats.damage.tail import TailWatch
 
@@ -35,7 +36,8 @@ class LogFollower(Generic[Table]):
 
     Args:
         path: the log; it need not be there yet, its directory must.
-        offset: where to begin: 0, or the `offset` that an earlier follower had.
+        offset: where to begin: 0, or the `offset` that an earlier follower had. One beyond the end
+            of the log is taken for that of a follower of a log that was cut since; see `cuts`.
         format: of the log.
         make: makes a table of columns, and of the state of the tail after them.
         interval: seconds between two polls, while iterating.
@@ -50,7 +52,7 @@ class LogFollower(Generic[Table]):
     Raises:
         ExperimentNotFoundError: the directory is missing.
         UnreadableFileError: not a regular file, or no permission.
-        ValueError: a negative offset or interval.
+        SelectionError: the offset is not an integer from 0 on, or the interval is negative.
     """
 
     def __init__(
@@ -63,8 +65,10 @@ class LogFollower(Generic[Table]):
         interval: float = 0.5,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        if offset < 0 or not interval >= 0:
-            raise ValueError(f"offset {offset} and interval {interval} must not be negative")
+        if not is_whole_number(offset) or offset < 0:
+            raise SelectionError(f"offset must be an integer from 0 on, got {offset!r}")
+        if not interval >= 0:
+            raise SelectionError(f"interval must not be negative, got {interval!r}")
         self.path = path
         self.offset = offset
         self.interval = interval
@@ -72,6 +76,7 @@ class LogFollower(Generic[Table]):
         self.is_behind = False
         self._format, self._make = format, make
         self._sleep = sleep
+        self._is_proved = offset == 0  # a record begins at the offset, for all that is known
         self._identity: tuple[int, int] | None = None
         self._anchor = b""  # the bytes before the offset
         self._hole_end = 0  # the offset after a byte that is known not to be zero
@@ -88,6 +93,8 @@ class LogFollower(Generic[Table]):
         Raises:
             ExperimentGoneError: the experiment, or its log, was deleted or replaced by another; or
                 the log was cut, and written to again beyond the offset.
+            SelectionError: no record begins at the offset that was given. This is noticed where the
+                bytes there are no plausible record, which is nearly always.
             FormatError: the log has another header, or the next record is refused by its format.
             UnreadableFileError: not a regular file, or no permission.
         """
@@ -102,9 +109,11 @@ class LogFollower(Generic[Table]):
         watch = TailWatch(schema, self._format.roles, self.offset)
         watch.feed(columns, self.offset + columns.end)
         zeros = columns.error is not None and not any(data[columns.end :])
+        status = watch.status(self.offset + len(data), only_zeros=zeros)
+        if not self._is_proved:
+            self._prove(status)
         if columns.error is not None and not columns.count and not zeros:
             raise columns.error.at(source=str(self.path), offset=self.offset)
-        status = watch.status(self.offset + len(data), only_zeros=zeros)
         if self.is_behind and status.kind == "zero":
             self.is_behind = self._is_hole(self.offset + len(data))
         if self.is_behind and status.kind != "implausible":
@@ -129,10 +138,8 @@ class LogFollower(Generic[Table]):
                 if log.size < self.offset:
                     self.cuts += 1
                     # Not the size: the log may have been cut inside a record.
-                    parser = LogParser(format=self._format)
-                    parser.begin(log)
-                    parser.read()
-                    self.offset, self._anchor = parser.end, b""
+                    self.offset, self._anchor = _end_of_records(log, self._format), b""
+                    self._is_proved = True
                 self.is_behind = log.size > self.offset + _MOST
                 known = len(self._anchor)
                 data = log.read(self.offset - known, known + _MOST)
@@ -145,6 +152,19 @@ class LogFollower(Generic[Table]):
             raise ExperimentGoneError(
                 f"{self.path.parent}: deleted while it was followed"
             ) from error
+
+    def _prove(self, status: TailStatus) -> None:
+        """Raise if what begins at the offset that was given is the inside of a record."""
+        if status.offset == self.offset:  # a live writer's record may look torn, too
+            with open_log(self.path) as log:
+                log.section(0, self.offset)
+                end = _end_of_records(log, self._format)
+            if end != self.offset:
+                raise SelectionError(
+                    f"{self.path}: no record begins at offset {self.offset}; the last one before "
+                    f"it ends at byte {end}; begin there, at 0, or at a follower's offset"
+                )
+        self._is_proved = True
 
     def _gone(self, how: str) -> ExperimentGoneError:
         return ExperimentGoneError(
@@ -193,6 +213,12 @@ class Follower(LogFollower[MetricTable]):
         interval: float = 0.5,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        super().__init__(
-            path, offset, METRICS_FORMAT, MetricTable.of_columns, interval=interval, sleep=sleep
-        )
+        make = MetricTable.of_columns
+        super().__init__(path, offset, METRICS_FORMAT, make, interval=interval, sleep=sleep)
+
+
+def _end_of_records(log: OpenLog, format: Format) -> int:
+    """The offset after the last whole record of a log, in bounded memory."""
+    parser = LogParser(format=format)
+    scan_log(log, parser=parser)
+    return parser.end
