@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
-from construct import GreedyRange, Struct
+from construct import Construct, GreedyRange, Struct
 
 from formats.errors import FormatError, UnsupportedSchema
 from formats.kinds.base import Constant, Kind, OfKind
@@ -157,6 +157,9 @@ class Schema(Value):
             return declaration
         if isinstance(schema := getattr(declaration, "schema", None), Schema):
             return schema
+        if not isinstance(declaration, Construct):
+            kind = type(declaration).__name__
+            raise UnsupportedSchema(f"expected a declaration of construct, got {kind}")
         declaration = unnamed(declaration)
         if type(declaration) is GreedyRange:
             return cls(_fields(_elements(declaration)), True)

@@ -107,9 +107,7 @@ class ColumnParser:
         self._walk = record_walk(schema)
         self._repetition = Repetition(self._walk)
         self._vocabularies = {field.name: Vocabulary() for field in schema.texts}
-        self._brief = (
-            BriefWalk(schema, list(self._vocabularies.values())) if is_walkable(schema) else None
-        )
+        self._brief = self._new_brief()
         self._is_text = {field.name: field.is_text for field in schema.texts}
         self._types = {
             field.name: np.int32 if field.is_variable else column_type(field.kind)
@@ -125,6 +123,18 @@ class ColumnParser:
         self._start = 0  # where this call's first record begins
         self._count = 0  # records in earlier calls' columns
         self._error: FormatError | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_brief": None}  # has a compiled function
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._brief = self._new_brief()
+
+    def _new_brief(self) -> BriefWalk | None:
+        schema = self._walk.schema
+        texts = list(self._vocabularies.values())
+        return BriefWalk(schema, texts) if is_walkable(schema) else None
 
     def feed(self, block: Buffer) -> Columns:
         """All records that these bytes complete; a torn tail waits for the next feed."""

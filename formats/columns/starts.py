@@ -57,6 +57,7 @@ class RecordWalk:
 
     def __init__(self, schema: Schema) -> None:
         schema.require_columns()
+        self.schema = schema
         self.runs = schema.runs
         self.min_size = schema.min_size
         self._steps = [
@@ -82,6 +83,9 @@ class RecordWalk:
         ]
         self.numbers = [place for place in self.columns if not place[0].is_variable]
         self.texts = [field for field, *_ in self.places if field.is_variable]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return record_walk, (self.schema,)
 
     def bounds(self, data: Bytes, begin: int, end: int) -> Offsets:
         """The starts of all whole records in `data[begin:end]`, and the end of the last one.

@@ -90,6 +90,8 @@ def _markdown(schema: Schema) -> str:
 def describe(declaration: Any) -> dict[str, Any]:
     """The same, as a JSON document; a missing limit or default is null, and bytes are hexadecimal.
 
+    Numbers that JSON does not have are the texts `NaN`, `Infinity` and `-Infinity`.
+
     Args:
         declaration: a Format, a `construct` declaration, or its Schema. Only a Format, or a
             declaration in FORMATS, has a name, a title and a doc.
@@ -163,6 +165,8 @@ def _plain(value: Any) -> Any:
         return value.hex()
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
