@@ -54,9 +54,10 @@ def sequence(name: str, column: Any) -> Any:
         if column.ndim:
             return column
         raise FieldValueError("expected a column, got an array without dimensions", field=name)
-    if isinstance(column, str | bytes | Mapping) or not isinstance(column, Iterable):
+    is_single = isinstance(column, str | bytes | Mapping | set | frozenset)
+    if is_single or not isinstance(column, Iterable):
         found = type(column).__name__
-        raise FieldValueError(f"expected a column, got one {found}", field=name)
+        raise FieldValueError(f"expected a column, got a value of type {found}", field=name)
     missing = _missing(column)
     if missing is not None:
         refuse(name, column, missing, "is missing")
