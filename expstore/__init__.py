@@ -60,6 +60,7 @@ from expstore.errors import (
     NoCommitWarning,
     NoSpaceError,
     OutputExistsError,
+    OutputInStoreError,
     PlotError,
     ReadOnlyStoreError,
     RetentionPolicyError,
@@ -96,7 +97,8 @@ from formats import (
 
 if TYPE_CHECKING:
     from expstore.store.care.findings import CheckReport, Finding
-    from expstore.store.care.mend import RepairReport, SalvageReport
+    from expstore.store.care.mend import RepairReport
+    from expstore.store.care.salvage import SalvageReport
     from expstore.store.care.seal import SealReport
     from expstore.store.recordlog import RecordLog
 
@@ -133,6 +135,7 @@ __all__ = [
     "NoCommitWarning",
     "NoSpaceError",
     "OutputExistsError",
+    "OutputInStoreError",
     "PlotError",
     "PrunePlan",
     "PruneRow",
@@ -171,7 +174,7 @@ _ON_DEMAND = {
     "Finding": "expstore.store.care.findings",
     "RecordLog": "expstore.store.recordlog",
     "RepairReport": "expstore.store.care.mend",
-    "SalvageReport": "expstore.store.care.mend",
+    "SalvageReport": "expstore.store.care.salvage",
     "SealReport": "expstore.store.care.seal",
 }
 

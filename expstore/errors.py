@@ -177,6 +177,10 @@ class OutputExistsError(ExpStoreError, FileExistsError):
     """The output already exists and may not be replaced."""
 
 
+class OutputInStoreError(ExpStoreError, ValueError):
+    """The output would be among the store's own files in an experiment's directory."""
+
+
 class ClusterError(ExpStoreError):
     """The Dask cluster is unusable or gave up: unreachable, no workers, or workers that differ."""
 

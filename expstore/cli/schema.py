@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from formats.codec.spans import Span
     from formats.descriptions.dump import Row
 
+_RUN = "run"
+
 
 class Notation(StrEnum):
     """How a format is printed."""
@@ -49,9 +51,11 @@ def schema(
         str | None,
         typer.Argument(
             metavar="[NAME|MODULE:NAME]",
-            help=f"One of {', '.join(FORMATS)}, or a declaration of your own: its module, found "
-            "from here, and its name there. Default: all formats of a store.",
-            autocompletion=lambda incomplete: [n for n in FORMATS if n.startswith(incomplete)],
+            help=f"{', '.join((*FORMATS, _RUN))}, or a declaration of your own: its module, as "
+            "found from here, and its name there. Default: all formats of a store.",
+            autocompletion=lambda incomplete: [
+                n for n in (*FORMATS, _RUN) if n.startswith(incomplete)
+            ],
         ),
     ] = None,
     notation: Annotated[
@@ -59,7 +63,8 @@ def schema(
         typer.Option(
             "--format",
             help="Kaitai Struct (ksy), a pattern for ImHex (hexpat), a definition for "
-            "dissect.cstruct (cstruct), the specification's table (Markdown), or JSON.",
+            "dissect.cstruct (cstruct), the specification's table (Markdown), or JSON; for `run`, "
+            "which is text, the table or its JSON Schema (json).",
         ),
     ] = Notation.TABLE,
     texts_as_bytes: Annotated[
@@ -74,11 +79,19 @@ def schema(
 
     Example: expstore schema metrics --format ksy > metrics.ksy
     """
-    from formats import to_cstruct, to_hexpat, to_ksy
-    from formats.descriptions import spec
+    from formats import to_cstruct, to_hexpat, to_json_schema, to_ksy
+    from formats.descriptions import keys, spec
 
     if texts_as_bytes and notation is not Notation.KSY:
         raise typer.BadParameter("is for --format ksy", param_hint="--texts-as-bytes")
+    if name == _RUN:
+        if notation is Notation.JSON:
+            print(to_json_schema(), end="")
+        elif notation is Notation.TABLE:
+            _print_markdown(keys.run_table())
+        else:
+            raise typer.BadParameter("for `run`: table or json", param_hint="--format")
+        return
     chosen = [_format(name)] if name else list(FORMATS.values())
     if notation is Notation.JSON:
         print_json([spec.describe(format) for format in chosen])
@@ -89,7 +102,10 @@ def schema(
         describe = to_hexpat if notation is Notation.HEXPAT else to_cstruct
         print("\n".join(describe(format) for format in chosen), end="")
     else:
-        _print_markdown("\n\n".join(f"## {f.name}\n\n{spec.markdown(f)}" for f in chosen))
+        tables = [f"## {f.name}\n\n{spec.markdown(f)}" for f in chosen]
+        if name is None:
+            tables.append(f"## {_RUN}\n\n{keys.run_table()}")
+        _print_markdown("\n\n".join(tables))
 
 
 def _format(name: str) -> Format:
@@ -98,7 +114,7 @@ def _format(name: str) -> Format:
     if name in FORMATS:
         return FORMATS[name]
     if not colon:
-        known = ", ".join(FORMATS)
+        known = ", ".join((*FORMATS, _RUN))
         raise typer.BadParameter(f"{name!r} is none of {known}, nor MODULE:NAME", param_hint="NAME")
     sys.path.insert(0, os.getcwd())
     try:

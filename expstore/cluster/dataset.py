@@ -158,7 +158,7 @@ def write_part(store: StoreReader, directory: Path, number: str, part: Part) -> 
 
     schema = stream.long_schema(part.metadata)
     try:
-        with whole_file(directory / part.name) as file:
+        with whole_file(directory / part.name, sweep=False) as file:
             with parquet_sink(file, schema, notes) as write:
                 for batch in stream.long_batches(source):
                     write(batch)

@@ -33,7 +33,8 @@ from expstore.store.reader import StoreReader
 from formats import FormatError
 
 if TYPE_CHECKING:
-    from expstore.store.care.mend import RepairReport, SalvageReport
+    from expstore.store.care.mend import RepairReport
+    from expstore.store.care.salvage import SalvageReport
     from expstore.store.care.seal import Progress, SealReport
 
 
@@ -76,7 +77,7 @@ class StoreKeeper(StoreReader):
         return mend.repair(self.metrics_path(commit_id), force=force, sealed=sealed)
 
     def salvage(self, commit_id: str, target: str) -> SalvageReport:
-        """Copy the whole records of a damaged log, and the metadata, into a new experiment.
+        """Copy a damaged log's whole records, the metadata and run.json into a new experiment.
 
         The artifacts in `files/` are not copied.
 

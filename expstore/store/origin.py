@@ -7,9 +7,7 @@ in the command line is masked. Git is run once in a repository, and changes noth
 from __future__ import annotations
 
 import os
-import platform
 import re
-import socket
 import sys
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -105,8 +103,8 @@ def require_git(state: GitState) -> None:
 def origin(git: GitState) -> dict[str, Any]:
     """The value of `origin` in run.json; see `formats.run`."""
     found: dict[str, Any] = {
-        "host": socket.gethostname(),
-        "python": platform.python_version(),
+        "host": os.uname().nodename,
+        "python": sys.version.split()[0],
         "expstore": sys.modules[__name__.partition(".")[0]].__version__,
         "argv": masked(getattr(sys, "argv", [])),
     }

@@ -157,8 +157,7 @@ class StoreReader(StorePaths):
             RunFileError: without `superseded`, if run.json cannot be parsed.
             TooManyTextsError: more than 1,048,576 distinct names, far beyond any real log of
                 metrics; `follow` can still read it in parts.
-            LogTooLargeError: the log, or its size as a file with holes or a server states it, is
-                too large for memory; `iter_metrics` reads it in parts.
+            LogTooLargeError: its size, as stated, is too large for memory; see `iter_metrics`.
             UnreadableFileError: not a regular file, or no permission.
         """
         rewind = Rewind(() if superseded else self.read_run(commit_id).starts)

@@ -30,7 +30,8 @@ from formats import FieldValueError, Format, FormatError, UnsupportedSchema
 
 if TYPE_CHECKING:
     from expstore.store.care.findings import CheckReport
-    from expstore.store.care.mend import RepairReport, SalvageReport
+    from expstore.store.care.mend import RepairReport
+    from expstore.store.care.salvage import SalvageReport
     from formats import Roles
     from formats.columns import Columns
 
@@ -244,7 +245,7 @@ class RecordLog:
             LogNotFoundError, UnreadableFileError: the file cannot be read.
             NoSpaceError, UnreadableFileError: the target cannot be written; nothing of it is left.
         """
-        from expstore.store.care.mend import copy_whole, header_size
+        from expstore.store.care.salvage import copy_whole, header_size
 
         made = Path(target).absolute()
         check_output(made, force=False)

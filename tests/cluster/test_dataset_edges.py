@@ -60,7 +60,7 @@ def test_export_with_a_part_that_cannot_be_written_is_not_complete(
     output = tmp_path / "output"
     whole_file = dataset.whole_file
 
-    def full(path: Path) -> Any:
+    def full(path: Path, **_: bool) -> Any:
         raise NoSpaceError(f"{path}: No space left on device; nothing was written")
 
     # In this process instead of in a worker's.

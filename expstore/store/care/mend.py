@@ -8,21 +8,24 @@ creates a new experiment, which appears only when complete, and overwrites nothi
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import IO
 
-from expstore.errors import SealError
-from expstore.model.values import METRICS_FORMAT
+from expstore.errors import RunFileError, SealError
+from expstore.model.runinfo import RunStart
+from expstore.model.values import METRICS_FORMAT, RECORD_CODEC
+from expstore.store import runfile
 from expstore.store.append.log import AppendLog
+from expstore.store.care.annotate import iter_blocks
+from expstore.store.care.salvage import SalvageReport, copy_whole
 from expstore.store.files import layout, placing, system
 from expstore.store.files.directory import OpenLog
 from expstore.store.files.place import open_log
-from expstore.store.read.survey import header_of, scan_log, tail_of
-from formats import CLEAN, Format, FormatError, TailStatus, UnsupportedSchema
-from formats.damage.salvage import Gap, Stretch, resync
+from expstore.store.read.survey import scan_log, tail_of
+from formats import Format, TailStatus
+from formats.damage.salvage import Stretch
 
 _CHUNK = 1 << 20  # bytes copied at a time
 _GAPS = 100_000  # gaps listed in a report; all are counted
@@ -55,42 +58,6 @@ class RepairReport:
         return (
             f"{self.path}: {self.status}; nothing was cut, since whole records follow the "
             "damage: salvage them into a new experiment"
-        )
-
-
-@dataclass(frozen=True)
-class SalvageReport:
-    """What `salvage` found. Flipped bits inside a value cannot be detected.
-
-    Attributes:
-        source, target: the experiments' directories, or the logs, if these are no experiments'.
-        status: the state of the source's log.
-        records: whole records copied to the target.
-        size: their size in bytes.
-        gaps: byte ranges of the source that belong to no whole record; the first 100,000.
-        gap_count: the total number of gaps.
-        gap_bytes: their total size in bytes.
-        metadata_error: why the target has no metadata; empty if it has.
-        already_there: the target was there with all this, since an earlier call was interrupted.
-    """
-
-    source: Path
-    target: Path
-    status: TailStatus
-    records: int
-    size: int
-    gaps: tuple[Gap, ...]
-    gap_count: int
-    gap_bytes: int
-    metadata_error: str = ""
-    already_there: bool = False
-
-    def __str__(self) -> str:
-        already = "already " if self.already_there else ""
-        return (
-            f"{self.target}: {self.records} records ({self.size} bytes) {already}salvaged from "
-            f"{self.source}; {self.gap_count} gaps ({self.gap_bytes} bytes) left out; "
-            "flipped bits inside values cannot be detected"
         )
 
 
@@ -133,7 +100,7 @@ def repair(
 def salvage(
     source: Path, target: Path, metadata: bytes | None, metadata_error: str = ""
 ) -> SalvageReport:
-    """Copy the whole records of a damaged log into a new experiment.
+    """Copy the whole records of a damaged log into a new experiment, with run.json.
 
     The copy has the modes and owners of the source. If the target is there with just what would be
     written, since an earlier call was interrupted, the report says so.
@@ -158,8 +125,10 @@ def salvage(
         try:
             os.mkdir(hidden, 0o700)  # nobody else may read the copy before `keep_access`
             placing.build_experiment(building, metadata)
+            moved = _Moved(log, _starts(source))
             with open(building / layout.METRICS, "xb") as file:
-                report = copy_whole(log, file, source, target)
+                report = copy_whole(log, file, source, target, look=moved.add)
+            _copy_run(source, building, moved)
             placing.keep_access(source, building)
             placing.sync_tree(building)
             placed = placing.place_experiment(building, target)
@@ -169,67 +138,73 @@ def salvage(
     return replace(report, metadata_error=metadata_error, already_there=not placed)
 
 
-def copy_whole(
-    log: OpenLog, file: IO[bytes], source: Path, target: Path, format: Format = METRICS_FORMAT
-) -> SalvageReport:
-    """Copy a damaged log's whole records.
+class _Moved:
+    """What becomes of the number of records that a log had at each start of its run.
 
     Args:
-        log: the damaged one.
-        file: open for writing, after the header, if the format has one.
-        source, target: for the report.
-        format: of the log.
+        log: the damaged log.
+        counts: the numbers of records at the starts.
 
-    Raises:
-        UnsupportedSchema: the log is misaligned, and its format has no clock to find records by.
-        OSError: a system call fails.
+    Attributes:
+        counts: how many of the records before that are salvaged.
     """
-    status, records = scan_log(log, format=format)
-    gaps: list[Gap] = []
-    found = size = gap_count = gap_bytes = 0
-    for piece in _pieces(log, status, records, format):
-        if isinstance(piece, Stretch):
-            for start in range(piece.offset, piece.offset + piece.size, _CHUNK):
-                count = min(_CHUNK, piece.offset + piece.size - start)
-                size += file.write(log.read(start, count))
-            found += piece.records
-        else:
-            gap_count += 1
-            gap_bytes += piece.size
-            if len(gaps) < _GAPS:
-                gaps.append(piece)
-    return SalvageReport(source, target, status, found, size, tuple(gaps), gap_count, gap_bytes)
 
+    def __init__(self, log: OpenLog, counts: list[int]) -> None:
+        self.counts = [0] * len(counts)
+        self._log = log
+        self._ends = [log.size] * len(counts)  # the offset after those records
+        last = max(counts, default=0)
+        for offset, index, _, starts in iter_blocks(log, RECORD_CODEC.schema) if last else ():
+            for at, count in enumerate(counts):
+                if index <= count < index + len(starts):
+                    self._ends[at] = offset + int(starts[count - index])
+            if index > last:
+                break
 
-def _pieces(
-    log: OpenLog, status: TailStatus, records: int, format: Format
-) -> Iterator[Stretch | Gap]:
-    """What to copy and what to skip; judged by plausibility only if the log is misaligned."""
-    first = header_size(log, format)
-    if status.kind == "implausible":
-        if format.roles is None:
-            raise UnsupportedSchema(
-                "records after damage are found by their clock, and the format declares none: "
-                f"give it `roles=Roles(clock=...)`, or keep the {records} records before byte "
-                f"{status.offset}"
+    def add(self, stretch: Stretch) -> None:
+        """Count a stretch of records that is salvaged."""
+        for at, end in enumerate(self._ends):
+            if end >= stretch.offset + stretch.size:
+                self.counts[at] += stretch.records
+            elif end > stretch.offset:
+                self.counts[at] += self._records(stretch.offset, end)
+
+    def _records(self, start: int, end: int) -> int:
+        """The number of whole records between two offsets."""
+        from formats.columns import record_starts
+
+        count = 0
+        while start < end:
+            starts, size = record_starts(
+                RECORD_CODEC.schema, self._log.read(start, min(end - start, _CHUNK))
             )
-
-        def read(offset: int, count: int) -> bytes:
-            return log.read(first + offset, count)
-
-        for piece in resync(format.schema, format.roles, read, log.size - first):
-            yield replace(piece, offset=first + piece.offset)
-        return
-    end = log.size if status == CLEAN else max(status.offset or 0, first)
-    if end > first:
-        yield Stretch(first, end - first, records - status.records)
-    if end < log.size:
-        yield Gap(end, log.size - end)
+            if not size:
+                break
+            start, count = start + size, count + len(starts)
+        return count
 
 
-def header_size(log: OpenLog, format: Format) -> int:
-    """Size in bytes of the header of a log; 0 if its format has none, or the header is damaged."""
+def _starts(source: Path) -> list[int]:
     try:
-        return header_of(log, format)[1]
-    except FormatError:
-        return 0
+        return [start.records for start in runfile.read(source / layout.RUN).starts]
+    except RunFileError:
+        return []
+
+
+def _copy_run(source: Path, building: Path, moved: _Moved) -> None:
+    """Copy run.json, with the places in the log as they are now; one that is broken as it is."""
+    with open_log(source / layout.RUN) as file:
+        if not file.exists:
+            return
+        data = file.read(0, file.size)
+    with suppress(RunFileError):
+        info = runfile.parse(data)
+        starts = tuple(map(_with_records, info.starts, moved.counts))
+        if starts != info.starts:
+            data = runfile.build(replace(info, starts=starts))
+    with open(building / layout.RUN, "xb") as copy:
+        copy.write(data)
+
+
+def _with_records(start: RunStart, records: int) -> RunStart:
+    return replace(start, records=records)

@@ -225,7 +225,7 @@ class TestCheck:
         assert not store.check("a").ok
 
     def test_a_changed_run_json_is_noted(self, store: ExperimentStore, path: Path) -> None:
-        """Tags come later, so it is no damage unless it cannot be parsed; `seal` takes it in."""
+        """Tags come later, so it is no damage if it can be parsed; `seal` covers it again."""
         store.update_run("a", notes="x")
         store.seal("a")
         store.update_run("a", tags=["best"])
