@@ -44,7 +44,9 @@ def column_type(kind: Kind) -> np.dtype[Any]:
     """The type of a kind's column."""
     kind = _plain(kind)
     if isinstance(kind, Array):
-        return np.dtype((column_type(kind.item), (kind.count,)))
+        item = column_type(kind.item)
+        # In one, as NumPy has it in an array: an array of arrays has more dimensions.
+        return np.dtype((item.base, (kind.count, *item.shape)))
     if isinstance(kind, Group):
         parts = (part for part in kind.parts if part.name and part.kind.has_value)
         return np.dtype([(part.name, column_type(part.kind)) for part in parts])
