@@ -26,6 +26,7 @@ from expstore.cli.base import (
 )
 from expstore.cli.cluster_option import Cluster, ClusterCommand, open_cluster
 from expstore.cli.ids import Id, complete, resolve
+from formats.errors import counted
 
 if TYPE_CHECKING:
     from expstore import CheckReport, ExperimentStore, Follower, MetricTable
@@ -154,7 +155,7 @@ def salvage(
         return
     print(printable(str(report)))
     for gap in report.gaps:
-        print(f"  gap at byte {gap.offset}: {gap.size} bytes")
+        print(f"  gap at byte {gap.offset}: {counted(gap.size, 'byte')}")
     if report.metadata_error:
         print(printable(f"  no metadata was written: {report.metadata_error}"))
 

@@ -23,6 +23,7 @@ from expstore.cli.base import (
     tell,
 )
 from expstore.cli.ids import Ids, resolve_all
+from formats.errors import counted
 
 if TYPE_CHECKING:
     from expstore.cli.tables import Column, Table
@@ -125,7 +126,7 @@ def _print_tables(summaries: Sequence[Summary]) -> None:
     columns = _columns(screen.width)
     show_all(screen, (_table(name, rows, columns) for name, rows in having.items()))
     if not having:
-        print(f"no metrics in {len(summaries)} experiments")
+        print(f"no metrics in {counted(len(summaries), 'experiment')}")
 
 
 def _columns(width: int) -> list[Column]:
@@ -177,7 +178,7 @@ def _tell_problems(summaries: Iterable[Summary]) -> None:
             tell(f"{summary.commit_id}: {summary.status}; the readable part is shown")
         unreadable += bool(summary.problems)
     if unreadable:
-        fail(f"{unreadable} experiments could not be fully read")
+        fail(f"{counted(unreadable, 'experiment')} could not be fully read")
 
 
 @app.command("plot")
@@ -229,7 +230,7 @@ def plot_command(
             tell(f"{commit_id}: {name!r} has no value that this axis can show; left out")
     if output is not None:
         save(found, output, log=log, smoothing=smooth)
-        tell(f"{len(drawn)} curves in {output}")
+        tell(f"{counted(len(drawn), 'curve')} in {output}")
         ids = {curve.commit_id for curve in drawn}
         if len(ids) > len(ON_LIGHT) and len({curve.name for curve in drawn}) > 1:
             tell(
@@ -285,4 +286,4 @@ def report_command(
         progress=progress("reading"),
     )
     megabytes = output.stat().st_size / 1e6
-    tell(f"{count} experiments in {output} ({megabytes:.1f} MB)")
+    tell(f"{counted(count, 'experiment')} in {output} ({megabytes:.1f} MB)")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from expstore import ExpStoreError, FormatError, Metadata, MetricTable
+from expstore import ExpStoreError, FormatError, Metadata, MetricTable, RunFileError, RunInfo
 from expstore.cli.base import (
     Json,
     Root,
@@ -22,6 +23,10 @@ from expstore.cli.base import (
 from expstore.cli.ids import Id, resolve, tell_links
 from expstore.cli.times import parse_since
 from expstore.store.files import layout
+from expstore.store.read.rewind import BackwardSteps, Rewind
+
+_METRIC_WIDTH = 10 + 2 + 2 + 24 + 2 + 19  # columns of a line of `metrics` besides the name
+_SHORTEST_NAME = 20
 
 
 class Order(StrEnum):
@@ -133,16 +138,28 @@ def show(context: typer.Context, commit_id: Id, root: Root = None, as_json: Json
         metadata = store.read_metadata(commit_id)
     except (FormatError, ExpStoreError) as error:
         metadata = error
-    table = store.get_metrics(commit_id)
+    try:
+        info = store.read_run(commit_id)
+    except RunFileError as error:
+        info = RunInfo()
+        tell(f"{error}; `expstore check` reports the details")
+    whole = store.get_metrics(commit_id)
+    table, back = Rewind(info.starts).current(whole), BackwardSteps(info.starts)
+    back.look_at(whole)
     if as_json:
         print_json(
             describe(commit_id, metadata)
-            | {"metrics": _describe_metrics(table), "tail": _describe_tail(table)}
+            | {
+                "metrics": _describe_metrics(table),
+                "superseded": len(whole) - len(table),
+                "steps_back": None if back.first is None else back.first._asdict(),
+                "tail": _describe_tail(table),
+            }
         )
         return
     from expstore.cli import render
 
-    render.experiment(render.console(), commit_id, metadata, table)
+    render.experiment(render.console(), commit_id, metadata, table, len(whole), back)
 
 
 def _describe_metrics(table: MetricTable) -> list[dict[str, Any]]:
@@ -207,7 +224,9 @@ def metrics(
     if as_json:
         print_json_array(metric._asdict() for metric in table)
         return
-    width = max([len(printable(name)) for name in table.names] + [len("metric")])
+    # A longer name, of up to 255 bytes, moves only the rest of its own line.
+    room = max(shutil.get_terminal_size().columns - _METRIC_WIDTH, _SHORTEST_NAME)
+    width = min(max([len(printable(name)) for name in table.names] + [len("metric")]), room)
     print(f"{'step':>10}  {'metric':<{width}}  {'value':>24}  time")
     for metric in table:
         print(

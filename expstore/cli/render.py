@@ -18,6 +18,8 @@ from expstore.cli.times import absolute, relative
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from expstore.store.read.rewind import BackwardSteps
+
 _PIPE_WIDTH = 10_000
 _COLOURS = {"prune": "red", "skip": "yellow", "keep": "green"}
 
@@ -50,7 +52,8 @@ def experiments(rows: Iterable[tuple[str, Metadata | Exception]], now: float) ->
 
 def plan(plan: PrunePlan, logged: Mapping[str, float | None], now: float) -> Table:
     """What a prune would do, and why; `logged` has the time of each one's last metric, if known."""
-    table = Table("action", "experiment", "created", "last logged", "job", "user", "reason")
+    job = Column("job", limit=_PIPE_WIDTH)  # cut where there is no room, so that a row is a line
+    table = Table("action", "experiment", "created", "last logged", job, "user", "reason")
     for row in plan:
         known, active = row.metadata, logged[row.commit_id]
         table.add_row(
@@ -88,9 +91,22 @@ def metrics(points: MetricTable) -> Table:
 
 
 def experiment(
-    console: Console, commit_id: str, metadata: Metadata | Exception, points: MetricTable
+    console: Console,
+    commit_id: str,
+    metadata: Metadata | Exception,
+    points: MetricTable,
+    logged: int | None = None,
+    back: BackwardSteps | None = None,
 ) -> None:
-    """Print one experiment: its metadata, or the error in reading it, and its metrics."""
+    """Print one experiment: its metadata, or the error in reading it, and its metrics.
+
+    Args:
+        console: prints it.
+        commit_id, metadata: of the experiment.
+        points: its metrics, without superseded ones.
+        logged: how many there are with those.
+        back: where steps go back.
+    """
     from rich.text import Text
 
     console.print(Text(printable(commit_id), style="bold"))
@@ -101,6 +117,12 @@ def experiment(
     else:
         lines = [("metadata", printable(str(metadata)))]
     lines.append(("metrics", f"{len(points):,} points, file {points.status}"))
+    if logged is not None and logged > len(points):
+        lines.append(("left out", f"{logged - len(points):,} points superseded by a resume"))
+    if back is not None and back.first is not None:
+        record, name, before, step = back.first
+        first = f"{printable(name)} from {before:,} to {step:,}, record {record:,}"
+        lines.append(("note", f"steps go back {back.count:,} times; first {first}"))
     for label, text in lines:
         console.print(Text.assemble((f"  {label:<10}", "dim"), text))
     if len(points):

@@ -89,14 +89,21 @@ class Table:
                 yield pen.row(parts, styles)
 
     def _widths(self, rows: Sequence[Sequence[str]], available: int) -> list[int]:
-        """The columns' widths; if they do not fit, the widest texts are narrowed first."""
+        """The columns' widths; if they do not fit, texts are narrowed: first those that are cut.
+
+        Folding one, such as a reason, makes a second line; of several, the widest is narrowed.
+        """
         widths = [max(map(_width, cells)) for cells in zip(*rows, strict=True)]
         for i, column in enumerate(self._columns):
             widths[i] = min(widths[i], column.limit or widths[i])
         excess = sum(widths) + len(_GAP) * (len(widths) - 1) - available
         narrowed = [i for i, column in enumerate(self._columns) if not column.right]
+
+        def urgency(i: int) -> tuple[bool, int]:
+            return bool(self._columns[i].limit) and widths[i] > _NARROWEST, widths[i]
+
         while excess > 0 and narrowed:
-            widest = max(narrowed, key=widths.__getitem__)
+            widest = max(narrowed, key=urgency)
             if widths[widest] <= _NARROWEST:
                 break
             widths[widest] -= 1

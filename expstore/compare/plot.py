@@ -23,6 +23,7 @@ from expstore.errors import PlotError
 from expstore.extras import require
 from expstore.model.texts import printable
 from expstore.store.files.output import write_output
+from formats.errors import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,7 +115,7 @@ def drawable(found: Sequence[Curve], log: bool, smoothing: float) -> list[Curve]
             drawn.append(Curve(commit_id, name, Series(steps, np.where(shown, values, np.nan))))
     if not drawn:
         reason = "no value above zero for a logarithmic axis" if log else "no finite value"
-        raise PlotError(f"nothing to draw: {reason} in {len(found)} curves")
+        raise PlotError(f"nothing to draw: {reason} in {counted(len(found), 'curve')}")
     return drawn
 
 

@@ -25,7 +25,7 @@ from expstore.store.files.output import check_output, whole_file
 from expstore.store.files.place import open_directory, open_log
 from expstore.store.read.follow import LogFollower
 from expstore.store.read.parser import LogParser
-from expstore.store.read.survey import header_of
+from expstore.store.read.survey import header_of, scan_log
 from formats import FieldValueError, Format, FormatError, UnsupportedSchema
 
 if TYPE_CHECKING:
@@ -255,9 +255,10 @@ class RecordLog:
             header = log.read(0, header_size(log, self.format)) or self._header
             if header is None:
                 raise UnsupportedSchema("the header is damaged; open the log with `header` values")
+            status, records = scan_log(log, format=self.format)
             with whole_file(made, copied=self.path) as file:
                 file.write(header)
-                return copy_whole(log, file, self.path, made, self.format)
+                return copy_whole(log, status, records, file, self.path, made, self.format)
 
     def sync(self) -> None:
         """Have all that was appended on the disk before returning, as after a power failure.

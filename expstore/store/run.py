@@ -13,6 +13,7 @@ drops it or ends. It has finished then, unless an exception shows otherwise; a p
 from __future__ import annotations
 
 import atexit
+import operator
 import os
 import sys
 import threading
@@ -291,5 +292,12 @@ def _described(error: BaseException) -> str:
 
 def whole(step: Any) -> Any:
     """A step as an int, if it is a whole number; else as it is, for the writer to refuse."""
+    if isinstance(step, bool):
+        return step
     is_integer = getattr(step, "is_integer", None)
-    return int(step) if callable(is_integer) and is_integer() else step
+    if callable(is_integer):
+        return int(step) if is_integer() else step
+    try:
+        return operator.index(step)
+    except TypeError:
+        return step

@@ -117,12 +117,15 @@ def start(
         if _has_metadata(store, commit_id):
             run = _resume(store, commit_id, new, now, durability)
             return _begun(run, patch, run.info, system_metrics)
-    store.initialize()
-    claimed = commit_id is None
-    commit_id = commit_id or _claim(store, git)
-    metadata = Metadata(commit_id, int(now.started), job_name, user)
-    info = replace(new, origin=origin(git), starts=(now,))
-    writer = store.begin_run(metadata, info, durability=durability, new=not resume, claimed=claimed)
+    with system.undone_after_error(store.root):
+        store.initialize()
+        claimed = commit_id is None
+        commit_id = commit_id or _claim(store, git)
+        metadata = Metadata(commit_id, int(now.started), job_name, user)
+        info = replace(new, origin=origin(git), starts=(now,))
+        writer = store.begin_run(
+            metadata, info, durability=durability, new=not resume, claimed=claimed
+        )
     return _begun(Run(store, writer, now), patch, info, system_metrics)
 
 

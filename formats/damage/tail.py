@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from formats.damage.plausible import first_implausible, size_of, unit_of
+from formats.errors import counted
 from formats.fields import Roles
 from formats.schema import Schema
 
@@ -53,9 +54,9 @@ class TailStatus:
             return "clean"
         if self.kind == "implausible":
             what = f"implausible from byte {self.offset} on"
-            return f"{what} ({self.records} records, {self.size} bytes)"
-        what = f"{self.kind} tail of {self.size} bytes at byte {self.offset}"
-        return what + (f" ({self.records} records of zeros)" if self.records else "")
+            return f"{what} ({counted(self.records, 'record')}, {counted(self.size, 'byte')})"
+        what = f"{self.kind} tail of {counted(self.size, 'byte')} at byte {self.offset}"
+        return what + (f" ({counted(self.records, 'record')} of zeros)" if self.records else "")
 
 
 CLEAN = TailStatus("clean")

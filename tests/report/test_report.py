@@ -214,7 +214,7 @@ def test_the_command_writes_a_report(store: ExperimentStore, tmp_path: Path) -> 
     result = run(store, "report", "a", "-o", str(path), "--title", "<Mine>")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "<title>&lt;Mine&gt;</title>" in path.read_text()
-    assert "1 experiments in" in result.stderr
+    assert "1 experiment in" in result.stderr
     with pytest.raises(OutputExistsError):
         write_report(store, tmp_path)
     with pytest.raises(ExperimentNotFoundError):

@@ -270,7 +270,7 @@ def test_salvage_without_roles(path: Path, tmp_path: Path) -> None:
     assert log.salvage(tmp_path / "copy.smp").records == 1
     assert (tmp_path / "copy.smp").read_bytes() == HEADER + sample(1)
     path.write_bytes(HEADER + sample(1) + sample(2)[1:] + sample(3))
-    with pytest.raises(UnsupportedSchema, match=r"declares none.*Roles.*keep the 1 records"):
+    with pytest.raises(UnsupportedSchema, match=r"declares none.*Roles.*keep the 1 record "):
         log.salvage(tmp_path / "other.smp")
     assert sorted(os.listdir(tmp_path)) == ["copy.smp", "lab.smp"]
 

@@ -14,6 +14,7 @@ from expstore.errors import ExperimentGoneError, TornTailError
 from expstore.store.read.survey import tail_of
 from formats import Format, FormatError, RecordCodec, TailStatus
 from formats.codec.record import whole_size
+from formats.errors import counted
 
 ANCHOR = 64
 """Bytes before a boundary by which a log is recognised."""
@@ -88,7 +89,7 @@ def describe(format: Format, descriptor: int, start: int, stop: int) -> str:
     if counts:
         first, last = min(counts), max(counts)
         span = f" of {counter} {first}" if first == last else f" of {counter}s {first} to {last}"
-    return f"{found} record{'s' * (found > 1)}{span}, {where},"
+    return f"{counted(found, 'record')}{span}, {where},"
 
 
 def lost(path: Path, how: str, start: int, end: int) -> ExperimentGoneError:

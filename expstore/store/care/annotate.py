@@ -60,7 +60,7 @@ def _iter_value(log: OpenLog, schema: Schema) -> Iterator[Span]:
 def _iter_records(log: OpenLog, schema: Schema, records: slice) -> Iterator[Span]:
     first, last = _resolve(log, schema, records)
     zeros = _zero_tail(log)
-    for offset, index, data, starts in iter_blocks(log, schema):
+    for offset, index, data, starts in _iter_blocks(log, schema):
         if last is not None and index >= last:
             return
         # Where each record of the block begins, and where the last one ends.
@@ -77,7 +77,7 @@ def _iter_records(log: OpenLog, schema: Schema, records: slice) -> Iterator[Span
             )
 
 
-def iter_blocks(log: OpenLog, schema: Schema) -> Iterator[tuple[int, int, bytes, Any]]:
+def _iter_blocks(log: OpenLog, schema: Schema) -> Iterator[tuple[int, int, bytes, Any]]:
     """Blocks of whole records, then any trailing bytes that are not a record.
 
     Yields:
@@ -101,7 +101,7 @@ def _resolve(log: OpenLog, schema: Schema, records: slice) -> tuple[int, int | N
     """The first record and the one after the last; None: to the end of the file."""
     first, last = records.start or 0, records.stop
     if first < 0 or (last is not None and last < 0):
-        count = sum(len(starts) for *_, starts in iter_blocks(log, schema))
+        count = sum(len(starts) for *_, starts in _iter_blocks(log, schema))
         first = max(first + count, 0) if first < 0 else first
         last = max(last + count, 0) if last is not None and last < 0 else last
     return first, last

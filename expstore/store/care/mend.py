@@ -15,17 +15,15 @@ from pathlib import Path
 
 from expstore.errors import RunFileError, SealError
 from expstore.model.runinfo import RunStart
-from expstore.model.values import METRICS_FORMAT, RECORD_CODEC
+from expstore.model.values import METRICS_FORMAT
 from expstore.store import runfile
 from expstore.store.append.log import AppendLog
-from expstore.store.care.annotate import iter_blocks
 from expstore.store.care.salvage import SalvageReport, copy_whole
 from expstore.store.files import layout, placing, system
-from expstore.store.files.directory import OpenLog
 from expstore.store.files.place import open_log
 from expstore.store.read.survey import scan_log, tail_of
+from expstore.store.read.tables import Selection, iter_tables
 from formats import Format, TailStatus
-from formats.damage.salvage import Stretch
 
 _CHUNK = 1 << 20  # bytes copied at a time
 _GAPS = 100_000  # gaps listed in a report; all are counted
@@ -125,10 +123,10 @@ def salvage(
         try:
             os.mkdir(hidden, 0o700)  # nobody else may read the copy before `keep_access`
             placing.build_experiment(building, metadata)
-            moved = _Moved(log, _starts(source))
+            status, records = scan_log(log)
             with open(building / layout.METRICS, "xb") as file:
-                report = copy_whole(log, file, source, target, look=moved.add)
-            _copy_run(source, building, moved)
+                report = copy_whole(log, status, records, file, source, target)
+            _copy_run(source, building, status, records)
             placing.keep_access(source, building)
             placing.sync_tree(building)
             placed = placing.place_experiment(building, target)
@@ -138,73 +136,37 @@ def salvage(
     return replace(report, metadata_error=metadata_error, already_there=not placed)
 
 
-class _Moved:
-    """What becomes of the number of records that a log had at each start of its run.
+def _copy_run(source: Path, building: Path, status: TailStatus, records: int) -> None:
+    """Copy run.json; one that is broken as it is.
 
-    Args:
-        log: the damaged log.
-        counts: the numbers of records at the starts.
-
-    Attributes:
-        counts: how many of the records before that are salvaged.
+    What it says of places in the log is kept right: where records before a start may be lost, those
+    that are not later than it count.
     """
-
-    def __init__(self, log: OpenLog, counts: list[int]) -> None:
-        self.counts = [0] * len(counts)
-        self._log = log
-        self._ends = [log.size] * len(counts)  # the offset after those records
-        last = max(counts, default=0)
-        for offset, index, _, starts in iter_blocks(log, RECORD_CODEC.schema) if last else ():
-            for at, count in enumerate(counts):
-                if index <= count < index + len(starts):
-                    self._ends[at] = offset + int(starts[count - index])
-            if index > last:
-                break
-
-    def add(self, stretch: Stretch) -> None:
-        """Count a stretch of records that is salvaged."""
-        for at, end in enumerate(self._ends):
-            if end >= stretch.offset + stretch.size:
-                self.counts[at] += stretch.records
-            elif end > stretch.offset:
-                self.counts[at] += self._records(stretch.offset, end)
-
-    def _records(self, start: int, end: int) -> int:
-        """The number of whole records between two offsets."""
-        from formats.columns import record_starts
-
-        count = 0
-        while start < end:
-            starts, size = record_starts(
-                RECORD_CODEC.schema, self._log.read(start, min(end - start, _CHUNK))
-            )
-            if not size:
-                break
-            start, count = start + size, count + len(starts)
-        return count
-
-
-def _starts(source: Path) -> list[int]:
-    try:
-        return [start.records for start in runfile.read(source / layout.RUN).starts]
-    except RunFileError:
-        return []
-
-
-def _copy_run(source: Path, building: Path, moved: _Moved) -> None:
-    """Copy run.json, with the places in the log as they are now; one that is broken as it is."""
     with open_log(source / layout.RUN) as file:
         if not file.exists:
             return
         data = file.read(0, file.size)
     with suppress(RunFileError):
         info = runfile.parse(data)
-        starts = tuple(map(_with_records, info.starts, moved.counts))
-        if starts != info.starts:
+        sound = records - status.records
+        if any(start.records > sound for start in info.starts):
+            starts = _places(info.starts, building / layout.METRICS, sound)
             data = runfile.build(replace(info, starts=starts))
     with open(building / layout.RUN, "xb") as copy:
         copy.write(data)
 
 
-def _with_records(start: RunStart, records: int) -> RunStart:
-    return replace(start, records=records)
+def _places(starts: tuple[RunStart, ...], log: Path, sound: int) -> tuple[RunStart, ...]:
+    """The starts of a run with their numbers of records in a log that was salvaged."""
+    later: dict[int, int] = {}  # for each start, the first record that was logged later
+    count = 0
+    for table in iter_tables(log, Selection()):
+        for at, start in enumerate(starts):
+            rows = (table.timestamps > start.started).nonzero()[0]
+            if len(rows):
+                later.setdefault(at, count + int(rows[0]))
+        count += len(table)
+    return tuple(
+        start if start.records <= sound else replace(start, records=later.get(at, count))
+        for at, start in enumerate(starts)
+    )

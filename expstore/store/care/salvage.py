@@ -6,16 +6,17 @@ left out is reported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 from expstore.model.values import METRICS_FORMAT
 from expstore.store.files.directory import OpenLog
-from expstore.store.read.survey import header_of, scan_log
+from expstore.store.read.survey import header_of
 from formats import CLEAN, Format, FormatError, TailStatus, UnsupportedSchema
 from formats.damage.salvage import Gap, Stretch, resync
+from formats.errors import counted
 
 _CHUNK = 1 << 20  # bytes copied at a time
 _GAPS = 100_000  # gaps listed in a report; all are counted
@@ -51,40 +52,39 @@ class SalvageReport:
     def __str__(self) -> str:
         already = "already " if self.already_there else ""
         return (
-            f"{self.target}: {self.records} records ({self.size} bytes) {already}salvaged from "
-            f"{self.source}; {self.gap_count} gaps ({self.gap_bytes} bytes) left out; "
+            f"{self.target}: {counted(self.records, 'record')} ({counted(self.size, 'byte')}) "
+            f"{already}salvaged from {self.source}; {counted(self.gap_count, 'gap')} "
+            f"({counted(self.gap_bytes, 'byte')}) left out; "
             "flipped bits inside values cannot be detected"
         )
 
 
 def copy_whole(
     log: OpenLog,
+    status: TailStatus,
+    records: int,
     file: IO[bytes],
     source: Path,
     target: Path,
     format: Format = METRICS_FORMAT,
-    look: Callable[[Stretch], None] | None = None,
 ) -> SalvageReport:
     """Copy a damaged log's whole records.
 
     Args:
         log: the damaged one.
+        status, records: what `scan_log` found.
         file: open for writing, after the header, if the format has one.
         source, target: for the report.
         format: of the log.
-        look: called with each stretch of records that is copied.
 
     Raises:
         UnsupportedSchema: the log is misaligned, and its format has no clock to find records by.
         OSError: a system call fails.
     """
-    status, records = scan_log(log, format=format)
     gaps: list[Gap] = []
     found = size = gap_count = gap_bytes = 0
     for piece in _pieces(log, status, records, format):
         if isinstance(piece, Stretch):
-            if look is not None:
-                look(piece)
             for start in range(piece.offset, piece.offset + piece.size, _CHUNK):
                 count = min(_CHUNK, piece.offset + piece.size - start)
                 size += file.write(log.read(start, count))
@@ -106,8 +106,8 @@ def _pieces(
         if format.roles is None:
             raise UnsupportedSchema(
                 "records after damage are found by their clock, and the format declares none: "
-                f"give it `roles=Roles(clock=...)`, or keep the {records} records before byte "
-                f"{status.offset}"
+                "give it `roles=Roles(clock=...)`, or keep the "
+                f"{counted(records, 'record')} before byte {status.offset}"
             )
 
         def read(offset: int, count: int) -> bytes:

@@ -106,8 +106,34 @@ def make_directory(path: Path) -> bool:
         except OSError as error:
             raise unwritable(path, error) from error
         else:
-            _sync_name(path)
+            try:
+                _sync_name(path)
+            except BaseException:
+                with suppress(OSError):
+                    os.rmdir(path)
+                raise
             return True
+
+
+@contextmanager
+def undone_after_error(path: Path) -> Iterator[None]:
+    """Remove the directories that a block makes, if it ends in an error and they are empty.
+
+    Args:
+        path: what the block makes: this directory, and those of its parents that are missing.
+    """
+    missing = []
+    for directory in (path, *path.parents):
+        if os.path.lexists(directory):
+            break
+        missing.append(directory)
+    try:
+        yield
+    except BaseException:  # also an interrupt
+        for directory in missing:
+            with suppress(OSError):
+                os.rmdir(directory)
+        raise
 
 
 def make_inside(path: Path, name: str) -> None:
