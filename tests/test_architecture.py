@@ -43,6 +43,7 @@ EXPSTORE = """
 STORE = """
     files       |
     defaults    |
+    jobs        |
     paths       | files
     metafile    | files
     runfile     | files
@@ -51,7 +52,7 @@ STORE = """
     append      | files metafile read
     stream      | files metafile runfile read
     care        | files metafile runfile read append
-    reader      | files metafile runfile paths read stream care
+    reader      | jobs files metafile runfile paths read stream care
     keeper      | files metafile runfile read append care reader
     repository  | files metafile runfile read append care reader keeper defaults
     monitor     |

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from expstore.cli.base import (
+    Jobs,
     Json,
     Root,
     app,
@@ -52,6 +53,7 @@ def compare_command(
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print CSV, one row per experiment and metric.")
     ] = False,
+    jobs: Jobs = 1,
     root: Root = None,
 ) -> None:
     """Show the last, minimum and maximum value of each metric.
@@ -74,6 +76,7 @@ def compare_command(
         sort=sort,
         reverse=reverse,
         progress=progress("reading"),
+        jobs=jobs,
     )
     if as_json:
         print_json([_plain_data(summary) for summary in summaries])

@@ -14,7 +14,7 @@ from expstore.errors import ExpStoreError, RunFileError, UnknownMetricError
 from expstore.model.runinfo import RunInfo
 from expstore.model.values import Metadata
 from expstore.store import metafile, runfile
-from expstore.store.files.layout import METRICS
+from expstore.store.files.place import log_of
 from expstore.store.read.rewind import Rewind
 from expstore.store.read.tables import read_table, table_parser
 from formats import CLEAN, FormatError, TailStatus
@@ -77,7 +77,7 @@ def load_tables(
         if isinstance(run, RunFileError):
             problems.append(str(run))
         try:
-            table = read_table(store.location / commit_id / METRICS, parser=parser)
+            table = read_table(log_of(store.location, commit_id), parser=parser)
             table = Rewind(info.starts).current(table)
         except (ExpStoreError, FormatError) as error:
             problems.append(str(error))

@@ -7,13 +7,15 @@ Summaries are plain values that hold no open files or arrays.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from expstore.compare.curves import check_name, load_tables
 from expstore.compare.series import Extremes, summarize
 from expstore.model.values import Metadata
+from expstore.store.jobs import check_jobs, in_order
 from formats import CLEAN, TailStatus
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ def compare(
     sort: str | None = None,
     reverse: bool = False,
     progress: Callable[[list[str]], Iterable[str]] = iter,
+    jobs: int = 1,
 ) -> list[Summary]:
     """Summarize the metrics of experiments.
 
@@ -62,20 +65,25 @@ def compare(
         reverse: sort in descending order; experiments without a number still come last. Without
             `sort`, reverse the order of the experiments.
         progress: wraps the list of ids while they are read.
+        jobs: the number of processes that read; 0: one for each processor. More than one pay for
+            long logs, or many. A script that uses them must do so under
+            `if __name__ == "__main__":`.
 
     Raises:
         InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: nothing was read.
+        SelectionError: `jobs` is not a whole number.
+        JobError: a process died.
         UnknownMetricError: no experiment has a metric named in `names` or `sort`.
     """
     wanted = None if names is None else list(dict.fromkeys(names))
     summaries: list[Summary] = []
     known: set[str] = set()
-    for loaded in load_tables(store, store.select_ids(ids), progress):
-        metrics = {} if loaded.table is None else summarize(loaded.table)
-        known |= metrics.keys()
-        summaries.append(
-            Summary(loaded.commit_id, loaded.metadata, metrics, loaded.status, loaded.problems)
-        )
+    jobs, chosen = check_jobs(jobs), store.select_ids(ids)
+    work = partial(_summaries, store)
+    found = work(chosen) if jobs == 1 else in_order(work, store.log_sizes(chosen), jobs)
+    for _, summary in zip(progress(chosen), found, strict=True):
+        known |= summary.metrics.keys()
+        summaries.append(summary)
     for name in wanted or ():
         check_name(name, known)
     if sort is not None:
@@ -94,6 +102,12 @@ def compare(
         )
         for summary in summaries
     ]
+
+
+def _summaries(store: StoreReader, ids: list[str]) -> Iterator[Summary]:
+    for loaded in load_tables(store, ids):
+        metrics = {} if loaded.table is None else summarize(loaded.table)
+        yield Summary(loaded.commit_id, loaded.metadata, metrics, loaded.status, loaded.problems)
 
 
 def _sort_key(sort: str, known: Collection[str]) -> tuple[str, str]:

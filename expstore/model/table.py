@@ -121,6 +121,11 @@ class MetricTable(Sequence[Metric]):
         return self._steps
 
     @property
+    def stored_steps(self) -> NDArray[np.uint32 | np.int64]:
+        """The same as the file has them, perhaps unsigned; without the cost of converting them."""
+        return self._steps
+
+    @property
     def timestamps(self) -> NDArray[np.int64]:
         """The times of logging, in seconds since 1970-01-01 UTC."""
         return self._timestamps

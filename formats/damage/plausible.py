@@ -47,6 +47,13 @@ def is_plausible_label(text: str | bytes) -> bool:
     return not any(ord(c) < _CONTROL_END or "\ud800" <= c <= "\udfff" for c in text)
 
 
+def has_usual_clocks(roles: Roles, columns: Columns) -> bool:
+    """Whether no record's clock is doubtful; of at least one record."""
+    clocks = columns[roles.clock]
+    # The places of both cost a quarter of what the numbers themselves cost, in a short log.
+    return bool(clocks.item(clocks.argmin()) >= EARLIEST and clocks.item(clocks.argmax()) <= LATEST)
+
+
 def unit_of(clock: int) -> int | None:
     """The unit, in ticks a second, in which a clock is within the plausible years; or None."""
     return next((u for u in UNITS if EARLIEST * u <= clock <= LATEST * u + u - 1), None)
@@ -79,9 +86,9 @@ def first_implausible(roles: Roles, columns: Columns, unit: int | None = None) -
 
     if roles.label is None:
         return _first_of_another_time(columns[roles.clock], unit)
-    clocks = columns[roles.clock]
-    if not len(clocks) or (clocks.min() >= EARLIEST and clocks.max() <= LATEST):
+    if not columns.count or has_usual_clocks(roles, columns):
         return None
+    clocks = columns[roles.clock]
     odd = (clocks < EARLIEST) | (clocks > LATEST)
     label = columns[roles.label]
     bad = ~np.fromiter(map(is_plausible_label, label.values), np.bool_, len(label.values))

@@ -12,7 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from formats.damage.plausible import first_implausible, size_of, unit_of
+from formats.damage.plausible import (
+    first_implausible,
+    has_usual_clocks,
+    size_of,
+    unit_of,
+)
 from formats.errors import counted
 from formats.fields import Roles
 from formats.schema import Schema
@@ -88,19 +93,26 @@ class TailWatch:
     def feed(self, columns: Columns, end: int) -> None:
         """Examine the next records; `end` is the offset after them."""
         count = columns.count
-        if self._roles is not None and self._doubted is None:
-            if not self.records and count:
-                self._unit = unit_of(int(columns[self._roles.clock][0]))
-            first = first_implausible(self._roles, columns, self._unit)
-            if first is not None:
-                start = end - (columns.end - columns.start)  # there may be a header before it
-                offset = start + size_of(self._schema, columns, first)
-                self._doubted = offset, self.records + first
-        zeros = _trailing_zero_records(self._schema, columns)
-        self._zeros = zeros + (self._zeros if zeros == count else 0)
+        if count:
+            roles, zeros = self._roles, 0
+            if roles is None or roles.label is None or not has_usual_clocks(roles, columns):
+                if roles is not None and self._doubted is None:
+                    self._doubt(roles, columns, end)
+                zeros = _trailing_zero_records(self._schema, columns)
+            self._zeros = zeros + (self._zeros if zeros == count else 0)
         self._is_refused = columns.error is not None
         self.records += count
         self.end = end
+
+    def _doubt(self, roles: Roles, columns: Columns, end: int) -> None:
+        """Remember the first implausible record, if there is one among those fed now."""
+        if not self.records and roles.label is None:
+            self._unit = unit_of(int(columns[roles.clock][0]))
+        first = first_implausible(roles, columns, self._unit)
+        if first is not None:
+            start = end - (columns.end - columns.start)  # there may be a header before it
+            offset = start + size_of(self._schema, columns, first)
+            self._doubted = offset, self.records + first
 
     def status(self, size: int, *, only_zeros: bool = False) -> TailStatus:
         """The state of the end of `size` bytes, all of whose whole records were fed.
@@ -145,7 +157,7 @@ def tail_status(
 def _trailing_zero_records(schema: Schema, columns: Columns) -> int:
     """How many records at the end are all zeros; checking one is nearly always enough."""
     count = columns.count
-    if not count or any(_is_not_zero(columns[f.name]) for f in schema if f.is_column):
+    if any(_is_not_zero(columns[f.name]) for f in schema if f.is_column):
         return 0
     if not _zeros(schema, columns, count - 1).all():
         return 0

@@ -166,6 +166,11 @@ def open_regular(path: Path, flags: int, directory: int) -> Descriptor:
         FileNotFoundError: no such file.
         UnreadableFileError: a link, a directory, a FIFO, a device, or no permission.
     """
+    return open_with_status(path, flags, directory)[0]
+
+
+def open_with_status(path: Path, flags: int, directory: int) -> tuple[Descriptor, os.stat_result]:
+    """What `open_regular` opens, and its status."""
     deadline = time.monotonic() + _LEASED
     while True:
         try:
@@ -182,9 +187,10 @@ def open_regular(path: Path, flags: int, directory: int) -> Descriptor:
                 raise unwritable(path, error) from error
             raise unreadable(path, error) from error
     try:
-        if not stat.S_ISREG(os.fstat(opened.number).st_mode):
+        status = os.fstat(opened.number)
+        if not stat.S_ISREG(status.st_mode):
             raise UnreadableFileError(f"{path}: not a regular file")
-        return opened
+        return opened, status
     except BaseException:
         opened.close()
         raise

@@ -7,6 +7,7 @@ makes the next, if it is short, several times as fast.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from expstore.model.values import METRICS_FORMAT
@@ -42,7 +43,8 @@ class LogParser:
         self._parser: ColumnParser | None = None
         self._parsed = 0  # bytes of whole records that the parser has seen, of all logs
         self._is_whole = False  # the log before ended with a whole record
-        self._watch = TailWatch(format.schema, format.roles)
+        self._watch: TailWatch
+        self._log: OpenLog
         self.is_fresh = True
 
     def begin(self, log: OpenLog, start: int = 0, end: int | None = None) -> None:
@@ -70,11 +72,11 @@ class LogParser:
         """
         assert self._parser is not None
         log = self._log
-        wanted = log.left if size is None else min(size, log.left)
-        if wanted <= BRIEF and wanted == log.left:
+        left = log.left
+        if left <= BRIEF and (size is None or size >= left):
             columns = self._parser.feed(log.rest())
         elif size is None:
-            columns = self._parser.read(log.readinto, log.left)
+            columns = self._parser.read(log.readinto, left)
         else:
             columns = self._parser.read(log.part(size), size)
         self._watch.feed(columns, self.end + columns.end - self._parsed)
@@ -113,9 +115,14 @@ class LogParser:
         self._renew()
 
     def _renew(self) -> None:
-        from formats.columns import ColumnParser
-
-        schema = self._format.schema
-        self._parser = ColumnParser(schema.records if self.end else schema, self._max_texts)
+        schema = self._format.schema.records if self.end else self._format.schema
+        self._parser = _column_parser()(schema, self._max_texts)
         self._parsed = 0
         self.is_fresh = True
+
+
+@cache
+def _column_parser() -> type[ColumnParser]:
+    from formats.columns import ColumnParser  # brings NumPy, which much of a store does without
+
+    return ColumnParser

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from expstore.model.values import METRICS_FORMAT
 from expstore.store.files.directory import OpenLog
+from expstore.store.files.local import FileLog
 from expstore.store.read.parser import LogParser
 from formats import Format, TailStatus, TruncatedError
 from formats.walk import read_value
@@ -55,7 +56,7 @@ def scan_log(
 
 def tail_of(descriptor: int, format: Format = METRICS_FORMAT) -> TailStatus:
     """How a log ends, through a descriptor of the log."""
-    return scan_log(OpenLog.of(descriptor), format=format)[0]
+    return scan_log(FileLog(descriptor), format=format)[0]
 
 
 def header_of(log: OpenLog, format: Format) -> tuple[dict[str, Any] | None, int]:

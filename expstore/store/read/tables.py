@@ -142,7 +142,10 @@ def iter_tables(
 
 
 def read_table(
-    path: Location, start: int = 0, end: int | None = None, parser: LogParser | None = None
+    path: Location | str,
+    start: int = 0,
+    end: int | None = None,
+    parser: LogParser | None = None,
 ) -> MetricTable:
     """A log in one table; see `ExperimentStore.get_metrics`, and `iter_tables` for the arguments.
 
