@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _NUMBERS_WIDTH = 57  # terminal columns: four numbers at their widest, and the gaps
 _GAP = 3  # terminal columns between two table columns
+AxisName = Literal["step", "time", "relative"]  # as in `axes.AXES`, which would import NumPy
 _COLUMNS = ("last", "min", "max", "last_step", "min_step", "max_step", "points")
 
 
@@ -203,6 +204,7 @@ def plot_command(
             metavar="WEIGHT", help="Exponential moving average like TensorBoard's, 0 to 0.99."
         ),
     ] = 0.0,
+    x: Annotated[AxisName, typer.Option("--x", help="The x axis.")] = "step",
     root: Root = None,
 ) -> None:
     """Draw curves in the terminal, or into an image file.
@@ -220,7 +222,7 @@ def plot_command(
     chosen = resolve_all(store, commit_ids)
     if not names:
         names = [_only_name(store.select_ids(chosen), store)]
-    found = curves(store, chosen, names)
+    found = curves(store, chosen, names, x=x)
     present = {curve[:2] for curve in found}
     for commit_id in chosen or ():
         missing = [name for name in names if (commit_id, name) not in present]
@@ -232,7 +234,7 @@ def plot_command(
         if (commit_id, name) not in visible:
             tell(f"{commit_id}: {name!r} has no value that this axis can show; left out")
     if output is not None:
-        save(found, output, log=log, smoothing=smooth)
+        save(found, output, log=log, smoothing=smooth, x=x)
         tell(f"{counted(len(drawn), 'curve')} in {output}")
         ids = {curve.commit_id for curve in drawn}
         if len(ids) > len(ON_LIGHT) and len({curve.name for curve in drawn}) > 1:
@@ -246,7 +248,7 @@ def plot_command(
     colour = Console().color_system is not None
     height = min(max(lines - 10, 8), 20) if sys.stdout.isatty() else 15
     size = {"width": min(width, 120), "height": height}
-    print(text(found, log=log, smoothing=smooth, colour=colour, **size))
+    print(text(found, log=log, smoothing=smooth, x=x, colour=colour, **size))
     shown = len({curve.commit_id for curve in found})
     if shown > len(COLOURS):
         tell(f"{shown} experiments share {len(COLOURS)} colours; -o and `report` tell them apart")
@@ -270,11 +272,14 @@ def report_command(
         Path, typer.Option("-o", "--output", help="The file; replaced if it exists.")
     ] = Path("report.html"),
     title: Annotated[str | None, typer.Option(help="Default: named after the store.")] = None,
+    x: Annotated[AxisName, typer.Option("--x", help="The x axis at first.")] = "step",
     root: Root = None,
 ) -> None:
-    """Write one HTML file with interactive curves and a table.
+    """Write one HTML file with interactive curves, a table, parameters and images.
 
-    The file is self-contained and needs no network. Long curves are thinned without losing spikes.
+    The file is self-contained, needs no network, and has at most 15 MB. Long curves are thinned
+    without losing spikes. What does not fit is left out, the oldest experiments first, and reported
+    on standard error and in the file.
 
     Example: expstore report -o report.html
     """
@@ -286,7 +291,9 @@ def report_command(
         output,
         resolve_all(store, commit_ids),
         title=title,
+        x=x,
         progress=progress("reading"),
+        on_left_out=lambda text: tell(f"left out: {text}"),
     )
     megabytes = output.stat().st_size / 1e6
     tell(f"{counted(count, 'experiment')} in {output} ({megabytes:.1f} MB)")

@@ -22,6 +22,8 @@ _FEW = (
     1 << 14
 )  # points of a table that is summarized at once: for more, names one by one are as fast
 
+_EXACT = 1 << 48  # up to this span of steps, integers divide it without overflow
+
 
 class Series(NamedTuple):
     """One metric's points, ordered by step; points at the same step keep their logged order.
@@ -237,8 +239,13 @@ def thin(series: Series, limit: int) -> Thinned:
         kept = np.arange(size)
     else:
         per_interval = 2 if finite.all() else 3
-        span = int(series.steps[-1] - series.steps[0]) + 1
-        interval = (series.steps - series.steps[0]) * ((limit - 2) // per_interval) // span
+        span = int(series.steps[-1]) - int(series.steps[0]) + 1
+        count = (limit - 2) // per_interval
+        if span < _EXACT:
+            interval = (series.steps - series.steps[0]) * count // span
+        else:  # times of damaged records: exact products would overflow
+            shares = (series.steps / span - series.steps[0] / span) * count
+            interval = shares.astype(np.int64)
         kept = np.unique(
             np.concatenate(
                 [

@@ -71,15 +71,12 @@ class MetricTable(Sequence[Metric]):
         return MetricTable, (self._names, *columns, self._status)
 
     @classmethod
-    def of_columns(
-        cls, columns: Columns, status: TailStatus = CLEAN, *, compact: bool = True
-    ) -> MetricTable:
+    def of_columns(cls, columns: Columns, status: TailStatus = CLEAN) -> MetricTable:
         """Make a table of the columns that `formats.RECORD` declares.
 
         Args:
             columns: the parser's result.
             status: the state of the file's end.
-            compact: whether every listed name occurs, in order of first appearance.
         """
         name = columns["name"]
         table = cls(
@@ -91,7 +88,7 @@ class MetricTable(Sequence[Metric]):
             status,
         )
         # A parser lists each name when it first occurs, so the names of a whole file are exact.
-        table._compact = compact
+        table._compact = True
         return table
 
     @property

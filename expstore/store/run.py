@@ -258,6 +258,24 @@ class Run:
     def __repr__(self) -> str:
         return f"<Run {self.commit_id} in {self.store.root}>"
 
+    def _repr_html_(self) -> str:
+        """For notebooks: the id, the status, and the parameters and tags."""
+        from html import escape
+
+        info = self.info
+        rows = [
+            ("run", self.commit_id),
+            ("status", self.store.status(self.commit_id)),
+            *info.flat_params.items(),
+            ("tags", ", ".join(info.tags)),
+        ]
+        cells = (
+            f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>"
+            for name, value in rows
+            if value != ""
+        )
+        return f"<table>{''.join(cells)}</table>"
+
 
 _open: WeakSet[Run] = WeakSet()
 
