@@ -53,6 +53,7 @@ from expstore.errors import (
     InvalidCommitIdError,
     JobError,
     LiveWriterError,
+    LogNotFoundError,
     LogTooLargeError,
     MetadataNotFoundError,
     MissingExtraError,
@@ -97,8 +98,10 @@ from formats import (
 
 if TYPE_CHECKING:
     from expstore.store.care.findings import CheckReport, Finding
-    from expstore.store.care.mend import RepairReport, SalvageReport
+    from expstore.store.care.mend import RepairReport
+    from expstore.store.care.salvage import SalvageReport
     from expstore.store.care.seal import SealReport
+    from expstore.store.recordlog import RecordLog
 
 __version__ = "0.1.0"
 
@@ -122,6 +125,7 @@ __all__ = [
     "InvalidCommitIdError",
     "JobError",
     "LiveWriterError",
+    "LogNotFoundError",
     "LogTooLargeError",
     "Metadata",
     "MetadataNotFoundError",
@@ -138,6 +142,7 @@ __all__ = [
     "PrunePlan",
     "PruneRow",
     "ReadOnlyStoreError",
+    "RecordLog",
     "RepairReport",
     "RetentionPolicyError",
     "Run",
@@ -169,8 +174,9 @@ __all__ = [
 _ON_DEMAND = {
     "CheckReport": "expstore.store.care.findings",
     "Finding": "expstore.store.care.findings",
+    "RecordLog": "expstore.store.recordlog",
     "RepairReport": "expstore.store.care.mend",
-    "SalvageReport": "expstore.store.care.mend",
+    "SalvageReport": "expstore.store.care.salvage",
     "SealReport": "expstore.store.care.seal",
 }
 

@@ -58,6 +58,7 @@ STORE = """
     monitor     |
     run         | files metafile runfile append repository monitor
     start       | files metafile runfile read append repository run defaults origin
+    recordlog   | files read append care
     __init__    | repository
 """
 FORMATS = """
@@ -69,7 +70,7 @@ FORMATS = """
     meta        | fields
     metrics     | fields
     run         | errors
-    catalog     | schema meta metrics
+    catalog     | errors fields kinds schema meta metrics codec
     columns     | errors fields kinds schema walk
     codec       | errors fields kinds schema walk columns
     damage      | errors fields schema columns
