@@ -70,6 +70,7 @@ from expstore.errors import (
     TornTailError,
     UnknownMetricError,
     UnreadableFileError,
+    WhereError,
     WriterClosedError,
 )
 from expstore.model.runinfo import RunInfo, RunStart
@@ -151,6 +152,7 @@ __all__ = [
     "UnreadableFileError",
     "UnsupportedSchema",
     "UnsupportedVersionError",
+    "WhereError",
     "WriterClosedError",
     "start",
 ]

@@ -9,8 +9,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from expstore.compare.patterns import expand
 from expstore.compare.series import Series, split
-from expstore.errors import ExpStoreError, UnknownMetricError
+from expstore.errors import ExpStoreError
 from expstore.model.values import Metadata
 from expstore.store import metafile
 from expstore.store.files.layout import METRICS
@@ -102,16 +103,6 @@ def _with_curves(loaded: LoadedTable) -> LoadedExperiment:
     return LoadedExperiment(commit_id, metadata, curves, loaded.status, problems)
 
 
-def check_name(name: str, known: Collection[str]) -> None:
-    """Check that at least one experiment has this metric.
-
-    Raises:
-        UnknownMetricError: none has it; the message lists the known names.
-    """
-    if name not in known:
-        raise UnknownMetricError.of(name, sorted(known))
-
-
 class Curve(NamedTuple):
     """The curve of one metric in one experiment."""
 
@@ -130,21 +121,21 @@ def curves(
     Args:
         store: the store to read from.
         ids: commit ids, in output order; None: all, sorted.
-        names: only metrics with these names; None: all.
+        names: only metrics with these names, or patterns such as `val/*`; None: all.
 
     Raises:
         InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: nothing was read.
         UnknownMetricError: no experiment has one of `names`.
     """
     found: list[Curve] = []
-    known: set[str] = set()
+    known: dict[str, None] = {}
     for experiment in load(store, ids):
-        known |= experiment.curves.keys()
+        known |= dict.fromkeys(experiment.curves)
+        chosen = experiment.curves if names is None else expand(names, known, strict=False)
         found += [
             Curve(experiment.commit_id, name, experiment.curves[name])
-            for name in (experiment.curves if names is None else dict.fromkeys(names))
+            for name in chosen
             if name in experiment.curves
         ]
-    for name in names or ():
-        check_name(name, known)
+    expand(names or (), known)  # which raises if there is none
     return found

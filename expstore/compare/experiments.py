@@ -1,0 +1,148 @@
+"""Experiments as they are looked at: what meta.bin and run.json say, and their metrics.
+
+Guarantees: metadata and parameters are read for many experiments at once; a log and a status only
+if they are asked for, and once. What cannot be read is one of the experiment's `problems`, and does
+not affect the others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from expstore.compare.series import Extremes, summarize
+from expstore.errors import ExpStoreError
+from expstore.model.runinfo import RunInfo, Status
+from expstore.model.values import Metadata
+from expstore.store import metafile, runfile
+from expstore.store.files.layout import METRICS
+from expstore.store.read.tables import read_table, table_parser
+from formats import CLEAN, FormatError, TailStatus
+
+if TYPE_CHECKING:
+    from expstore.model.table import MetricTable
+    from expstore.store.read.parser import LogParser
+    from expstore.store.reader import StoreReader
+
+
+class Experiment:
+    """One experiment; its metrics and status are read on first use.
+
+    Attributes:
+        commit_id: its id.
+        metadata: None if it cannot be read.
+        run: what run.json says; empty if there is none, or it cannot be read.
+        problems: what could not be read so far, and why.
+    """
+
+    def __init__(
+        self,
+        store: StoreReader,
+        commit_id: str,
+        metadata: metafile.Outcome,
+        run: RunInfo | ExpStoreError,
+        parser: LogParser,
+    ) -> None:
+        self.commit_id = commit_id
+        self.metadata = metadata if isinstance(metadata, Metadata) else None
+        self.run = run if isinstance(run, RunInfo) else RunInfo()
+        self.problems = [str(one) for one in (metadata, run) if isinstance(one, Exception)]
+        self._store = store
+        self._parser = parser
+
+    def read_table(self) -> MetricTable | None:
+        """Its metrics, read anew; None if they cannot be read, which is then a problem."""
+        try:
+            return read_table(self._store.location / self.commit_id / METRICS, parser=self._parser)
+        except (ExpStoreError, FormatError) as error:
+            problem = str(error)
+            if problem not in self.problems:
+                self.problems.append(problem)
+            return None
+
+    @cached_property
+    def params(self) -> dict[str, Any]:
+        """The parameters by flat name."""
+        return self.run.flat_params if self.run.params else {}
+
+    @cached_property
+    def _log(self) -> tuple[dict[str, Extremes], TailStatus, float | None]:
+        """The metrics' statistics, the state of the log's end, and the last record's time."""
+        table = self.read_table()
+        if table is None:
+            return {}, CLEAN, None
+        last = float(table.timestamps[-1]) if len(table) else None
+        return summarize(table), table.status, last
+
+    @property
+    def is_read(self) -> bool:
+        """Whether its log was read."""
+        return "_log" in self.__dict__
+
+    def read(self) -> None:
+        """Read its log, unless it was."""
+        self._log  # noqa: B018  which keeps what was read
+
+    @property
+    def metrics(self) -> dict[str, Extremes]:
+        """Each metric's statistics, by name in order of first appearance."""
+        return self._log[0]
+
+    @property
+    def tail(self) -> TailStatus:
+        """The state of the end of its metrics.bin."""
+        return self._log[1]
+
+    @cached_property
+    def status(self) -> Status:
+        """How its run is."""
+        return _status(self._store, self)
+
+    @cached_property
+    def duration(self) -> float | None:
+        """The seconds that it ran, in all its starts; None if nothing tells.
+
+        A start that did not say when it ended counts until now if it runs, and otherwise until the
+        last record, as does an experiment without run.json.
+        """
+        if not self.run.starts:
+            first = None if self.metadata is None else float(self.metadata.timestamp)
+            return self._until_last_record(first)
+        total = 0.0
+        for start in self.run.starts[:-1]:
+            total += max((start.ended or start.started) - start.started, 0.0)
+        final = self.run.starts[-1]
+        if final.ended is not None:
+            return total + max(final.ended - final.started, 0.0)
+        if self.status == "running":
+            return total + max(time.time() - final.started, 0.0)
+        rest = self._until_last_record(final.started)
+        return total if rest is None else total + rest
+
+    def _until_last_record(self, first: float | None) -> float | None:
+        last = self._log[2]
+        return None if first is None or last is None else max(last - first, 0.0)
+
+
+def experiments(store: StoreReader, ids: Iterable[str]) -> Iterator[Experiment]:
+    """The experiments of these ids, which `select_ids` returned, in that order.
+
+    Raises:
+        StoreNotFoundError: the root does not exist.
+    """
+    ids = list(ids)
+    parser = table_parser()
+    outcomes = metafile.read_all(store.location, ids)
+    runs = runfile.read_all(store.location, ids)
+    for (commit_id, metadata), (_, run) in zip(outcomes, runs, strict=True):
+        yield Experiment(store, commit_id, metadata, run, parser)
+
+
+def _status(store: StoreReader, experiment: Experiment) -> Status:
+    """How the run is, as its last start says."""
+    del store
+    if not experiment.run.starts:
+        return "unknown"
+    return experiment.run.starts[-1].outcome or "stopped"
