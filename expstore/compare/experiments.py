@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from expstore.compare.series import Extremes, summarize
 from expstore.errors import ExpStoreError
@@ -27,6 +26,17 @@ if TYPE_CHECKING:
     from expstore.store.reader import StoreReader
 
 
+_EMPTY = RunInfo()
+
+
+class _Log(NamedTuple):
+    """What is known of a log: metrics' statistics, the state of its end, the last record's time."""
+
+    metrics: dict[str, Extremes]
+    tail: TailStatus
+    ended: float | None
+
+
 class Experiment:
     """One experiment; its metrics and status are read on first use.
 
@@ -34,6 +44,7 @@ class Experiment:
         commit_id: its id.
         metadata: None if it cannot be read.
         run: what run.json says; empty if there is none, or it cannot be read.
+        params: the parameters by flat name.
         problems: what could not be read so far, and why.
     """
 
@@ -47,10 +58,17 @@ class Experiment:
     ) -> None:
         self.commit_id = commit_id
         self.metadata = metadata if isinstance(metadata, Metadata) else None
-        self.run = run if isinstance(run, RunInfo) else RunInfo()
-        self.problems = [str(one) for one in (metadata, run) if isinstance(one, Exception)]
+        self.run = run if isinstance(run, RunInfo) else _EMPTY
+        self.params = run.flat_params if self.run is run and self.run.params else {}
+        self.problems: list[str] = []
+        if self.metadata is None:
+            self.problems.append(str(metadata))
+        if self.run is not run:
+            self.problems.append(str(run))
         self._store = store
         self._parser = parser
+        self._log: _Log | None = None
+        self._status: Status | None = None
 
     def read_table(self) -> MetricTable | None:
         """Its metrics, read anew; None if they cannot be read, which is then a problem."""
@@ -62,45 +80,40 @@ class Experiment:
                 self.problems.append(problem)
             return None
 
-    @cached_property
-    def params(self) -> dict[str, Any]:
-        """The parameters by flat name."""
-        return self.run.flat_params if self.run.params else {}
-
-    @cached_property
-    def _log(self) -> tuple[dict[str, Extremes], TailStatus, float | None]:
-        """The metrics' statistics, the state of the log's end, and the last record's time."""
-        table = self.read_table()
-        if table is None:
-            return {}, CLEAN, None
-        last = float(table.timestamps[-1]) if len(table) else None
-        return summarize(table), table.status, last
-
     @property
     def is_read(self) -> bool:
         """Whether its log was read."""
-        return "_log" in self.__dict__
+        return self._log is not None
 
-    def read(self) -> None:
-        """Read its log, unless it was."""
-        self._log  # noqa: B018  which keeps what was read
+    def read(self) -> _Log:
+        """What its log says; it is read once."""
+        if self._log is None:
+            table = self.read_table()
+            if table is None:
+                self._log = _Log({}, CLEAN, None)
+            else:
+                last = float(table.timestamps[-1]) if len(table) else None
+                self._log = _Log(summarize(table), table.status, last)
+        return self._log
 
     @property
     def metrics(self) -> dict[str, Extremes]:
         """Each metric's statistics, by name in order of first appearance."""
-        return self._log[0]
+        return self.read().metrics
 
     @property
     def tail(self) -> TailStatus:
         """The state of the end of its metrics.bin."""
-        return self._log[1]
+        return self.read().tail
 
-    @cached_property
+    @property
     def status(self) -> Status:
         """How its run is."""
-        return _status(self._store, self)
+        if self._status is None:
+            self._status = _status(self._store, self)
+        return self._status
 
-    @cached_property
+    @property
     def duration(self) -> float | None:
         """The seconds that it ran, in all its starts; None if nothing tells.
 
@@ -122,7 +135,7 @@ class Experiment:
         return total if rest is None else total + rest
 
     def _until_last_record(self, first: float | None) -> float | None:
-        last = self._log[2]
+        last = self.read().ended
         return None if first is None or last is None else max(last - first, 0.0)
 
 

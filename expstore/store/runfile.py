@@ -20,6 +20,7 @@ from expstore.store.files.place import open_directory, open_root
 LIMIT = 16 << 20
 """The largest run.json that is read, in bytes."""
 
+_EMPTY = RunInfo()
 _USUAL = 1 << 14  # bytes that are read at first
 _FIRST, _MOST = 16, 1024  # experiments that a listing reads at a time
 _RUN = ("params", "tags", "notes", "origin", "starts")
@@ -94,7 +95,7 @@ def read_all(
 def _outcome(directory: Directory, name: str, data: bytes | OSError) -> RunInfo | ExpStoreError:
     """The RunInfo in the first bytes of a file, or an error that names the file."""
     if isinstance(data, FileNotFoundError):
-        return RunInfo()
+        return _EMPTY
     if isinstance(data, ExpStoreError):
         return data
     path = directory.path / name
