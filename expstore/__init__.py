@@ -55,6 +55,7 @@ from expstore.errors import (
     MetadataNotFoundError,
     MissingExtraError,
     NameTruncatedWarning,
+    NoCommitWarning,
     NoSpaceError,
     OutputExistsError,
     PlotError,
@@ -73,14 +74,15 @@ from expstore.errors import (
     WhereError,
     WriterClosedError,
 )
-from expstore.model.runinfo import RunInfo, RunStart
+from expstore.model.runinfo import RunInfo, RunStart, RunState
 from expstore.model.table import MetricTable
 from expstore.model.values import Metadata, Metric
 from expstore.store.append.writer import MetricWriter
 from expstore.store.care.prune import PrunePlan, PruneRow
 from expstore.store.read.follow import Follower
 from expstore.store.repository import ExperimentStore
-from expstore.store.run import Run, start
+from expstore.store.run import Run
+from expstore.store.start import start
 from formats import (
     FieldValueError,
     FormatError,
@@ -92,7 +94,7 @@ from formats import (
 )
 
 if TYPE_CHECKING:
-    from expstore.store.care.check import CheckReport, Finding
+    from expstore.store.care.findings import CheckReport, Finding
     from expstore.store.care.mend import RepairReport, SalvageReport
     from expstore.store.care.seal import SealReport
 
@@ -124,6 +126,7 @@ __all__ = [
     "MetricWriter",
     "MissingExtraError",
     "NameTruncatedWarning",
+    "NoCommitWarning",
     "NoSpaceError",
     "OutputExistsError",
     "PlotError",
@@ -136,6 +139,7 @@ __all__ = [
     "RunFileError",
     "RunInfo",
     "RunStart",
+    "RunState",
     "SalvageReport",
     "SealError",
     "SealReport",
@@ -159,8 +163,8 @@ __all__ = [
 
 # What a program that logs does not need is loaded on first use, to keep the import fast.
 _ON_DEMAND = {
-    "CheckReport": "expstore.store.care.check",
-    "Finding": "expstore.store.care.check",
+    "CheckReport": "expstore.store.care.findings",
+    "Finding": "expstore.store.care.findings",
     "RepairReport": "expstore.store.care.mend",
     "SalvageReport": "expstore.store.care.mend",
     "SealReport": "expstore.store.care.seal",

@@ -213,6 +213,10 @@ class NameTruncatedWarning(UserWarning):
     """A metric name was cut to the longest prefix of whole characters that fits the format."""
 
 
+class NoCommitWarning(UserWarning):
+    """A run was started without an id and outside git; its id is made of the time and chance."""
+
+
 def listed(names: Collection[str], most: int = 20) -> str:
     """Names as a message gives them: the first few, and how many more there are."""
     shown = ", ".join(islice(names, most)) or "none"

@@ -43,16 +43,19 @@ EXPSTORE = """
 STORE = """
     files       |
     defaults    |
+    paths       | files
     metafile    | files
     runfile     | files
+    origin      | files
     read        | files
     append      | files metafile read
-    stream      | files metafile read
-    care        | files metafile read append
-    reader      | files metafile runfile read stream care
-    keeper      | files metafile read append care reader
+    stream      | files metafile runfile read
+    care        | files metafile runfile read append
+    reader      | files metafile runfile paths read stream care
+    keeper      | files metafile runfile read append care reader
     repository  | files metafile runfile read append care reader keeper defaults
-    run         | files metafile runfile append repository defaults
+    run         | files metafile runfile append repository
+    start       | files metafile runfile read append repository run defaults origin
     __init__    | repository
 """
 FORMATS = """
@@ -63,12 +66,13 @@ FORMATS = """
     walk        | errors kinds schema
     meta        | fields
     metrics     | fields
+    run         | errors
     catalog     | schema meta metrics
     columns     | errors fields kinds schema walk
     codec       | errors fields kinds schema walk columns
     damage      | errors fields schema columns
     descriptions | errors fields kinds schema catalog codec
-    __init__    | errors fields schema meta metrics catalog columns codec damage descriptions
+    __init__    | errors fields schema meta metrics run catalog columns codec damage descriptions
 """
 PLANS = {"expstore": EXPSTORE, "expstore.store": STORE, "formats": FORMATS}
 CORE = {"__init__.py", "__pycache__", "errors.py", "extras.py", "model", "store", "py.typed"}

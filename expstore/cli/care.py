@@ -253,7 +253,7 @@ def _show_findings(
     from rich.console import Console
     from rich.text import Text
 
-    from expstore.store.care.check import DAMAGE, NOTES
+    from expstore.store.care.findings import DAMAGE, NOTES
 
     console = Console(highlight=False, soft_wrap=True)
     kinds = set()

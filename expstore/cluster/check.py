@@ -13,7 +13,7 @@ from expstore.cluster.sections import BATCH
 from expstore.errors import ClusterError
 from expstore.extras import require
 from expstore.store.care import check
-from expstore.store.care.check import CheckReport
+from expstore.store.care.findings import CheckReport
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -20,8 +20,9 @@ from expstore.cluster import sections
 from expstore.cluster.sections import Section
 from expstore.errors import ExpStoreError
 from expstore.extras import require
+from expstore.model.frames import number_type
 from expstore.model.texts import escape
-from expstore.model.values import RECORD_CODEC, Metadata
+from expstore.model.values import Metadata
 from expstore.store import metafile
 from expstore.store.files.place import address
 from expstore.store.read.parser import LogParser
@@ -137,8 +138,7 @@ class MetricsReader(_Reader):
                     arrays.append(getattr(table, _NUMBERS[name]))
         made: dict[str, Any] = {name: text.finish(pandas) for name, text in texts.items()}
         for name, arrays in numbers.items():
-            declared = np.dtype(RECORD_CODEC.schema[name].dtype).newbyteorder("=")
-            made[name] = _joined(arrays, declared)
+            made[name] = _joined(arrays, number_type(name))
         frame: pd.DataFrame = pandas.DataFrame(
             {name: made[name] for name in wanted}, index=pandas.RangeIndex(rows), copy=False
         )
@@ -207,7 +207,7 @@ def read_metrics(
 
     Returns:
         Columns `commit_id` and `name` (categories that are unknown until computed), `step`
-        (uint32), `value` (float64) and `timestamp` (int64, seconds since 1970-01-01 UTC).
+        (int64), `value` (float64) and `timestamp` (int64, seconds since 1970-01-01 UTC).
 
     Raises:
         MissingExtraError: the extra `cluster` is not installed.

@@ -9,14 +9,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from expstore.compare.experiments import experiments
 from expstore.compare.patterns import expand
 from expstore.compare.series import Series, split
-from expstore.errors import ExpStoreError
+from expstore.model.runinfo import RunInfo
 from expstore.model.values import Metadata
-from expstore.store import metafile
-from expstore.store.files.layout import METRICS
-from expstore.store.read.tables import read_table, table_parser
-from formats import CLEAN, FormatError, TailStatus
+from formats import CLEAN, TailStatus
 
 if TYPE_CHECKING:
     from expstore.model.table import MetricTable
@@ -31,15 +29,17 @@ class LoadedExperiment:
     metadata: Metadata | None
     curves: dict[str, Series]
     status: TailStatus
+    run: RunInfo
     problems: tuple[str, ...]
 
 
 class LoadedTable(NamedTuple):
-    """The readable part of one experiment; see `Summary`."""
+    """The readable part of one experiment, without superseded metrics; see `Summary`."""
 
     commit_id: str
     metadata: Metadata | None
     table: MetricTable | None
+    run: RunInfo
     problems: tuple[str, ...]
 
     @property
@@ -63,18 +63,9 @@ def load_tables(
     Raises:
         StoreNotFoundError: the root does not exist.
     """
-    parser = table_parser()
-    outcomes = metafile.read_all(store.location, ids)
-    for commit_id, (_, metadata) in zip(progress(ids), outcomes, strict=True):
-        table, problems = None, []
-        if not isinstance(metadata, Metadata):
-            problems.append(str(metadata))
-        try:
-            table = read_table(store.location / commit_id / METRICS, parser=parser)
-        except (ExpStoreError, FormatError) as error:
-            problems.append(str(error))
-        known = metadata if isinstance(metadata, Metadata) else None
-        yield LoadedTable(commit_id, known, table, tuple(problems))
+    for one, _ in zip(experiments(store, ids), progress(ids), strict=True):
+        table = one.read_table()
+        yield LoadedTable(one.commit_id, one.metadata, table, one.run, tuple(one.problems))
 
 
 def load(
@@ -98,9 +89,10 @@ def load(
 
 
 def _with_curves(loaded: LoadedTable) -> LoadedExperiment:
-    commit_id, metadata, table, problems = loaded
-    curves = {} if table is None else split(table)
-    return LoadedExperiment(commit_id, metadata, curves, loaded.status, problems)
+    curves = {} if loaded.table is None else split(loaded.table)
+    return LoadedExperiment(
+        loaded.commit_id, loaded.metadata, curves, loaded.status, loaded.run, loaded.problems
+    )
 
 
 class Curve(NamedTuple):

@@ -12,11 +12,13 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from expstore.compare.series import Extremes, summarize
-from expstore.errors import ExpStoreError
+from expstore.errors import ExpStoreError, RunFileError, UnreadableFileError
 from expstore.model.runinfo import RunInfo, Status
 from expstore.model.values import Metadata
 from expstore.store import metafile, runfile
+from expstore.store.care.state import run_state
 from expstore.store.files.layout import METRICS
+from expstore.store.read.rewind import Rewind
 from expstore.store.read.tables import read_table, table_parser
 from formats import CLEAN, FormatError, TailStatus
 
@@ -63,7 +65,7 @@ class Experiment:
         self.problems: list[str] = []
         if self.metadata is None:
             self.problems.append(str(metadata))
-        if self.run is not run:
+        if isinstance(run, RunFileError | UnreadableFileError):
             self.problems.append(str(run))
         self._store = store
         self._parser = parser
@@ -71,9 +73,11 @@ class Experiment:
         self._status: Status | None = None
 
     def read_table(self) -> MetricTable | None:
-        """Its metrics, read anew; None if they cannot be read, which is then a problem."""
+        """Its metrics without what is superseded, read anew; None if they cannot be read."""
+        path = self._store.location / self.commit_id / METRICS
         try:
-            return read_table(self._store.location / self.commit_id / METRICS, parser=self._parser)
+            table = read_table(path, parser=self._parser)
+            return Rewind(self.run.starts).current(table) if self.run.starts else table
         except (ExpStoreError, FormatError) as error:
             problem = str(error)
             if problem not in self.problems:
@@ -110,8 +114,14 @@ class Experiment:
     def status(self) -> Status:
         """How its run is."""
         if self._status is None:
-            self._status = _status(self._store, self)
+            self._status = self._read_status()
         return self._status
+
+    def _read_status(self) -> Status:
+        try:
+            return run_state(self._store.location / self.commit_id, self.run).status
+        except ExpStoreError:
+            return "unknown"  # deleted meanwhile, or not readable, which is a problem already
 
     @property
     def duration(self) -> float | None:
@@ -151,11 +161,3 @@ def experiments(store: StoreReader, ids: Iterable[str]) -> Iterator[Experiment]:
     runs = runfile.read_all(store.location, ids)
     for (commit_id, metadata), (_, run) in zip(outcomes, runs, strict=True):
         yield Experiment(store, commit_id, metadata, run, parser)
-
-
-def _status(store: StoreReader, experiment: Experiment) -> Status:
-    """How the run is, as its last start says."""
-    del store
-    if not experiment.run.starts:
-        return "unknown"
-    return experiment.run.starts[-1].outcome or "stopped"

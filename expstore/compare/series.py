@@ -71,11 +71,9 @@ class Extremes(NamedTuple):
 
 def split(table: MetricTable) -> dict[str, Series]:
     """Split a table into one series per metric name, in the order of `table.names`."""
-    import numpy as np
-
     found = {}
     for name, rows in zip(table.names, _rows_by_name(table), strict=True):
-        steps, values = table.steps[rows].astype(np.int64), table.values[rows]
+        steps, values = table.steps[rows], table.values[rows]
         if (steps[1:] < steps[:-1]).any():  # seldom, and sorting takes as long as reading
             order = steps.argsort(kind="stable")
             steps, values = steps[order], values[order]

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -76,7 +76,8 @@ def export_file(
         output: the path to create, or a binary file open for writing, which is left open.
         to: the format.
         names: export only metrics with these names; in the wide form, these are the columns.
-        wide_form: one row per step, see `wide`; otherwise one row per metric.
+        wide_form: one row per step, see `wide`, without superseded metrics; otherwise one row per
+            metric, with all of them.
         metadata: add the columns `job_name`, `user` and `created` (seconds since 1970-01-01 UTC).
         force: replace an existing output.
         progress: see `Progress`.
@@ -93,14 +94,15 @@ def export_file(
         output = Path(output)
         check_output(output, force=force)
     failures: dict[str, ExpStoreError | FormatError] = {}
-    source = TableStream(
-        store.location, progress(chosen), names, metadata=metadata, strict=False, failures=failures
+    # A wide table has one value for a step, so what a later start repeated is left out.
+    stream_of = TableStream(
+        store.location, (), strict=False, superseded=not wide_form, failures=failures
     )
+    source = replace(stream_of, ids=progress(chosen), names=names, metadata=metadata)
     if wide_form:
         columns, counts = list(dict.fromkeys(names or ())), None
         if names is None:
-            first = TableStream(store.location, progress(chosen), strict=False, failures=failures)
-            columns, counts = wide.metric_names(first)
+            columns, counts = wide.metric_names(replace(stream_of, ids=progress(chosen)))
         wide.check_columns(columns)
         schema = wide.wide_schema(columns, metadata)
         batches = wide.wide_batches(source, columns, counts)

@@ -63,7 +63,7 @@ def wide_schema(names: Collection[str], metadata: bool = False) -> pa.Schema:
     """The schema of the wide form."""
     pa = require("pyarrow", "arrow")
     text = pa.dictionary(pa.int32(), pa.string())
-    fields = [("commit_id", text), ("step", pa.uint32()), ("timestamp", pa.int64())]
+    fields = [("commit_id", text), ("step", pa.int64()), ("timestamp", pa.int64())]
     if metadata:
         fields += [("job_name", text), ("user", text), ("created", pa.int64())]
     return pa.schema(fields + [(column_name(name), pa.float64()) for name in names])

@@ -1,7 +1,8 @@
 """Metrics as pyarrow, pandas and polars tables.
 
-Guarantees: columns have the names and types that the format declares, in the order of `Metric`;
-numbers are not copied if the library can share them. `timestamp` stays an int64 count of seconds
+Guarantees: columns have the names that the format declares, in the order of `Metric`, and its
+types, except that unsigned integers are int64, so that differences do not wrap around; numbers are
+not copied if the library can share them. `timestamp` stays an int64 count of seconds
 since 1970-01-01 UTC, because files may hold values beyond the range of any calendar type (casting
 to `timestamp[s]` is free where they are dates). Names are dictionary-encoded, and made valid
 Unicode by `texts.escape`, which keeps different names different.
@@ -31,7 +32,7 @@ def to_arrow(
     names: Sequence[str],
     name_codes: NDArray[np.int32],
     values: NDArray[np.float64],
-    steps: NDArray[np.uint32],
+    steps: NDArray[np.int64],
     timestamps: NDArray[np.int64],
 ) -> pa.Table:
     """See `MetricTable.to_arrow`."""
@@ -50,7 +51,7 @@ def to_pandas(
     names: Sequence[str],
     name_codes: NDArray[np.int32],
     values: NDArray[np.float64],
-    steps: NDArray[np.uint32],
+    steps: NDArray[np.int64],
     timestamps: NDArray[np.int64],
 ) -> pd.DataFrame:
     """See `MetricTable.to_pandas`."""
@@ -71,7 +72,7 @@ def to_polars(
     names: Sequence[str],
     name_codes: NDArray[np.int32],
     values: NDArray[np.float64],
-    steps: NDArray[np.uint32],
+    steps: NDArray[np.int64],
     timestamps: NDArray[np.int64],
 ) -> pl.DataFrame:
     """See `MetricTable.to_polars`."""
@@ -89,18 +90,23 @@ def to_polars(
 
 
 def metric_fields() -> list[tuple[str, Any]]:
-    """The name and Arrow type of each column, as declared by the format."""
-    import numpy as np
-
+    """The name and Arrow type of each column: the declared one, or int64 for what is unsigned."""
     pa = require("pyarrow", "arrow")
 
     def arrow_type(name: str) -> Any:
-        declared = RECORD_CODEC.schema[name]
-        if declared.is_text:
+        if RECORD_CODEC.schema[name].is_text:
             return pa.dictionary(pa.int32(), pa.string())
-        return pa.from_numpy_dtype(np.dtype(declared.dtype).newbyteorder("="))
+        return pa.from_numpy_dtype(number_type(name))
 
     return [(name, arrow_type(name)) for name in Metric._fields]
+
+
+def number_type(name: str) -> np.dtype[Any]:
+    """The NumPy type of a column of numbers: the declared one, or int64 for what is unsigned."""
+    import numpy as np
+
+    declared = np.dtype(RECORD_CODEC.schema[name].dtype).newbyteorder("=")
+    return np.dtype(np.int64) if declared.kind == "u" else declared
 
 
 def repeated_text(text: str | None, count: int) -> pa.DictionaryArray:

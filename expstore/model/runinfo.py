@@ -6,16 +6,19 @@ a rewrite loses nothing that another program added.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+from expstore.errors import RunFileError
+from expstore.model.params import merged
 
 Status = Literal["running", "finished", "failed", "stopped", "unknown"]
 """How a run is: `running` while a writer has it open; `finished` or `failed` as it says itself;
-`stopped` if it ended without saying so, as when killed; `unknown` if nothing tells."""
+`stopped` if it was interrupted or killed; `unknown` if nothing tells."""
 
-Outcome = Literal["finished", "failed"]
-"""How a start of a run ended, as it says itself."""
+Outcome = Literal["finished", "failed", "stopped"]
+"""How a start of a run ended, as it says itself; `stopped`: by an interrupt from the keyboard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class RunStart:
         started: seconds since 1970-01-01 UTC.
         ended: likewise; None while it runs, and if it was killed.
         outcome: how it ended; None as for `ended`.
-        error: for `failed`, the type and text of the exception.
+        error: for `failed` and `stopped`, the type and text of the exception.
         host: the name of the machine.
         pid: the process id there.
         from_step: the step it went on from: what was logged before at or after it is superseded;
@@ -74,6 +77,50 @@ class RunInfo:
         Lists and empty objects are values. Where two spellings give one name, the later one wins.
         """
         return dict(_flat(self.params, ""))
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """How a run is, and how that is known.
+
+    Attributes:
+        status: see `Status`.
+        since: when that began, in seconds since 1970-01-01 UTC: the start of what is running, or
+            the end of what is not; of a run that was killed, when it last logged. None if unknown.
+        note: the reason in words: the exception of a run that failed, or what a guess rests on.
+    """
+
+    status: Status
+    since: float | None = None
+    note: str = ""
+
+
+def joined(old: RunInfo, new: RunInfo) -> RunInfo:
+    """A RunInfo with the params, tags, notes and starts of another added, and its origin if needed.
+
+    The new value of a parameter wins, and so do new notes, unless they are empty.
+    """
+    return replace(
+        old,
+        params=merged(old.params, new.params),
+        tags=tuple(dict.fromkeys((*old.tags, *new.tags))),
+        notes=new.notes or old.notes,
+        origin=old.origin or new.origin,
+        starts=(*old.starts, *new.starts),
+    )
+
+
+def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
+    """Tags, or names of params, each once; a single text is one.
+
+    Raises:
+        RunFileError: not texts, or an empty one.
+    """
+    found = (tags,) if isinstance(tags, str) else tuple(dict.fromkeys(tags))
+    for tag in found:
+        if not isinstance(tag, str) or not tag:
+            raise RunFileError(f"a tag is a text that is not empty, got {tag!r}")
+    return found
 
 
 def _flat(params: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:

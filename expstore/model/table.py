@@ -37,7 +37,7 @@ class MetricTable(Sequence[Metric]):
         names: distinct metric names.
         name_codes: int32; for each metric, the index of its name in `names`.
         values: float64.
-        steps: uint32.
+        steps: int64, or uint32 as a file has them.
         timestamps: int64, seconds since 1970-01-01 UTC.
         status: the state of the file's end.
     """
@@ -49,7 +49,7 @@ class MetricTable(Sequence[Metric]):
         names: Sequence[str],
         name_codes: NDArray[np.int32],
         values: NDArray[np.float64],
-        steps: NDArray[np.uint32],
+        steps: NDArray[np.uint32 | np.int64],
         timestamps: NDArray[np.int64],
         status: TailStatus = CLEAN,
     ) -> None:
@@ -57,7 +57,7 @@ class MetricTable(Sequence[Metric]):
         self._codes = name_codes
         self._compact = False  # whether `names` has exactly the names that occur
         self._values = values
-        self._steps = steps
+        self._steps: NDArray[Any] = steps
         self._timestamps = timestamps
         self._status = status
         if not len(name_codes) == len(values) == len(steps) == len(timestamps):
@@ -112,8 +112,12 @@ class MetricTable(Sequence[Metric]):
         return self._values
 
     @property
-    def steps(self) -> NDArray[np.uint32]:
-        """The training steps. Unsigned: convert before subtracting."""
+    def steps(self) -> NDArray[np.int64]:
+        """The training steps, signed: differences of the file's type would wrap around."""
+        if self._steps.dtype.kind == "u":  # converted when it is first needed, and kept
+            steps = self._steps.astype("i8")
+            steps.setflags(write=False)
+            self._steps = steps
         return self._steps
 
     @property
@@ -160,7 +164,7 @@ class MetricTable(Sequence[Metric]):
         return Metric(
             self._names[self._codes[key]],
             float(self.values[key]),
-            int(self.steps[key]),
+            int(self._steps[key]),
             int(self.timestamps[key]),
         )
 
@@ -203,7 +207,7 @@ class MetricTable(Sequence[Metric]):
             self._names,
             self._codes[which],
             self.values[which],
-            self.steps[which],
+            self._steps[which],
             self.timestamps[which],
             self.status,
         )
@@ -222,7 +226,7 @@ class MetricTable(Sequence[Metric]):
         rows = zip(
             names.take(self._codes[part]).tolist(),
             self.values[part].tolist(),
-            self.steps[part].tolist(),
+            self._steps[part].tolist(),
             self.timestamps[part].tolist(),
             strict=True,
         )
@@ -238,7 +242,7 @@ class MetricTable(Sequence[Metric]):
             and self.names == other.names
             and bool((self.name_codes == other.name_codes).all())
             and bool((self.values.view("i8") == other.values.view("i8")).all())
-            and bool((self.steps == other.steps).all())
+            and bool((self._steps == other._steps).all())
             and bool((self.timestamps == other.timestamps).all())
         )
 
@@ -251,7 +255,7 @@ class MetricTable(Sequence[Metric]):
     def to_arrow(self) -> pa.Table:
         """The metrics as a pyarrow Table, which shares the numbers instead of copying them.
 
-        Columns: `name` (dictionary of string), `value` (float64), `step` (uint32) and `timestamp`
+        Columns: `name` (dictionary of string), `value` (float64), `step` (int64) and `timestamp`
         (int64, seconds since 1970-01-01 UTC). A name that is not valid UTF-8 is escaped; see
         `expstore.model.texts`.
 

@@ -14,7 +14,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from expstore.errors import DeletionError, MetadataNotFoundError, UnreadableFileError
-from expstore.store import metafile
+from expstore.model import params as parameters
+from expstore.model.runinfo import RunInfo, check_tags, joined
+from expstore.store import metafile, runfile
 from expstore.store.care import prune
 from expstore.store.care.delete import Judge, delete, in_use, last_logged, recently_logged
 from expstore.store.care.prune import Policy, PrunePlan
@@ -102,6 +104,60 @@ class StoreKeeper(StoreReader):
         from expstore.store.care import seal
 
         return seal.seal(self.experiment_path(commit_id), force=force, progress=progress)
+
+    def update_run(
+        self,
+        commit_id: str,
+        *,
+        params: object = None,
+        tags: Iterable[str] = (),
+        notes: str | None = None,
+        remove_params: Iterable[str] = (),
+        remove_tags: Iterable[str] = (),
+    ) -> RunInfo:
+        """Change the parameters, tags and notes of a run; it may be running.
+
+        What other programs change at the same time is kept. Something is removed first.
+
+        Args:
+            commit_id: the experiment.
+            params: added, or put in place of those of the same name; see `Run.log_params`.
+            tags: added.
+            notes: replace the notes; None: they are kept.
+            remove_params: flat names, such as `model.depth`; missing ones do not matter.
+            remove_tags: likewise.
+
+        Returns:
+            What run.json has now.
+
+        Raises:
+            InvalidCommitIdError: not one plain path component.
+            ExperimentNotFoundError: no such experiment.
+            RunFileError: a value that cannot be kept, or run.json cannot be parsed; it is kept.
+            NoSpaceError, UnreadableFileError: the file system refuses; run.json is kept.
+        """
+        path = self.experiment_path(commit_id)
+        new = RunInfo(parameters.as_params(params), check_tags(tags), notes or "")
+        runfile.build(new)
+        gone, names = frozenset(check_tags(remove_tags)), check_tags(remove_params)
+
+        def change(info: RunInfo) -> RunInfo:
+            kept = tuple(tag for tag in info.tags if tag not in gone)
+            left = replace(info, params=parameters.removed(info.params, names), tags=kept)
+            changed = joined(left, new)
+            return changed if notes is None else replace(changed, notes=notes)
+
+        return self.change_run(path.name, change)
+
+    def change_run(self, commit_id: str, change: Callable[[RunInfo], RunInfo]) -> RunInfo:
+        """Change run.json, or create it; see `runfile.update`.
+
+        Raises:
+            As `update_run`.
+        """
+        path = self.experiment_path(commit_id)
+        with system.open_experiment(path) as directory:
+            return runfile.update(path / layout.RUN, change, directory)
 
     def plan_prune(
         self,

@@ -64,7 +64,8 @@ def write(path: Path, data: bytes, *, new: bool = False) -> None:
 def exists(path: Path) -> ExperimentExistsError:
     """The error for an experiment that is not to be started again."""
     return ExperimentExistsError(
-        f"{path}: already exists; pass resume=True to continue it, or another commit_id"
+        f"{path}: already exists, and its metrics would be mixed with those of this run; choose "
+        "another commit_id, or leave it out for one that is made"
     )
 
 

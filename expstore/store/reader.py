@@ -1,43 +1,40 @@
 """StoreReader: the operations that read a store, local or remote.
 
 Guarantees: constructing one opens nothing; every id and argument is validated before any file
-access; nothing is written or locked; one bad experiment never breaks a listing.
+access; nothing is written, and no lock is kept; one bad experiment never breaks a listing.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from functools import partial, reduce
-from operator import truediv
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from expstore.errors import (
     ExperimentNotFoundError,
-    ReadOnlyStoreError,
     SelectionError,
     UnreadableFileError,
 )
 from expstore.extras import require
-from expstore.model.runinfo import RunInfo
+from expstore.model.runinfo import RunInfo, RunState, Status
 from expstore.model.table import MetricTable
 from expstore.model.values import Metadata, is_whole_number
 from expstore.store import metafile as meta
 from expstore.store import runfile
 from expstore.store.files import layout, system
-from expstore.store.files.directory import Location
-from expstore.store.files.place import address, locate, open_root
+from expstore.store.files.place import open_root
+from expstore.store.paths import StorePaths
 from expstore.store.read.follow import Follower
+from expstore.store.read.rewind import Rewind
 from expstore.store.read.tables import CHUNK, Selection, iter_tables, read_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from expstore.store.care.check import CheckReport
+    from expstore.store.care.findings import CheckReport
 
 
-class StoreReader:
+class StoreReader(StorePaths):
     """Reads experiments stored as `<commit_id>/{files/, meta.bin, metrics.bin}`.
 
     Args:
@@ -50,75 +47,6 @@ class StoreReader:
         MissingExtraError: the root is a URL, and the package that reads it is not installed.
         StoreNotFoundError: unknown kind of URL.
     """
-
-    def __init__(
-        self,
-        root: str | os.PathLike[str],
-        *,
-        storage_options: Mapping[str, Any] | None = None,
-    ) -> None:
-        self._location = locate(root, storage_options)
-        self._storage_options = storage_options
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(self._location)!r})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # A copy in another process gets the location, but nothing that is open here.
-        place = address(self._location)
-        return partial(type(self), storage_options=self._storage_options), (place,)
-
-    @property
-    def root(self) -> Path:
-        """The store's directory; an absolute path.
-
-        Raises:
-            ReadOnlyStoreError: the store is at a URL, and has no path.
-        """
-        if isinstance(self._location, Path):
-            return self._location
-        raise ReadOnlyStoreError(f"{self._location}: a store at a URL can only be read")
-
-    @property
-    def location(self) -> Location:
-        """The store's location: a Path, or for a URL an object whose `str` is the URL.
-
-        That text has `***` in place of credentials.
-        """
-        return self._location
-
-    @property
-    def storage_options(self) -> Mapping[str, Any] | None:
-        """The options of the file system, as given to the constructor; None if not given."""
-        return self._storage_options
-
-    def locate(self, commit_id: str, *names: str) -> Location:
-        """The location of an experiment or of one of its files; see `location`.
-
-        Raises:
-            InvalidCommitIdError: not a single plain path component.
-        """
-        return reduce(truediv, names, self._location / layout.check_commit_id(commit_id))
-
-    def experiment_path(self, commit_id: str) -> Path:
-        """The experiment's directory, whether or not it exists.
-
-        Raises:
-            InvalidCommitIdError: not a single plain path component.
-        """
-        return layout.experiment_path(self.root, commit_id)
-
-    def files_path(self, commit_id: str) -> Path:
-        """The experiment's artifact directory; see `experiment_path`."""
-        return layout.files_path(self.root, commit_id)
-
-    def metadata_path(self, commit_id: str) -> Path:
-        """The experiment's meta.bin; see `experiment_path`."""
-        return layout.metadata_path(self.root, commit_id)
-
-    def metrics_path(self, commit_id: str) -> Path:
-        """The experiment's metrics.bin; see `experiment_path`."""
-        return layout.metrics_path(self.root, commit_id)
 
     def experiment_exists(self, commit_id: str) -> bool:
         """Whether the experiment has a directory.
@@ -158,6 +86,27 @@ class StoreReader:
         """
         return runfile.read(self.locate(commit_id, layout.RUN))
 
+    def run_state(self, commit_id: str) -> RunState:
+        """How a run is, since when, and how that is known; see `Status`.
+
+        Running while a writer has the experiment open; else as its last start says; else stopped
+        when it last logged. Of a run on another host, or at a URL, no lock can be seen: if it does
+        not say that it ended, it is running unless its log has not changed for ten minutes, and
+        the note says so.
+
+        Raises:
+            InvalidCommitIdError: not a single plain path component.
+            ExperimentNotFoundError: no such experiment.
+            UnreadableFileError: no permission.
+        """
+        from expstore.store.care.state import run_state
+
+        return run_state(self.locate(commit_id))
+
+    def status(self, commit_id: str) -> Status:
+        """How a run is, in one word; see `run_state`."""
+        return self.run_state(commit_id).status
+
     def list_experiments(self) -> list[str]:
         """The commit ids of all experiments, sorted.
 
@@ -192,19 +141,26 @@ class StoreReader:
         """
         return meta.read_all(self._location, self.list_experiments())
 
-    def get_metrics(self, commit_id: str) -> MetricTable:
+    def get_metrics(self, commit_id: str, *, superseded: bool = True) -> MetricTable:
         """All whole metrics in file order; empty if there is no file.
 
         A torn tail is left out; the table's `status` reports it. The `status` also reports
         misaligned records, with the offset from which they are implausible.
 
+        Args:
+            commit_id: the experiment.
+            superseded: whether to include what was logged at or after a step from which the run was
+                later resumed; see `from_step` of `start`.
+
         Raises:
             InvalidCommitIdError: not a single plain path component.
+            RunFileError: without `superseded`, if run.json cannot be parsed.
             TooManyTextsError: more than 1,048,576 distinct names, far beyond any real log of
                 metrics; `follow` can still read it in parts.
             UnreadableFileError: not a regular file, or no permission.
         """
-        return read_table(self.locate(commit_id, layout.METRICS))
+        rewind = Rewind(() if superseded else self.read_run(commit_id).starts)
+        return rewind.current(read_table(self.locate(commit_id, layout.METRICS)))
 
     def iter_metrics(
         self,
@@ -213,6 +169,7 @@ class StoreReader:
         steps: range | None = None,
         *,
         chunk: int = CHUNK,
+        superseded: bool = True,
     ) -> Iterator[MetricTable]:
         """Read a log of any length, table by table in file order; together they are `get_metrics`.
 
@@ -226,14 +183,18 @@ class StoreReader:
             names: select metrics with these names; a name that does not occur selects nothing.
             steps: select metrics with these steps, such as `range(1000, 2000)`.
             chunk: the maximum number of metrics per table, before selection; 1 or more.
+            superseded: see `get_metrics`.
 
         Raises:
-            InvalidCommitIdError, SelectionError: immediately.
+            InvalidCommitIdError, SelectionError: immediately; so are the errors of `read_run`,
+                without `superseded`.
             ExperimentNotFoundError, UnreadableFileError: when the first table is requested.
         """
         if not is_whole_number(chunk) or chunk < 1:
             raise SelectionError(f"chunk must be an integer above 0, got {chunk!r}")
-        return iter_tables(self.locate(commit_id, layout.METRICS), Selection(names, steps), chunk)
+        path, selection = self.locate(commit_id, layout.METRICS), Selection(names, steps)
+        rewind = Rewind(() if superseded else self.read_run(commit_id).starts)
+        return iter_tables(path, selection, chunk, rewind=rewind)
 
     def check(self, commit_id: str) -> CheckReport:
         """Report what is wrong with an experiment's files, and where; nothing is written.

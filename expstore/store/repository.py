@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from expstore.errors import ExperimentNotFoundError, ExpStoreError
+from expstore.model.runinfo import RunInfo, joined
 from expstore.model.times import check_seconds
 from expstore.model.values import RECORD_CODEC, Metadata
 from expstore.store import metafile as meta
@@ -132,13 +133,54 @@ class ExperimentStore(StoreKeeper):
             job_name,
             login_name() if user is None else user,
         )
-        meta.build(metadata)
+        return self._begin(
+            metadata, None, durability, interval_records, interval_seconds, new=new, claimed=False
+        )
+
+    def begin_run(
+        self,
+        metadata: Metadata,
+        info: RunInfo,
+        *,
+        durability: Durability = "process",
+        new: bool = True,
+        claimed: bool = False,
+    ) -> MetricWriter:
+        """Create an experiment with metadata and run.json, and open its writer; see `start`.
+
+        If that fails, what it made is removed again.
+
+        Args:
+            metadata: with the id.
+            info: added to the run.json that there may be, if `new` is false.
+            durability: see `writer`.
+            new: see `start_experiment`.
+            claimed: the caller has just created the experiment's directory.
+
+        Raises:
+            As `start_experiment`; also RunFileError.
+        """
+        interval = INTERVAL_RECORDS, INTERVAL_SECONDS
+        return self._begin(metadata, info, durability, *interval, new=new, claimed=claimed)
+
+    def _begin(
+        self,
+        metadata: Metadata,
+        info: RunInfo | None,
+        durability: Durability,
+        interval_records: int,
+        interval_seconds: float,
+        *,
+        new: bool,
+        claimed: bool,
+    ) -> MetricWriter:
+        data = meta.build(metadata)
         check_durability(durability, interval_records, interval_seconds)
         path = self.experiment_path(metadata.commit_id)
-        if new and self._is_started(metadata.commit_id):
+        if new and not claimed and self._is_started(metadata.commit_id):
             raise meta.exists(path)
-        mine = not os.path.lexists(path)
-        writer = None
+        mine = claimed or not os.path.lexists(path)
+        writer, written = None, False
         try:
             while writer is None:
                 self.create_experiment(metadata.commit_id)
@@ -152,12 +194,17 @@ class ExperimentStore(StoreKeeper):
                         interval_seconds=interval_seconds,
                     )
             self.write_metadata(metadata, new=new)
+            written = new
+            if info is not None:
+                self.change_run(metadata.commit_id, lambda old: joined(old, info))
         except BaseException:
             if writer is not None:
                 writer.close()
-            if mine:
+            if mine or written:
                 with suppress(OSError, ExpStoreError), system.root_directory(self.root) as root:
-                    discard_unstarted(root, metadata.commit_id)
+                    discard_unstarted(
+                        root, metadata.commit_id, data if written else None, whole=mine
+                    )
             raise
         return writer
 

@@ -1,32 +1,52 @@
-"""Logging from a training script.
-
-    with expstore.start(job_name="train") as run:
-        for step, batch in enumerate(batches):
-            run.log({"loss": train(batch)}, step=step)
-        (run.files / "notes.txt").write_text("...")
+"""Run: an experiment that a training script logs to; `start` makes one.
 
 Guarantees: when `log` returns, its metrics are in the file, so a run that ends with an exception
-keeps everything it logged; the exception propagates. An existing experiment is never overwritten.
+keeps everything it logged; the exception propagates. How a run ended is in run.json: `finished`,
+or `failed` with the exception, or `stopped` by an interrupt from the keyboard. A forked child may
+log, but does not end its parent's run.
+
+A run ends when its `with` block is left, or when it is closed; at the latest, when the program
+drops it or ends. It has finished then, unless an exception shows otherwise; a program that calls
+`sys.exit(1)` outside a `with` block shows none. One that is killed says nothing.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
-from collections.abc import Mapping
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Self, SupportsFloat, cast
+from typing import Any, Self, SupportsFloat, SupportsIndex, cast
+from weakref import WeakSet
 
-from expstore.errors import ExperimentNotFoundError, MetadataNotFoundError
-from expstore.model.values import Metadata
-from expstore.store import metafile
-from expstore.store.append.durability import Durability, check_durability
+from expstore.errors import ExperimentNotFoundError, ExpStoreError
+from expstore.model import params as parameters
+from expstore.model.runinfo import Outcome, RunInfo, RunStart, check_tags
+from expstore.store import runfile
+from expstore.store.append import forks
 from expstore.store.append.writer import MetricWriter
-from expstore.store.defaults import default_root, expand, git_head, login_name
+from expstore.store.files import layout
 from expstore.store.repository import ExperimentStore
+
+_TEXT = 2000  # characters of an exception that are kept
 
 
 class Run:
     """An experiment being logged to, returned by `start`. A context manager.
+
+    Threads may share it, and so may forked processes, each of which counts steps for itself.
+
+    Args:
+        store: the store it belongs to.
+        writer: open for this run alone.
+        start: as run.json has it.
+        step: gives the last step that is in the log, or None; called when it is first needed.
 
     Attributes:
         store: the store it belongs to.
@@ -34,94 +54,225 @@ class Run:
         files: the directory for artifacts of any kind.
     """
 
-    def __init__(self, store: ExperimentStore, writer: MetricWriter) -> None:
+    def __init__(
+        self,
+        store: ExperimentStore,
+        writer: MetricWriter,
+        start: RunStart,
+        step: Callable[[], int | None] = lambda: None,
+    ) -> None:
         self.store = store
         self.path: Path = writer.path
         self.files: Path = store.files_path(writer.commit_id)
         self._writer = writer
+        self._start = start
+        self._find_step: Callable[[], int | None] | None = step
+        self._step = -1
+        self._lock = threading.Lock()
+        self._ended = False
+        self._owner = os.getpid()
+        self._at_end: list[Callable[[], object]] = []
+        forks.watch(self)
+        _open.add(self)
+
+    def after_fork(self) -> None:
+        """In a forked child: another thread of the parent may have held the lock."""
+        self._lock = threading.Lock()
 
     @property
     def commit_id(self) -> str:
         """The experiment's id."""
         return self._writer.commit_id
 
-    def log(self, metrics: Mapping[str, SupportsFloat], step: int) -> None:
+    @property
+    def last_step(self) -> int | None:
+        """The highest step that was logged; None if none was.
+
+        After a resume, that of the whole log without what is superseded.
+        """
+        with self._lock:
+            self._know_step()
+            return None if self._step < 0 else self._step
+
+    @property
+    def info(self) -> RunInfo:
+        """What run.json has now."""
+        return self.store.read_run(self.commit_id)
+
+    def log(
+        self,
+        metrics: Mapping[str, SupportsFloat],
+        step: SupportsIndex | SupportsFloat | None = None,
+    ) -> None:
         """Log one step's metrics in a single write: `log({"loss": 0.1}, step=3)`.
 
         Args:
             metrics: values by name; a value is a number, or anything that holds exactly one: a
                 scalar, or an array or tensor of one element.
-            step: the training step.
+            step: the training step, a whole number; None: the one after `last_step`, or 0.
 
         Raises:
             FieldValueError: a value that the format cannot represent; nothing is written.
             ExperimentGoneError, TornTailError, ShortWriteError: see `MetricWriter.log_many`.
         """
-        self._writer.log_many(cast("Mapping[str, float]", metrics), step)
+        with self._lock:
+            if step is None:
+                self._know_step()
+                number = self._step + 1
+            else:
+                number = step if step.__class__ is int else whole(step)
+            self._writer.log_many(cast("Mapping[str, float]", metrics), number)
+            if metrics and number > self._step:
+                self._step = number
+
+    def _know_step(self) -> None:
+        if self._find_step is not None:
+            found = self._find_step()
+            self._find_step = None
+            self._step = max(self._step, -1 if found is None else found)
+
+    def log_params(self, params: object) -> None:
+        """Add hyperparameters, or replace those of the same name.
+
+        Args:
+            params: a mapping, which may nest, or an object that has them: argparse.Namespace, a
+                dataclass, an OmegaConf or pydantic object, or one with attributes. What JSON cannot
+                hold is converted; see `expstore.model.params`.
+
+        Raises:
+            RunFileError: not one of these; or run.json cannot be parsed; nothing is written.
+            ExperimentNotFoundError, NoSpaceError, UnreadableFileError: it cannot be written.
+        """
+        new = parameters.as_params(params)
+        self._update(lambda info: replace(info, params=parameters.merged(info.params, new)))
+
+    def add_tags(self, *tags: str) -> None:
+        """Add tags, each once.
+
+        Raises:
+            RunFileError, ExperimentNotFoundError, NoSpaceError, UnreadableFileError: see
+                `log_params`.
+        """
+        new = check_tags(tags)
+        self._update(lambda info: replace(info, tags=tuple(dict.fromkeys((*info.tags, *new)))))
+
+    def set_notes(self, notes: str) -> None:
+        """Replace the notes.
+
+        Raises:
+            RunFileError, ExperimentNotFoundError, NoSpaceError, UnreadableFileError: see
+                `log_params`.
+        """
+        self._update(lambda info: replace(info, notes=notes))
+
+    def _update(self, change: Callable[[RunInfo], RunInfo]) -> None:
+        # By the writer's directory, which is this run's wherever it is.
+        directory = self._writer.directory
+        if directory < 0:
+            self.store.change_run(self.commit_id, change)
+        else:
+            runfile.update(self.path / layout.RUN, change, directory)
 
     def close(self) -> None:
-        """Stop logging. A second call does nothing."""
-        self._writer.close()
+        """Stop logging: the run has finished. A second call does nothing.
+
+        Raises:
+            ExperimentGoneError, SyncError, UnreadableFileError: see `MetricWriter.close`; the run
+                has failed then.
+            NoSpaceError, UnreadableFileError, RunFileError: its end could not be recorded.
+        """
+        self._end("finished", "")
+
+    def _end(self, outcome: Outcome, error: str) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        _open.discard(self)
+        if os.getpid() != self._owner:
+            self._writer.close()
+            return
+        for stop in self._at_end:
+            stop()
+        # The end is recorded before the lock is released: between, the run would look killed.
+        try:
+            self._record_end(outcome, error)
+        finally:
+            try:
+                self._writer.close()
+            except (ExpStoreError, OSError) as fault:
+                if outcome == "finished":
+                    with suppress(ExpStoreError):  # which is less than what is raised
+                        self._record_end("failed", _described(fault))
+                raise
+
+    def _record_end(self, outcome: Outcome, error: str) -> None:
+        ended = replace(self._start, ended=time.time(), outcome=outcome, error=error)
+
+        def change(info: RunInfo) -> RunInfo:
+            mine = [same_start(start, self._start) for start in info.starts]
+            if not any(mine):
+                return replace(info, starts=(*info.starts, ended))
+            at = len(mine) - 1 - mine[::-1].index(True)
+            end = replace(info.starts[at], ended=ended.ended, outcome=outcome, error=error)
+            return replace(info, starts=(*info.starts[:at], end, *info.starts[at + 1 :]))
+
+        with suppress(ExperimentNotFoundError):  # deleted meanwhile: there is nothing to say
+            self._update(change)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, *_: object
+    ) -> None:
+        outcome, text = outcome_of(error)
+        try:
+            self._end(outcome, text)
+        except ExpStoreError as fault:
+            if error is None:
+                raise
+            error.add_note(f"and the run could not be closed: {fault}")
+
+    def __del__(self) -> None:
+        if hasattr(self, "_at_end"):
+            self.close()
 
     def __repr__(self) -> str:
         return f"<Run {self.commit_id} in {self.store.root}>"
 
 
-def start(
-    root: str | os.PathLike[str] | None = None,
-    commit_id: str | None = None,
-    job_name: str = "",
-    user: str | None = None,
-    *,
-    resume: bool = False,
-    durability: Durability = "process",
-) -> Run:
-    """Start an experiment and log to it.
-
-    Args:
-        root: the store, created if missing; default: $EXPSTORE_ROOT, else ./experiments. `~`,
-            `$NAME` and `${NAME}` are expanded.
-        commit_id: default: the commit at git's HEAD, in the working directory.
-        job_name: the job that is run.
-        user: the person who runs it; default: the login name.
-        resume: continue the experiment if it exists: new metrics are appended and its metadata is
-            kept; `job_name` and `user` are used only if it has none.
-        durability: see `ExperimentStore.writer`.
-
-    Raises:
-        ExperimentExistsError: the experiment was started, and `resume` is false. One that has no
-            metadata and no records was not, as after a start that failed. If several processes
-            start one experiment at the same time, exactly one succeeds.
-        StoreNotFoundError: the root has a `~` or a variable that does not exist.
-        NoSpaceError: the file system is full; what was created is removed again.
-        GitHeadError: no commit id was given, and git finds no commit.
-        InvalidCommitIdError, FieldValueError, DurabilityError: nothing was created.
-        TruncatedError, UnsupportedVersionError, UnreadableFileError: the metadata of the experiment
-            to resume cannot be read; it is not overwritten.
-    """
-    store = ExperimentStore(default_root() if root is None else expand(root))
-    commit_id = git_head() if commit_id is None else commit_id
-    store.experiment_path(commit_id)
-    check_durability(durability)
-    metafile.build(Metadata(commit_id, 0, job_name, login_name() if user is None else user))
-    store.initialize()
-    if resume and _has_metadata(store, commit_id):
-        return Run(store, store.writer(commit_id, durability=durability))
-    writer = store.start_experiment(
-        commit_id, job_name, user, durability=durability, new=not resume
-    )
-    return Run(store, writer)
+_open: WeakSet[Run] = WeakSet()
 
 
-def _has_metadata(store: ExperimentStore, commit_id: str) -> bool:
-    try:
-        store.read_metadata(commit_id)
-    except (ExperimentNotFoundError, MetadataNotFoundError):
-        return False  # only prepared, or the process died before it wrote the metadata
-    return True
+@atexit.register
+def _at_exit() -> None:
+    """End the runs that are still open: as the exception says that ends the program, if any."""
+    # In an interactive session the last exception was shown long ago, and ended nothing.
+    error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
+    for run in list(_open):
+        run._end(*outcome_of(error))
+
+
+def outcome_of(error: BaseException | None) -> tuple[Outcome, str]:
+    """How a run ended that this exception ended, and the exception's type and text."""
+    if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+        return "finished", ""
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped", _described(error)
+    return "failed", _described(error)
+
+
+def same_start(first: RunStart, second: RunStart) -> bool:
+    """Whether two values are of the same start of a run."""
+    return (first.started, first.host, first.pid) == (second.started, second.host, second.pid)
+
+
+def _described(error: BaseException) -> str:
+    text = "".join(traceback.format_exception_only(error)).strip()
+    return text if len(text) <= _TEXT else text[:_TEXT] + "..."
+
+
+def whole(step: Any) -> Any:
+    """A step as an int, if it is a whole number; else as it is, for the writer to refuse."""
+    is_integer = getattr(step, "is_integer", None)
+    return int(step) if callable(is_integer) and is_integer() else step

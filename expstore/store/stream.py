@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, TypeVar
 from expstore.errors import ExpStoreError
 from expstore.extras import require
 from expstore.model.frames import metric_fields, repeated_text
+from expstore.model.runinfo import RunInfo
 from expstore.model.table import MetricTable
 from expstore.model.values import Metadata
-from expstore.store import metafile
+from expstore.store import metafile, runfile
 from expstore.store.files import layout
+from expstore.store.read.rewind import Rewind
 from expstore.store.read.tables import read_table, select, table_parser
 from formats import FormatError, TailStatus
 
@@ -49,6 +51,8 @@ class TableStream:
         names, steps: select metrics with these; None: all.
         metadata: also read the metadata.
         strict: raise on unreadable data; otherwise record the error and continue.
+        superseded: whether to include what is superseded; see `StoreReader.get_metrics`. If not,
+            and run.json cannot be parsed, that is a failure, but nothing is left out.
         read: reads an experiment's metrics, given the root, the commit id and a shared parser.
 
     Attributes:
@@ -64,6 +68,7 @@ class TableStream:
     steps: range | None = None
     metadata: bool = False
     strict: bool = True
+    superseded: bool = True
     read: Callable[[Location, str, LogParser], MetricTable] = _read_whole
     failures: dict[str, ExpStoreError | FormatError] = field(default_factory=dict)
     tails: dict[str, TailStatus] = field(default_factory=dict)
@@ -75,6 +80,9 @@ class TableStream:
             table = self._attempt(commit_id, lambda i: self.read(self.root, i, parser))
             if table is None:
                 continue
+            if not self.superseded:
+                info = self._attempt(commit_id, self._read_run)
+                table = table if info is None else Rewind(info.starts).current(table)
             metadata = self._attempt(commit_id, self._read_metadata) if self.metadata else None
             if not table.status:
                 self.tails[commit_id] = table.status
@@ -84,6 +92,9 @@ class TableStream:
 
     def _read_metadata(self, commit_id: str) -> Metadata:
         return metafile.read(self.root / commit_id / layout.METADATA)
+
+    def _read_run(self, commit_id: str) -> RunInfo:
+        return runfile.read(self.root / commit_id / layout.RUN)
 
     def _attempt(self, commit_id: str, read: Callable[[str], _Result]) -> _Result | None:
         try:

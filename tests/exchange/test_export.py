@@ -118,7 +118,7 @@ def test_parquet_is_read_by_pandas_polars_and_duckdb(
     assert same(duckdb.read_parquet(str(output)).fetchall(), wanted)
     assert [str(field.type) for field in pq.read_schema(output)][2:] == [
         "double",
-        "uint32",
+        "int64",
         "int64",
     ]
 

@@ -42,7 +42,7 @@ def same(table: MetricTable, columns: dict[str, np.ndarray], texts: list[str]) -
         and (columns["value"].view("i8") == table.values.view("i8")).all()
         and (columns["step"] == table.steps).all()
         and (columns["timestamp"] == table.timestamps).all()
-        and [columns[n].dtype for n in ("value", "step", "timestamp")] == ["f8", "u4", "i8"]
+        and [columns[n].dtype for n in ("value", "step", "timestamp")] == ["f8", "i8", "i8"]
     )
 
 
@@ -65,7 +65,7 @@ def test_arrow_schema_is_the_declared_one() -> None:
         [
             ("name", pa.dictionary(pa.int32(), pa.string())),
             ("value", pa.float64()),
-            ("step", pa.uint32()),
+            ("step", pa.int64()),
             ("timestamp", pa.int64()),
         ]
     )

@@ -7,13 +7,14 @@ import math
 import pickle
 import struct
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expstore import Metric, MetricTable, UnknownMetricError
+from expstore import ExperimentStore, Metric, MetricTable, UnknownMetricError
 from expstore.compare.textplot import sparkline
 
 metrics = st.builds(
@@ -148,3 +149,18 @@ def test_iterating_leaves_the_collector_as_it_was(collecting: bool) -> None:
         assert gc.isenabled() is collecting
     finally:
         (gc.enable if was else gc.disable)()
+
+
+def test_differences_of_steps_do_not_wrap_around(tmp_path: Path) -> None:
+    """Steps are signed, in NumPy, pandas, Arrow and polars; reading does not convert them."""
+    store = ExperimentStore(tmp_path)
+    store.create_experiment("a")
+    for step in (5, 3, 2**32 - 1):
+        store.log_metric("a", "loss", 0.5, step)
+    table = store.get_metrics("a")
+    assert table._steps.dtype == np.uint32
+    assert np.diff(table.steps).tolist() == [-2, 2**32 - 4]
+    assert table.to_pandas()["step"].diff().tolist()[1:] == [-2, 2**32 - 4]
+    assert str(table.to_arrow().schema.field("step").type) == "int64"
+    assert table.to_polars()["step"].diff().to_list()[1:] == [-2, 2**32 - 4]
+    assert not table.steps.flags.writeable

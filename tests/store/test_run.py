@@ -6,6 +6,7 @@ import errno
 import getpass
 import multiprocessing
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from expstore import (
     FieldValueError,
     GitHeadError,
     InvalidCommitIdError,
+    NoCommitWarning,
     NoSpaceError,
     StoreNotFoundError,
     SyncError,
@@ -138,10 +140,21 @@ def test_the_environment_names_the_root(outside: Path, monkeypatch: pytest.Monke
     assert not (outside / "experiments").exists()
 
 
-def test_outside_a_repository_the_error_says_what_to_do(outside: Path) -> None:
-    """Without a commit id or git: a typed error, and nothing is created."""
+def test_outside_a_repository_the_id_is_of_time_and_chance(outside: Path) -> None:
+    """With a warning that names the other way; two runs get different ids."""
+    with pytest.warns(NoCommitWarning, match="pass commit_id for one of your own"):
+        ids = [expstore.start().commit_id for _ in range(2)]
+    assert len(set(ids)) == 2
+    assert all(re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{4}", commit_id) for commit_id in ids)
+    assert ExperimentStore(outside / "experiments").list_experiments() == sorted(ids)
+
+
+def test_what_needs_a_commit_is_refused_outside_a_repository(outside: Path) -> None:
+    """A patch, and resuming without an id: a typed error, and nothing is created."""
+    with pytest.raises(GitHeadError, match="save_patch"):
+        expstore.start(save_patch=True)
     with pytest.raises(GitHeadError, match="give a commit_id, or work inside a git repository"):
-        expstore.start()
+        expstore.start(resume=True)
     assert not list(outside.iterdir())
 
 
@@ -178,7 +191,7 @@ def test_starting_again_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     with expstore.start(tmp_path, "a", "first", "alice") as run:
         run.log({"loss": 1.0}, step=0)
     before = {path: path.read_bytes() for path in run.path.glob("*.bin")}
-    with pytest.raises(ExperimentExistsError, match="resume=True"):
+    with pytest.raises(ExperimentExistsError, match="choose another commit_id"):
         expstore.start(tmp_path, "a", "second", "bob")
     assert {path: path.read_bytes() for path in run.path.glob("*.bin")} == before
 
@@ -368,7 +381,7 @@ def test_what_has_no_metadata_and_no_records_is_not_started(store: ExperimentSto
     (path / ".meta.bin.0123456789abcdef").write_bytes(b"unfinished")
     (path / "files" / "artifact").touch()
     expstore.start(store.root, "a", user="me").close()
-    assert sorted(os.listdir(path)) == ["files", "meta.bin", "metrics.bin"]
+    assert sorted(os.listdir(path)) == ["files", "meta.bin", "metrics.bin", "run.json"]
     assert os.listdir(path / "files") == ["artifact"]
     with pytest.raises(ExperimentExistsError):
         expstore.start(store.root, "a", user="me")
@@ -422,7 +435,7 @@ def test_a_start_needs_no_hard_links(
 
     monkeypatch.setattr(os, "link", refuse)
     run = expstore.start(tmp_path, "a", user="me")
-    assert sorted(os.listdir(run.path)) == ["files", "meta.bin", "metrics.bin"]
+    assert sorted(os.listdir(run.path)) == ["files", "meta.bin", "metrics.bin", "run.json"]
     run.close()
     store = ExperimentStore(tmp_path)
     with pytest.raises(ExperimentExistsError):

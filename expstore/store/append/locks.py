@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import random
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = 10.0  # seconds to wait for a deletion's rename, which takes microseconds
 _PAUSE = 0.001  # seconds between two tries
+_TRIES, _INSTANT = 4, 0.0005  # for a lock that may be held for an instant only; seconds
 # Seconds between two checks that the path leads to the directory without a link: a link in its
 # place leads to the same log, so nothing logged is lost, but the store's readers do not follow it.
 _LINK_INTERVAL = 1.0
@@ -171,4 +173,29 @@ def deletion_lock(root: int, commit_id: str, *, force: bool = False) -> Iterator
 
 def try_deletion_lock(descriptor: int) -> bool:
     """Lock a directory for as long as its descriptor is open; False if it is already locked."""
-    return system.try_lock(descriptor, fcntl.LOCK_EX) is not False
+    return _try_exclusive(descriptor) is not False
+
+
+def has_writer(descriptor: int) -> bool | None:
+    """Whether a writer has an open experiment's directory locked; None if there are no locks.
+
+    The lock is taken for an instant. A writer that comes just then tries again, and so does a
+    deletion.
+    """
+    locked = _try_exclusive(descriptor)
+    if locked:
+        system.unlock(descriptor)
+    return None if locked is None else not locked
+
+
+def _try_exclusive(descriptor: int) -> bool | None:
+    """Lock a directory exclusively; see `system.try_lock`.
+
+    It is tried several times, since `has_writer` of another program holds the lock for an instant.
+    """
+    for _ in range(_TRIES):
+        locked = system.try_lock(descriptor, fcntl.LOCK_EX)
+        if locked is not False:
+            break
+        time.sleep(random.uniform(0, _INSTANT))
+    return locked

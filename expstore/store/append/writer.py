@@ -113,6 +113,11 @@ class MetricWriter:
         """The experiment's id."""
         return self.path.name
 
+    @property
+    def directory(self) -> int:
+        """A descriptor of the experiment's directory, wherever that is now; -1 after `close`."""
+        return self._writer_lock.directory
+
     def log(self, name: str, value: float, step: int) -> None:
         """Append one metric, stamped with the current time.
 

@@ -2,9 +2,6 @@
 
 Guarantees: nothing is written, no lock is taken, and read permission suffices. One bad file never
 hides another. Memory use does not grow with a log, whatever it contains.
-
-Damage loses or falsifies data. A note is something that readers ignore but the owner may want to
-know.
 """
 
 from __future__ import annotations
@@ -12,19 +9,27 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import reduce
 from operator import truediv
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from expstore.errors import ExperimentNotFoundError, ExpStoreError, UnreadableFileError
+from expstore.errors import (
+    ExperimentNotFoundError,
+    ExpStoreError,
+    RunFileError,
+    UnreadableFileError,
+)
 from expstore.model import times
+from expstore.model.runinfo import RunInfo
 from expstore.model.values import META_CODEC
+from expstore.store import runfile
 from expstore.store.care import seal
+from expstore.store.care.findings import CheckReport, Finding
 from expstore.store.files import layout, system
 from expstore.store.files.directory import Directory, Entry, Location
 from expstore.store.files.place import open_directory, open_root
 from expstore.store.read.parser import LogParser
+from expstore.store.read.rewind import BackwardSteps
 from expstore.store.read.survey import scan_log
 from formats import (
     FormatError,
@@ -48,81 +53,6 @@ _DESCRIPTIONS = {
     "other": "not a regular file",
 }
 _MOST = 100  # findings of a kind that are listed individually; the rest are only counted
-
-DAMAGE = {
-    "torn-tail": "the log ends inside a record; `repair` sets that part aside",
-    "zero-tail": "the log ends in zeros, as after a power loss; `repair` sets them aside",
-    "implausible": "records from here on are misaligned; `salvage` recovers the whole ones",
-    "truncated": "the file ends inside a field; it must be rewritten",
-    "unsupported-version": "the file has another version, or is not metadata at all",
-    "unreadable": "the file cannot be read in its expected format",
-    "altered": "the file is not as it was sealed; restore it, or `seal --force` if that is meant",
-    "missing": "the file was sealed and is gone; restore it, or `seal --force` if that is meant",
-}
-"""Classes of damage: what each means, and the remedy."""
-
-NOTES = {
-    "no-metadata": "the experiment has no metadata; prune never deletes it",
-    "other-commit-id": "the metadata names a different experiment than its directory",
-    "time-unit": "times in a smaller unit than seconds are read as seconds; log them anew, divided",
-    "trailing-bytes": "bytes after the last field are ignored",
-    "set-aside": "part of a log that was cut off and kept",
-    "leftover": "left by an interrupted operation; it can be deleted",
-    "foreign": "not a file of the store",
-    "grown": "the log was sealed and then appended to; `seal` covers the new records too",
-    "unsealed": "the file was made after the seal; `seal` covers it too",
-}
-"""Classes of notes: worth knowing, but not damage."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One finding about one file.
-
-    Attributes:
-        kind: a key of DAMAGE or of NOTES.
-        path: the file.
-        detail: what was found, as text.
-        offset: the byte at which it begins, if any.
-        record: the index, from 0, of the first affected record.
-        size: affected bytes.
-        field: the declared field at fault, if any.
-    """
-
-    kind: str
-    path: Location
-    detail: str
-    offset: int | None = None
-    record: int | None = None
-    size: int | None = None
-    field: str | None = None
-
-    @property
-    def severity(self) -> Literal["damage", "note"]:
-        """`damage`: data is lost or false; `note`: data is intact."""
-        return "damage" if self.kind in DAMAGE else "note"
-
-
-@dataclass(frozen=True)
-class CheckReport:
-    """What was found in one experiment, or in the store's root itself.
-
-    Attributes:
-        commit_id: the experiment, or None for the root.
-        findings: in file name order, then how files differ from the experiment's seal.
-        records: whole records in its log.
-        size: size of its log in bytes.
-    """
-
-    commit_id: str | None
-    findings: tuple[Finding, ...]
-    records: int = 0
-    size: int = 0
-
-    @property
-    def ok(self) -> bool:
-        """Whether there is no damage; there may be notes."""
-        return all(finding.severity == "note" for finding in self.findings)
 
 
 def check_store(root: Location, commit_ids: Iterable[str]) -> Iterator[CheckReport]:
@@ -157,14 +87,17 @@ def check_experiment(path: Location, parser: LogParser | None = None) -> CheckRe
     with open_directory(path) as directory:
         findings: list[Finding] = []
         records = size = 0
+        info, broken = _read_run(directory)
         entries = sorted(directory.entries())
         if not any(entry.name == layout.METADATA for entry in entries):
             findings.append(Finding("no-metadata", path / layout.METADATA, "missing"))
         for entry in entries:
             if entry.name == layout.METADATA:
                 findings += _check_metadata(directory)
+            elif entry.name == layout.RUN:
+                findings += broken
             elif entry.name == layout.METRICS:
-                tail, records, size = _check_log(directory, parser)
+                tail, records, size = _check_log(directory, parser, info)
                 findings += tail
             else:
                 findings += _check_other(directory, entry)
@@ -255,13 +188,36 @@ class _Times:
         return [Finding("time-unit", path, detail, record=record, field="timestamp")]
 
 
-def _check_log(directory: Directory, parser: LogParser | None) -> tuple[list[Finding], int, int]:
+def _read_run(directory: Directory) -> tuple[RunInfo, list[Finding]]:
+    """What run.json has, and what is wrong with it."""
+    try:
+        return runfile.read_in(directory), []
+    except (RunFileError, UnreadableFileError) as error:
+        return RunInfo(), [Finding("unreadable", directory.path / layout.RUN, str(error))]
+
+
+def _backward(steps: BackwardSteps, path: Location) -> Iterator[Finding]:
+    """At most one."""
+    if steps.first is not None:
+        record, name, before, step = steps.first
+        detail = f"{steps.count} times; first that of {name!r}, from {before} to {step}"
+        yield Finding("steps-back", path, detail, record=record, field="step")
+
+
+def _check_log(
+    directory: Directory, parser: LogParser | None, info: RunInfo
+) -> tuple[list[Finding], int, int]:
     name = layout.METRICS
     path = directory.path / name
-    clock = _Times()
+    clock, backward = _Times(), BackwardSteps(info.starts)
+
+    def look(columns: Columns, index: int) -> None:
+        clock.look(columns, index)
+        backward.look(columns, index)
+
     try:
         with directory.open_log(name) as log:
-            status, records = scan_log(log, parser=parser, look=clock.look)
+            status, records = scan_log(log, parser=parser, look=look, forget=backward.forget)
             size = log.size
         # A write in progress looks like a tear until it completes a moment later.
         for _ in range(_RETRIES):
@@ -274,6 +230,8 @@ def _check_log(directory: Directory, parser: LogParser | None) -> tuple[list[Fin
     except ExpStoreError as error:
         return [Finding("unreadable", path, str(error))], 0, 0
     findings = clock.findings(path)
+    if status.kind != "implausible":
+        findings += _backward(backward, path)
     if status:
         return findings, records, size
     kind = "implausible" if status.kind == "implausible" else f"{status.kind}-tail"
@@ -304,7 +262,7 @@ def _check_other(directory: Directory, entry: Entry) -> Iterator[Finding]:
     if entry.name == layout.FILES:
         if entry.kind != "directory":
             yield Finding("unreadable", path, "not a directory")
-    elif entry.name in (layout.RUN, layout.SEAL):
+    elif entry.name == layout.SEAL:
         if entry.kind != "file":
             yield Finding("unreadable", path, _DESCRIPTIONS[entry.kind])
     elif entry.name.startswith(layout.TORN):

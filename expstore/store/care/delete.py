@@ -17,13 +17,16 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from expstore.errors import DeletionError, LiveWriterError
 from expstore.store.append.locks import deletion_lock, try_deletion_lock
 from expstore.store.files import layout, system
 from expstore.store.files.descriptor import Descriptor
+from expstore.store.files.local import LocalDirectory
 
 _TRIES = 100
+_LIMIT = 1 << 12  # bytes, more than any meta.bin has
 _LIVE = "a writer has it open"
 _SWAPPED = "another directory has taken its place meanwhile"
 
@@ -69,7 +72,7 @@ def delete(
                             continue
                         hidden = commit_id if is_own else _hidden_name()
                         os.rename(commit_id, hidden, src_dir_fd=root, dst_dir_fd=trash)
-                        if not _refers_to(hidden, trash, directory):
+                        if not system.refers_to(hidden, trash, directory):
                             os.rename(hidden, commit_id, src_dir_fd=trash, dst_dir_fd=root)
                             spared[commit_id] = _SWAPPED
                             continue
@@ -138,36 +141,46 @@ def last_logged(directory: int, commit_id: str = ".") -> float | None:
     return None
 
 
-def discard_unstarted(root: int, commit_id: str) -> None:
+def discard_unstarted(
+    root: int, commit_id: str, metadata: bytes | None = None, *, whole: bool = True
+) -> None:
     """Remove what a start that failed left: nothing that was logged, and no artifact.
 
-    An experiment that has metadata, records, artifacts or a writer is left as it is.
+    An experiment that has other metadata, records, artifacts or a writer is left as it is.
+
+    Args:
+        root: a descriptor of the store's root.
+        commit_id: the experiment.
+        metadata: what meta.bin has if the start wrote it; it is removed too.
+        whole: remove the directory too, which the start made, and so all of this in it.
 
     Raises:
         OSError: the file system refuses.
     """
     with suppress(LiveWriterError), deletion_lock(root, commit_id) as directory:
-        prefix = layout.replacing(layout.METADATA)
-        names = os.listdir(directory)
-        mine = {layout.FILES, layout.METRICS}
-        if any(name not in mine and not layout.is_temporary_name(name, prefix) for name in names):
-            return
-        if layout.METRICS in names:
+        if layout.METRICS in (names := os.listdir(directory)):
             status = os.stat(layout.METRICS, dir_fd=directory, follow_symlinks=False)
             if not stat.S_ISREG(status.st_mode) or status.st_size:
                 return
+        mine = {layout.FILES, layout.METRICS}
+        if metadata is not None:
+            found = LocalDirectory(Path(commit_id), directory).read_start(layout.METADATA, _LIMIT)
+            if found != metadata:
+                return
+            mine |= {layout.METADATA, layout.RUN}
+        prefixes = layout.replacing(layout.METADATA), layout.replacing(layout.RUN)
+        mine |= {name for name in names if layout.is_temporary_name(name, *prefixes)}
+        if not whole:
+            names = [layout.METADATA]
+        elif not mine.issuperset(names):
+            return
         if layout.FILES in names:
             os.rmdir(layout.FILES, dir_fd=directory)  # refused if there are artifacts
         for name in names:
             if name != layout.FILES:
                 os.unlink(name, dir_fd=directory)
-        os.rmdir(commit_id, dir_fd=root)
-
-
-def _refers_to(name: str, parent: int, directory: int) -> bool:
-    """Whether a name refers to this open directory."""
-    found = os.stat(name, dir_fd=parent, follow_symlinks=False)
-    return os.path.samestat(found, os.fstat(directory))
+        if whole:
+            os.rmdir(commit_id, dir_fd=root)
 
 
 def _remove(name: str, parent: int, directory: int) -> None:

@@ -67,13 +67,14 @@ class Difference(NamedTuple):
 
     Attributes:
         kind: `altered` and `missing` are damage, as is `unreadable`; `grown` is a log that begins
-            with what was sealed; `unsealed` is a file that is not in the seal.
+            with what was sealed; `changed` is a run.json, which is meant to be changed; `unsealed`
+            is a file that is not in the seal.
         name: the file's path within the experiment's directory.
         detail: what was found, as text.
         size: bytes by which the log has grown.
     """
 
-    kind: Literal["altered", "missing", "unreadable", "grown", "unsealed"]
+    kind: Literal["altered", "missing", "unreadable", "grown", "changed", "unsealed"]
     name: str
     detail: str
     size: int | None = None
@@ -180,6 +181,8 @@ def _compared(sealed: Sums, name: str, found: _Sum) -> list[Difference]:
         more = found.size - size
         return [Difference("grown", name, f"{more} bytes were appended after the seal", more)]
     detail = "differs from what was sealed"
+    if name == layout.RUN:
+        return [Difference("changed", name, detail)]
     if size is not None and found.size < size:
         detail = f"{size - found.size} bytes shorter than what was sealed"
     return [Difference("altered", name, detail)]

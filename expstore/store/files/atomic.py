@@ -74,6 +74,7 @@ def _replace(temporary: str, name: str, data: bytes, directory: int, *, new: boo
                 _take_name(temporary, name, directory)
             else:
                 os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+            system.unlock(descriptor)
         except FileNotFoundError:
             return False
         except BaseException:

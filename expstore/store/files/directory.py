@@ -85,6 +85,13 @@ class Directory(Protocol):
         An error is yielded, not raised.
         """
 
+    def modified(self, name: str) -> float | None:
+        """When a file last changed, in seconds since 1970-01-01 UTC; None if unknown or missing.
+
+        Raises:
+            UnreadableFileError: a system call or a request fails.
+        """
+
     def read_start(self, name: str, limit: int) -> bytes:
         """The first `limit` bytes of a file.
 

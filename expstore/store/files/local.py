@@ -70,6 +70,15 @@ class LocalDirectory:
             else:
                 yield status.st_size if stat.S_ISREG(status.st_mode) else None
 
+    def modified(self, name: str) -> float | None:
+        """See `Directory`."""
+        try:
+            return os.stat(name, dir_fd=self._descriptor, follow_symlinks=False).st_mtime
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise system.unreadable(self.path / name, error) from error
+
     def read_start(self, name: str, limit: int) -> bytes:
         """See `Directory`; three system calls."""
         (data,) = self.read_starts([name], limit)

@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from functools import reduce
 from itertools import islice
 from operator import truediv
@@ -185,6 +186,14 @@ class RemoteDirectory:
 
         with ThreadPoolExecutor(_THREADS) as pool:
             yield from pool.map(size, names)
+
+    def modified(self, name: str) -> float | None:
+        """See `Directory`; many kinds of file systems do not say."""
+        path = self._path_of(name)
+        with suppress(FileNotFoundError), _typed(path), suppress(NotImplementedError):
+            found: datetime = self._file_system.modified(path.place)
+            return found.timestamp()
+        return None
 
     def read_start(self, name: str, limit: int) -> bytes:
         """See `Directory`."""

@@ -41,6 +41,7 @@ _NO_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 # Seconds to wait for a file that is being repaired under a lease, and between two tries; the
 # kernel breaks a lease after 45 s by default.
 _LEASED, _PAUSE = 60.0, 0.001
+_BLOCK = 1 << 16  # bytes read at a time
 
 
 @contextmanager
@@ -213,6 +214,40 @@ def try_lock(descriptor: int, operation: int) -> bool | None:
             return None
         raise
     return True
+
+
+def unlock(descriptor: int) -> None:
+    """Release a lock now, also for forked processes, which inherit it with the descriptor."""
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def refers_to(name: str, directory: int, descriptor: int) -> bool:
+    """Whether a name in a directory refers to this open file or directory.
+
+    Raises:
+        OSError: a system call fails.
+    """
+    try:
+        found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(found, os.fstat(descriptor))
+
+
+def is_linked(descriptor: int) -> bool:
+    """Whether an open file or directory still has a name."""
+    return os.fstat(descriptor).st_nlink > 0
+
+
+def read_all(descriptor: int, limit: int) -> bytes:
+    """The first `limit` bytes of an open file."""
+    blocks: list[bytes] = []
+    read = 0
+    while read < limit and (block := os.pread(descriptor, min(limit - read, _BLOCK), read)):
+        blocks.append(block)
+        read += len(block)
+    return b"".join(blocks)
 
 
 def sync_directory(path: Path) -> None:

@@ -24,6 +24,7 @@ def scan_log(
     start: int = 0,
     parser: LogParser | None = None,
     look: Callable[[Columns, int], None] | None = None,
+    forget: Callable[[], None] | None = None,
 ) -> tuple[TailStatus, int]:
     """A log's status and its number of whole records, in bounded memory.
 
@@ -32,6 +33,7 @@ def scan_log(
         start: an offset that ends a record; what precedes it is neither read nor counted.
         parser: of the logs before.
         look: called with each part's columns, and the index of its first record.
+        forget: called where the codes of texts begin anew, in a log of very many texts.
     """
     parser = parser or LogParser()
     parser.begin(log, start)
@@ -42,6 +44,8 @@ def scan_log(
             look(columns, first)
         if parser.texts_held > _TEXTS:
             parser.forget()
+            if forget is not None:
+                forget()
     return parser.status(), parser.records
 
 

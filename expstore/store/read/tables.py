@@ -16,6 +16,7 @@ from expstore.model.values import RECORD_CODEC
 from expstore.store.files.directory import Location
 from expstore.store.files.place import open_log
 from expstore.store.read.parser import LogParser
+from expstore.store.read.rewind import Rewind
 from formats import CLEAN, TooManyTextsError
 
 if TYPE_CHECKING:
@@ -72,11 +73,9 @@ class Selection:
             steps = self._steps
             if not steps:
                 return np.zeros(len(table), bool)
-            # A step before the first wraps around to a large number, so one comparison is enough.
-            counted = table.steps - np.uint32(steps[0])
-            chosen = counted <= steps[-1] - steps[0]
+            chosen = (table.steps >= steps[0]) & (table.steps <= steps[-1])
             if steps.step > 1:
-                chosen &= counted % np.uint32(steps.step) == 0
+                chosen &= (table.steps - steps[0]) % steps.step == 0
             which = chosen if which is None else which & chosen
         return which
 
@@ -108,6 +107,7 @@ def iter_tables(
     start: int = 0,
     end: int | None = None,
     parser: LogParser | None = None,
+    rewind: Rewind | None = None,
 ) -> Iterator[MetricTable]:
     """A log table by table; see `ExperimentStore.iter_metrics`.
 
@@ -118,8 +118,10 @@ def iter_tables(
         start, end: only what begins a record at `start`, and lies before `end`; a record that
             `end` cuts is a torn tail.
         parser: of the logs before; `names` then hold theirs, too.
+        rewind: what is superseded, and left out; only of a log that is read from its beginning.
     """
     parser = parser or LogParser()
+    first = 0
     size = chunk * RECORD_CODEC.schema.min_size  # bytes that hold no more records than a table may
     with open_log(path) as log:
         parser.begin(log, start, end)
@@ -128,6 +130,9 @@ def iter_tables(
             last = log.exhausted
             table = MetricTable.of_columns(columns, parser.status() if last else CLEAN)
             which = selection.rows(table)
+            if rewind and (counts := rewind.rows(table, first)) is not None:
+                which = counts if which is None else which & counts
+            first += len(table)
             if which is not None:
                 table = table.take(which, keep_names=True)
             if last or len(table):

@@ -22,7 +22,7 @@ from expstore import (
     TornTailError,
 )
 from expstore.model.values import META_CODEC
-from expstore.store.care.check import DAMAGE, NOTES
+from expstore.store.care.findings import DAMAGE, NOTES
 from expstore.store.files import layout
 from expstore.store.read.parser import LogParser
 from formats import RECORD, TailStatus, tail_status
@@ -50,14 +50,14 @@ def found(report: CheckReport) -> list[tuple[Any, ...]]:
 def test_times_in_a_smaller_unit_are_noted(store: ExperimentStore, unit: int) -> None:
     """In the log, with the number of records and the first one, and in the metadata."""
     path = store.create_experiment("abc")
-    (path / "metrics.bin").write_bytes(log(3) + log(5, NOW * unit))
+    (path / "metrics.bin").write_bytes(log(1) + log(5, NOW * unit))
     data = META_CODEC.build(timestamp=NOW * unit, commit_id="abc", job_name="", user="")
     (path / "meta.bin").write_bytes(data)
     report = store.check("abc")
     assert report.ok
     assert found(report) == [
         ("time-unit", "meta.bin", None, None, None),
-        ("time-unit", "metrics.bin", None, 3, None),
+        ("time-unit", "metrics.bin", None, 1, None),
     ]
     assert f"divide it by {unit:,}" in report.findings[0].detail
     assert report.findings[1].detail.startswith(f"5 records: {NOW * unit} is a time in ")

@@ -215,14 +215,26 @@ class TestFile:
 class TestCheck:
     """What `check` reports about a sealed experiment."""
 
-    @pytest.mark.parametrize("name", ["meta.bin", "metrics.bin", "run.json", "files/model.pt"])
+    @pytest.mark.parametrize("name", ["meta.bin", "metrics.bin", "files/model.pt"])
     def test_a_flipped_bit_is_found(self, store: ExperimentStore, path: Path, name: str) -> None:
-        """In every file that is covered; the file is named."""
-        (path / "run.json").write_text('{"notes": "x"}')
+        """In every file that is covered and is not meant to be changed; the file is named."""
         store.seal("a")
         assert store.check("a").ok
         flip(path / name)
         assert ("altered", name) in found(store)
+        assert not store.check("a").ok
+
+    def test_a_changed_run_json_is_noted(self, store: ExperimentStore, path: Path) -> None:
+        """Tags come later, so it is no damage unless it cannot be parsed; `seal` covers it again."""
+        store.update_run("a", notes="x")
+        store.seal("a")
+        store.update_run("a", tags=["best"])
+        assert found(store) == [("changed", "run.json")]
+        assert store.check("a").ok
+        store.seal("a")
+        assert found(store) == []
+        (path / "run.json").write_text('{"notes": ')
+        assert found(store) == [("unreadable", "run.json"), ("changed", "run.json")]
         assert not store.check("a").ok
 
     def test_missing_and_new_files_are_named(self, store: ExperimentStore, path: Path) -> None:

@@ -1,0 +1,210 @@
+"""Starting a run, in a training script.
+
+    with expstore.start(job_name="train", params={"lr": 0.1}) as run:
+        for batch in batches:
+            run.log({"loss": train(batch)})
+        (run.files / "notes.txt").write_text("...")
+
+Guarantees: everything is checked before anything is created. An existing experiment is never
+overwritten: a run without an id gets one of its own, also if many processes start at once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import time
+import warnings
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from expstore.errors import (
+    ExperimentNotFoundError,
+    MetadataNotFoundError,
+    NoCommitWarning,
+    SelectionError,
+)
+from expstore.model import params as parameters
+from expstore.model.runinfo import RunInfo, RunStart, check_tags, joined
+from expstore.model.values import RECORD_CODEC, Metadata, is_whole_number
+from expstore.store import metafile, runfile
+from expstore.store.append.durability import Durability, check_durability
+from expstore.store.defaults import default_root, expand, git_head, login_name
+from expstore.store.files import atomic, system
+from expstore.store.files.place import open_log
+from expstore.store.origin import GitState, git_state, origin, require_git, uncommitted_patch
+from expstore.store.read.survey import scan_log
+from expstore.store.repository import ExperimentStore
+from expstore.store.run import Run, whole
+
+_PATCH = "uncommitted"
+
+
+def start(
+    root: str | os.PathLike[str] | None = None,
+    commit_id: str | None = None,
+    job_name: str = "",
+    user: str | None = None,
+    *,
+    params: object = None,
+    tags: Iterable[str] = (),
+    notes: str = "",
+    resume: bool = False,
+    from_step: int | None = None,
+    save_patch: bool = False,
+    system_metrics: bool = False,
+    durability: Durability = "process",
+) -> Run:
+    """Start a run of an experiment and log to it.
+
+    Args:
+        root: the store, created if missing; default: $EXPSTORE_ROOT, else ./experiments. `~`,
+            `$NAME` and `${NAME}` are expanded.
+        commit_id: the experiment's id. Default: the commit at git's HEAD, in the working directory;
+            if there is such an experiment, the same with `-2`, `-3` and so on, each given once.
+            Outside git: the time (UTC) and chance, such as `20261125-164512-3f9a`, with a warning.
+        job_name: the job that is run.
+        user: the person who runs it; default: the login name.
+        params: hyperparameters; see `Run.log_params`.
+        tags: short labels.
+        notes: free text.
+        resume: continue the experiment if it exists, as from a checkpoint: new metrics are
+            appended, and its metadata is kept; `job_name` and `user` are used only if it has none.
+            Without a commit_id, the experiment of git's HEAD. Params, tags and notes are added.
+        from_step: with `resume`: what was logged at or after this step is superseded. It stays in
+            the log; see `ExperimentStore.get_metrics`.
+        save_patch: keep what differs from git's HEAD, in files that git tracks, as
+            `files/uncommitted.patch` (for a later start of the run, `uncommitted-2.patch`). New
+            files that git does not track are not in it.
+        system_metrics: log the use of the CPU, memory and GPUs as `system/...` every 10 seconds
+            (extra `system`).
+        durability: see `ExperimentStore.writer`.
+
+    Raises:
+        ExperimentExistsError: the experiment was started, and `resume` is false. One that has no
+            metadata and no records was not, as after a start that failed. If several processes
+            start one experiment at the same time, exactly one succeeds.
+        StoreNotFoundError: the root has a `~` or a variable that does not exist.
+        NoSpaceError: the file system is full; what was created is removed again.
+        GitHeadError: git finds no commit, and `save_patch` needs one, or `resume` without an id.
+        InvalidCommitIdError, FieldValueError, DurabilityError, SelectionError: nothing was created.
+        RunFileError: params, tags or notes that cannot be kept; or the run.json of the experiment
+            to resume cannot be parsed; nothing was changed.
+        MissingExtraError: `system_metrics` without its extra; nothing was created.
+        TruncatedError, UnsupportedVersionError, UnreadableFileError: the metadata of the experiment
+            to resume cannot be read; it is not overwritten.
+    """
+    store = ExperimentStore(default_root() if root is None else expand(root))
+    user = login_name() if user is None else user
+    metafile.build(Metadata(commit_id or "checked-below", 0, job_name, user))
+    if commit_id is not None:
+        store.experiment_path(commit_id)
+    check_durability(durability)
+    new = RunInfo(parameters.as_params(params), check_tags(tags), notes)
+    runfile.build(new)
+    from_step = _check_from_step(from_step, resume)
+    git = git_state()
+    if save_patch:
+        require_git(git)
+    patch = uncommitted_patch() if save_patch and git.dirty else b""
+    now = RunStart(time.time(), host=socket.gethostname(), pid=os.getpid(), from_step=from_step)
+    if resume:
+        commit_id = commit_id or git.commit or git_head()
+        if _has_metadata(store, commit_id):
+            run = _resume(store, commit_id, new, now, durability)
+            return _begun(run, patch, run.info)
+    store.initialize()
+    claimed = commit_id is None
+    commit_id = commit_id or _claim(store, git)
+    metadata = Metadata(commit_id, int(now.started), job_name, user)
+    info = replace(new, origin=origin(git), starts=(now,))
+    writer = store.begin_run(metadata, info, durability=durability, new=not resume, claimed=claimed)
+    return _begun(Run(store, writer, now), patch, info)
+
+
+def _resume(
+    store: ExperimentStore, commit_id: str, new: RunInfo, now: RunStart, durability: Durability
+) -> Run:
+    """Go on with an experiment."""
+    store.read_run(commit_id)  # a file that cannot be parsed is reported before the log is opened
+    writer = store.writer(commit_id, durability=durability)
+    try:
+        with open_log(store.metrics_path(commit_id)) as log:
+            status, records = scan_log(log)
+        # Zeros at the end are not counted: a repair takes them away.
+        now = replace(now, records=records - status.records)
+        store.change_run(commit_id, lambda info: joined(info, replace(new, starts=(now,))))
+    except BaseException:
+        writer.close()
+        raise
+    return Run(store, writer, now, lambda: _last_step(store, commit_id))
+
+
+def _begun(run: Run, patch: bytes, info: RunInfo) -> Run:
+    """The run, with what is to be kept of its beginning."""
+    if patch:
+        number = len(info.starts)
+        name = f"{_PATCH}-{number}.patch" if number > 1 else f"{_PATCH}.patch"
+        try:
+            with system.open_experiment(run.files) as directory:
+                atomic.write_atomically(run.files / name, patch, directory)
+        except BaseException as error:
+            run.__exit__(type(error), error)
+            raise
+    return run
+
+
+def _check_from_step(step: int | None, resume: bool) -> int | None:
+    if step is None:
+        return None
+    if not resume:
+        raise SelectionError("from_step is for a run that is resumed; pass resume=True too")
+    number = whole(step)
+    maximum = int(RECORD_CODEC.schema["step"].range[1])
+    if not is_whole_number(number) or not 0 <= number <= maximum:
+        raise SelectionError(f"from_step must be a whole number from 0 to {maximum}, got {step!r}")
+    return number
+
+
+def _claim(store: ExperimentStore, git: GitState) -> str:
+    """Create the directory of an experiment that is this run's alone; returns its id."""
+    if not git.commit:
+        warnings.warn(
+            f"git finds no commit in {os.getcwd()}: the run's id is made of the time and chance; "
+            "pass commit_id for one of your own",
+            NoCommitWarning,
+            stacklevel=3,
+        )
+        while True:
+            name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.urandom(2).hex()}"
+            if system.make_directory(store.experiment_path(name)):
+                return name
+    if system.make_directory(store.experiment_path(git.commit)):
+        return git.commit
+    # The number after the highest: one that was deleted is not given again.
+    pattern = re.compile(re.escape(git.commit) + r"-([1-9]\d{0,8})")
+    found = map(pattern.fullmatch, os.listdir(store.root))
+    number = max((int(name[1]) for name in found if name), default=1) + 1
+    while not system.make_directory(store.experiment_path(name := f"{git.commit}-{number}")):
+        number += 1
+    return name
+
+
+def _has_metadata(store: ExperimentStore, commit_id: str) -> bool:
+    try:
+        store.read_metadata(commit_id)
+    except (ExperimentNotFoundError, MetadataNotFoundError):
+        return False  # only prepared, or the process died before it wrote the metadata
+    return True
+
+
+def _last_step(store: ExperimentStore, commit_id: str) -> int | None:
+    """The highest step in a log, without what is superseded."""
+    steps = [
+        int(table.steps.max())
+        for table in store.iter_metrics(commit_id, superseded=False)
+        if len(table)
+    ]
+    return max(steps, default=None)
