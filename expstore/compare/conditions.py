@@ -192,7 +192,11 @@ def as_number(value: Any) -> float | None:
 
 def as_text(value: Any) -> str:
     """The value as text: a text as it is, anything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return value
+    if type(value) is int or (type(value) is float and math.isfinite(value)):
+        return repr(value)  # as JSON has it, several times as fast
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _time_text(value: float) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from expstore.compare.series import Extremes, summarize
 from expstore.errors import ExpStoreError, RunFileError, UnreadableFileError
-from expstore.model.runinfo import RunInfo, Status
+from expstore.model.runinfo import RunInfo, RunState, Status
 from expstore.model.values import Metadata
 from expstore.store import metafile, runfile
 from expstore.store.care.state import run_state
@@ -70,7 +70,7 @@ class Experiment:
         self._store = store
         self._parser = parser
         self._log: _Log | None = None
-        self._status: Status | None = None
+        self._state: RunState | None = None
 
     def read_table(self) -> MetricTable | None:
         """Its metrics without what is superseded, read anew; None if they cannot be read."""
@@ -111,17 +111,19 @@ class Experiment:
         return self.read().tail
 
     @property
-    def status(self) -> Status:
-        """How its run is."""
-        if self._status is None:
-            self._status = self._read_status()
-        return self._status
+    def state(self) -> RunState:
+        """How its run is, since when, and how that is known."""
+        if self._state is None:
+            try:
+                self._state = run_state(self._store.location / self.commit_id, self.run)
+            except ExpStoreError as error:  # deleted meanwhile, or not readable
+                self._state = RunState("unknown", None, str(error))
+        return self._state
 
-    def _read_status(self) -> Status:
-        try:
-            return run_state(self._store.location / self.commit_id, self.run).status
-        except ExpStoreError:
-            return "unknown"  # deleted meanwhile, or not readable, which is a problem already
+    @property
+    def status(self) -> Status:
+        """How its run is, in one word."""
+        return self.state.status
 
     @property
     def duration(self) -> float | None:

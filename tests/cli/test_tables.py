@@ -66,7 +66,7 @@ def on_terminal(command: list[str]) -> str:
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-@pytest.mark.parametrize("command", [["show", "many"], ["compare"]])
+@pytest.mark.parametrize("command", [["show", "many"], ["compare", "--by-metric"]])
 def test_a_log_of_many_names_is_shown_at_once(
     command: list[str], terminal: bool, many: ExperimentStore
 ) -> None:
