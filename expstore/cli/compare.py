@@ -109,6 +109,8 @@ def compare_command(
     store = open_store(context, root)
     chosen = resolve_all(store, commit_ids)
     options: dict[str, Any] = {"where": where, "sort": sort, "reverse": reverse, "limit": limit}
+    if sort is None and chosen is None and not (group_by or as_json or as_csv or by_metric):
+        options |= {"sort": "created", "reverse": not reverse}  # the newest first, as in `ls`
     with pointing_at_mistakes():
         if group_by:
             groups = compare(

@@ -7,12 +7,15 @@ caller learns which are not.
 from __future__ import annotations
 
 import re
+import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from expstore.cli.tables import GAP, Cell, Column, Table, width_of
 
 _TITLE = 12  # characters of a heading that are not folded
+_LINES = 2  # of a heading that is brief
 
 
 class Candidate(NamedTuple):
@@ -25,6 +28,7 @@ class Candidate(NamedTuple):
         title: the heading, if that is not the name.
         right: whether it is aligned to the right.
         style: of its cells.
+        brief: whether the beginning of a long heading may be left out.
     """
 
     name: str
@@ -33,6 +37,7 @@ class Candidate(NamedTuple):
     title: str | None = None
     right: bool = False
     style: str = ""
+    brief: bool = False
 
 
 def fitted(candidates: Sequence[Candidate], width: int) -> tuple[Table, list[str]]:
@@ -42,6 +47,7 @@ def fitted(candidates: Sequence[Candidate], width: int) -> tuple[Table, list[str
         candidates: the columns, in the order in which they are shown.
         width: columns of the terminal.
     """
+    candidates = _with_brief_headings(candidates, width)
     needed = [max(_text_width(one), *map(width_of, _heading(one))) for one in candidates]
     kept: set[int] = set()
     left = width
@@ -57,6 +63,18 @@ def fitted(candidates: Sequence[Candidate], width: int) -> tuple[Table, list[str
     return table, [one.name for place, one in enumerate(candidates) if place not in kept]
 
 
+def _with_brief_headings(candidates: Sequence[Candidate], width: int) -> list[Candidate]:
+    """The columns, with brief headings where these differ from all others."""
+    if width == sys.maxsize:
+        return list(candidates)
+    brief = [one._replace(brief=True) for one in candidates]
+    counts = Counter(tuple(_heading(one)) for one in brief)
+    return [
+        short if counts[tuple(_heading(short))] == 1 else one
+        for one, short in zip(candidates, brief, strict=True)
+    ]
+
+
 def _text_width(candidate: Candidate) -> int:
     texts = (cell if isinstance(cell, str) else cell.text for cell in candidate.cells)
     return max(map(width_of, texts), default=0)
@@ -66,7 +84,11 @@ def _heading(candidate: Candidate) -> list[str]:
     """The lines of a heading, which is folded rather than make a column wide."""
     title = candidate.name if candidate.title is None else candidate.title
     width = max(_text_width(candidate), _TITLE)
-    return [part for line in title.split("\n") for part in _folded(line, width)]
+    name, *rest = title.split("\n")
+    lines = list(_folded(name, width))
+    if len(lines) > _LINES and candidate.brief:
+        lines = [f"…{lines[-_LINES]}", *lines[1 - _LINES :]]
+    return lines + rest
 
 
 def _folded(line: str, width: int) -> Iterable[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from expstore.cli.base import printable
 from expstore.cli.fitting import Candidate, fitted
 from expstore.cli.render import console
-from expstore.cli.shortids import short_ids
+from expstore.cli.shortids import ELLIPSIS, short_ids
 from expstore.cli.tables import Cell, Styled, fold, show, width_of
 from expstore.compare.conditions import as_text
 from expstore.errors import listed
@@ -30,6 +30,7 @@ ROWS = 40
 
 _NAMED = 8  # names of columns that are left out
 _WIDE = 24  # characters from which on a column waits for narrower ones
+_UNKNOWN = "unknown"  # the status of what no run.json tells of
 _COLOURS = {"running": "green", "failed": "red", "stopped": "yellow"}
 
 
@@ -84,19 +85,44 @@ def param_columns(rows: Sequence[Row], rank: int) -> tuple[list[Candidate], dict
     """The parameters that differ, as columns; and those that do not, with their values."""
     columns, same = [], {}
     for name in dict.fromkeys(name for row in rows for name in row.params):
-        cells = [printable(as_text(row.params[name])) if name in row.params else "" for row in rows]
-        distinct = set(cells)
-        if len(distinct) == 1 and all(name in row.params for row in rows):
+        values = [row.params.get(name) for row in rows]
+        cells = param_cells(values)
+        everywhere = all(name in row.params for row in rows)
+        if everywhere and len(set(cells)) == 1:
             same[printable(name)] = cells[0]
             continue
-        wide = max(map(width_of, distinct)) > _WIDE
-        number = all(
-            isinstance(row.params.get(name, 0), int | float)
-            and not isinstance(row.params.get(name), bool)
-            for row in rows
-        )
+        cells = abbreviated(cells)
+        wide = max(map(width_of, cells)) > _WIDE
+        number = all(value is None or is_number(value) for value in values)
         columns.append(Candidate(printable(name), cells, rank + wide, right=number))
     return columns, same
+
+
+def param_cells(values: Sequence[Any]) -> list[str]:
+    """Values as text: floats with six digits, unless more are needed to tell them apart."""
+    exact = ["" if value is None else as_text(value) for value in values]
+    brief = [
+        f"{value:.6g}" if isinstance(value, float) else text
+        for value, text in zip(values, exact, strict=True)
+    ]
+    return list(map(printable, exact if len(set(brief)) < len(set(exact)) else brief))
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a number, not a truth value."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def abbreviated(cells: list[str]) -> list[str]:
+    """On a terminal, long texts without their middle, if that leaves different ones different."""
+    if not sys.stdout.isatty() or all(len(cell) <= _WIDE for cell in cells):
+        return cells
+    half = _WIDE // 2
+    short = [
+        cell if len(cell) <= _WIDE else f"{cell[: half - 1]}{ELLIPSIS}{cell[-half:]}"
+        for cell in cells
+    ]
+    return cells if len(set(short)) < len(set(cells)) else short
 
 
 def text_column(
@@ -105,8 +131,8 @@ def text_column(
     """A column, if its texts differ; otherwise the text that all rows have."""
     cells = [printable(value(row)) for row in rows]
     if len(set(cells)) > 1:
-        return [Candidate(name, cells, rank, style=style)], {}
-    return [], {name: cells[0]} if cells and cells[0] else {}
+        return [Candidate(name, abbreviated(cells), rank, style=style)], {}
+    return [], {name: cells[0]} if cells and cells[0] not in ("", _UNKNOWN) else {}
 
 
 def print_comparison(
@@ -172,8 +198,8 @@ def print_listing(
     columns = [
         _id_column(rows, ids),
         Candidate("created", created, 1),
-        Candidate("status", status, 2),
-        Candidate("job", job, 4),
+        *([Candidate("status", status, 2)] if any(one.text != _UNKNOWN for one in status) else []),
+        Candidate("job", abbreviated(job), 4),
         Candidate("user", user, 6),
         *([Candidate("tags", tags, 5)] if any(tags) else []),
         *([column] if column else []),
@@ -196,9 +222,9 @@ def print_groups(groups: Sequence[GroupSummary], shown: Sequence[Shown], limit: 
     columns = [
         Candidate(
             printable(name),
-            ["" if one.by[name] is None else printable(as_text(one.by[name])) for one in groups],
+            param_cells([one.by[name] for one in groups]),
             0,
-            right=all(isinstance(one.by[name], int | float) for one in groups),
+            right=all(is_number(one.by[name]) for one in groups),
         )
         for name in (groups[0].by if groups else ())
     ]
@@ -230,7 +256,7 @@ def print_fitted(columns: Sequence[Candidate], same: Mapping[str, str], most: in
     screen = console()
     count = len(columns[0].cells)
     columns = [one._replace(cells=one.cells[:most]) for one in columns]
-    table, dropped = fitted(columns, screen.width if sys.stdout.isatty() else sys.maxsize)
+    table, dropped = fitted(columns, screen_width())
     show(screen, table)
     notes = []
     if same and count > 1:
@@ -244,6 +270,11 @@ def print_fitted(columns: Sequence[Candidate], same: Mapping[str, str], most: in
     for note in notes:
         for line in fold(note, screen.width):
             print(line)
+
+
+def screen_width() -> int:
+    """The columns of the terminal; in a pipe there is no limit."""
+    return console().width if sys.stdout.isatty() else sys.maxsize
 
 
 def _id_column(rows: Sequence[Row], ids: Iterable[str]) -> Candidate:

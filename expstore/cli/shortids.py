@@ -13,13 +13,15 @@ ELLIPSIS = "…"
 _HEAD = 4  # characters that are shown at least
 _TAIL = 6  # characters of an end, within which a separator is looked for
 _SHORTEST_TAIL = 3
+_SHORT = 8  # characters of an id that is always shown in full
 _LONG = 12  # of a prefix, from which on an end is tried
 
 
 def short_ids(ids: Iterable[str]) -> dict[str, str]:
     """The short form of each id."""
     ids = sorted(ids)
-    short = dict(zip(ids, _prefixes(ids, _HEAD), strict=True))
+    prefixes = zip(ids, _prefixes(ids, _HEAD), strict=True)
+    short = {one: one if len(one) <= _SHORT else prefix for one, prefix in prefixes}
     if any(ELLIPSIS in one for one in ids):
         return short  # it would be ambiguous
     groups: dict[str, list[str]] = {}

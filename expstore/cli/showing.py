@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +10,9 @@ from rich.text import Text
 
 from expstore import ExperimentNotFoundError, Metadata, MetricTable
 from expstore.cli.base import printable
-from expstore.cli.fitting import Candidate
+from expstore.cli.fitting import Candidate, fitted
 from expstore.cli.listing import describe_metadata, describe_run
-from expstore.cli.overview import print_fitted
+from expstore.cli.overview import print_fitted, screen_width
 from expstore.cli.render import console
 from expstore.cli.times import absolute, amount
 from expstore.compare.conditions import as_text
@@ -115,24 +115,35 @@ def _run(one: Experiment) -> Iterator[tuple[str, str]]:
 def _print_metrics(table: MetricTable) -> None:
     curves = split(table)
     found = {name: extremes(series) for name, series in curves.items()}
-    lows, highs = ({name for name in found if best_aspect(name) == one} for one in ("min", "max"))
     rows = list(found.values())
+    both = [
+        Candidate("min", _with_steps(rows, ["min"] * len(rows)), 2, right=True),
+        Candidate("max", _with_steps(rows, ["max"] * len(rows)), 2, right=True),
+    ]
+    aspects = [best_aspect(name) for name in found]
+    best = [
+        f"{aspect} {text}" for aspect, text in zip(aspects, _with_steps(rows, aspects), strict=True)
+    ]
     columns = [
         Candidate("metric", [printable(name) for name in found], 0),
-        Candidate("points", [f"{row.points:,}" for row in rows], 6, right=True),
+        Candidate("points", [f"{row.points:,}" for row in rows], 5, right=True),
         Candidate("last", [f"{row.last:.6g}" for row in rows], 1, right=True),
-        Candidate("at step", [f"{row.last_step:,}" for row in rows], 5, right=True),
-        Candidate("min", _with_steps(rows, "min"), 2 + (len(highs) > len(lows)), right=True),
-        Candidate("max", _with_steps(rows, "max"), 3 - (len(highs) > len(lows)), right=True),
-        Candidate("curve", [sparkline(line.values, _CURVE) for line in curves.values()], 4),
+        Candidate("at step", [f"{row.last_step:,}" for row in rows], 4, right=True),
     ]
-    print_fitted(columns, {}, len(rows))
+    curve = Candidate("curve", [sparkline(line.values, _CURVE) for line in curves.values()], 3)
+    _, dropped = fitted([*columns, *both], screen_width())
+    if {"min", "max"} & set(dropped):
+        both = [Candidate("best", best, 2, right=True)]
+    print_fitted([*columns, *both, curve], {}, len(rows))
 
 
-def _with_steps(rows: list[Extremes], aspect: str) -> list[str]:
-    """The values of an aspect with their steps, the values aligned."""
-    steps = [f" @ {getattr(row, f'{aspect}_step'):,}" for row in rows]
+def _with_steps(rows: Sequence[Extremes], aspects: Sequence[str]) -> list[str]:
+    """The value of each row's aspect with its step, the values aligned."""
+    steps = [
+        f" @ {getattr(row, f'{aspect}_step'):,}" for row, aspect in zip(rows, aspects, strict=True)
+    ]
     wide = max(map(len, steps))
     return [
-        f"{getattr(row, aspect):.6g}{step:<{wide}}" for row, step in zip(rows, steps, strict=True)
+        f"{getattr(row, aspect):.6g}{step:<{wide}}"
+        for row, aspect, step in zip(rows, aspects, steps, strict=True)
     ]
