@@ -21,6 +21,7 @@ from expstore.cli.base import (
 from expstore.cli.ids import Id, OptionalId, resolve, tell_links
 from expstore.cli.selecting import Where, complete_metric, complete_name, pointing_at_mistakes
 from expstore.cli.times import parse_since
+from expstore.model.texts import shown_time
 from expstore.store.files import layout
 
 
@@ -201,12 +202,5 @@ def metrics(
     for metric in table:
         print(
             f"{metric.step:>10}  {printable(metric.name):<{width}}  {metric.value!r:>24}  "
-            f"{_time(metric.timestamp)}"
+            f"{shown_time(metric.timestamp)}"
         )
-
-
-def _time(timestamp: int) -> str:
-    try:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(timestamp))
-    except (OverflowError, ValueError, OSError):
-        return str(timestamp)

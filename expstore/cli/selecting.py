@@ -80,6 +80,30 @@ def matching(store: ExperimentStore, where: str, ids: Iterable[str] | None = Non
         return select(store, where, ids, progress=progress("reading"))
 
 
+def expanded_names(
+    store: ExperimentStore, names: list[str] | None, ids: Iterable[str] | None
+) -> list[str] | None:
+    """The names that were typed, with those that patterns match; one that matches none stays.
+
+    Logs are read for it only if there is a pattern.
+    """
+    from expstore.compare.conditions import is_pattern
+    from expstore.compare.experiments import experiments
+    from expstore.compare.patterns import expand
+
+    if not names or not any(map(is_pattern, names)):
+        return names or None
+    known: dict[str, None] = {}
+    chosen = store.select_ids(ids)
+    for one, _ in zip(experiments(store, chosen), progress("reading")(chosen), strict=True):
+        known |= dict.fromkeys(one.metrics)
+    return list(
+        dict.fromkeys(
+            found for name in names for found in (expand([name], known, strict=False) or [name])
+        )
+    )
+
+
 @contextmanager
 def pointing_at_mistakes() -> Iterator[None]:
     """Show where an expression is wrong, and end the program as for wrong usage."""

@@ -240,6 +240,16 @@ class Run:
     def __repr__(self) -> str:
         return f"<Run {self.commit_id} in {self.store.root}>"
 
+    def _repr_html_(self) -> str:
+        from expstore.model import html
+
+        rows: list[tuple[str, object]] = [
+            ("commit id", self.commit_id),
+            ("directory", str(self.path)),
+        ]
+        rows += [("last step", self.last_step)] if self.last_step is not None else []
+        return html.table(("run", ""), rows)
+
 
 _open: WeakSet[Run] = WeakSet()
 
