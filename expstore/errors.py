@@ -56,6 +56,10 @@ class UnreadableFileError(ExpStoreError, OSError):
     """A file cannot be read: no permission, or not a regular file but a link, FIFO or directory."""
 
 
+class LogTooLargeError(ExpStoreError, MemoryError):
+    """A log is larger than memory, or is said to be; `iter_metrics` reads it in parts."""
+
+
 class ReadOnlyStoreError(ExpStoreError, io.UnsupportedOperation):
     """The store is at a URL, and so read-only."""
 
@@ -187,6 +191,10 @@ class ExportError(ExpStoreError, ValueError):
 
 class OutputExistsError(ExpStoreError, FileExistsError):
     """The output already exists and may not be replaced."""
+
+
+class OutputInStoreError(ExpStoreError, ValueError):
+    """The output would be among the store's own files in an experiment's directory."""
 
 
 class ClusterError(ExpStoreError):

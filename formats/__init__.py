@@ -4,7 +4,8 @@
 from them: `RecordCodec` (fast parsing and building), `ColumnParser` and `build_columns` (NumPy
 columns), `to_ksy` (Kaitai Struct), `to_hexpat` (ImHex), `to_cstruct` (dissect.cstruct), `describe`
 (the specification as JSON) and `annotate` (the meaning of each byte). `FORMATS` lists the formats
-by name. The specification is README.md in this package.
+by name. `RUN` declares run.json, which is text: `parse_run`, `build_run` and `to_json_schema` are
+for it. The specification is README.md in this package.
 """
 
 from importlib import import_module
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from formats.descriptions.hexpat import to_hexpat
     from formats.descriptions.ksy import to_ksy
     from formats.descriptions.spec import describe
+    from formats.run import RUN, build_run, parse_run, to_json_schema
 
 __all__ = [
     "CLEAN",
@@ -42,6 +44,7 @@ __all__ = [
     "META",
     "METRICS",
     "RECORD",
+    "RUN",
     "AbsentAtEnd",
     "ColumnParser",
     "Columns",
@@ -62,10 +65,13 @@ __all__ = [
     "Version",
     "annotate",
     "build_columns",
+    "build_run",
     "describe",
+    "parse_run",
     "tail_status",
     "to_cstruct",
     "to_hexpat",
+    "to_json_schema",
     "to_ksy",
 ]
 
@@ -75,13 +81,17 @@ _ON_DEMAND = {
     "Columns": "formats.columns.types",
     "FORMATS": "formats.catalog",
     "Format": "formats.catalog",
+    "RUN": "formats.run",
     "Span": "formats.codec.spans",
     "TextColumn": "formats.columns.types",
     "annotate": "formats.codec.spans",
     "build_columns": "formats.columns.build",
+    "build_run": "formats.run",
     "describe": "formats.descriptions.spec",
+    "parse_run": "formats.run",
     "to_cstruct": "formats.descriptions.cstruct",
     "to_hexpat": "formats.descriptions.hexpat",
+    "to_json_schema": "formats.run",
     "to_ksy": "formats.descriptions.ksy",
 }
 

@@ -174,7 +174,9 @@ class Worker:
         self._root = directory / "tree"
         self._scratch = directory / "tmp"
         self._output = directory / "output"
-        leave_out = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "*.jsonl")
+        # The vectors have a hidden file of their own, which keeps an empty directory.
+        left = ".git", ".venv", ".hypothesis", ".*_cache", "__pycache__", "*.egg-info", "*.jsonl"
+        leave_out = shutil.ignore_patterns(*left, "build", "node_modules")
         shutil.copytree(ROOT, self._root, ignore=leave_out)
         self._durations: dict[tuple[str, ...], float] = {}
 

@@ -56,7 +56,8 @@ STORE = """
     reader      | files metafile runfile paths read notebook stream care
     keeper      | files metafile runfile read append care reader
     repository  | files metafile runfile read append care reader keeper defaults
-    run         | files metafile runfile append repository
+    monitor     |
+    run         | files metafile runfile append repository monitor
     start       | files metafile runfile read append repository run defaults origin
     __init__    | repository
 """
@@ -73,7 +74,7 @@ FORMATS = """
     columns     | errors fields kinds schema walk
     codec       | errors fields kinds schema walk columns
     damage      | errors fields schema columns
-    descriptions | errors fields kinds schema catalog codec
+    descriptions | errors fields kinds schema run catalog codec
     __init__    | errors fields schema meta metrics run catalog columns codec damage descriptions
 """
 PLANS = {"expstore": EXPSTORE, "expstore.store": STORE, "formats": FORMATS}

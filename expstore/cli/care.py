@@ -6,6 +6,7 @@ is success, 1 an error, and 2 wrong usage.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,7 +28,7 @@ from expstore.cli.cluster_option import Cluster, ClusterCommand, open_cluster
 from expstore.cli.ids import Id, complete, resolve
 
 if TYPE_CHECKING:
-    from expstore import CheckReport, ExperimentStore, MetricTable
+    from expstore import CheckReport, ExperimentStore, Follower, MetricTable
 
 DAMAGED = 3
 _MINIMUM, _MAXIMUM = 0.01, 1e9  # seconds; far above the maximum, `time.sleep` fails
@@ -197,15 +198,25 @@ def tail(
         kept -= len(table)
     if not follow:
         return
-    cuts = follower.cuts
     try:
-        for table in follower:
-            if follower.cuts != cuts:
-                cuts = follower.cuts
-                tell("the log was cut; continuing from its new end")
-            _print_metrics(table, as_json)
+        _print_new(follower, interval, as_json)
     except KeyboardInterrupt:
         return
+
+
+def _print_new(follower: Follower, interval: float, as_json: bool) -> None:
+    cuts = follower.cuts
+    while True:
+        table = follower.poll()
+        if follower.cuts != cuts:  # said at once, though the next metric may take hours
+            cuts = follower.cuts
+            tell(
+                f"the log was cut to {follower.offset} bytes, so some of what was printed is no "
+                "longer in it; continuing from there"
+            )
+        _print_metrics(table, as_json)
+        if not len(table):
+            time.sleep(interval)
 
 
 def _print_metrics(table: MetricTable, as_json: bool) -> None:

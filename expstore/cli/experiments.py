@@ -123,13 +123,11 @@ def show(
     store = open_store(context, root)
     commit_id = newest(store) if commit_id is None else resolve(store, commit_id)
     (one,) = experiments(store, [commit_id])
-    table = one.read_table()
-    if table is None:
-        table = store.get_metrics(commit_id)  # which raises what is wrong
+    whole = store.get_metrics(commit_id)
     if as_json:
-        print_json(describe_experiment(one, table) | {"tail": describe_tail(table.status)})
+        print_json(describe_experiment(one, whole) | {"tail": describe_tail(whole.status)})
     else:
-        print_experiment(one, table)
+        print_experiment(one, whole)
 
 
 def describe_tail(tail: TailStatus) -> dict[str, Any]:

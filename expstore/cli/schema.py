@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from formats.codec.spans import Span
     from formats.descriptions.dump import Row
 
-FormatName = StrEnum("FormatName", {n.upper(): n for n in FORMATS})  # type: ignore[misc]
+_RUN = "run"
+FormatName = StrEnum("FormatName", {n.upper(): n for n in (*FORMATS, _RUN)})  # type: ignore[misc]
 
 
 class Notation(StrEnum):
@@ -51,7 +52,8 @@ def schema(
         typer.Option(
             "--format",
             help="Kaitai Struct (ksy), a pattern for ImHex (hexpat), a definition for "
-            "dissect.cstruct (cstruct), the specification's table (Markdown), or JSON.",
+            "dissect.cstruct (cstruct), the specification's table (Markdown), or JSON; for `run`, "
+            "which is text, the table or its JSON Schema (json).",
         ),
     ] = Notation.TABLE,
     texts_as_bytes: Annotated[
@@ -66,11 +68,19 @@ def schema(
 
     Example: expstore schema metrics --format ksy > metrics.ksy
     """
-    from formats import to_cstruct, to_hexpat, to_ksy
-    from formats.descriptions import spec
+    from formats import to_cstruct, to_hexpat, to_json_schema, to_ksy
+    from formats.descriptions import keys, spec
 
     if texts_as_bytes and notation is not Notation.KSY:
         raise typer.BadParameter("is for --format ksy", param_hint="--texts-as-bytes")
+    if name == _RUN:
+        if notation is Notation.JSON:
+            print(to_json_schema(), end="")
+        elif notation is Notation.TABLE:
+            _print_markdown(keys.run_table())
+        else:
+            raise typer.BadParameter("for `run`: table or json", param_hint="--format")
+        return
     chosen = [FORMATS[name]] if name else list(FORMATS.values())
     if notation is Notation.JSON:
         print_json([spec.describe(format) for format in chosen])
@@ -81,7 +91,10 @@ def schema(
         describe = to_hexpat if notation is Notation.HEXPAT else to_cstruct
         print("\n".join(describe(format.declaration) for format in chosen), end="")
     else:
-        _print_markdown("\n\n".join(f"## {f.name}\n\n{spec.markdown(f)}" for f in chosen))
+        tables = [f"## {f.name}\n\n{spec.markdown(f)}" for f in chosen]
+        if name is None:
+            tables.append(f"## {_RUN}\n\n{keys.run_table()}")
+        _print_markdown("\n\n".join(tables))
 
 
 def _print_markdown(text: str) -> None:

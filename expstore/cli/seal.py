@@ -36,7 +36,7 @@ def seal(
     ],
     force: Annotated[
         bool,
-        typer.Option("--force", help="Even if files differ from an older seal: they are as meant."),
+        typer.Option("--force", help="Even if files are damaged or differ from an older seal."),
     ] = False,
     root: Root = None,
     as_json: Json = False,

@@ -19,6 +19,7 @@ from expstore.compare.conditions import as_text
 from expstore.compare.interest import best_aspect
 from expstore.compare.series import Extremes, extremes, split
 from expstore.compare.textplot import sparkline
+from expstore.store.read.rewind import BackwardSteps, Rewind
 
 if TYPE_CHECKING:
     from expstore.compare.experiments import Experiment
@@ -45,23 +46,45 @@ def newest(store: StoreReader) -> str:
     return max(times)[1]
 
 
-def describe_experiment(one: Experiment, table: MetricTable) -> dict[str, Any]:
-    """An experiment as JSON, without the state of its log's end."""
+def describe_experiment(one: Experiment, whole: MetricTable) -> dict[str, Any]:
+    """An experiment as JSON, without the state of its log's end.
+
+    Args:
+        one: the experiment.
+        whole: all its metrics, also superseded ones.
+    """
     error = {"error": "; ".join(one.problems)} if one.problems else {}
     run = describe_run(one)
     if run:
         starts = [asdict(start) for start in one.run.starts]
         run |= {"duration": one.duration, "starts": starts, "origin": dict(one.run.origin)}
-    metrics = [{"name": name} | extremes(line)._asdict() for name, line in split(table).items()]
-    return describe_metadata(one) | error | run | {"metrics": metrics}
+    table, back = Rewind(one.run.starts).current(whole), _steps_back(one, whole)
+    return {
+        **describe_metadata(one),
+        **error,
+        **run,
+        "metrics": [
+            {"name": name} | extremes(line)._asdict() for name, line in split(table).items()
+        ],
+        "superseded": len(whole) - len(table),
+        "steps_back": None if back.first is None else back.first._asdict(),
+    }
 
 
-def print_experiment(one: Experiment, table: MetricTable) -> None:
-    """Print an experiment: what it is, how it ran, and its metrics."""
+def print_experiment(one: Experiment, whole: MetricTable) -> None:
+    """Print an experiment: what it is, how it ran, and its metrics; see `describe_experiment`."""
     screen = console()
     screen.print(Text(printable(one.commit_id), style="bold"))
+    table = Rewind(one.run.starts).current(whole)
     lines = [*_metadata(one), *_run(one)]
     lines.append(("metrics", f"{len(table):,} points, file {table.status}"))
+    if len(whole) > len(table):
+        lines.append(("left out", f"{len(whole) - len(table):,} points superseded by a resume"))
+    back = _steps_back(one, whole)
+    if back.first is not None:
+        record, name, before, step = back.first
+        first = f"{name} from {before:,} to {step:,}, record {record:,}"
+        lines.append(("note", f"steps go back {back.count:,} times; first {first}"))
     for label, text in lines:
         screen.print(Text.assemble((f"  {label:<10}", "dim"), printable(text)))
     if one.params:
@@ -73,6 +96,12 @@ def print_experiment(one: Experiment, table: MetricTable) -> None:
     if len(table):
         screen.print()
         _print_metrics(table)
+
+
+def _steps_back(one: Experiment, whole: MetricTable) -> BackwardSteps:
+    back = BackwardSteps(one.run.starts)
+    back.look_at(whole)
+    return back
 
 
 def _metadata(one: Experiment) -> Iterator[tuple[str, str]]:

@@ -26,6 +26,7 @@ from expstore.exchange.sinks import parquet_sink
 from expstore.extras import require
 from expstore.store import metafile, stream
 from expstore.store.files.output import whole_file
+from expstore.store.files.showable import public_options
 from expstore.store.stream import TableStream
 from formats import FormatError, TailStatus
 
@@ -86,8 +87,8 @@ def part_of(
     inputs = [
         _FORMAT,
         str(store.location),
-        # With `default`, since a file system's options may be objects that JSON cannot represent.
-        json.dumps(dict(store.storage_options or {}), sort_keys=True, default=repr),
+        # Without secrets: nobody can guess them by the names, and new ones change no name.
+        json.dumps(public_options(store.storage_options or {}), sort_keys=True),
         [(*section, marks[section], _described(outcomes[section.commit_id])) for section in batch],
         wanted,
         str(stream.long_schema(with_metadata)),
@@ -157,7 +158,7 @@ def write_part(store: StoreReader, directory: Path, number: str, part: Part) -> 
 
     schema = stream.long_schema(part.metadata)
     try:
-        with whole_file(directory / part.name) as file:
+        with whole_file(directory / part.name, sweep=False) as file:
             with parquet_sink(file, schema, notes) as write:
                 for batch in stream.long_batches(source):
                     write(batch)

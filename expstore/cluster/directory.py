@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from expstore.errors import ExportError, OutputExistsError
 from expstore.store.files import system
-from expstore.store.files.output import UNFINISHED, whole_file
+from expstore.store.files.output import UNFINISHED, check_place, whole_file
 from expstore.store.files.showable import showable
 
 if TYPE_CHECKING:
@@ -91,10 +91,12 @@ def begin(directory: Path, of: Mapping[str, Any]) -> str:
     Raises:
         OutputExistsError: the path has something that is not an export, or an export of something
             else.
+        OutputInStoreError: it would be in an experiment's directory.
         UnreadableFileError: the directory cannot be created or written.
     """
     if os.path.lexists(directory) and not directory.is_dir():
         raise OutputExistsError(f"{directory}: is not a directory; not replaced")
+    check_place(directory)
     with system.typed_errors(directory):
         system.make_directory(directory)
         _check_ours(directory)

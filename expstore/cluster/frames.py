@@ -100,6 +100,8 @@ class _Reader:
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         normal = require("dask.base", "cluster").normalize_token
+        # With its secrets, unlike in file names: the scheduler has them anyway, and must not give
+        # the error of a wrong one for the right one.
         options = dict(self.store.storage_options or {})
         return type(self).__name__, address(self.store.location), normal(options)
 

@@ -2,13 +2,15 @@
 
 Guarantees: names are shown literally: control characters are escaped, and mathtext and markup are
 not interpreted. A value that is not finite, or not positive on a logarithmic axis, is a gap in its
-curve. The colours are distinguishable with every common kind of colour blindness, and contrast with
-the background.
+curve. Values of any size are drawn: those that a plotting library cannot place are scaled, and the
+label says so. The colours are distinguishable with every common kind of colour blindness, and
+contrast with the background.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import os
 import warnings
 from collections.abc import Callable, Sequence
@@ -44,6 +46,7 @@ DASHES = ((), (6, 3), (1.5, 2.5), (6, 2.5, 1.5, 2.5))
 
 SUFFIXES = (".png", ".svg", ".pdf")
 _POINTS = 4000  # per drawn curve: two for each pixel of a wide image
+_HUGE = 1e150  # beyond this, and below its inverse, libraries overflow when they place ticks
 _LABEL = 44  # maximum characters of a name in a legend
 
 
@@ -115,9 +118,43 @@ def drawable(found: Sequence[Curve], log: bool, smoothing: float) -> list[Curve]
     return drawn
 
 
+def within_reach(drawn: Sequence[Curve], log: bool) -> tuple[list[Curve], bool, str]:
+    """The curves with values that can be placed on an axis.
+
+    Args:
+        drawn: as by `drawable`; at least one.
+        log: whether a logarithmic axis is wanted.
+
+    Returns:
+        The curves, whether the axis still is to be logarithmic, and what to add to its label.
+    """
+    import numpy as np
+
+    sizes = np.abs(np.concatenate([curve.series.values for curve in drawn]))
+    sizes = sizes[np.isfinite(sizes) & (sizes > 0)]
+    if not sizes.size or (
+        sizes.max() < _HUGE and (sizes.min() if log else sizes.max()) > 1 / _HUGE
+    ):
+        return list(drawn), log, ""
+    exponent = math.floor(math.log10(sizes.max()))
+
+    def moved(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        if log:
+            return np.log10(values)
+        half = -exponent // 2  # the whole factor may be no double
+        return values * 10.0**half * 10.0 ** (-exponent - half)
+
+    moved_curves = [
+        curve._replace(series=Series(curve.series.steps, moved(curve.series.values)))
+        for curve in drawn
+    ]
+    return moved_curves, False, " (log10)" if log else f" (in units of 1e{exponent:+d})"
+
+
 def _figure(drawn: Sequence[Curve], *, log: bool, smoothing: float) -> Figure:
     from matplotlib.figure import Figure
 
+    drawn, log, units = within_reach(drawn, log)
     ids = list(dict.fromkeys(curve.commit_id for curve in drawn))
     names = list(dict.fromkeys(curve.name for curve in drawn))
     entries = len(ids) + (len(names) if len(names) > 1 and len(ids) > 1 else 0)
@@ -142,7 +179,7 @@ def _figure(drawn: Sequence[Curve], *, log: bool, smoothing: float) -> Figure:
         )
     _format_axes(axes, log)
     label = short(names[0]) if len(names) == 1 else "value"
-    axes.set_ylabel(label, parse_math=False)
+    axes.set_ylabel(label + units, parse_math=False)
     if smoothing:
         axes.set_title(f"smoothed by {smoothing:g}", loc="right", fontsize=9, color="#5b6470")
     _legend(figure, axes, ids, names, styles)

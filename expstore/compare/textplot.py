@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from expstore.compare.curves import Curve
-from expstore.compare.plot import ON_LIGHT, drawable, short, thinned
+from expstore.compare.plot import ON_LIGHT, drawable, short, thinned, within_reach
 from expstore.compare.series import smooth
 from expstore.extras import require
 
@@ -72,6 +72,7 @@ def _plot(
     import numpy as np
     from uniplot import plot_to_string
 
+    own, log, units = within_reach(own, log)
     values = [smooth(curve.series.values, smoothing) for curve in own]
     shown = [thinned(curve.series, v) for curve, v in zip(own, values, strict=True)]
     order = {commit_id: place for place, commit_id in enumerate(ids)}
@@ -85,7 +86,7 @@ def _plot(
             lines=[len(s.steps) > 1 for s in shown],
             width=plot_width,
             height=height,
-            title=short(own[0].name, plot_width),
+            title=short(own[0].name, max(plot_width - len(units), 10)) + units,
             y_as_log=log,
             x_gridlines=[],
             y_gridlines=[],

@@ -26,12 +26,13 @@ from expstore.extras import require
 from expstore.model.table import MetricTable
 from expstore.model.texts import escape, unescape
 from expstore.store.files import placing, system
-from expstore.store.files.output import unfinished_name
+from expstore.store.files.output import check_place, remove_stale, unfinished_directory
 from expstore.store.stream import TableStream
 
 if TYPE_CHECKING:
     from expstore.store.repository import ExperimentStore
 
+_RUN = "run"  # of which all unfinished ones are left-overs, whatever their experiment
 _EVENTS = "events.out.tfevents."
 _EVENT_LIMIT = 1000  # values per event
 _FRAMING = 16  # bytes that a TFRecord adds to its data: a length and two checksums
@@ -72,16 +73,13 @@ def export_tensorboard(
         _check_run(output / commit_id, force)
     source = TableStream(store.location, progress(chosen), names, strict=False)
     overflows = 0
-    temporary = output / unfinished_name()
     system.make_directory(output)
-    try:
-        for commit_id, _, table in source:
-            temporary.mkdir()
-            overflows += _write_run(temporary, table)
-            _place_run(temporary, output / commit_id, force)
-        system.sync_directory(output)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    remove_stale(output, _RUN)
+    for commit_id, _, table in source:
+        with unfinished_directory(output / _RUN) as building:
+            overflows += _write_run(building, table)
+            _place_run(building, output / commit_id, force)
+    system.sync_directory(output)
     return ExportReport(source.rows, len(chosen), source.failures, source.tails, overflows)
 
 
@@ -97,10 +95,11 @@ def _place_run(building: Path, run: Path, force: bool) -> None:
 
 
 def _check_run(run: Path, force: bool) -> None:
+    check_place(run)
     if not os.path.lexists(run):
         return
     if not force:
-        raise OutputExistsError(f"{run}: already exists; use force to replace it")
+        raise OutputExistsError(f"{run}: already exists; --force (force=True) replaces it")
     if run.is_symlink() or not run.is_dir() or not all(map(_is_event_file, run.iterdir())):
         raise OutputExistsError(f"{run}: contains more than event files; not replaced")
 

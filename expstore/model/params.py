@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import os
-from argparse import Namespace
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -37,6 +37,7 @@ def as_params(params: object) -> dict[str, Any]:
     Raises:
         RunFileError: not one of these, or it contains itself.
     """
+    params = _resolved(params)
     found = {} if params is None else _mapping(params)
     if found is None:
         found = _attributes(params)
@@ -52,8 +53,8 @@ def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 
     `{"model": {"depth": 3}}` and `{"model.depth": 3}` are two spellings of one parameter.
     """
-    names = {".".join(path): path for path in _paths(new, ())}
-    return _joined(_without(old, names, ()), new)
+    names = {".".join(path): path for path in _paths(new, ())}  # the last of two spellings
+    return _joined(_without(old, names, ()), _without(new, names, ()))
 
 
 def removed(params: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
@@ -107,6 +108,7 @@ def plain(value: Any, depth: int = 0) -> Any:
         raise RunFileError(f"params nest deeper than {_DEPTH} levels, or contain themselves")
     if value.__class__ is float:
         return value if math.isfinite(value) else _not_finite(value)
+    value = _resolved(value)
     if (found := _mapping(value)) is not None:
         return _object(found, depth)
     if isinstance(value, list | tuple):
@@ -165,17 +167,30 @@ def _object(found: Mapping[Any, Any], depth: int) -> dict[str, Any]:
     return converted
 
 
+def _resolved(value: Any) -> Any:
+    """A value, or the plain one that an object of OmegaConf stands for.
+
+    References are followed, if all can be.
+    """
+    if not type(value).__module__.startswith("omegaconf."):
+        return value
+    # Installed, since the value is one of its objects.
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        return OmegaConf.to_container(value, resolve=True)
+    except OmegaConfBaseException:
+        return OmegaConf.to_container(value)
+
+
 def _mapping(value: Any) -> Mapping[Any, Any] | None:
     """What a value maps, if it is a kind of mapping."""
-    if type(value).__module__.startswith("omegaconf."):
-        from omegaconf import OmegaConf  # installed, since the value is one of its objects
-
-        value = OmegaConf.to_container(value, resolve=True)
-        return value if isinstance(value, dict) else None
     if isinstance(value, Mapping):
         return value
-    if isinstance(value, Namespace):
-        return vars(value)
+    argparse = sys.modules.get("argparse")  # not imported for this: who has one has imported it
+    if argparse is not None and isinstance(value, argparse.Namespace):
+        return dict(vars(value))
     fields = getattr(type(value), "__dataclass_fields__", None)
     if fields is not None:
         return {name: getattr(value, name) for name in fields if hasattr(value, name)}

@@ -7,6 +7,9 @@ as it is, since a clock may be wrong in any other way.
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from formats import FieldValueError
@@ -31,6 +34,31 @@ def check_seconds(timestamp: int, field: str = "timestamp") -> None:
     """Raise FieldValueError if a timestamp is in a smaller unit than seconds."""
     if timestamp >= _SMALLEST and (reason := unit_fault(timestamp)):
         raise FieldValueError(reason, field=field)
+
+
+def checked_clock(clock: Callable[[], float]) -> Callable[[], float]:
+    """The clock, with each of its times checked; the system's is believed.
+
+    It raises FieldValueError for what is no finite number, or in a smaller unit than seconds.
+    """
+    if clock is time.time:
+        return clock
+
+    def checked() -> float:
+        now = clock()
+        try:
+            is_finite = math.isfinite(now)
+        except (TypeError, OverflowError):
+            is_finite = False
+        if not is_finite:
+            raise FieldValueError(
+                f"the clock gave {now!r}; it must give seconds since 1970-01-01 UTC",
+                field="timestamp",
+            )
+        check_seconds(int(now))
+        return now
+
+    return checked
 
 
 def in_smaller_units(timestamps: NDArray[Any]) -> NDArray[Any]:

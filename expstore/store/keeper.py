@@ -13,9 +13,16 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from expstore.errors import DeletionError, MetadataNotFoundError, UnreadableFileError
+from expstore.errors import (
+    DeletionError,
+    MetadataNotFoundError,
+    SealError,
+    UnreadableFileError,
+    listed,
+)
 from expstore.model import params as parameters
 from expstore.model.runinfo import RunInfo, check_tags, joined
+from expstore.model.times import checked_clock
 from expstore.store import metafile, runfile
 from expstore.store.care import prune
 from expstore.store.care.delete import Judge, delete, in_use, last_logged, recently_logged
@@ -35,7 +42,8 @@ class StoreKeeper(StoreReader):
 
     Args:
         root, storage_options: see `StoreReader`.
-        clock: gives the time in seconds since 1970-01-01 UTC.
+        clock: gives the time in seconds since 1970-01-01 UTC. Whatever needs it raises
+            FieldValueError if it gives something else, such as milliseconds.
     """
 
     def __init__(
@@ -46,23 +54,29 @@ class StoreKeeper(StoreReader):
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(root, storage_options=storage_options)
-        self._clock = clock
+        self._clock = checked_clock(clock)
 
     def repair(self, commit_id: str, force: bool = False) -> RepairReport:
         """Cut a torn or zero tail off the experiment's log; see `mend.repair`.
 
+        What a seal covers is cut by `force` only; from then on, `check` reports the log as altered
+        until it is sealed anew by force.
+
         Raises:
+            SealError: the tail was sealed, or the seal is damaged, and `force` is not given;
+                nothing was cut.
             InvalidCommitIdError: not one plain path component.
             ExperimentNotFoundError: no such experiment.
             TornTailError: others have the log open, and `force` is not given; nothing was cut.
             UnreadableFileError: not a regular file, or no permission.
         """
-        from expstore.store.care import mend
+        from expstore.store.care import mend, seal
 
-        return mend.repair(self.metrics_path(commit_id), force=force)
+        sealed = 0 if force else seal.sealed_size(self.experiment_path(commit_id))
+        return mend.repair(self.metrics_path(commit_id), force=force, sealed=sealed)
 
     def salvage(self, commit_id: str, target: str) -> SalvageReport:
-        """Copy the whole records of a damaged log, and the metadata, into a new experiment.
+        """Copy a damaged log's whole records, the metadata and run.json into a new experiment.
 
         The artifacts in `files/` are not copied.
 
@@ -92,18 +106,28 @@ class StoreKeeper(StoreReader):
 
         Args:
             commit_id: the experiment.
-            force: seal the files as they are now, even if they differ from an older seal.
+            force: seal the files as they are now, even if they are damaged, or differ from an older
+                seal.
             progress: called with the bytes read so far, and those to read in total.
 
         Raises:
             InvalidCommitIdError: not one plain path component.
             ExperimentNotFoundError: no such experiment.
-            SealError: files differ from the older seal, which is kept; or there are no files.
+            SealError: `check` finds damage; or files differ from the older seal, which is kept; or
+                there are no files.
             NoSpaceError, UnreadableFileError: a file cannot be read, or the seal not be written.
         """
-        from expstore.store.care import seal
+        from expstore.store.care import check, seal
 
-        return seal.seal(self.experiment_path(commit_id), force=force, progress=progress)
+        path = self.experiment_path(commit_id)
+        if not force:
+            damage = check.check_experiment(path, verify=False).damage
+            if damage:
+                raise SealError(
+                    f"{path}: damaged, so it is not sealed: {listed(damage, 3)}; see `expstore "
+                    f"check {commit_id}`, repair or restore it, or seal it by --force (force=True)"
+                )
+        return seal.seal(path, force=force, progress=progress)
 
     def update_run(
         self,

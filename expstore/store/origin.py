@@ -7,9 +7,7 @@ in the command line is masked. Git is run once in a repository, and changes noth
 from __future__ import annotations
 
 import os
-import platform
 import re
-import socket
 import sys
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -35,7 +33,7 @@ _SECRET = re.compile(
 )
 _NAMED = re.compile(r"""([A-Za-z][\w.-]*)(["']?\s*[=:]\s*["']?)([^\s"',;&}]+)""")
 _OPTION = re.compile(r"(-{1,2}[A-Za-z][\w.-]*)=(.*)", re.DOTALL)
-_BEARER = re.compile(r"\b(bearer|basic)\s+\S+", re.IGNORECASE)
+_BEARER = re.compile(r"\b(?:bearer|basic)\s+\S+", re.IGNORECASE)
 _KNOWN = re.compile(  # the forms of well-known services' keys, and of a JSON web token
     r"\b(?:sk-[\w-]{16,}|gh[a-z]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|hf_\w{16,}"
     r"|AKIA[0-9A-Z]{16}|AIza[\w-]{30,}|xox[a-z]-[\w-]{10,}|eyJ[\w-]{8,}\.[\w-]+\.[\w-]+)"
@@ -105,8 +103,8 @@ def require_git(state: GitState) -> None:
 def origin(git: GitState) -> dict[str, Any]:
     """The value of `origin` in run.json; see `formats.run`."""
     found: dict[str, Any] = {
-        "host": socket.gethostname(),
-        "python": platform.python_version(),
+        "host": os.uname().nodename,
+        "python": sys.version.split()[0],
         "expstore": sys.modules[__name__.partition(".")[0]].__version__,
         "argv": masked(getattr(sys, "argv", [])),
     }
@@ -146,6 +144,6 @@ def _masked(argument: str) -> str:
         return f"{option[1]}={HIDDEN}"
     text = _NAMED.sub(
         lambda found: f"{found[1]}{found[2]}{HIDDEN}" if _SECRET.search(found[1]) else found[0],
-        _BEARER.sub(rf"\1 {HIDDEN}", showable(argument)),
+        _BEARER.sub(HIDDEN, showable(argument)),
     )
     return _KNOWN.sub(HIDDEN, text)

@@ -157,6 +157,7 @@ class StoreReader(StorePaths):
             RunFileError: without `superseded`, if run.json cannot be parsed.
             TooManyTextsError: more than 1,048,576 distinct names, far beyond any real log of
                 metrics; `follow` can still read it in parts.
+            LogTooLargeError: its size, as stated, is too large for memory; see `iter_metrics`.
             UnreadableFileError: not a regular file, or no permission.
         """
         rewind = Rewind(() if superseded else self.read_run(commit_id).starts)
@@ -228,6 +229,7 @@ class StoreReader(StorePaths):
         Raises:
             InvalidCommitIdError: not a single plain path component.
             ExperimentNotFoundError: no such experiment.
+            SelectionError: an invalid offset or interval.
         """
         return Follower(self.locate(commit_id, layout.METRICS), offset, interval=interval)
 

@@ -257,8 +257,13 @@ class ExperimentStore(StoreKeeper):
 
     def log_metrics(self, commit_id: str, values: Mapping[str, float], step: int) -> None:
         """Append one step's metrics in one write; see `log_metric`."""
-        build = self._builders[tuple(values)]
-        self._append(commit_id, build(values.values(), timestamp=int(self._clock()), step=step))
+        now = int(self._clock())
+        try:
+            data = self._builders[tuple(values)](values.values(), timestamp=now, step=step)
+        except (AttributeError, TypeError):
+            records.check_mapping(values, step)
+            raise
+        self._append(commit_id, data)
 
     def _append(self, commit_id: str, data: bytes) -> None:
         with self._lock:

@@ -13,6 +13,7 @@ drops it or ends. It has finished then, unless an exception shows otherwise; a p
 from __future__ import annotations
 
 import atexit
+import operator
 import os
 import sys
 import threading
@@ -32,6 +33,7 @@ from expstore.store import runfile
 from expstore.store.append import forks
 from expstore.store.append.writer import MetricWriter
 from expstore.store.files import layout
+from expstore.store.monitor import INTERVAL, Monitor
 from expstore.store.repository import ExperimentStore
 
 _TEXT = 2000  # characters of an exception that are kept
@@ -71,7 +73,7 @@ class Run:
         self._lock = threading.Lock()
         self._ended = False
         self._owner = os.getpid()
-        self._at_end: list[Callable[[], object]] = []
+        self._monitor: Monitor | None = None
         forks.watch(self)
         _open.add(self)
 
@@ -93,6 +95,22 @@ class Run:
         with self._lock:
             self._know_step()
             return None if self._step < 0 else self._step
+
+    def measure(self, interval: float = INTERVAL) -> None:
+        """Log the use of the machine from now on; see `expstore.store.monitor`.
+
+        The step of a measurement is `last_step`, or 0.
+
+        Args:
+            interval: seconds between two measurements.
+
+        Raises:
+            MissingExtraError: the extra `system` is not installed.
+        """
+        if self._monitor is None:
+            self._monitor = Monitor(
+                lambda values: self._writer.log_many(values, self.last_step or 0), interval
+            )
 
     @property
     def info(self) -> RunInfo:
@@ -191,8 +209,8 @@ class Run:
         if os.getpid() != self._owner:
             self._writer.close()
             return
-        for stop in self._at_end:
-            stop()
+        if self._monitor is not None:
+            self._monitor.stop()
         # The end is recorded before the lock is released: between, the run would look killed.
         try:
             self._record_end(outcome, error)
@@ -234,7 +252,7 @@ class Run:
             error.add_note(f"and the run could not be closed: {fault}")
 
     def __del__(self) -> None:
-        if hasattr(self, "_at_end"):
+        if hasattr(self, "_monitor"):
             self.close()
 
     def __repr__(self) -> str:
@@ -284,5 +302,12 @@ def _described(error: BaseException) -> str:
 
 def whole(step: Any) -> Any:
     """A step as an int, if it is a whole number; else as it is, for the writer to refuse."""
+    if isinstance(step, bool):
+        return step
     is_integer = getattr(step, "is_integer", None)
-    return int(step) if callable(is_integer) and is_integer() else step
+    if callable(is_integer):
+        return int(step) if is_integer() else step
+    try:
+        return operator.index(step)
+    except TypeError:
+        return step

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import time
 import warnings
 from collections.abc import Iterable
@@ -26,6 +25,7 @@ from expstore.errors import (
     NoCommitWarning,
     SelectionError,
 )
+from expstore.extras import require
 from expstore.model import params as parameters
 from expstore.model.runinfo import RunInfo, RunStart, check_tags, joined
 from expstore.model.values import RECORD_CODEC, Metadata, is_whole_number
@@ -102,6 +102,8 @@ def start(
     if commit_id is not None:
         store.experiment_path(commit_id)
     check_durability(durability)
+    if system_metrics:
+        require("psutil", "system")
     new = RunInfo(parameters.as_params(params), check_tags(tags), notes)
     runfile.build(new)
     from_step = _check_from_step(from_step, resume)
@@ -109,19 +111,19 @@ def start(
     if save_patch:
         require_git(git)
     patch = uncommitted_patch() if save_patch and git.dirty else b""
-    now = RunStart(time.time(), host=socket.gethostname(), pid=os.getpid(), from_step=from_step)
+    now = RunStart(time.time(), host=os.uname().nodename, pid=os.getpid(), from_step=from_step)
     if resume:
         commit_id = commit_id or git.commit or git_head()
         if _has_metadata(store, commit_id):
             run = _resume(store, commit_id, new, now, durability)
-            return _begun(run, patch, run.info)
+            return _begun(run, patch, run.info, system_metrics)
     store.initialize()
     claimed = commit_id is None
     commit_id = commit_id or _claim(store, git)
     metadata = Metadata(commit_id, int(now.started), job_name, user)
     info = replace(new, origin=origin(git), starts=(now,))
     writer = store.begin_run(metadata, info, durability=durability, new=not resume, claimed=claimed)
-    return _begun(Run(store, writer, now), patch, info)
+    return _begun(Run(store, writer, now), patch, info, system_metrics)
 
 
 def _resume(
@@ -142,17 +144,19 @@ def _resume(
     return Run(store, writer, now, lambda: _last_step(store, commit_id))
 
 
-def _begun(run: Run, patch: bytes, info: RunInfo) -> Run:
-    """The run, with what is to be kept of its beginning."""
-    if patch:
-        number = len(info.starts)
-        name = f"{_PATCH}-{number}.patch" if number > 1 else f"{_PATCH}.patch"
-        try:
+def _begun(run: Run, patch: bytes, info: RunInfo, system_metrics: bool) -> Run:
+    """The run, with what is to be kept of its beginning, and what is to be measured."""
+    number = len(info.starts)
+    name = f"{_PATCH}-{number}.patch" if number > 1 else f"{_PATCH}.patch"
+    try:
+        if patch:
             with system.open_experiment(run.files) as directory:
                 atomic.write_atomically(run.files / name, patch, directory)
-        except BaseException as error:
-            run.__exit__(type(error), error)
-            raise
+        if system_metrics:
+            run.measure()
+    except BaseException as error:
+        run.__exit__(type(error), error)
+        raise
     return run
 
 

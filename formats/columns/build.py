@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from formats.columns.types import TextColumn
 from formats.columns.wire import from_column, wire_type
 from formats.errors import FieldValueError, FormatError
-from formats.kinds.base import Constant, is_masked
+from formats.kinds.base import Constant, is_masked, shown
 from formats.kinds.numbers import Enum, Flags, Number
 from formats.schema import Field, Run, Schema
 
 _ROWS = 1 << 14  # records built at a time; they fit in the cache
 _WIDE = 1 << 10  # maximum width in bytes to which all texts may be padded
 
+_SHOWN = 60  # characters of a value in a message
 _PLAIN = {int, float}
 
 Numbers = Mapping[str, NDArray[Any]]
@@ -203,6 +204,8 @@ def _numbers(field: Field, column: Any) -> NDArray[Any]:
         if not isinstance(column, np.ndarray):  # mixed types: report the first wrong item
             wrong = [not _is_number(field, value) for value in column]
             _refuse(field, column, np.array(wrong), f"is not a valid {field.type_name}")
+            if field.is_float:  # integers beyond any integer type
+                return np.array([_double(field, row, value) for row, value in enumerate(column)])
         raise FieldValueError(f"expected numbers, got {values.dtype}", field=field.name)
     if field.is_float:
         with np.errstate(over="ignore"):
@@ -213,6 +216,14 @@ def _numbers(field: Field, column: Any) -> NDArray[Any]:
     if values.min() < low or values.max() > high:
         _refuse(field, values, (values < low) | (values > high), "is out of range")
     return values
+
+
+def _double(field: Field, row: int, value: int | float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        reason = f"{shown(value)} is out of range"
+        raise FieldValueError(reason, field=field.name, index=row) from None
 
 
 def _is_number(field: Field, value: Any) -> bool:
@@ -253,4 +264,7 @@ def _refuse(field: Field, values: Any, wrong: NDArray[np.bool_], reason: str) ->
     """Raise for the first wrong value."""
     if wrong.any():
         index = int(wrong.argmax())
-        raise FieldValueError(f"{values[index]} {reason}", field=field.name, index=index)
+        value = values[index]
+        # Formatted as a double, a longdouble may be "inf"; and a Fraction may have many digits.
+        text = str(value) if len(str(value)) <= _SHOWN else shown(value)
+        raise FieldValueError(f"{text} {reason}", field=field.name, index=index)

@@ -73,7 +73,11 @@ class Number(Kind):
         return (-(1 << bits - 1), (1 << bits - 1) - 1) if self.is_signed else (0, (1 << bits) - 1)
 
     def convert(self, value: Any) -> Any:
-        """The value as int or float; bools and strings are refused."""
+        """The value as int or float; bools and strings are refused.
+
+        A number is rounded to a double: to 0 if it is too small. One too large is refused, and only
+        infinity becomes infinity.
+        """
         given = value
         try:
             if is_masked(value):
@@ -84,9 +88,14 @@ class Number(Kind):
                 value = value.item()
             if isinstance(value, bool | str | bytes | bytearray):
                 raise TypeError
-            return float(value) if self.is_float else operator.index(value)
+            if not self.is_float:
+                return operator.index(value)
+            number = float(value)
+            if math.isinf(number) and number != value:  # a Decimal or a longdouble
+                raise OverflowError
+            return number
         except OverflowError:
-            raise FieldValueError("number is out of range for a double") from None
+            raise FieldValueError(f"{shown(given)} is out of range for a double") from None
         except (TypeError, ValueError, RuntimeError):  # a tensor of two elements: RuntimeError
             raise expected("a number" if self.is_float else "an integer", given) from None
 

@@ -60,7 +60,7 @@ def test_export_with_a_part_that_cannot_be_written_is_not_complete(
     output = tmp_path / "output"
     whole_file = dataset.whole_file
 
-    def full(path: Path) -> Any:
+    def full(path: Path, **_: bool) -> Any:
         raise NoSpaceError(f"{path}: No space left on device; nothing was written")
 
     # In this process instead of in a worker's.
@@ -96,3 +96,20 @@ def test_unfinished_part_that_another_export_deleted_is_explained(
     with pytest.raises(ExportError, match="does not find this export"):
         dataset.write_part(filled, output, number, PART)
     assert os.listdir(output) == ["_expstore_export"]
+
+
+@pytest.mark.parametrize("secret", ["hunter2", b"hunter2", object(), {"Authorization": "Bearer x"}])
+def test_names_of_parts_have_no_trace_of_a_secret(secret: object) -> None:
+    """Nobody can guess a password by them, and a new one renames nothing."""
+
+    def name(**options: object) -> str:
+        store = ExperimentStore("memory://store", storage_options=options)
+        section = Section("abc", 0, 25)
+        return dataset.part_of(
+            store, [section], {section: ""}, {"abc": ValueError()}, None, True
+        ).name
+
+    assert name(token=secret) == name()
+    assert name(client_kwargs={"headers": secret}) == name(client_kwargs={})
+    assert name(endpoint="http://user:secret@one") == name(endpoint="http://user:other@one")
+    assert name(endpoint="http://one") != name(endpoint="http://two")

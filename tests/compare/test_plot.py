@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from expstore import ExperimentStore, MissingExtraError, PlotError, UnknownMetricError
 from expstore.compare.curves import Curve, curves
-from expstore.compare.plot import ON_DARK, ON_LIGHT, save
+from expstore.compare.plot import ON_DARK, ON_LIGHT, save, within_reach
 from expstore.compare.series import Series
 from expstore.compare.textplot import COLOURS, text
 from tests.helpers.application import log, run
@@ -54,6 +54,39 @@ def test_the_suffix_determines_the_image_format(tmp_path: Path, suffix: str) -> 
     starts = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
     assert path.read_bytes().startswith(starts[suffix.lower()])
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+EXTREME = {
+    "large": ([1e308, -1e308, 0.0], " (in units of 1e+308)"),
+    "largest": ([-1.7976931348623157e308, 1.7976931348623157e308], " (in units of 1e+308)"),
+    "small": ([5e-324, 0.0, 1.5e-323], " (in units of 1e-323)"),
+    "equal": ([5e-324, 5e-324], " (in units of 1e-324)"),
+    "both": ([5e-324, 1e308, float("inf"), float("nan")], " (in units of 1e+308)"),
+}
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.9])
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("values", EXTREME)
+def test_values_of_any_size_are_drawn(
+    values: str, log: bool, smoothing: float, tmp_path: Path
+) -> None:
+    """In a unit that the label names, where a library cannot place them on an axis."""
+    drawn, units = EXTREME[values]
+    label = "loss" + (" (log10)" if log else units)
+    path = tmp_path / "plot.svg"
+    save([curve(drawn)], path, log=log, smoothing=smoothing)
+    assert label in texts(path)
+    assert label in text([curve(drawn)], log=log, smoothing=smoothing)
+
+
+def test_scaled_values_keep_their_digits() -> None:
+    """Also by factors that are no double."""
+    for factor in (1e-300, 1e300):
+        moved, log, units = within_reach([curve([1.5 * factor, -2.5 * factor])], log=False)
+        assert (log, units) == (False, f" (in units of 1e{'+' if factor > 1 else '-'}300)")
+        np.testing.assert_allclose(moved[0].series.values, [1.5, -2.5], rtol=1e-14)
+    assert within_reach([curve([1e149, 1e-149])], log=True)[1:] == (True, "")
 
 
 def test_names_are_shown_literally(tmp_path: Path) -> None:

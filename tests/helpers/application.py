@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typer.testing import CliRunner, Result
 
-import expstore.cli.prune  # noqa: F401 - adds its command
+import tests.helpers.commands_loaded  # noqa: F401 - adds the commands
 from expstore import (
     ExperimentStore,
 )

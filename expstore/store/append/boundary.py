@@ -7,17 +7,20 @@ before it can be believed: in a misaligned log, whole records look like tears.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expstore.errors import TornTailError
-from expstore.store.files.directory import OpenLog
-from expstore.store.read.survey import scan_log
+from expstore.errors import ExperimentGoneError, TornTailError
+from expstore.store.read.survey import tail_of
 from formats import FormatError, TailStatus
 from formats.codec.record import whole_size
 
 if TYPE_CHECKING:
     from formats import RecordCodec
+
+ANCHOR = 64
+"""Bytes before a boundary by which a log is recognised."""
 
 _BLOCK = 1 << 22  # bytes read at a time
 _LISTED = 1 << 16  # bytes whose records are parsed for a message
@@ -63,21 +66,53 @@ def describe(codec: RecordCodec, descriptor: int, start: int, stop: int) -> str:
     return f"{len(steps)} record{'s' * (len(steps) > 1)} of {span}, {where},"
 
 
-def tear_at(path: Path, descriptor: int, offset: int, size: int) -> TailStatus:
-    """The torn record that a log ends in.
+def lost(path: Path, how: str, start: int, end: int) -> ExperimentGoneError:
+    """The error for a log that has lost the records between two offsets."""
+    return ExperimentGoneError(
+        f"{path}: {how} by another program while a writer had it open; the records between bytes "
+        f"{start} and {end} are lost, unless what is there now has them; read back what it holds, "
+        "and log the rest with a new writer",
+        start,
+        end,
+    )
+
+
+def bytes_before(descriptor: int, offset: int, size: int = ANCHOR) -> bytes:
+    """So many bytes before an offset, or all that there are."""
+    size = min(size, offset)
+    return os.pread(descriptor, size, offset - size)
+
+
+def is_known(descriptor: int, offset: int, anchor: bytes) -> bool:
+    """Whether the bytes before an offset are still those that were found there."""
+    return bytes_before(descriptor, offset).endswith(anchor[-ANCHOR:])
+
+
+def ends_in_zeros(codec: RecordCodec, descriptor: int, start: int, end: int) -> bool:
+    """Whether the records between two boundaries end in zeros, as after a power cut."""
+    # Nearly always settled by a few bytes; else all of the log is parsed, as by a repair.
+    if start == end or any(bytes_before(descriptor, end, codec.schema.min_size)):
+        return False
+    return tail_of(descriptor).kind == "zero"
+
+
+def bad_end(path: Path, descriptor: int, known: int) -> TailStatus:
+    """The torn record, or the zeros, that a log ends in.
 
     Args:
         path: the log, for messages.
         descriptor: the same, open for reading.
-        offset, size: where the tear begins, and its bytes, as `last_boundary` found them.
+        known: a boundary; what precedes it is known to be whole, even if it is zeros.
 
     Raises:
         TornTailError: the log is misaligned, so what seems to be torn off may be whole records.
     """
-    status, _ = scan_log(OpenLog.of(descriptor))
+    status = tail_of(descriptor)
     if status.kind == "implausible":
         raise TornTailError(
             f"{path}: misaligned from byte {status.offset} on; `expstore salvage` copies its whole "
             "records into a new experiment, which can be logged to"
         )
-    return TailStatus("torn", offset, size)
+    start = max(status.offset or 0, known)
+    size = (status.offset or 0) + status.size - start
+    return replace(status, offset=start, size=size)

@@ -139,7 +139,7 @@ def exclusive_access(
             yield lease.check
     except LeaseRefused as error:
         raise TornTailError(
-            f"{path}: ends inside a record and cannot be repaired: {error}; "
+            f"{path}: ends inside a record or in zeros, and cannot be repaired: {error}; "
             "close what has it open, or run `expstore repair --force`"
         ) from error
 

@@ -9,6 +9,11 @@ record that was written is cut off again. After it, the file position shows whet
 tear came in between; then the record is cut off with it, and appended again. An append that returns
 is readable; one that raises says what became of it.
 
+A log that is shorter than what is known of it has lost records, and is appended to no more: a tear
+is cut after the last whole record, never before it. One that was rewritten in place, in no fewer
+bytes, is recognised by the 64 bytes before the last known boundary: when its size has changed too,
+at the next look; else only by `recall`. Not noticed is a change of other bytes.
+
 This module knows files; where a record ends is for `formats` to say.
 """
 
@@ -28,7 +33,16 @@ from expstore.errors import (
     TornTailError,
 )
 from expstore.store.append import forks
-from expstore.store.append.boundary import describe, last_boundary, tear_at
+from expstore.store.append.boundary import (
+    ANCHOR,
+    bad_end,
+    bytes_before,
+    describe,
+    ends_in_zeros,
+    is_known,
+    last_boundary,
+    lost,
+)
 from expstore.store.append.cut import BadTail, cut_back, exclusive_access, set_aside
 from expstore.store.append.space import ReservedSpace
 from expstore.store.files import system
@@ -43,7 +57,7 @@ if TYPE_CHECKING:
 
 _lseek, _END, _HERE = os.lseek, os.SEEK_END, os.SEEK_CUR
 _PATIENCE = 0.05  # seconds that another writer gets to complete what looks torn
-_ANCHOR = 64  # bytes before the boundary by which a log is recognised
+NO_ANCHOR = 0, b""
 _SMALL = 4096  # bytes of an append that may stay in memory until the next
 
 
@@ -58,6 +72,7 @@ class AppendLog:
 
     Attributes:
         boundary: the offset after the last record known to be whole.
+        is_lost: the log was found to have lost records, and a call said so.
 
     Raises:
         ExperimentNotFoundError: the directory is missing (or, without `create`, the log).
@@ -72,8 +87,11 @@ class AppendLog:
     ) -> None:
         self.path = path
         self.boundary = 0
+        self.is_lost = False
         self._codec = codec
-        self._anchor = b""  # the bytes before the boundary when it was found
+        # A boundary, and the bytes before it when it was found; one value, since an interrupt or a
+        # fork may come between any two assignments.
+        self._anchor = NO_ANCHOR
         self._room = ReservedSpace(path)
         self._shared = False  # others were seen to append, so that the next one may be near
         self._bad: BadTail | None = None
@@ -112,7 +130,9 @@ class AppendLog:
             TornTailError: the log ends in a tear that cannot be cut now, or is misaligned, and
                 nothing is written; or someone else's tear came in just before the write (the text
                 says which).
-            ExperimentGoneError: the log was deleted between a fork and the child's first append.
+            ExperimentGoneError: the log was deleted between a fork and the child's first append; or
+                it was cut or rewritten in place, and has lost records (the text says which, and
+                whether these were still written).
             UnreadableFileError: the system refuses the write.
         """
         size = len(data)
@@ -133,7 +153,7 @@ class AppendLog:
                 raise
             raise system.unwritable(self.path, error) from error
         self.boundary = behind
-        self._anchor = data if size <= _SMALL else data[-_ANCHOR:]
+        self._anchor = behind, (data if size <= _SMALL else data[-ANCHOR:])
 
     def sync(self) -> None:
         """Write all that was appended to the disk before returning.
@@ -168,7 +188,7 @@ class AppendLog:
             check()
             os.ftruncate(self._descriptor, status.offset)
             os.fsync(self._descriptor)
-            self.boundary, self._room.end, self._anchor = status.offset, 0, b""
+            self._anchor, self.boundary, self._room.end = NO_ANCHOR, status.offset, 0
         return status, kept
 
     def close(self) -> None:
@@ -221,6 +241,16 @@ class AppendLog:
         """Which records are in the open log from a boundary on, for messages."""
         return describe(self._codec, self._descriptor, start, self.boundary)
 
+    def recall(self) -> None:
+        """Raise ExperimentGoneError if the boundary is no longer in the log; see the module."""
+        size = self.size
+        if size < self.boundary:
+            self.is_lost = True
+            raise lost(self.path, f"cut to {size} bytes", size, self.boundary)
+        if not is_known(self._descriptor, *self._anchor):
+            self.is_lost = True
+            raise lost(self.path, "rewritten in place", 0, self.boundary)
+
     def _look(self) -> int:
         """The end of the file, which is a boundary then."""
         # Not fstat: asking for a file's times makes its next write dearer than the write.
@@ -232,31 +262,31 @@ class AppendLog:
         self._shared = self._shared or self.boundary > 0  # before, it is what was there already
         if self._bad:
             self._cut_bad(self._bad)
-        self._recall()
-        pause = _PATIENCE / 1000
-        torn_since = time.monotonic()
+        self.recall()
+        start, bad_since, pause = self.boundary, time.monotonic(), _PATIENCE / 1000
         while True:
-            reached, rest = last_boundary(self._codec, self._descriptor, self.boundary)
+            end, rest = last_boundary(self._codec, self._descriptor, start)
             now = time.monotonic()
-            if reached > self.boundary:  # others go on: what looked torn was being written
-                torn_since, pause = now, _PATIENCE / 1000
-            self.boundary = reached
-            if not rest:
+            if end > start:  # others go on: what looked torn was being written
+                start, bad_since, pause = end, now, _PATIENCE / 1000
+            if not rest and not ends_in_zeros(self._codec, self._descriptor, self.boundary, end):
+                self.boundary = end
                 break
-            if now > torn_since + _PATIENCE:
-                self.repair(self._look_torn)
+            if now > bad_since + _PATIENCE:
+                self.repair(self._look_bad)
                 break
             time.sleep(pause)
             pause *= 2
-        known = min(_ANCHOR, self.boundary)
-        self._anchor = os.pread(self._descriptor, known, self.boundary - known)
+        self._anchor = self.boundary, bytes_before(self._descriptor, self.boundary)
         return self.boundary
 
-    def _recall(self) -> None:
-        """Forget the boundary where the log was cut or replaced since it was found."""
-        anchor = self._anchor[-_ANCHOR:]
-        if os.pread(self._descriptor, len(anchor), self.boundary - len(anchor)) != anchor:
-            self.boundary, self._room.end, self._anchor = 0, 0, b""
+    def _look_bad(self, descriptor: int) -> TailStatus:
+        """Whether the log ends inside a record, or in zeros that others wrote."""
+        end, rest = last_boundary(self._codec, descriptor, self.boundary)
+        if not rest and not ends_in_zeros(self._codec, descriptor, self.boundary, end):
+            self.boundary = end
+            return CLEAN
+        return bad_end(self.path, descriptor, self.boundary)
 
     def _settle(self, data: bytes, written: int) -> int:
         """After a write that was short, or not at the boundary; returns the one behind the records.
@@ -276,7 +306,12 @@ class AppendLog:
                     f"{message}; until they can be cut off again: {error}"
                 ) from error
             raise ShortWriteError(f"{message}; they were cut off again")
-        self._recall()
+        try:
+            self.recall()
+        except ExperimentGoneError as error:
+            raise ExperimentGoneError(
+                f"{error}; the last record was still written, at byte {at}", error.start, error.end
+            ) from None
         if at < self.boundary:  # the system contradicts itself, so nothing is concluded, or cut
             raise ShortWriteError(f"{self.path}: {written} of {len(data)} bytes, but at byte {at}")
         tear, _ = last_boundary(self._codec, self._descriptor, self.boundary, at)
@@ -290,7 +325,7 @@ class AppendLog:
                 f"written behind a tear at byte {tear} that came in just before, so it cannot be "
                 f"read: {error}"
             ) from error
-        self.boundary, self._anchor = tear, b""
+        self._anchor, self.boundary = NO_ANCHOR, tear
         self.append(data)
         return self.boundary
 
@@ -301,8 +336,3 @@ class AppendLog:
             cut_back(self._descriptor, self.path, bad)
             self._room.end = 0
         self._bad = None
-
-    def _look_torn(self, descriptor: int) -> TailStatus:
-        """Whether the log ends inside a record; zeros are whole ones, and left to a repair."""
-        self.boundary, rest = last_boundary(self._codec, descriptor, self.boundary)
-        return tear_at(self.path, descriptor, self.boundary, rest) if rest else CLEAN

@@ -59,6 +59,15 @@ def _metric(name: object, step: object) -> str:
     return f"metric {repr(name)[:_SHOWN]} at step {str(step)[:_SHOWN]}"
 
 
+def check_mapping(values: object, step: object) -> None:
+    """Raise FieldValueError if the metrics of a step are no mapping."""
+    if not isinstance(values, Mapping):
+        raise FieldValueError(
+            f"the metrics at step {str(step)[:_SHOWN]} must be a mapping of names to values, such "
+            f"as {{'loss': 0.5}}, got {type(values).__name__}"
+        )
+
+
 class StepBuilders(dict[Names, Build]):
     """Functions that build the records of a step, by the step's names.
 
@@ -131,7 +140,13 @@ def columns(metrics: MetricTable | Mapping[str, Any], now: int) -> dict[str, Any
             "value": metrics.values,
             "name": TextColumn(metrics.name_codes, metrics.names),
         }
-    given = dict(metrics)
+    try:
+        given = dict(metrics)
+    except (TypeError, ValueError):
+        kind = type(metrics).__name__
+        raise FieldValueError(
+            f"expected a MetricTable or a mapping of columns, got {kind}"
+        ) from None
     known = {field.name for field in RECORD_CODEC.schema}
     for fault, keys in (
         ("unknown", given.keys() - known),

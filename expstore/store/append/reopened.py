@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expstore.store.append.log import AppendLog
+from expstore.store.append.boundary import is_known
+from expstore.store.append.log import NO_ANCHOR, AppendLog
 from expstore.store.files import system
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class ReopenedLog(AppendLog):
                     try:
                         self._descriptor = self._file.open(self._quick_path, system.MEND)
                         if time.monotonic() - self._left > _MOMENT:
-                            self._recall()
+                            self.recall()
                         self._unproved = self.boundary > 0
                     except OSError:
                         self._unproved = False  # `_open` says why
@@ -80,3 +81,8 @@ class ReopenedLog(AppendLog):
             self._open(-1, system.APPEND)
             self._unproved = False
         return super()._reconcile()
+
+    def recall(self) -> None:
+        """Forget the boundary if it is no longer in the log, which then is parsed anew."""
+        if self.size < self.boundary or not is_known(self._descriptor, *self._anchor):
+            self._anchor, self.boundary, self._room.end = NO_ANCHOR, 0, 0

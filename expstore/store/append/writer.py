@@ -2,10 +2,15 @@
 
 Guarantees: a step's metrics are written in one write, all or none; a value that the format cannot
 hold is refused before anything is written; a writer may be shared among threads. While a writer is
-open, only a forced prune deletes its experiment. If the experiment or its log is deleted, moved or
-replaced, by whatever program, the next call raises an error that says which records are in doubt:
-those appended since the log was last seen to be the experiment's. It is looked for before each
-append, after each sync, and at the end.
+open, only a forced prune deletes its experiment. If the experiment or its log is deleted, moved,
+replaced or cut, by whatever program, the next call raises an error that says which records are in
+doubt: those appended since the log was last seen to be the experiment's, or those that were cut
+off. It is looked for before each append, after each sync, and at the end.
+
+Noticed later are: what happens less than 50 microseconds after a look, at the next call after that
+or by `close`; an experiment's directory that was moved, if a link to it has taken its place, within
+a second, since nothing is lost then; and a log that was rewritten in place in just as many bytes,
+after the next sync or by `close`, by its last 64 bytes. Other bytes are not compared: a seal tells.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ from typing import Any, Self
 
 from expstore.errors import ExperimentGoneError, WriterClosedError
 from expstore.model.table import MetricTable
+from expstore.model.times import checked_clock
 from expstore.model.values import RECORD_CODEC
 from expstore.store.append import forks, records
 from expstore.store.append.durability import (
@@ -70,7 +76,7 @@ class MetricWriter:
         check_durability(durability, interval_records, interval_seconds)
         self.path = path
         self.durability = durability
-        self._clock = clock
+        self._clock = checked_clock(clock)
         # Another clock may run at any speed.
         self._interval = _CHECK_INTERVAL if clock is time.time else 0.0
         self._checked = -math.inf  # when the log was last known to be the experiment's
@@ -121,10 +127,14 @@ class MetricWriter:
     def log(self, name: str, value: float, step: int) -> None:
         """Append one metric, stamped with the current time.
 
+        The value is rounded to a double: to 0 if it is too small; one too large is refused.
+
         Raises:
-            FieldValueError: a value that the format cannot hold; nothing is written.
-            ExperimentGoneError: the experiment, or its log, was deleted, moved or replaced; nothing
-                is written, and the records between the error's `start` and `end` are in doubt.
+            FieldValueError: a value that the format cannot hold, or a clock that gives no time in
+                seconds; nothing is written.
+            ExperimentGoneError: the experiment or its log was deleted, moved, replaced or cut; the
+                records between the error's `start` and `end` are in doubt. Nothing is written,
+                unless the text says that it was.
             NoSpaceError, ShortWriteError, TornTailError: see `AppendLog.append`.
             SyncError: a sync failed, now or earlier; the writer can no longer be used.
             SyncThreadError: with `interval`, no thread can be started; nothing is written.
@@ -140,8 +150,12 @@ class MetricWriter:
             As `log`.
         """
         now = self._clock()
-        names = tuple(values)
-        data = self._builders[names](values.values(), timestamp=int(now), step=step)
+        try:
+            names = tuple(values)
+            data = self._builders[names](values.values(), timestamp=int(now), step=step)
+        except (AttributeError, TypeError):
+            records.check_mapping(values, step)
+            raise
         if self._syncer is not None or not data:
             self._append(data, len(names), now)
             return
@@ -201,7 +215,7 @@ class MetricWriter:
         """Sync, and raise if the last records were lost with the log that they were written to."""
         if self._syncer is not None:
             self._syncer.sync()
-        if self._gone or self._log.boundary <= self._sure:
+        if self._gone or self._log.is_lost or self._log.boundary <= self._sure:
             return
         try:
             self._check(self._clock())
@@ -209,6 +223,7 @@ class MetricWriter:
             if not self._log.is_linked:
                 raise
             # Moved, after the last record for all we know: the log that was moved has it.
+        self._log.recall()
 
     def _close(self) -> None:
         # Nested, so that an interrupt in one of them does not keep the others from being done.
@@ -234,13 +249,18 @@ class MetricWriter:
             if syncer is not None:
                 syncer.appended(count)
                 if count and not syncer.pending:
-                    self._check(now)
+                    self._check_synced(now)
 
     def _sync(self, syncer: Syncer) -> None:
         pending = syncer.pending
         syncer.sync()
         if pending:
-            self._check(self._clock())
+            self._check_synced(self._clock())
+
+    def _check_synced(self, now: float) -> None:
+        """Raise unless what is on disk now is in the experiment's log."""
+        self._check(now)
+        self._log.recall()
 
     def _check(self, now: float) -> None:
         """Raise if the writer is closed or its log no longer the experiment's."""

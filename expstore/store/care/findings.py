@@ -86,4 +86,9 @@ class CheckReport:
     @property
     def ok(self) -> bool:
         """Whether there is no damage; there may be notes."""
-        return all(finding.severity == "note" for finding in self.findings)
+        return not self.damage
+
+    @property
+    def damage(self) -> list[str]:
+        """What is damaged, as `metrics.bin (torn-tail)`."""
+        return [f"{f.path.name} ({f.kind})" for f in self.findings if f.severity == "damage"]

@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from expstore.errors import RunFileError, SealError
+from expstore.model.runinfo import RunStart
 from expstore.model.values import RECORD_CODEC
+from expstore.store import runfile
 from expstore.store.append.log import AppendLog
 from expstore.store.files import layout, placing, system
 from expstore.store.files.directory import OpenLog
 from expstore.store.files.place import open_log
 from expstore.store.read.survey import scan_log, tail_of
+from expstore.store.read.tables import Selection, iter_tables
 from formats import CLEAN, TailStatus
 from formats.damage.salvage import Gap, Stretch, resync
 from formats.metrics import ROLES
@@ -92,7 +97,7 @@ class SalvageReport:
         )
 
 
-def repair(path: Path, *, force: bool = False) -> RepairReport:
+def repair(path: Path, *, force: bool = False, sealed: int = 0) -> RepairReport:
     """Cut a torn or zero tail off a log, keeping its bytes in `metrics.bin.torn-OFFSET` next to it.
 
     A misaligned log is left as it is, since whole records follow the damage.
@@ -101,15 +106,23 @@ def repair(path: Path, *, force: bool = False) -> RepairReport:
         path: the log.
         force: cut even if others have the log open and may be writing; their records can be
             lost.
+        sealed: bytes at the beginning that a seal covers, which are not cut.
 
     Raises:
         TornTailError: others have the log open; nothing was cut.
+        SealError: the tail begins in what is sealed; nothing was cut.
         ExperimentNotFoundError, UnreadableFileError: the log cannot be opened.
     """
     with open_log(path) as reader:
         status = scan_log(reader)[0]
     if not status.can_be_cut:
         return RepairReport(path, status)
+    if (status.offset or 0) < sealed:
+        raise SealError(
+            f"{path}: {status} begins in the {sealed} bytes that are sealed, so nothing was cut; "
+            "restore the log from a copy, or repair it with --force (force=True) and then seal it "
+            "the same way"
+        )
     log = AppendLog(path, RECORD_CODEC, create=False)
     try:
         return RepairReport(path, *log.repair(tail_of, force=force))
@@ -120,7 +133,7 @@ def repair(path: Path, *, force: bool = False) -> RepairReport:
 def salvage(
     source: Path, target: Path, metadata: bytes | None, metadata_error: str = ""
 ) -> SalvageReport:
-    """Copy the whole records of a damaged log into a new experiment.
+    """Copy the whole records of a damaged log into a new experiment, with run.json.
 
     The copy has the modes and owners of the source. If the target is there with just what would be
     written, since an earlier call was interrupted, the report says so.
@@ -145,7 +158,9 @@ def salvage(
         try:
             os.mkdir(hidden, 0o700)  # nobody else may read the copy before `keep_access`
             placing.build_experiment(building, metadata)
-            report = _salvage_log(log, source, target, building, metadata_error)
+            status, records = scan_log(log)
+            report = _salvage_log(log, status, records, source, target, building, metadata_error)
+            _copy_run(source, building, status, records)
             placing.keep_access(source, building)
             placing.sync_tree(building)
             placed = placing.place_experiment(building, target)
@@ -155,10 +170,51 @@ def salvage(
     return replace(report, already_there=not placed)
 
 
+def _copy_run(source: Path, building: Path, status: TailStatus, records: int) -> None:
+    """Copy run.json; one that is broken as it is.
+
+    What it says of places in the log is kept right: where records before a start may be lost, those
+    that are not later than it count.
+    """
+    with open_log(source / layout.RUN) as file:
+        if not file.exists:
+            return
+        data = file.read(0, file.size)
+    with suppress(RunFileError):
+        info = runfile.parse(data)
+        sound = records - status.records
+        if any(start.records > sound for start in info.starts):
+            starts = _places(info.starts, building / layout.METRICS, sound)
+            data = runfile.build(replace(info, starts=starts))
+    with open(building / layout.RUN, "xb") as copy:
+        copy.write(data)
+
+
+def _places(starts: tuple[RunStart, ...], log: Path, sound: int) -> tuple[RunStart, ...]:
+    """The starts of a run with their numbers of records in a log that was salvaged."""
+    later: dict[int, int] = {}  # for each start, the first record that was logged later
+    count = 0
+    for table in iter_tables(log, Selection()):
+        for at, start in enumerate(starts):
+            rows = (table.timestamps > start.started).nonzero()[0]
+            if len(rows):
+                later.setdefault(at, count + int(rows[0]))
+        count += len(table)
+    return tuple(
+        start if start.records <= sound else replace(start, records=later.get(at, count))
+        for at, start in enumerate(starts)
+    )
+
+
 def _salvage_log(
-    log: OpenLog, source: Path, target: Path, building: Path, metadata_error: str
+    log: OpenLog,
+    status: TailStatus,
+    records: int,
+    source: Path,
+    target: Path,
+    building: Path,
+    metadata_error: str,
 ) -> SalvageReport:
-    status, records = scan_log(log)
     gaps: list[Gap] = []
     found = size = gap_count = gap_bytes = 0
     with open(building / layout.METRICS, "xb") as file:

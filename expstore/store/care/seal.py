@@ -3,8 +3,8 @@
 Guarantees: a seal covers meta.bin, metrics.bin, run.json and every regular file below files/, as
 they are when they are read; no link is followed. It is replaced atomically and is on disk when
 `seal` returns; one that no longer holds is never replaced unless forced, so rot is not sealed as
-if it were data. Nothing else is written. Memory does not grow with the files, only with their
-number.
+if it were data. (Nor is damage that shows without a seal: the caller checks that first.) Nothing
+else is written. Memory does not grow with the files, only with their number.
 
 `sha256sum -c` verifies a seal too. A log may grow after it was sealed, so its size at the time is
 in a comment, which `sha256sum` skips; formats/README.md specifies the file.
@@ -136,6 +136,17 @@ def seal(path: Path, *, force: bool = False, progress: Progress | None = None) -
             raise SealError(f"{target}: {len(new.digests)} files are too many for a seal")
         atomic.write_atomically(target, data, descriptor)
     return SealReport(target, len(new.digests), size, tuple(sorted(covered.skipped)))
+
+
+def sealed_size(path: Path) -> int:
+    """The bytes of an experiment's log that its seal covers; 0 if there is no seal.
+
+    Raises:
+        SealError: the seal is damaged.
+        ExperimentNotFoundError, UnreadableFileError: it cannot be read.
+    """
+    with system.open_experiment(path) as descriptor:
+        return _old_seal(LocalDirectory(path, descriptor)).log_size or 0
 
 
 def verify(directory: Directory) -> list[Difference]:

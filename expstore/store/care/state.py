@@ -7,7 +7,7 @@ guessed by the age of the log, and the answer says so.
 
 from __future__ import annotations
 
-import socket
+import os
 import time
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def _state(directory: Directory, locked: bool | None, known: RunInfo | None) -> 
     if last.ended is not None:
         return RunState(last.outcome or "stopped", last.ended, last.error)
     logged = directory.modified(layout.METRICS)
-    if locked is False and last.host in ("", socket.gethostname()):
+    if locked is False and last.host in ("", os.uname().nodename):
         since = last.started if logged is None else max(logged, last.started)
         return RunState("stopped", since, "it ended without saying so, as when it is killed")
     return _guess(last, logged)

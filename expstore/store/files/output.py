@@ -2,29 +2,43 @@
 
 Guarantees: a file appears under its name only when complete and on disk, so a reader sees the old
 content or the new, never a mixture. Only a regular file is replaced, and its mode and owner are
-kept. While a file is written, its
-name matches UNFINISHED; after an error it is removed.
+kept. Nothing is written among the store's own files in an experiment's directory, though it may be
+among the artifacts in `files/`. While a file is written, its name matches UNFINISHED; after an
+error it is removed, and after a kill the next time that the same output is written.
 """
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import re
+import shutil
+import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from expstore.errors import OutputExistsError
-from expstore.store.files import access, layout, system
+from expstore.errors import OutputExistsError, OutputInStoreError
+from expstore.store.files import access, layout, mounts, system
+from expstore.store.files.descriptor import Descriptor
 
 UNFINISHED = re.compile(r"\.expstore-[0-9a-f]{16}\.tmp")
 """Matches the names of files being written, or left behind by an interruption."""
 
+_OWN = layout.METADATA, layout.METRICS
+_YOUNG = 1.0  # seconds; by then, whoever makes an unfinished file or directory has locked it
 
-def unfinished_name() -> str:
-    """A new name that UNFINISHED matches."""
-    return layout.temporary_name(".expstore-") + ".tmp"
+
+def unfinished_name(name: str) -> str:
+    """A new name that UNFINISHED matches, for the output of this name."""
+    return f".expstore-{_tag(name)}{os.urandom(4).hex()}.tmp"
+
+
+def _tag(name: str) -> str:
+    return hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
 
 
 def check_output(output: Path, *, force: bool) -> None:
@@ -36,26 +50,51 @@ def check_output(output: Path, *, force: bool) -> None:
 
     Raises:
         OutputExistsError: it exists, and may not be replaced or is not a regular file.
+        OutputInStoreError: see `check_place`.
     """
-    if not os.path.lexists(output):
-        return
-    if not force:
-        raise OutputExistsError(f"{output}: already exists; use force to replace it")
-    if not output.is_file():
-        raise OutputExistsError(f"{output}: not a regular file, so it is not replaced")
+    if os.path.lexists(output):
+        if not force:
+            raise OutputExistsError(f"{output}: already exists; --force (force=True) replaces it")
+        if not output.is_file():
+            raise OutputExistsError(f"{output}: not a regular file, so it is not replaced")
+    check_place(output)
+
+
+def check_place(output: Path) -> None:
+    """Check that an output, a file or directory, would not be among a store's own files.
+
+    Raises:
+        OutputInStoreError: it would be in an experiment's directory, but not below `files/`; or it
+            is an experiment.
+    """
+    place = os.path.realpath(output)
+    for directory in (place, os.path.dirname(place)):
+        if any(os.path.isfile(os.path.join(directory, name)) for name in _OWN):
+            raise OutputInStoreError(
+                f"{output}: {directory} is an experiment, in which nothing else is written; write "
+                f"it elsewhere, or below {layout.FILES}/"
+            )
 
 
 @contextmanager
-def whole_file(output: Path) -> Iterator[IO[bytes]]:
+def whole_file(output: Path, *, sweep: bool = True) -> Iterator[IO[bytes]]:
     """A file to write to, which appears as `output` when the block ends without an error.
+
+    Args:
+        output: the file to write.
+        sweep: remove what killed programs left of the same output; it costs a listing of the
+            directory.
 
     Raises:
         OutputExistsError: the path exists and is not a regular file.
+        OutputInStoreError: see `check_place`.
         NoSpaceError, UnreadableFileError: the file cannot be written; the old one is kept.
     """
     check_output(output, force=True)
     output = output.resolve()
-    temporary = output.with_name(unfinished_name())
+    if sweep:
+        remove_stale(output.parent, output.name)
+    temporary = output.with_name(unfinished_name(output.name))
     with system.typed_errors(output):
         try:
             old = access.status_of(output)
@@ -63,6 +102,7 @@ def whole_file(output: Path) -> Iterator[IO[bytes]]:
                 access.new_file(temporary, old) as descriptor,
                 open(descriptor, "wb", closefd=False) as file,
             ):
+                system.try_lock(descriptor, fcntl.LOCK_EX)
                 if old is not None:
                     access.keep_access(descriptor, old)
                 yield file
@@ -73,6 +113,51 @@ def whole_file(output: Path) -> Iterator[IO[bytes]]:
             temporary.unlink(missing_ok=True)
             raise
         system.sync_directory(output.parent)
+
+
+@contextmanager
+def unfinished_directory(output: Path) -> Iterator[Path]:
+    """A directory to be filled and renamed, beside the output; what is left of it is removed.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    temporary = output.with_name(unfinished_name(output.name))
+    os.mkdir(temporary)
+    try:
+        with Descriptor(temporary, system.DIRECTORY) as descriptor:
+            system.try_lock(descriptor, fcntl.LOCK_EX)
+            yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_stale(directory: Path, name: str) -> None:
+    """Remove what killed programs left of an output; what cannot be removed is left.
+
+    A living program has it locked; where other machines may be living, nothing is removed.
+    """
+    with suppress(OSError), os.scandir(directory) as entries:
+        stale = f".expstore-{_tag(name)}"
+        for entry in entries:
+            if entry.name.startswith(stale) and UNFINISHED.fullmatch(entry.name):
+                with suppress(OSError):
+                    _remove_if_stale(Path(entry.path))
+
+
+def _remove_if_stale(path: Path) -> None:
+    with Descriptor(path, system.READ) as descriptor:
+        status = os.fstat(descriptor)
+        if time.time() - status.st_mtime < _YOUNG:
+            return
+        if not mounts.is_local(mounts.file_system(descriptor)):
+            return
+        if not system.try_lock(descriptor, fcntl.LOCK_EX):
+            return
+        if stat.S_ISDIR(status.st_mode):
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def write_output(path: Path, data: bytes) -> None:

@@ -36,13 +36,20 @@ def locate(root: str | os.PathLike[str], options: Mapping[str, Any] | None = Non
 
     Raises:
         MissingExtraError, StoreNotFoundError: see `connecting.connect`.
-        StoreNotFoundError: the path is relative, and the working directory no longer exists.
+        StoreNotFoundError: the path is relative, and the working directory no longer exists; or no
+            path can be like that: it has NUL, or a character that the file system's encoding lacks.
     """
     if isinstance(root, str):
         for prefix in _FILES:
             root = root.removeprefix(prefix)
     if not isinstance(root, str) or "://" not in root:
         path = Path(root)
+        try:
+            named = os.fsencode(path)
+        except UnicodeEncodeError:
+            named = b"\0"
+        if b"\0" in named:
+            raise StoreNotFoundError(f"root {str(path)!r}: no path can be spelled like that")
         try:
             return path.absolute()
         except FileNotFoundError:

@@ -107,17 +107,18 @@ class RemotePath:
         return RemoteDirectory(self, self._file_system, is_root=is_root)
 
     @property
-    def _is_http(self) -> bool:
+    def is_http(self) -> bool:
+        """Whether a web server has it."""
         protocol = self._file_system.protocol
         return "http" in ((protocol,) if isinstance(protocol, str) else protocol)
 
     def _quoted(self, name: str) -> str:
         # As bytes: a name need not be UTF-8.
-        return quote(os.fsencode(name)) if self._is_http else name
+        return quote(os.fsencode(name)) if self.is_http else name
 
     def unquoted(self, name: str) -> str:
         """A name from a listing, with URL quoting undone."""
-        return os.fsdecode(unquote_to_bytes(name)) if self._is_http else name
+        return os.fsdecode(unquote_to_bytes(name)) if self.is_http else name
 
 
 class RemoteDirectory:
@@ -232,6 +233,10 @@ class RemoteDirectory:
             with _typed(path):
                 file.seek(offset)
                 count: int = file.readinto(buffer)
+            if path.is_http and 0 < count < len(buffer):  # it could go on like this for ever
+                raise UnreadableFileError(
+                    f"{path}: the server sent {count:,} bytes of {len(buffer):,} that it promised"
+                )
             return count
 
         try:

@@ -73,6 +73,22 @@ class Secrets:
             raise
 
 
+def public_options(options: Any) -> Any:
+    """Options without secrets, and with types in place of objects, in a form that JSON can hold."""
+    if isinstance(options, Mapping):
+        return {
+            str(key): public_options(value)
+            for key, value in options.items()
+            if not _SENSITIVE.search(str(key))
+        }
+    if isinstance(options, str):
+        return showable(options)
+    if isinstance(options, list | tuple):
+        return [public_options(value) for value in options]
+    plain = options is None or isinstance(options, bool | int | float)
+    return options if plain else type(options).__qualname__
+
+
 def _pattern(word: str) -> str:
     edges = ("", "") if len(word) >= _WHOLE_WORD else (r"(?<!\w)", r"(?!\w)")
     return re.escape(word).join(edges)

@@ -11,13 +11,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from expstore.errors import ExperimentGoneError, ExperimentNotFoundError
+from expstore.errors import ExperimentGoneError, ExperimentNotFoundError, SelectionError
 from expstore.model.table import MetricTable
-from expstore.model.values import RECORD_CODEC
-from expstore.store.files.directory import Location
+from expstore.model.values import RECORD_CODEC, is_whole_number
+from expstore.store.files.directory import Location, OpenLog
 from expstore.store.files.place import open_log
 from expstore.store.read.parser import LogParser
-from formats.damage.tail import CLEAN, TailWatch
+from expstore.store.read.survey import scan_log
+from formats.damage.tail import CLEAN, TailStatus, TailWatch
 from formats.metrics import ROLES
 
 _MOST = 1 << 22  # bytes read by one poll
@@ -29,7 +30,8 @@ class Follower:
 
     Args:
         path: the log; it need not be there yet, its directory must.
-        offset: where to begin: 0, or the `offset` that an earlier follower had.
+        offset: where to begin: 0, or the `offset` that an earlier follower had. One beyond the end
+            of the log is taken for that of a follower of a log that was cut since; see `cuts`.
         interval: seconds between two polls, while iterating.
         sleep: waits that long.
 
@@ -42,7 +44,7 @@ class Follower:
     Raises:
         ExperimentNotFoundError: the directory is missing.
         UnreadableFileError: not a regular file, or no permission.
-        ValueError: a negative offset or interval.
+        SelectionError: the offset is not an integer from 0 on, or the interval is negative.
     """
 
     def __init__(
@@ -53,14 +55,17 @@ class Follower:
         interval: float = 0.5,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        if offset < 0 or not interval >= 0:
-            raise ValueError(f"offset {offset} and interval {interval} must not be negative")
+        if not is_whole_number(offset) or offset < 0:
+            raise SelectionError(f"offset must be an integer from 0 on, got {offset!r}")
+        if not interval >= 0:
+            raise SelectionError(f"interval must not be negative, got {interval!r}")
         self.path = path
         self.offset = offset
         self.interval = interval
         self.cuts = 0
         self.is_behind = False
         self._sleep = sleep
+        self._is_proved = offset == 0  # a record begins at the offset, for all that is known
         self._identity: tuple[int, int] | None = None
         self._anchor = b""  # the bytes before the offset
         self._hole_end = 0  # the offset after a byte that is known not to be zero
@@ -77,6 +82,8 @@ class Follower:
         Raises:
             ExperimentGoneError: the experiment, or its log, was deleted or replaced by another; or
                 the log was cut, and written to again beyond the offset.
+            SelectionError: no record begins at the offset that was given. This is noticed where the
+                bytes there are no plausible record, which is nearly always.
             UnreadableFileError: not a regular file, or no permission.
         """
         from formats.columns import parse_columns
@@ -86,6 +93,8 @@ class Follower:
         watch = TailWatch(RECORD_CODEC.schema, ROLES, self.offset)
         watch.feed(columns, self.offset + columns.end)
         status = watch.status(self.offset + len(data))
+        if not self._is_proved:
+            self._prove(status)
         if self.is_behind and status.kind == "zero":
             self.is_behind = self._is_hole(self.offset + len(data))
         if self.is_behind and status.kind != "implausible":
@@ -110,10 +119,8 @@ class Follower:
                 if log.size < self.offset:
                     self.cuts += 1
                     # Not the size: the log may have been cut inside a record.
-                    parser = LogParser()
-                    parser.begin(log)
-                    parser.read()
-                    self.offset, self._anchor = parser.end, b""
+                    self.offset, self._anchor = _end_of_records(log), b""
+                    self._is_proved = True
                 self.is_behind = log.size > self.offset + _MOST
                 known = len(self._anchor)
                 data = log.read(self.offset - known, known + _MOST)
@@ -126,6 +133,19 @@ class Follower:
             raise ExperimentGoneError(
                 f"{self.path.parent}: deleted while it was followed"
             ) from error
+
+    def _prove(self, status: TailStatus) -> None:
+        """Raise if what begins at the offset that was given is the inside of a record."""
+        if status.offset == self.offset:  # a live writer's record may look torn, too
+            with open_log(self.path) as log:
+                log.section(0, self.offset)
+                end = _end_of_records(log)
+            if end != self.offset:
+                raise SelectionError(
+                    f"{self.path}: no record begins at offset {self.offset}; the last one before "
+                    f"it ends at byte {end}; begin there, at 0, or at a follower's offset"
+                )
+        self._is_proved = True
 
     def _gone(self, how: str) -> ExperimentGoneError:
         return ExperimentGoneError(
@@ -158,3 +178,10 @@ class Follower:
                 yield table
             else:
                 self._sleep(self.interval)
+
+
+def _end_of_records(log: OpenLog) -> int:
+    """The offset after the last whole record of a log, in bounded memory."""
+    parser = LogParser()
+    scan_log(log, parser=parser)
+    return parser.end

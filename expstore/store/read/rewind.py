@@ -136,9 +136,8 @@ class BackwardSteps:
         last = np.full(int(codes.max()) + 1, -1)
         if self._last is not None:
             last = np.concatenate([self._last, last[len(self._last) :]])
-        if (steps[1:] >= steps[:-1]).all():  # then none goes back within this part
-            before: NDArray[np.int64] = last[codes]
-        else:
+        before: NDArray[np.int64] = last[codes]
+        if (steps[1:] < steps[:-1]).any() or (steps < before).any():  # else none goes back
             before = np.empty_like(steps)
             order = codes.argsort(kind="stable")
             before[order[1:]] = steps[order[:-1]]

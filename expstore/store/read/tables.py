@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from expstore.errors import SelectionError
+from expstore.errors import LogTooLargeError, SelectionError
 from expstore.model.table import MetricTable
 from expstore.model.values import RECORD_CODEC
 from expstore.store.files.directory import Location
@@ -147,7 +147,7 @@ def read_table(
     """A log in one table; see `ExperimentStore.get_metrics`, and `iter_tables` for the arguments.
 
     Raises:
-        TooManyTextsError, ExperimentNotFoundError, UnreadableFileError
+        TooManyTextsError, LogTooLargeError, ExperimentNotFoundError, UnreadableFileError
     """
     parser = parser or table_parser()
     with open_log(path) as log:
@@ -156,6 +156,8 @@ def read_table(
             columns = parser.read()
         except TooManyTextsError as error:
             raise error.at(source=str(path)) from None
+        except MemoryError as error:  # also of a sparse file, or of a server that exaggerates
+            raise LogTooLargeError(f"{path}: {log.size:,} bytes are too many for memory") from error
         status = parser.status()
     return MetricTable.of_columns(columns, status, compact=parser.is_fresh)
 

@@ -118,16 +118,21 @@ def test_nobody_is_trusted_to_be_away_who_was_there(log: AppendLog, path: Path) 
 
 
 @pytest.mark.parametrize("others", [0, 1, 2, 3])
-def test_log_that_was_cut_since_the_look_is_parsed_anew(
-    others: int, log: AppendLog, path: Path
+@pytest.mark.parametrize("looked", [False, True])
+def test_log_that_was_cut_since_the_look_is_an_error(
+    looked: bool, others: int, log: AppendLog, path: Path
 ) -> None:
-    """The old boundary means nothing in what others wrote instead; no tear is assumed."""
+    """The old boundary means nothing in what others wrote instead; no tear is assumed, or cut."""
     os.truncate(path, 0)
     added = [f"another {number}" for number in range(others)]
     add(path, b"".join(map(record, added)))
-    log.append(record("own"), looked=True)
-    log.append(record("next"), looked=True)
-    assert names(path) == [*added, "own", "next"]
+    with pytest.raises(ExperimentGoneError) as caught:
+        log.append(record("own"), looked)
+    assert caught.value.end == log.boundary == 26
+    assert ("still written" in str(caught.value)) == looked
+    with pytest.raises(ExperimentGoneError):
+        log.append(record("next"), looked)
+    assert names(path) == added + ["own"] * looked
     assert not list(path.parent.glob("*.torn-*"))
 
 
@@ -452,11 +457,62 @@ def test_zeros_that_belong_to_a_record_are_not_cut(log: AppendLog, path: Path, n
     assert names(path) == ["first", name, name]
 
 
-def test_append_leaves_records_of_zeros_to_repair(log: AppendLog, path: Path) -> None:
-    """They are whole records, so they misalign nothing; only the torn part is cut."""
-    add(path, bytes(21 * 2 + 5))
+@pytest.mark.parametrize("zeros", [21, 21 * 2, 21 * 2 + 5, 5, 21 * 400_000])
+@pytest.mark.parametrize("kind", [AppendLog, ReopenedLog])
+def test_zeros_that_a_power_cut_left_are_set_aside_before_appending(
+    kind: type[AppendLog], zeros: int, path: Path
+) -> None:
+    """Appended to, they would be buried, and no repair could cut them any more."""
+    path.write_bytes(record("first") + bytes(zeros))
+    log = kind(path, RECORD_CODEC)
     log.append(record("own"))
-    assert names(path) == ["first", "", "", "own"]
+    log.close()
+    assert names(path) == ["first", "own"]
+    assert path.with_name("metrics.bin.torn-26").read_bytes() == bytes(zeros)
+
+
+def test_zeros_are_not_appended_to_while_others_have_the_log_open(path: Path) -> None:
+    """The error says what to do; once the others are gone, the zeros are set aside."""
+    path.write_bytes(record("first") + bytes(21))
+    log = AppendLog(path, RECORD_CODEC)
+    with path.open("rb"), pytest.raises(TornTailError, match="expstore repair"):
+        log.append(record("own"))
+    os.truncate(path, 26)  # as a forced repair does; nothing that this log wrote is lost
+    log.append(record("own"))
+    log.close()
+    assert names(path) == ["first", "own"]
+
+
+def test_zeros_that_are_completed_a_moment_later_are_a_record(log: AppendLog, path: Path) -> None:
+    """Some network file systems show a write's place before its bytes."""
+    other = record("other")
+    add(path, bytes(len(other)))
+    timer = threading.Timer(0.01, lambda: path.write_bytes(record("first") + other))
+    timer.start()
+    log.append(record("own"))
+    timer.join()
+    assert names(path) == ["first", "other", "own"]
+    assert not list(path.parent.glob("*.torn-*"))
+
+
+def test_zeros_that_a_log_wrote_itself_are_records(log: AppendLog, path: Path) -> None:
+    """Unlikely as they are; what others tear after them is cut alone."""
+    log.append(bytes(21 * 2))
+    add(path, TEAR)
+    log.append(record("next"))
+    assert names(path) == ["first", "", "", "next"]
+    (kept,) = path.parent.glob("*.torn-*")
+    assert kept.read_bytes() == TEAR
+
+
+def test_name_that_ends_in_zeros_is_no_tail(path: Path) -> None:
+    """The log is appended to even if others have it open."""
+    path.write_bytes(record("first\0" + "\0" * 40))
+    log = AppendLog(path, RECORD_CODEC)
+    with path.open("rb"):
+        log.append(record("own"))
+    log.close()
+    assert names(path)[1:] == ["own"]
 
 
 def test_repair_beside_others_is_refused_unless_forced(log: AppendLog, path: Path) -> None:

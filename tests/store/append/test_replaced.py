@@ -85,6 +85,104 @@ def test_replaced_log_is_noticed_by_the_next_step(
     writer.close()  # what is known already is not raised again
 
 
+def truncated(path: Path) -> None:
+    """The log is cut, as by `truncate -s`."""
+    log = path / "metrics.bin"
+    os.truncate(log, log.stat().st_size - 49)
+
+
+def overwritten(path: Path) -> None:
+    """A shorter file is copied over the log, as by `cp`, which keeps the inode."""
+    (path / "metrics.bin").write_bytes(b"")
+    (path / "metrics.bin").write_bytes(RECORD_CODEC.build(timestamp=1, step=1, value=1.0, name="x"))
+
+
+def rewritten(path: Path) -> None:
+    """Other content of greater length is written in place, as by some editors."""
+    log = path / "metrics.bin"
+    record = RECORD_CODEC.build(timestamp=1, step=1, value=1.0, name="x")
+    log.write_bytes(record * (log.stat().st_size // len(record) + 2))
+
+
+@pytest.mark.parametrize("durability", ["process", "interval", "power"])
+@pytest.mark.parametrize("damage", [truncated, overwritten, rewritten])
+def test_log_that_was_cut_in_place_is_noticed_by_the_next_step(
+    damage: Callable[[Path], None], durability: str, store: ExperimentStore
+) -> None:
+    """The error says which records may be lost; nothing more is acknowledged or written."""
+    store.create_experiment("abc")
+    writer = store.writer("abc", durability=durability)  # type: ignore[arg-type]
+    for step in range(3):
+        write(writer, step)
+    path = store.metrics_path("abc")
+    whole = path.stat().st_size
+    damage(store.experiment_path("abc"))
+    held = path.read_bytes()
+    time.sleep(0.001)
+    for _ in range(2):
+        with pytest.raises(ExperimentGoneError) as caught:
+            write(writer, 3)
+        start = 0 if damage is rewritten else len(held)
+        assert (caught.value.start, caught.value.end) == (start, whole)
+        assert f"between bytes {start} and {whole}" in str(caught.value)
+        assert path.read_bytes() == held
+    writer.close()  # what is known already is not raised again
+
+
+def test_log_cut_while_it_is_synced_is_noticed_before_power_acknowledges(
+    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `power`, what a call acknowledges is in the log then."""
+    store.create_experiment("abc")
+    writer = store.writer("abc", durability="power")
+    sync = os.fdatasync
+
+    def cut(descriptor: int) -> None:
+        sync(descriptor)
+        truncated(store.experiment_path("abc"))
+
+    monkeypatch.setattr(os, "fdatasync", cut)
+    with pytest.raises(ExperimentGoneError, match="cut to"):
+        write(writer, 5)
+
+
+@pytest.mark.parametrize("damage", [truncated, rewritten])
+def test_last_records_in_a_log_cut_in_place_are_noticed_on_closing(
+    damage: Callable[[Path], None], store: ExperimentStore
+) -> None:
+    """No later step would say so."""
+    store.create_experiment("abc")
+    writer = store.writer("abc")
+    write(writer, 7)
+    damage(store.experiment_path("abc"))
+    with pytest.raises(ExperimentGoneError, match="lost"):
+        writer.close()
+    writer.close()
+
+
+def test_other_content_of_the_same_size_is_noticed_on_closing(store: ExperimentStore) -> None:
+    """By the last bytes; a step does not compare them."""
+    store.create_experiment("abc")
+    writer = store.writer("abc")
+    write(writer, 7)
+    path = store.metrics_path("abc")
+    path.write_bytes(bytes(path.stat().st_size))
+    with pytest.raises(ExperimentGoneError, match="rewritten in place"):
+        writer.close()
+
+
+def test_tear_that_another_program_cuts_off_is_no_loss(store: ExperimentStore) -> None:
+    """A forced repair cuts after the last whole record; the writer goes on."""
+    store.create_experiment("abc")
+    with store.writer("abc") as writer:
+        write(writer, 1)
+        with store.metrics_path("abc").open("ab") as other:
+            other.write(b"\1" * 18)
+        store.repair("abc", force=True)
+        write(writer, 2)
+    assert store.get_metrics("abc").steps.tolist() == [1, 1, 2, 2]
+
+
 @pytest.mark.parametrize("kind", ["process", "interval", "power"])
 def test_last_records_in_a_replaced_log_are_noticed_on_closing(
     kind: str, store: ExperimentStore

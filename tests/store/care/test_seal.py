@@ -179,7 +179,7 @@ class TestFile:
         (files / "dangling").symlink_to("nowhere")
         (path / "run.json").symlink_to(tmp_path / "outside" / "secret")
         os.mkfifo(files / "fifo")
-        report = store.seal("a")
+        report = store.seal("a", force=True)  # a linked run.json is damage
         left_out = ["files/dangling", "files/directory", "files/fifo", "files/file", "run.json"]
         assert list(report.skipped) == left_out
         assert (report.files, "not sealed: files/dangling" in str(report)) == (4, True)
@@ -225,7 +225,7 @@ class TestCheck:
         assert not store.check("a").ok
 
     def test_a_changed_run_json_is_noted(self, store: ExperimentStore, path: Path) -> None:
-        """Tags come later, so it is no damage unless it cannot be parsed; `seal` covers it again."""
+        """Tags come later, so it is no damage if it can be parsed; `seal` covers it again."""
         store.update_run("a", notes="x")
         store.seal("a")
         store.update_run("a", tags=["best"])
@@ -435,13 +435,36 @@ class TestSealAgain:
             store.seal("a")
         (path / "metrics.bin").mkdir()
         (path / "files" / "x").write_bytes(b"")
-        assert store.seal("a").skipped == ("metrics.bin",)
+        with pytest.raises(SealError, match=r"metrics\.bin \(unreadable\)"):
+            store.seal("a")
+        assert store.seal("a", force=True).skipped == ("metrics.bin",)
         (path / "SHA256SUMS").unlink()
         (path / "SHA256SUMS").mkdir()
         with pytest.raises(SealError):
             store.seal("a")
         with pytest.raises(UnreadableFileError):
             store.seal("a", force=True)
+
+    @pytest.mark.parametrize(
+        ("name", "data", "kind"),
+        [
+            ("metrics.bin", log(3)[:-1], "torn-tail"),
+            ("metrics.bin", log(3) + bytes(60), "zero-tail"),
+            ("metrics.bin", log(9)[:-7] + log(9, names=("other",)), "implausible"),
+            ("meta.bin", b"\1\0\0", "truncated"),
+            ("meta.bin", b"\2", "unsupported-version"),
+        ],
+    )
+    def test_what_check_calls_damaged_is_not_sealed(
+        self, store: ExperimentStore, path: Path, name: str, data: bytes, kind: str
+    ) -> None:
+        """A seal would say that it is as it should be; forced, it says that it is meant."""
+        (path / name).write_bytes(data)
+        with pytest.raises(SealError, match=rf"{name} \({kind}\); see `expstore check a`"):
+            store.seal("a")
+        assert not (path / "SHA256SUMS").exists()
+        store.seal("a", force=True)
+        assert found(store) == [(kind, name)]
 
 
 class TestOtherVerbs:
@@ -481,6 +504,28 @@ class TestOtherVerbs:
         assert [kind for kind, _ in found(store)] == ["torn-tail", "grown"]
         store.repair("a")
         assert [kind for kind, _ in found(store)] == ["set-aside"]
+
+    def test_a_sealed_tail_is_not_repaired(self, store: ExperimentStore, path: Path) -> None:
+        """A seal never becomes false by a repair that was not asked for by force."""
+        torn = log(10)[:-3] + bytes(1)
+        (path / "metrics.bin").write_bytes(torn)
+        store.seal("a", force=True)
+        with pytest.raises(SealError, match="sealed, so nothing was cut"):
+            store.repair("a")
+        assert (path / "metrics.bin").read_bytes() == torn
+        assert [kind for kind, _ in found(store)] == ["torn-tail"]
+        store.repair("a", force=True)
+        assert [kind for kind, _ in found(store)] == ["set-aside", "altered"]
+
+    def test_a_damaged_seal_stops_a_repair(self, store: ExperimentStore, path: Path) -> None:
+        """It does not say any more what it covers."""
+        (path / "SHA256SUMS").write_bytes(b"?")
+        with open(path / "metrics.bin", "ab") as file:
+            file.write(b"\1")
+        with pytest.raises(SealError):
+            store.repair("a")
+        store.repair("a", force=True)
+        assert store.get_metrics("a").status
 
     @pytest.mark.skipif("EXPSTORE_REFERENCE" not in os.environ, reason="no reference program")
     def test_the_reference_ignores_it(self, store: ExperimentStore, path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.server
+import os
+import resource
 import threading
 import time
 import tracemalloc
@@ -10,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from expstore import ExperimentStore, FormatError, UnreadableFileError
+from expstore import ExperimentStore, FormatError, LogTooLargeError, UnreadableFileError
 from expstore.store.files import web
 
 LIMIT = 20.0  # seconds, for each call
@@ -21,6 +23,7 @@ class Server(http.server.BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     answer: Callable[[Server], None]
+    size = 1 << 24
 
     def log_message(self, *_: object) -> None:
         """Log nothing."""
@@ -28,7 +31,8 @@ class Server(http.server.BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         """Promise a long file."""
         self.send_response(200)
-        self.send_header("Content-Length", str(1 << 24))
+        self.send_header("Content-Length", str(self.size))
+        self.send_header("Accept-Ranges", "bytes")
         self.end_headers()
 
     def do_GET(self) -> None:
@@ -88,15 +92,15 @@ def silence(server: Server) -> None:
 
 
 @pytest.fixture
-def serving() -> Iterator[Callable[[Callable[[Server], None]], str]]:
+def serving() -> Iterator[Callable[..., str]]:
     """Starts a server that answers in a given way; gives its URL."""
     servers = []
 
-    def serve(answer: Callable[[Server], None]) -> str:
-        handler = type("Answering", (Server,), {"answer": staticmethod(answer)})
+    def serve(answer: Callable[[Server], None], size: int = Server.size) -> str:
+        handler = type("Answering", (Server,), {"answer": staticmethod(answer), "size": size})
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         return f"http://127.0.0.1:{server.server_port}/experiments"
 
     yield serve
@@ -120,7 +124,7 @@ CALLS: dict[str, Callable[[ExperimentStore], object]] = {
 def test_a_server_is_bounded_in_bytes_and_time(
     answer: Callable[[Server], None],
     call: str,
-    serving: Callable[[Callable[[Server], None]], str],
+    serving: Callable[..., str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each call ends soon, with an error that names the URL, and takes little memory."""
@@ -138,8 +142,50 @@ def test_a_server_is_bounded_in_bytes_and_time(
     assert time.monotonic() - begin < LIMIT
 
 
+@pytest.mark.parametrize("size", [1 << 40, (1 << 63) - 1])
+@pytest.mark.parametrize("call", ["metrics", "parts", "check", "follow"])
+def test_size_that_a_server_invents_is_not_believed(
+    size: int, call: str, serving: Callable[..., str]
+) -> None:
+    """Neither is memory used for it, nor is the rest asked for in ever so many requests."""
+    requests = []
+
+    def few_bytes(server: Server) -> None:
+        requests.append(server.path)
+        if not server.path.endswith(".bin"):
+            page = b'<a href="metrics.bin">metrics.bin</a>'
+            server.head(200, Content_Type="text/html", Content_Length=str(len(page)))
+            server.wfile.write(page)
+            return
+        server.head(206, Content_Length="100")
+        server.wfile.write(bytes(100))
+
+    store = ExperimentStore(serving(few_bytes, size))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if call == "check":
+        assert "unreadable" in [finding.kind for finding in store.check("a").findings]
+    else:
+        with pytest.raises((LogTooLargeError, UnreadableFileError), match="bytes"):
+            {
+                "metrics": lambda: store.get_metrics("a"),
+                "parts": lambda: list(store.iter_metrics("a")),
+                "follow": lambda: store.follow("a").poll(),
+            }[call]()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 256 << 10  # KiB
+    assert len(requests) < 20
+
+
+def test_log_of_a_file_with_holes_is_too_large_for_memory(store: ExperimentStore) -> None:
+    """The same on a disk, where it needs no server."""
+    path = store.create_experiment("a") / "metrics.bin"
+    path.touch()
+    os.truncate(path, 1 << 43)
+    with pytest.raises(LogTooLargeError, match=r"metrics\.bin: 8,796,093,022,208 bytes"):
+        store.get_metrics("a")
+
+
 def test_limits_of_the_user_take_precedence(
-    serving: Callable[[Callable[[Server], None]], str],
+    serving: Callable[..., str],
 ) -> None:
     """The options of the file system still reach the client."""
     import aiohttp

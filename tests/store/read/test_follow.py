@@ -20,6 +20,7 @@ from expstore import (
     ExperimentNotFoundError,
     ExperimentStore,
     Follower,
+    SelectionError,
     UnreadableFileError,
 )
 from tests.helpers.logs import log
@@ -94,6 +95,38 @@ def test_offset_can_be_resumed(store: ExperimentStore) -> None:
     append(path, log(3))
     assert len(store.follow("a", follower.offset).poll()) == 3
     assert len(store.follow("a").poll()) == 7
+
+
+def test_offset_inside_a_record_is_refused(store: ExperimentStore) -> None:
+    """The error names the boundary before it; every boundary is accepted."""
+    _, path = followed(store, log(40))
+    boundaries = [n // 2 * 49 + n % 2 * 25 for n in range(41)]
+    for offset in range(path.stat().st_size + 1):
+        if offset in boundaries:
+            assert len(store.follow("a", offset).poll()) == 40 - boundaries.index(offset)
+        else:
+            before = max(b for b in boundaries if b < offset)
+            with pytest.raises(SelectionError, match=f"offset {offset}.* ends at byte {before};"):
+                store.follow("a", offset).poll()
+
+
+def test_offset_at_a_tear_is_a_boundary(store: ExperimentStore) -> None:
+    """As for a follower that waits for a live writer's record."""
+    _, path = followed(store, log(4)[:-3])
+    follower = store.follow("a", 74)
+    assert len(follower.poll()) == 0
+    append(path, log(4)[-3:])
+    assert len(follower.poll()) == 1
+
+
+def test_offset_beyond_the_end_is_that_of_a_cut_log(store: ExperimentStore) -> None:
+    """It was a follower's offset before the cut, so following goes on at the new end."""
+    _, path = followed(store, log(4) + b"\1" * 3)
+    follower = store.follow("a", 5000)
+    assert len(follower.poll()) == 0
+    assert (follower.cuts, follower.offset) == (1, 98)
+    path.write_bytes(log(6))
+    assert len(follower.poll()) == 2
 
 
 def test_only_new_bytes_are_read(store: ExperimentStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,9 +205,10 @@ def test_bad_arguments_are_refused(store: ExperimentStore) -> None:
     with pytest.raises(ExperimentNotFoundError):
         store.follow("nope")
     path = store.create_experiment("a")
-    with pytest.raises(ValueError, match="negative"):
-        store.follow("a", -1)
-    with pytest.raises(ValueError, match="negative"):
+    for offset in (-1, True, 24.0, "24", None):
+        with pytest.raises(SelectionError, match="offset must be an integer"):
+            store.follow("a", offset)  # type: ignore[arg-type]
+    with pytest.raises(SelectionError, match="negative"):
         store.follow("a", interval=float("nan"))
     (path / "metrics.bin").mkdir()
     with pytest.raises(UnreadableFileError):
@@ -243,6 +277,25 @@ class TestTail:
             time.sleep(0.05)
             append(path, log(1)[-1:])
             assert json.loads(process.stdout.readline())["step"] == 0
+            process.send_signal(signal.SIGINT)
+            output, error = process.communicate(timeout=20)
+        finally:
+            process.kill()
+        assert (output, error, process.returncode) == ("", "", 0)
+
+    def test_cut_is_told_once_and_at_once(self, store: ExperimentStore) -> None:
+        """Also if no metric follows; what is printed next begins at the new end."""
+        _, path = followed(store, log(4))
+        arguments = ("-f", "a", "-n", "1", "--json", "--interval", "0.01")
+        process = self.start(*arguments, "--root", str(store.root))
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            assert json.loads(process.stdout.readline())["value"] == 3 / 7
+            os.truncate(path, 49)
+            assert "the log was cut to 49 bytes" in process.stderr.readline()
+            append(path, log(1, names=("after",)))
+            assert json.loads(process.stdout.readline())["name"] == "after"
             process.send_signal(signal.SIGINT)
             output, error = process.communicate(timeout=20)
         finally:
@@ -334,13 +387,13 @@ def test_a_log_cut_inside_a_record_is_followed_from_a_whole_one(store: Experimen
     with store.writer("abc") as writer:
         for step in range(5):
             writer.log("m", step, step)
-        follower = store.follow("abc")
-        assert len(follower.poll()) == 5
-        path = store.metrics_path("abc")
-        size = path.stat().st_size // 5
-        os.truncate(path, 2 * size + 3)
-        assert len(follower.poll()) == 0
-        assert (follower.cuts, follower.offset) == (1, 2 * size)
+    follower = store.follow("abc")
+    assert len(follower.poll()) == 5
+    path = store.metrics_path("abc")
+    size = path.stat().st_size // 5
+    os.truncate(path, 2 * size + 3)
+    assert len(follower.poll()) == 0
+    assert (follower.cuts, follower.offset) == (1, 2 * size)
     with store.writer("abc") as writer:
         for step in range(100, 103):
             writer.log("m", step, step)
