@@ -123,6 +123,8 @@ def show(
     store = open_store(context, root)
     commit_id = newest(store) if commit_id is None else resolve(store, commit_id)
     (one,) = experiments(store, [commit_id])
+    for problem in one.problems[one.metadata is None :]:  # the first is shown in its place
+        tell(f"{problem}; `expstore check` reports the details")
     whole = store.get_metrics(commit_id)
     if as_json:
         print_json(describe_experiment(one, whole) | {"tail": describe_tail(whole.status)})

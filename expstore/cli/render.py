@@ -18,7 +18,6 @@ from expstore.cli.times import relative
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from expstore.store.read.rewind import BackwardSteps
 
 _PIPE_WIDTH = 10_000
 _COLOURS = {"prune": "red", "skip": "yellow", "keep": "green"}

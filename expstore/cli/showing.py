@@ -105,9 +105,8 @@ def _steps_back(one: Experiment, whole: MetricTable) -> BackwardSteps:
 
 
 def _metadata(one: Experiment) -> Iterator[tuple[str, str]]:
-    for problem in one.problems:
-        yield "problem", problem
     if one.metadata is None:
+        yield "metadata", one.problems[0]
         return
     yield "created", absolute(one.metadata.timestamp)
     yield "job", one.metadata.job_name

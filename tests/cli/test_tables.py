@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
-import pty
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -17,6 +14,7 @@ from rich.console import Console
 
 from expstore import ExperimentStore, MetricTable
 from expstore.cli.tables import Column, Styled, Table, show
+from tests.helpers.terminal import on_terminal
 
 NAMES = 40_000  # of Rich's tables, `show` would take 14 s and `compare` 30 s
 LIMIT = 8.0  # seconds; each takes about one
@@ -38,31 +36,6 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> ExperimentStore:
             )
         )
     return store
-
-
-def on_terminal(command: list[str]) -> str:
-    """The output of a command whose standard output is a terminal."""
-    ours, theirs = pty.openpty()
-    output = bytearray()
-
-    def read() -> None:
-        while True:
-            try:
-                data = os.read(ours, 1 << 16)
-            except OSError:  # the command has ended
-                return
-            output.extend(data)
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
-    try:
-        subprocess.run(command, stdout=theirs, check=True, timeout=60, env=environment)
-    finally:
-        os.close(theirs)
-        reader.join()
-        os.close(ours)
-    return output.decode()
 
 
 @pytest.mark.parametrize("terminal", [False, True])
