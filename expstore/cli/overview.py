@@ -165,8 +165,9 @@ def print_comparison(
     columns += [metric_column(rows, one, 1) for one in (*asked, *first)]
     for one in others[len(first) :]:
         column = metric_column(rows, one, 7)
-        if len(rows) > 1 and len(set(column.cells)) == 1:
-            same[column.name] = str(column.cells[0])
+        texts = {cell if isinstance(cell, str) else cell.text for cell in column.cells}
+        if len(rows) > 1 and len(texts) == 1:
+            same[column.name] = texts.pop().strip()
         else:
             columns.append(column)
     print_fitted(columns, same, len(rows) if limit or not sys.stdout.isatty() else ROWS)

@@ -71,14 +71,14 @@ def test_compare_fits_a_terminal_and_names_what_it_leaves_out(
     rows = rows[:12]
     assert max(map(cell_len, lines)) <= columns
     assert {row.split()[0] for row in rows} == {"b658…10c", *(f"b658…-{n}" for n in range(2, 13))}
-    assert all("0.5" in row and "@ 1" in row for row in rows)
+    assert all(re.search(r"0\.[56]\d? @ 1", row) for row in rows)
     assert len({tuple(row.split()[1:]) for row in rows}) == 12
     below = " ".join(lines[lines.index(rows[-1]) + 1 :])
     assert "all: job sweep, optimizer adam" in below
     assert "val/accuracy max 0.75 @ 1" in below
     assert "no room for:" in below
     assert "description" in below
-    assert "and 2" in below  # more columns than are named
+    assert re.search(r"and 2\d more", below)
 
 
 def test_compare_has_everything_in_a_pipe(sweep: ExperimentStore) -> None:
