@@ -201,6 +201,10 @@ class ClusterError(ExpStoreError):
     """The Dask cluster is unusable or gave up: unreachable, no workers, or workers that differ."""
 
 
+class JobError(ExpStoreError):
+    """One of several processes that read a store died."""
+
+
 class PlotError(ExpStoreError, ValueError):
     """The curves cannot be drawn: none, none above zero, or an unsupported kind of file."""
 

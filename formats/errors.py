@@ -8,6 +8,11 @@ about the location.
 from __future__ import annotations
 
 
+def counted(count: int, noun: str, form: str = "") -> str:
+    """A number of things as messages give it: `1 record`, `2 records`; `form` is of the number."""
+    return f"{count:{form}} {noun}" + "s" * (count != 1)
+
+
 class FormatError(Exception):
     """Bytes or values that do not fit a declared format.
 

@@ -44,6 +44,7 @@ EXPSTORE = """
 STORE = """
     files       |
     defaults    |
+    jobs        |
     paths       | files
     metafile    | files
     runfile     | files
@@ -53,7 +54,7 @@ STORE = """
     append      | files metafile read
     stream      | files metafile runfile read
     care        | files metafile runfile read append
-    reader      | files metafile runfile paths read notebook stream care
+    reader      | jobs files metafile runfile paths read notebook stream care
     keeper      | files metafile runfile read append care reader
     repository  | files metafile runfile read append care reader keeper defaults
     monitor     |

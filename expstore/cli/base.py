@@ -39,6 +39,16 @@ Root = Annotated[
         help="The store, or its URL. Default: $EXPSTORE_ROOT, else ./experiments.",
     ),
 ]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=0,
+        metavar="N",
+        help="Read with N processes; 0: one for each processor. Pays for long logs, or many.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 
 
@@ -49,6 +59,7 @@ def _print_version(wanted: bool) -> None:
 
 
 __all__ = [
+    "Jobs",
     "Json",
     "Root",
     "app",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from expstore.cli.base import (
+    Jobs,
     Json,
     Root,
     app,
@@ -26,6 +27,7 @@ from expstore.cli.base import (
 )
 from expstore.cli.cluster_option import Cluster, ClusterCommand, open_cluster
 from expstore.cli.ids import Id, complete, resolve
+from formats.errors import counted
 
 if TYPE_CHECKING:
     from expstore import CheckReport, ExperimentStore, Follower, MetricTable
@@ -51,6 +53,7 @@ def check(
             autocompletion=complete,
         ),
     ] = None,
+    jobs: Jobs = 1,
     cluster: Cluster = None,
     root: Root = None,
     as_json: Json = False,
@@ -65,11 +68,16 @@ def check(
         raise typer.BadParameter(
             "checks the whole store; omit the id, or this option", param_hint="--cluster"
         )
+    if jobs != 1 and (commit_id is not None or cluster is not None):
+        raise typer.BadParameter(
+            "is for the whole store, and one machine; omit the id and --cluster, or this option",
+            param_hint="--jobs",
+        )
     store = open_store(context, root)
     reports: list[CheckReport] = []  # only those with findings
     checked = damaged = 0
     one = None if commit_id is None else store.check(resolve(store, commit_id))
-    for report in _check_all(store, cluster) if one is None else [one]:
+    for report in _check_all(store, jobs, cluster) if one is None else [one]:
         checked += report.commit_id is not None
         damaged += not report.ok
         if report.findings:
@@ -154,7 +162,7 @@ def salvage(
         return
     print(printable(str(report)))
     for gap in report.gaps:
-        print(f"  gap at byte {gap.offset}: {gap.size} bytes")
+        print(f"  gap at byte {gap.offset}: {counted(gap.size, 'byte')}")
     if report.metadata_error:
         print(printable(f"  no metadata was written: {report.metadata_error}"))
 
@@ -230,11 +238,11 @@ def _print_metrics(table: MetricTable, as_json: bool) -> None:
             print(f"{absolute(metric.timestamp)}  {line}", flush=True)
 
 
-def _check_all(store: ExperimentStore, cluster: str | None) -> Iterator[CheckReport]:
+def _check_all(store: ExperimentStore, jobs: int, cluster: str | None) -> Iterator[CheckReport]:
     reports = 1 + len(store.list_experiments())  # the first is for the root
     track = progress("checking", total=reports)
     if cluster is None:
-        yield from track(store.check_all())
+        yield from track(store.check_all(jobs))
         return
     from expstore.cluster import check_store
 

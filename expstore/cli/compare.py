@@ -7,11 +7,12 @@ import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from expstore.cli.base import (
+    Jobs,
     Json,
     Root,
     app,
@@ -31,11 +32,13 @@ from expstore.cli.selecting import (
     pointing_at_mistakes,
     selected,
 )
+from formats.errors import counted
 
 if TYPE_CHECKING:
     from expstore.compare.summaries import Summary
     from expstore.store.repository import ExperimentStore
 
+AxisName = Literal["step", "time", "relative"]  # as in `axes.AXES`, which would import NumPy
 _COLUMNS = ("last", "min", "max", "last_step", "min_step", "max_step", "points")
 
 
@@ -79,6 +82,7 @@ def compare_command(
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print CSV, one row per experiment and metric.")
     ] = False,
+    jobs: Jobs = 1,
     root: Root = None,
 ) -> None:
     """Compare experiments: the parameters that differ, and the best value of each metric.
@@ -109,16 +113,15 @@ def compare_command(
     store = open_store(context, root)
     chosen = resolve_all(store, commit_ids)
     options: dict[str, Any] = {"where": where, "sort": sort, "reverse": reverse, "limit": limit}
+    options |= {"progress": progress("reading"), "jobs": jobs}
     if sort is None and chosen is None and not (group_by or as_json or as_csv or by_metric):
         options |= {"sort": "created", "reverse": not reverse}  # the newest first, as in `ls`
     with pointing_at_mistakes():
         if group_by:
-            groups = compare(
-                store, chosen, group_by=group_by, progress=progress("reading"), **options
-            )
+            groups = compare(store, chosen, group_by=group_by, **options)
             print_grouped(groups, names, sort, limit, as_json)
             return
-        summaries = compare(store, chosen, progress=progress("reading"), **options)
+        summaries = compare(store, chosen, **options)
     asked = asked_metrics(names, known_metrics(summaries))
     chosen_only = only(summaries, asked) if names else summaries
     if as_json:
@@ -176,7 +179,7 @@ def _tell_problems(summaries: Iterable[Summary]) -> None:
             tell(f"{summary.commit_id}: {summary.tail}; the readable part is shown")
         unreadable += bool(summary.problems)
     if unreadable:
-        fail(f"{unreadable} experiments could not be fully read")
+        fail(f"{counted(unreadable, 'experiment')} could not be fully read")
 
 
 @app.command("plot")
@@ -203,6 +206,7 @@ def plot_command(
             metavar="WEIGHT", help="Exponential moving average like TensorBoard's, 0 to 0.99."
         ),
     ] = 0.0,
+    x: Annotated[AxisName, typer.Option("--x", help="The x axis.")] = "step",
     root: Root = None,
 ) -> None:
     """Draw curves in the terminal, or into an image file.
@@ -221,7 +225,7 @@ def plot_command(
     chosen = selected(store, commit_ids, where)
     if not names:
         names = [_only_name(store.select_ids(chosen), store)]
-    found = curves(store, chosen, names)
+    found = curves(store, chosen, names, x=x)
     present = {curve[:2] for curve in found}
     for commit_id in chosen or ():
         missing = [
@@ -235,8 +239,8 @@ def plot_command(
         if (commit_id, name) not in visible:
             tell(f"{commit_id}: {name!r} has no value that this axis can show; left out")
     if output is not None:
-        save(found, output, log=log, smoothing=smooth)
-        tell(f"{len(drawn)} curves in {output}")
+        save(found, output, log=log, smoothing=smooth, x=x)
+        tell(f"{counted(len(drawn), 'curve')} in {output}")
         ids = {curve.commit_id for curve in drawn}
         if len(ids) > len(ON_LIGHT) and len({curve.name for curve in drawn}) > 1:
             tell(
@@ -249,7 +253,7 @@ def plot_command(
     colour = Console().color_system is not None
     height = min(max(lines - 10, 8), 20) if sys.stdout.isatty() else 15
     size = {"width": min(width, 120), "height": height}
-    print(text(found, log=log, smoothing=smooth, colour=colour, **size))
+    print(text(found, log=log, smoothing=smooth, x=x, colour=colour, **size))
     shown = len({curve.commit_id for curve in found})
     if shown > len(COLOURS):
         tell(f"{shown} experiments share {len(COLOURS)} colours; -o and `report` tell them apart")
@@ -274,11 +278,14 @@ def report_command(
         Path, typer.Option("-o", "--output", help="The file; replaced if it exists.")
     ] = Path("report.html"),
     title: Annotated[str | None, typer.Option(help="Default: named after the store.")] = None,
+    x: Annotated[AxisName, typer.Option("--x", help="The x axis at first.")] = "step",
     root: Root = None,
 ) -> None:
-    """Write one HTML file with interactive curves and a table.
+    """Write one HTML file with interactive curves, a table, parameters and images.
 
-    The file is self-contained and needs no network. Long curves are thinned without losing spikes.
+    The file is self-contained, needs no network, and has at most 15 MB. Long curves are thinned
+    without losing spikes. What does not fit is left out, the oldest experiments first, and reported
+    on standard error and in the file.
 
     Example: expstore report -o report.html
     """
@@ -290,7 +297,9 @@ def report_command(
         output,
         selected(store, commit_ids, where),
         title=title,
+        x=x,
         progress=progress("reading"),
+        on_left_out=lambda text: tell(f"left out: {text}"),
     )
     megabytes = output.stat().st_size / 1e6
-    tell(f"{count} experiments in {output} ({megabytes:.1f} MB)")
+    tell(f"{counted(count, 'experiment')} in {output} ({megabytes:.1f} MB)")

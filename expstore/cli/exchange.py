@@ -24,6 +24,7 @@ from expstore.cli.base import (
 from expstore.cli.cluster_option import Cluster, ClusterCommand, open_cluster
 from expstore.cli.ids import Ids
 from expstore.cli.selecting import Where, complete_metric, expanded_names, selected
+from formats.errors import counted
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -163,7 +164,8 @@ def _tell_report(report: ExportReport, output: Path | None) -> None:
         tell(f"{report.overflows:,} values exceed TensorBoard's 32-bit floats and became infinite")
     if output is not None:
         done = report.experiments - len(report.failures)
-        tell(f"{report.rows:,} rows of {done:,} experiments in {output}")
+        rows, experiments = counted(report.rows, "row", ","), counted(done, "experiment", ",")
+        tell(f"{rows} of {experiments} in {output}")
 
 
 def _describe(report: ExportReport) -> dict[str, Any]:
@@ -247,7 +249,7 @@ def import_command(
         return
     for row in imported:
         already = ", already there" if row.already_there else ""
-        print(f"{printable(row.commit_id)}  {row.metrics:,} metrics{already}")
+        print(f"{printable(row.commit_id)}  {counted(row.metrics, 'metric', ',')}{already}")
         for note in row.notes:
             tell(f"{row.commit_id}: {note}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from typing import Annotated, Any
 
@@ -23,6 +24,9 @@ from expstore.cli.selecting import Where, complete_metric, complete_name, pointi
 from expstore.cli.times import parse_since
 from expstore.model.texts import shown_time
 from expstore.store.files import layout
+
+_METRIC_WIDTH = 10 + 2 + 2 + 24 + 2 + 19  # columns of a line of `metrics` besides the name
+_SHORTEST_NAME = 20
 
 
 @app.command()
@@ -197,7 +201,9 @@ def metrics(
     if as_json:
         print_json_array(metric._asdict() for metric in table)
         return
-    width = max([len(printable(name)) for name in table.names] + [len("metric")])
+    # A longer name, of up to 255 bytes, moves only the rest of its own line.
+    room = max(shutil.get_terminal_size().columns - _METRIC_WIDTH, _SHORTEST_NAME)
+    width = min(max([len(printable(name)) for name in table.names] + [len("metric")]), room)
     print(f"{'step':>10}  {'metric':<{width}}  {'value':>24}  time")
     for metric in table:
         print(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from expstore import Metadata, RunInfo
@@ -16,7 +17,7 @@ from expstore.cli.fitting import Candidate
 from expstore.cli.overview import Row, print_listing
 from expstore.cli.times import absolute, relative
 from expstore.compare.conditions import as_text
-from expstore.compare.experiments import Experiment, experiments
+from expstore.compare.experiments import Experiment, experiments, read_logs
 from expstore.compare.naming import FIELDS, Reference, resolve
 
 if TYPE_CHECKING:
@@ -44,17 +45,18 @@ def list_experiments(
     Raises:
         WhereError, UnknownMetricError: see `expstore.compare.compare`.
     """
+    read = partial(read_logs, store, progress=progress("reading"))
     found = [one for one in experiments(store, store.list_experiments()) if wanted(one.metadata)]
     if where is not None:
         from expstore.compare.selection import matching
         from expstore.compare.where import parse
 
-        found = matching(found, parse(where), where, progress("reading"))
+        found = matching(found, parse(where), where, read)
     if not found:
         return []
     from expstore.compare.summaries import ordered
 
-    return ordered(found, sort, reverse != (sort == "created"), progress("reading"))
+    return ordered(found, sort, reverse != (sort == "created"), read)
 
 
 def print_experiments(

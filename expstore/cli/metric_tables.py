@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from expstore.cli.base import printable
 from expstore.cli.render import console
 from expstore.cli.tables import Column, Styled, Table, show_all
+from formats.errors import counted
 
 if TYPE_CHECKING:
     from expstore.compare.summaries import Summary
@@ -29,7 +30,7 @@ def print_tables(summaries: Sequence[Summary]) -> None:
     columns = _columns(screen.width)
     show_all(screen, (_table(name, rows, columns) for name, rows in having.items()))
     if not having:
-        print(f"no metrics in {len(summaries)} experiments")
+        print(f"no metrics in {counted(len(summaries), 'experiment')}")
 
 
 def _columns(width: int) -> list[Column]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from expstore import PrunePlan
 from expstore.cli.base import printable
-from expstore.cli.tables import Styled, Table
+from expstore.cli.tables import Column, Styled, Table
 from expstore.cli.times import relative
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ def console() -> Console:
 
 def plan(plan: PrunePlan, logged: Mapping[str, float | None], now: float) -> Table:
     """What a prune would do, and why; `logged` has the time of each one's last metric, if known."""
-    table = Table("action", "experiment", "created", "last logged", "job", "user", "reason")
+    job = Column("job", limit=_PIPE_WIDTH)  # cut where there is no room, so that a row is a line
+    table = Table("action", "experiment", "created", "last logged", job, "user", "reason")
     for row in plan:
         known, active = row.metadata, logged[row.commit_id]
         table.add_row(

@@ -90,7 +90,10 @@ class Table:
                 yield pen.row(parts, styles)
 
     def _widths(self, rows: Sequence[Sequence[str]], available: int) -> list[int]:
-        """The columns' widths; if they do not fit, the widest texts are narrowed first."""
+        """The columns' widths; if they do not fit, texts are narrowed: first those that are cut.
+
+        Folding one, such as a reason, makes a second line; of several, the widest is narrowed.
+        """
         titles = [max(map(width_of, title.split("\n"))) for title in rows[0]]
         cells = [max(map(width_of, cells), default=0) for cells in zip(*rows[1:], strict=True)]
         widths = [max(pair) for pair in zip_longest(titles, cells, fillvalue=0)]
@@ -98,8 +101,12 @@ class Table:
             widths[i] = min(widths[i], column.limit or widths[i])
         excess = sum(widths) + len(GAP) * (len(widths) - 1) - available
         narrowed = [i for i, column in enumerate(self._columns) if not column.right]
+
+        def urgency(i: int) -> tuple[bool, int]:
+            return bool(self._columns[i].limit) and widths[i] > _NARROWEST, widths[i]
+
         while excess > 0 and narrowed:
-            widest = max(narrowed, key=widths.__getitem__)
+            widest = max(narrowed, key=urgency)
             if widths[widest] <= _NARROWEST:
                 break
             widths[widest] -= 1

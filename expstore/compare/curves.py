@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from expstore.compare.axes import Axis, along
 from expstore.compare.experiments import experiments
 from expstore.compare.patterns import expand
-from expstore.compare.series import Series, split
+from expstore.compare.series import Series
 from expstore.model.runinfo import RunInfo
 from expstore.model.values import Metadata
 from formats import CLEAN, TailStatus
@@ -72,6 +74,8 @@ def load(
     store: StoreReader,
     ids: Iterable[str] | None = None,
     progress: Callable[[list[str]], Iterable[str]] = iter,
+    *,
+    x: Axis = "step",
 ) -> Iterator[LoadedExperiment]:
     """Load experiments with their curves, one at a time; see `load_tables`.
 
@@ -79,17 +83,19 @@ def load(
         store: the store to read from.
         ids: commit ids, in output order; None: all, sorted.
         progress: wraps the list of ids while they are read.
+        x: the axis of the curves; see `axes.along`.
 
     Raises:
         InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: raised by the call
             itself, before anything is read. Later problems are reported in each experiment's
             `problems`.
     """
-    return map(_with_curves, load_tables(store, store.select_ids(ids), progress))
+    tables = load_tables(store, store.select_ids(ids), progress)
+    return map(partial(_with_curves, x=x), tables)
 
 
-def _with_curves(loaded: LoadedTable) -> LoadedExperiment:
-    curves = {} if loaded.table is None else split(loaded.table)
+def _with_curves(loaded: LoadedTable, x: Axis) -> LoadedExperiment:
+    curves = {} if loaded.table is None else along(loaded.table, x)
     return LoadedExperiment(
         loaded.commit_id, loaded.metadata, curves, loaded.status, loaded.run, loaded.problems
     )
@@ -107,6 +113,8 @@ def curves(
     store: StoreReader,
     ids: Iterable[str] | None = None,
     names: Collection[str] | None = None,
+    *,
+    x: Axis = "step",
 ) -> list[Curve]:
     """The curves of experiments; unreadable experiments and missing metrics are left out.
 
@@ -114,6 +122,7 @@ def curves(
         store: the store to read from.
         ids: commit ids, in output order; None: all, sorted.
         names: only metrics with these names, or patterns such as `val/*`; None: all.
+        x: the axis of the curves; see `axes.along`.
 
     Raises:
         InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: nothing was read.
@@ -121,7 +130,7 @@ def curves(
     """
     found: list[Curve] = []
     known: dict[str, None] = {}
-    for experiment in load(store, ids):
+    for experiment in load(store, ids, x=x):
         known |= dict.fromkeys(experiment.curves)
         chosen = experiment.curves if names is None else expand(names, known, strict=False)
         found += [

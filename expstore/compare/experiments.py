@@ -8,7 +8,8 @@ not affect the others.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from expstore.compare.series import Extremes, summarize
@@ -17,7 +18,8 @@ from expstore.model.runinfo import RunInfo, RunState, Status
 from expstore.model.values import Metadata
 from expstore.store import metafile, runfile
 from expstore.store.care.state import run_state
-from expstore.store.files.layout import METRICS
+from expstore.store.files.place import log_of
+from expstore.store.jobs import in_order
 from expstore.store.read.rewind import Rewind
 from expstore.store.read.tables import read_table, table_parser
 from formats import CLEAN, FormatError, TailStatus
@@ -74,9 +76,8 @@ class Experiment:
 
     def read_table(self) -> MetricTable | None:
         """Its metrics without what is superseded, read anew; None if they cannot be read."""
-        path = self._store.location / self.commit_id / METRICS
         try:
-            table = read_table(path, parser=self._parser)
+            table = read_table(log_of(self._store.location, self.commit_id), parser=self._parser)
             return Rewind(self.run.starts).current(table) if self.run.starts else table
         except (ExpStoreError, FormatError) as error:
             problem = str(error)
@@ -99,6 +100,11 @@ class Experiment:
                 last = float(table.timestamps[-1]) if len(table) else None
                 self._log = _Log(summarize(table), table.status, last)
         return self._log
+
+    def take(self, log: _Log, problems: list[str]) -> None:
+        """Take what another process read of its log, and the problems that it had."""
+        self._log = log
+        self.problems += [problem for problem in problems if problem not in self.problems]
 
     @property
     def metrics(self) -> dict[str, Extremes]:
@@ -163,3 +169,41 @@ def experiments(store: StoreReader, ids: Iterable[str]) -> Iterator[Experiment]:
     runs = runfile.read_all(store.location, ids)
     for (commit_id, metadata), (_, run) in zip(outcomes, runs, strict=True):
         yield Experiment(store, commit_id, metadata, run, parser)
+
+
+ReadLogs = Callable[[list[Experiment]], list[Experiment]]
+"""Reads the logs of experiments that were not read yet; returns the same experiments."""
+
+
+def read_logs(
+    store: StoreReader,
+    found: list[Experiment],
+    progress: Callable[[list[str]], Iterable[str]] = iter,
+    jobs: int = 1,
+) -> list[Experiment]:
+    """Read the logs of experiments, unless they were; returns the same experiments.
+
+    Args:
+        store: the store that they are in.
+        found: the experiments.
+        progress: wraps the list of ids while their logs are read.
+        jobs: the number of processes, as `check_jobs` returns it.
+
+    Raises:
+        JobError: a process died.
+    """
+    unread = [one for one in found if not one.is_read]
+    ids = [one.commit_id for one in unread]
+    if jobs > 1 and len(unread) > 1:
+        logs = in_order(partial(_logs, store), store.log_sizes(ids), jobs)
+        for one, (log, problems), _ in zip(unread, logs, progress(ids), strict=True):
+            one.take(log, problems)
+    elif unread:
+        for one, _ in zip(unread, progress(ids), strict=True):
+            one.read()
+    return found
+
+
+def _logs(store: StoreReader, ids: list[str]) -> Iterator[tuple[_Log, list[str]]]:
+    for one in experiments(store, ids):
+        yield one.read(), one.problems

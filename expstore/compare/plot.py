@@ -17,12 +17,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from expstore.compare.axes import Axis, Scale, scale_of
 from expstore.compare.curves import Curve
 from expstore.compare.series import Series, check_weight, smooth, thin
 from expstore.errors import PlotError
 from expstore.extras import require
 from expstore.model.texts import printable
 from expstore.store.files.output import write_output
+from formats.errors import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,6 +62,7 @@ def save(
     *,
     log: bool = False,
     smoothing: float = 0.0,
+    x: Axis = "step",
 ) -> None:
     """Draw curves on one set of axes and save the plot to a file.
 
@@ -72,6 +75,7 @@ def save(
         path: must end in .png, .svg or .pdf; an existing file is replaced.
         log: use a logarithmic y axis.
         smoothing: weight for `series.smooth`, at least 0 and below 1.
+        x: the axis that the curves were made for; see `curves.curves`.
 
     Raises:
         MissingExtraError: the extra `plot` is not installed.
@@ -91,7 +95,7 @@ def save(
         warnings.catch_warnings(),
         matplotlib.rc_context({**matplotlib.rcParamsDefault, **settings, "backend": "agg"}),
     ):
-        figure = _figure(drawn, log=log, smoothing=smoothing)
+        figure = _figure(drawn, log=log, smoothing=smoothing, x=x)
         # A character missing from the font is drawn as a box, which needs no warning.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         metadata = {"Date": None} if suffix == ".svg" else None  # for reproducible files
@@ -114,7 +118,7 @@ def drawable(found: Sequence[Curve], log: bool, smoothing: float) -> list[Curve]
             drawn.append(Curve(commit_id, name, Series(steps, np.where(shown, values, np.nan))))
     if not drawn:
         reason = "no value above zero for a logarithmic axis" if log else "no finite value"
-        raise PlotError(f"nothing to draw: {reason} in {len(found)} curves")
+        raise PlotError(f"nothing to draw: {reason} in {counted(len(found), 'curve')}")
     return drawn
 
 
@@ -151,7 +155,7 @@ def within_reach(drawn: Sequence[Curve], log: bool) -> tuple[list[Curve], bool, 
     return moved_curves, False, " (log10)" if log else f" (in units of 1e{exponent:+d})"
 
 
-def _figure(drawn: Sequence[Curve], *, log: bool, smoothing: float) -> Figure:
+def _figure(drawn: Sequence[Curve], *, log: bool, smoothing: float, x: Axis) -> Figure:
     from matplotlib.figure import Figure
 
     drawn, log, units = within_reach(drawn, log)
@@ -161,15 +165,24 @@ def _figure(drawn: Sequence[Curve], *, log: bool, smoothing: float) -> Figure:
     figure = Figure(figsize=(10, max(5.0, 0.19 * entries + 1)), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     styles = _styles(ids, names)
+    scale = scale_of(x, [curve.series for curve in drawn])
     for curve in drawn:
         colour, dashes = styles(curve.commit_id, curve.name)
         raw = thinned(curve.series, curve.series.values)
         if smoothing:
-            axes.plot(*raw, color=colour, linewidth=0.8, alpha=0.25, zorder=1.5)
+            axes.plot(
+                raw.steps / scale.unit,
+                raw.values,
+                color=colour,
+                linewidth=0.8,
+                alpha=0.25,
+                zorder=1.5,
+            )
         shown = thinned(curve.series, smooth(curve.series.values, smoothing))
         isolated = _isolated(shown.values)
         axes.plot(
-            *shown,
+            shown.steps / scale.unit,
+            shown.values,
             color=colour,
             linewidth=1.6,
             linestyle=(0, dashes),
@@ -177,7 +190,7 @@ def _figure(drawn: Sequence[Curve], *, log: bool, smoothing: float) -> Figure:
             markevery=isolated or None,
             markersize=4,
         )
-    _format_axes(axes, log)
+    _format_axes(axes, log, scale)
     label = short(names[0]) if len(names) == 1 else "value"
     axes.set_ylabel(label + units, parse_math=False)
     if smoothing:
@@ -204,10 +217,17 @@ def _styles(ids: Sequence[str], names: Sequence[str]) -> Callable[[str, str], St
     return style
 
 
-def _format_axes(axes: Axes, log: bool) -> None:
+def _format_axes(axes: Axes, log: bool, scale: Scale) -> None:
     if log:
         axes.set_yscale("log", nonpositive="mask")
-    axes.set_xlabel("step")
+    axes.set_xlabel(scale.label)
+    if scale.dates:
+        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+        locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_locator(locator)
+        formatter = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_formatter(formatter)
     axes.margins(x=0.01)
     axes.grid(color="#d9dde3", linewidth=0.6)
     axes.set_axisbelow(True)

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from expstore.compare.conditions import Test, test
-from expstore.compare.experiments import Experiment, experiments
+from expstore.compare.experiments import Experiment, ReadLogs, experiments, read_logs
 from expstore.compare.expression import Comparison, Expression, Name, Not, comparisons
 from expstore.compare.naming import Reference, resolve, unknown
 from expstore.compare.where import parse
@@ -22,6 +23,7 @@ from expstore.errors import WhereError
 if TYPE_CHECKING:
     from expstore.store.reader import StoreReader
 
+_LOG = 2
 Predicate = Callable[[Experiment], bool]
 
 
@@ -48,14 +50,15 @@ def select(
     """
     expression = parse(where)
     found = list(experiments(store, store.select_ids(ids)))
-    return [one.commit_id for one in matching(found, expression, where, progress)]
+    read = partial(read_logs, store, progress=progress)
+    return [one.commit_id for one in matching(found, expression, where, read)]
 
 
 def matching(
     found: Sequence[Experiment],
     expression: Expression,
     text: str,
-    progress: Callable[[list[str]], Iterable[str]] = iter,
+    read: ReadLogs,
 ) -> list[Experiment]:
     """The experiments for which an expression is true.
 
@@ -63,7 +66,7 @@ def matching(
         found: the experiments.
         expression: what `parse` gave for the text.
         text: for errors.
-        progress: as for `select`.
+        read: reads the logs of those for which nothing else decides; see `read_logs`.
 
     Raises:
         WhereError: a value does not suit what it is compared with.
@@ -82,12 +85,23 @@ def matching(
         check_known(found, meant.items(), params)  # a name that does not exist is to be said first
         raise
     passes = _predicate(expression, meant, tests)
-    if any(one.sort == "metric" for one in meant.values()):
-        ids = progress([one.commit_id for one in found])
-        chosen = [one for one, _ in zip(found, ids, strict=True) if passes(one)]
-        check_known(found, meant.items(), params)
-        return chosen
-    return [one for one in found if passes(one)]
+    read([one for one in found if not _is_decided(passes, one)])
+    chosen = [one for one in found if passes(one)]
+    check_known(found, meant.items(), params)
+    return chosen
+
+
+class _UnreadError(Exception):
+    """An expression depends on a log that was not read."""
+
+
+def _is_decided(passes: Predicate, one: Experiment) -> bool:
+    """Whether an expression is known to be true or false without reading more logs."""
+    try:
+        passes(one)
+    except _UnreadError:
+        return False
+    return True
 
 
 def check_known(
@@ -121,8 +135,16 @@ def _predicate(
 ) -> Predicate:
     """The expression as a function; what needs no metrics is decided first."""
     if isinstance(expression, Comparison):
-        value, passes = meant[expression.name].value, tests[expression]
-        return lambda one: passes(value(one))
+        reference, passes = meant[expression.name], tests[expression]
+        if _cost(expression, meant) < _LOG:
+            return lambda one: passes(reference.value(one))
+
+        def passes_if_read(one: Experiment) -> bool:
+            if not one.is_read:
+                raise _UnreadError
+            return passes(reference.value(one))
+
+        return passes_if_read
     if isinstance(expression, Not):
         inner = _predicate(expression.part, meant, tests)
         return lambda one: not inner(one)
@@ -134,7 +156,7 @@ def _predicate(
 
 
 def _cost(expression: Expression, meant: dict[Name, Reference]) -> int:
-    """How much must be read: 0, nothing more; 1, files other than the log; 2, the log."""
-    costs = {"status": 1, "duration": 2}
+    """How much must be read: 0, nothing more; 1, the state of its lock; `_LOG`, the log."""
+    costs = {"status": 1, "duration": _LOG}
     references = [meant[part.name] for part in comparisons(expression)]
-    return max(2 if one.sort == "metric" else costs.get(one.name, 0) for one in references)
+    return max(_LOG if one.sort == "metric" else costs.get(one.name, 0) for one in references)

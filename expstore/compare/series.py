@@ -11,6 +11,8 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 _FEW = (
     1 << 14
 )  # points of a table that is summarized at once: for more, names one by one are as fast
+
+_EXACT = 1 << 48  # up to this span of steps, integers divide it without overflow
 
 
 class Series(NamedTuple):
@@ -71,14 +75,21 @@ class Extremes(NamedTuple):
 
 def split(table: MetricTable) -> dict[str, Series]:
     """Split a table into one series per metric name, in the order of `table.names`."""
-    found = {}
+    import numpy as np
+
+    return {name: Series(steps.astype(np.int64), values) for name, steps, values in _by_name(table)}
+
+
+def _by_name(table: MetricTable) -> Iterator[tuple[str, Any, NDArray[np.float64]]]:
+    """Each name with its steps and values, ordered by step; they may be views of the table."""
+    steps = table.stored_steps
+    ordered = not (steps[1:] < steps[:-1]).any()  # usually: then no name needs to be looked at
     for name, rows in zip(table.names, _rows_by_name(table), strict=True):
-        steps, values = table.steps[rows], table.values[rows]
-        if (steps[1:] < steps[:-1]).any():  # seldom, and sorting takes as long as reading
-            order = steps.argsort(kind="stable")
-            steps, values = steps[order], values[order]
-        found[name] = Series(steps, values)
-    return found
+        own, values = steps[rows], table.values[rows]
+        if not ordered and (own[1:] < own[:-1]).any():  # sorting takes as long as reading
+            order = own.argsort(kind="stable")
+            own, values = own[order], values[order]
+        yield name, own, values
 
 
 def _rows_by_name(table: MetricTable) -> list[Any]:
@@ -117,13 +128,13 @@ def summarize(table: MetricTable) -> dict[str, Extremes]:
         or len(table) % count
         or not _take_turns(table.name_codes, count)
     ):
-        return {name: extremes(series) for name, series in split(table).items()}
+        return _extremes_by_name(table)
     values, steps = table.values.reshape(-1, count), table.steps.reshape(-1, count)
     lows = values.argmin(axis=0)  # of a NaN, where there is one
     if np.isnan(values[lows, range(count)]).any() or (
         len(steps) > 1 and (steps[1:] < steps[:-1]).any()
     ):
-        return {name: extremes(series) for name, series in split(table).items()}
+        return _extremes_by_name(table)
     highs, places = values.argmax(axis=0), range(count)
     points = [len(values)] * count
     rows = zip(
@@ -137,6 +148,15 @@ def summarize(table: MetricTable) -> dict[str, Extremes]:
         strict=True,
     )
     return dict(zip(table.names, map(Extremes._make, rows), strict=True))
+
+
+def _extremes_by_name(table: MetricTable) -> dict[str, Extremes]:
+    import numpy as np
+
+    return {  # one copy of the values is less than reading every n-th of them twice
+        name: extremes(Series(steps, np.ascontiguousarray(values)))
+        for name, steps, values in _by_name(table)
+    }
 
 
 def extremes(series: Series) -> Extremes:
@@ -219,8 +239,13 @@ def thin(series: Series, limit: int) -> Thinned:
         kept = np.arange(size)
     else:
         per_interval = 2 if finite.all() else 3
-        span = int(series.steps[-1] - series.steps[0]) + 1
-        interval = (series.steps - series.steps[0]) * ((limit - 2) // per_interval) // span
+        span = int(series.steps[-1]) - int(series.steps[0]) + 1
+        count = (limit - 2) // per_interval
+        if span < _EXACT:
+            interval = (series.steps - series.steps[0]) * count // span
+        else:  # times of damaged records: exact products would overflow
+            shares = (series.steps / span - series.steps[0] / span) * count
+            interval = shares.astype(np.int64)
         kept = np.unique(
             np.concatenate(
                 [

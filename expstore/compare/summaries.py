@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from expstore.compare.comparison import Comparison
-from expstore.compare.experiments import Experiment, experiments
+from expstore.compare.experiments import Experiment, ReadLogs, experiments, read_logs
 from expstore.compare.groups import GroupSummary, grouped
 from expstore.compare.naming import ASPECTS, order, resolve
 from expstore.compare.patterns import expand
@@ -20,6 +21,7 @@ from expstore.compare.series import Extremes
 from expstore.compare.where import parse
 from expstore.errors import SelectionError
 from expstore.model.values import Metadata, is_whole_number
+from expstore.store.jobs import check_jobs
 from formats import CLEAN, TailStatus
 
 if TYPE_CHECKING:
@@ -118,6 +120,7 @@ def compare(
     limit: int | None = None,
     group_by: None = None,
     progress: Progress = iter,
+    jobs: int = 1,
 ) -> Comparison[Summary]: ...
 
 
@@ -133,6 +136,7 @@ def compare(
     limit: int | None = None,
     group_by: str | Sequence[str],
     progress: Progress = iter,
+    jobs: int = 1,
 ) -> Comparison[GroupSummary]: ...
 
 
@@ -147,6 +151,7 @@ def compare(
     limit: int | None = None,
     group_by: str | Sequence[str] | None = None,
     progress: Progress = iter,
+    jobs: int = 1,
 ) -> Comparison[Summary] | Comparison[GroupSummary]:
     """Summarize experiments: their parameters, and the statistics of their metrics.
 
@@ -166,29 +171,34 @@ def compare(
         group_by: summarize experiments with the same values of these fields or parameters together,
             such as the seeds of one setting; the result is a list of `GroupSummary`.
         progress: wraps the list of ids while their logs are read.
+        jobs: the number of processes that read; 0: one for each processor. More than one pay for
+            long logs, or many. A script that uses them must do so under
+            `if __name__ == "__main__":`.
 
     Raises:
         WhereError, SelectionError: an invalid argument; nothing was read.
+        JobError: a process died.
         InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: nothing was read.
         UnknownMetricError: no experiment has a name in `names`, `where`, `sort` or `group_by`.
         MissingExtraError: `where` is given, and the extra `where` is not installed.
     """
     check_limit(limit)
+    read = partial(read_logs, store, progress=progress, jobs=check_jobs(jobs))
     expression = None if where is None else parse(where)
     found = list(experiments(store, store.select_ids(ids)))
     if expression is not None:
-        found = matching(found, expression, where or "", progress)
+        found = matching(found, expression, where or "", read)
     if group_by is not None:
         keys = [group_by] if isinstance(group_by, str) else list(group_by)
-        groups = grouped(read_metrics(found, progress), keys, names, sort, reverse)
+        groups = grouped(read(found), keys, names, sort, reverse)
         return Comparison(groups[:limit])
     none_match = expression is not None and not found
     cut = limit is not None and limit < len(found)
     if sort is not None and not none_match:
-        found = ordered(found, sort, reverse, progress)
+        found = ordered(found, sort, reverse, read)
     elif reverse:
         found.reverse()
-    summaries = [_summary(one) for one in read_metrics(found[:limit], progress)]
+    summaries = [_summary(one) for one in read(found[:limit])]
     if names is not None:
         summaries = _named(summaries, names, strict=not (cut or none_match))
     return Comparison(summaries)
@@ -204,10 +214,13 @@ def check_limit(limit: int | None) -> None:
         raise SelectionError(f"limit must be an integer above 0, got {limit!r}")
 
 
-def ordered(
-    found: list[Experiment], sort: str, reverse: bool, progress: Progress = iter
-) -> list[Experiment]:
+def ordered(found: list[Experiment], sort: str, reverse: bool, read: ReadLogs) -> list[Experiment]:
     """The experiments sorted by a field, a parameter or a metric; see `compare`.
+
+    Args:
+        found: the experiments.
+        sort, reverse: see `compare`.
+        read: reads their logs; see `read_logs`.
 
     Raises:
         UnknownMetricError: no experiment has what to sort by.
@@ -215,18 +228,9 @@ def ordered(
     params = {name for one in found for name in one.params}
     reference = resolve(sort, params)
     if reference.sort == "metric":
-        check_known(read_metrics(found, progress), [(sort, reference)], params)
+        check_known(read(found), [(sort, reference)], params)
     places = order([reference.value(one) for one in found], reverse)
     return [found[place] for place in places]
-
-
-def read_metrics(found: list[Experiment], progress: Progress = iter) -> list[Experiment]:
-    """The same experiments, with their logs read."""
-    if not all(one.is_read for one in found):
-        ids = progress([one.commit_id for one in found])
-        for one, _ in zip(found, ids, strict=True):
-            one.read()
-    return found
 
 
 def _summary(one: Experiment) -> Summary:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from expstore.compare.axes import Axis, Scale, scale_of
 from expstore.compare.curves import Curve
 from expstore.compare.plot import ON_LIGHT, drawable, short, thinned, within_reach
 from expstore.compare.series import smooth
@@ -32,6 +33,7 @@ def text(
     *,
     log: bool = False,
     smoothing: float = 0.0,
+    x: Axis = "step",
     width: int = 80,
     height: int = 15,
     colour: bool = False,
@@ -40,7 +42,7 @@ def text(
 
     Args:
         found: the curves to draw.
-        log, smoothing: see `plot.save`.
+        log, smoothing, x: see `plot.save`.
         width: total width in columns.
         height: height of each plot in lines, without its frame.
         colour: distinguish experiments by colour; otherwise by character.
@@ -53,10 +55,11 @@ def text(
     require("uniplot", "plot")
     ids = list(dict.fromkeys(curve.commit_id for curve in drawn))
     names = dict.fromkeys(curve.name for curve in drawn)
+    scale = scale_of(x, [curve.series for curve in drawn])
     plots = []
     for name in names:
         own = [curve for curve in drawn if curve.name == name]
-        plots.append(_plot(own, ids, log, smoothing, width, height, colour))
+        plots.append(_plot(own, ids, log, smoothing, scale, width, height, colour))
     return "\n\n".join(plots)
 
 
@@ -65,6 +68,7 @@ def _plot(
     ids: Sequence[str],
     log: bool,
     smoothing: float,
+    scale: Scale,
     width: int,
     height: int,
     colour: bool,
@@ -79,14 +83,15 @@ def _plot(
     places = [order[curve.commit_id] for curve in own]
     alone = len(own) == 1
     plot_width = max(width - _MARGIN, 10)
+    by = "" if scale.label == "step" else f"  by {scale.label}"
     with np.errstate(all="ignore"):
         plot = plot_to_string(
-            xs=[s.steps.astype(float) for s in shown],
+            xs=[_positions(s.steps, scale) for s in shown],
             ys=[s.values for s in shown],
             lines=[len(s.steps) > 1 for s in shown],
             width=plot_width,
             height=height,
-            title=short(own[0].name, max(plot_width - len(units), 10)) + units,
+            title=short(own[0].name, max(plot_width - len(units), 10)) + units + by,
             y_as_log=log,
             x_gridlines=[],
             y_gridlines=[],
@@ -97,6 +102,11 @@ def _plot(
             legend_placement="vertical" if len(own) > 3 else "auto",
         )
     return str(plot).rstrip("\n")
+
+
+def _positions(steps: NDArray[np.int64], scale: Scale) -> NDArray[Any]:
+    """The positions as uniplot takes them: numbers, or dates."""
+    return steps.astype("datetime64[s]") if scale.dates else steps / scale.unit
 
 
 def sparkline(values: NDArray[np.float64], width: int) -> str:

@@ -72,15 +72,12 @@ class MetricTable(Sequence[Metric]):
         return MetricTable, (self._names, *columns, self._status)
 
     @classmethod
-    def of_columns(
-        cls, columns: Columns, status: TailStatus = CLEAN, *, compact: bool = True
-    ) -> MetricTable:
+    def of_columns(cls, columns: Columns, status: TailStatus = CLEAN) -> MetricTable:
         """Make a table of the columns that `formats.RECORD` declares.
 
         Args:
             columns: the parser's result.
             status: the state of the file's end.
-            compact: whether every listed name occurs, in order of first appearance.
         """
         name = columns["name"]
         table = cls(
@@ -92,7 +89,7 @@ class MetricTable(Sequence[Metric]):
             status,
         )
         # A parser lists each name when it first occurs, so the names of a whole file are exact.
-        table._compact = compact
+        table._compact = True
         return table
 
     @property
@@ -119,6 +116,11 @@ class MetricTable(Sequence[Metric]):
             steps = self._steps.astype("i8")
             steps.setflags(write=False)
             self._steps = steps
+        return self._steps
+
+    @property
+    def stored_steps(self) -> NDArray[np.uint32 | np.int64]:
+        """The same as the file has them, perhaps unsigned; without the cost of converting them."""
         return self._steps
 
     @property

@@ -122,5 +122,7 @@ def _outcome(data: bytes | OSError, directory: Location, name: str) -> Outcome:
         return data
     path = directory / name
     if isinstance(data, FileNotFoundError):
-        return MetadataNotFoundError(f"{path}: no metadata; write it with write_metadata()")
+        return MetadataNotFoundError(
+            f"{path}: no metadata, so job and user are unknown; in Python, `write_metadata` adds it"
+        )
     return system.unreadable(path, data)

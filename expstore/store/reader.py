@@ -7,6 +7,8 @@ access; nothing is written, and no lock is kept; one bad experiment never breaks
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +24,8 @@ from expstore.model.values import Metadata, is_whole_number
 from expstore.store import metafile as meta
 from expstore.store import runfile
 from expstore.store.files import layout, system
-from expstore.store.files.place import open_root
+from expstore.store.files.place import log_of, open_root
+from expstore.store.jobs import check_jobs, in_order
 from expstore.store.paths import StorePaths
 from expstore.store.read.follow import Follower
 from expstore.store.read.rewind import Rewind
@@ -32,6 +35,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from expstore.store.care.findings import CheckReport
+
+
+def _check_listed(store: StoreReader, ids: list[str]) -> Iterator[CheckReport]:
+    """The reports on some experiments."""
+    from expstore.store.care import check
+
+    return check.check_experiments(store.location, ids)
 
 
 class StoreReader(StorePaths):
@@ -165,8 +175,11 @@ class StoreReader(StorePaths):
             LogTooLargeError: its size, as stated, is too large for memory; see `iter_metrics`.
             UnreadableFileError: not a regular file, or no permission.
         """
-        rewind = Rewind(() if superseded else self.read_run(commit_id).starts)
-        return rewind.current(read_table(self.locate(commit_id, layout.METRICS)))
+        log = log_of(self.location, layout.check_commit_id(commit_id))
+        if superseded:
+            return read_table(log)
+        rewind = Rewind(self.read_run(commit_id).starts)
+        return rewind.current(read_table(log))
 
     def iter_metrics(
         self,
@@ -213,15 +226,25 @@ class StoreReader(StorePaths):
 
         return check.check_experiment(self.locate(commit_id))
 
-    def check_all(self) -> Iterator[CheckReport]:
+    def check_all(self, jobs: int = 1) -> Iterator[CheckReport]:
         """Yield a report on the root itself, then one on each experiment, by commit id.
+
+        Args:
+            jobs: the number of processes that read; 0: one for each processor. A script that uses
+                more than one must do so under `if __name__ == "__main__":`.
 
         Raises:
             StoreNotFoundError: the root does not exist.
+            SelectionError: `jobs` is not a whole number.
+            JobError: a process died.
         """
         from expstore.store.care import check
 
-        return check.check_store(self._location, self.list_experiments())
+        ids = self.list_experiments()
+        if check_jobs(jobs) == 1:
+            return check.check_store(self._location, ids)
+        reports = in_order(partial(_check_listed, self), self.log_sizes(ids), check_jobs(jobs))
+        return chain([check.check_root(self._location)], reports)
 
     def follow(self, commit_id: str, offset: int = 0, *, interval: float = 0.5) -> Follower:
         """An iterator over tables of metrics as they are written; see `Follower`.

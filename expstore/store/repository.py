@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from expstore.errors import ExperimentNotFoundError, ExpStoreError
+from expstore.errors import ExperimentExistsError, ExperimentNotFoundError, ExpStoreError
 from expstore.model.runinfo import RunInfo, joined
 from expstore.model.times import check_seconds
 from expstore.model.values import RECORD_CODEC, Metadata
@@ -74,7 +74,8 @@ class ExperimentStore(StoreKeeper):
         Raises:
             NoSpaceError, UnreadableFileError: it cannot be created.
         """
-        system.make_directory(self.root)
+        with system.undone_after_error(self.root):
+            system.make_directory(self.root)
 
     def create_experiment(self, commit_id: str) -> Path:
         """Create the experiment's directory with `files/`, unless it exists.
@@ -85,18 +86,19 @@ class ExperimentStore(StoreKeeper):
         Raises:
             InvalidCommitIdError: not one plain path component.
             ExperimentNotFoundError: a link has its name.
-            NoSpaceError, UnreadableFileError: it cannot be created.
+            NoSpaceError, UnreadableFileError: it cannot be created; nothing of it is left.
         """
         path = self.experiment_path(commit_id)
-        while True:
-            system.make_directory(path)
-            try:
-                system.make_inside(path, layout.FILES)
-            except ExperimentNotFoundError:
-                if os.path.lexists(path):
-                    raise  # a link, which is no experiment
-                continue  # it existed, and was pruned just now
-            return path
+        with system.undone_after_error(path / layout.FILES):
+            while True:
+                system.make_directory(path)
+                try:
+                    system.make_inside(path, layout.FILES)
+                except ExperimentNotFoundError:
+                    if os.path.lexists(path):
+                        raise  # a link, which is no experiment
+                    continue  # it existed, and was pruned just now
+                return path
 
     def start_experiment(
         self,
@@ -133,9 +135,9 @@ class ExperimentStore(StoreKeeper):
             job_name,
             login_name() if user is None else user,
         )
-        return self._begin(
-            metadata, None, durability, interval_records, interval_seconds, new=new, claimed=False
-        )
+        interval = interval_records, interval_seconds
+        with system.undone_after_error(self.root):
+            return self._begin(metadata, None, durability, *interval, new=new, claimed=False)
 
     def begin_run(
         self,
@@ -161,7 +163,8 @@ class ExperimentStore(StoreKeeper):
             As `start_experiment`; also RunFileError.
         """
         interval = INTERVAL_RECORDS, INTERVAL_SECONDS
-        return self._begin(metadata, info, durability, *interval, new=new, claimed=claimed)
+        with system.undone_after_error(self.root):
+            return self._begin(metadata, info, durability, *interval, new=new, claimed=claimed)
 
     def _begin(
         self,
@@ -193,7 +196,13 @@ class ExperimentStore(StoreKeeper):
                         interval_records=interval_records,
                         interval_seconds=interval_seconds,
                     )
-            self.write_metadata(metadata, new=new)
+            try:
+                self.write_metadata(metadata, new=new)
+            except ExperimentExistsError:
+                raise
+            except BaseException:
+                written = new  # perhaps
+                raise
             written = new
             if info is not None:
                 self.change_run(metadata.commit_id, lambda old: joined(old, info))
@@ -202,9 +211,7 @@ class ExperimentStore(StoreKeeper):
                 writer.close()
             if mine or written:
                 with suppress(OSError, ExpStoreError), system.root_directory(self.root) as root:
-                    discard_unstarted(
-                        root, metadata.commit_id, data if written else None, whole=mine
-                    )
+                    discard_unstarted(root, metadata.commit_id, data, whole=mine)
             raise
         return writer
 

@@ -259,14 +259,16 @@ class Run:
         return f"<Run {self.commit_id} in {self.store.root}>"
 
     def _repr_html_(self) -> str:
+        """For notebooks: the id, the status, and the parameters and tags."""
         from expstore.model import html
 
-        rows: list[tuple[str, object]] = [
-            ("commit id", self.commit_id),
-            ("directory", str(self.path)),
+        info = self.info
+        rows = [
+            ("status", self.store.status(self.commit_id)),
+            *info.flat_params.items(),
+            ("tags", ", ".join(info.tags)),
         ]
-        rows += [("last step", self.last_step)] if self.last_step is not None else []
-        return html.table(("run", ""), rows)
+        return html.table(("run", self.commit_id), [row for row in rows if row[1] != ""])
 
 
 _open: WeakSet[Run] = WeakSet()

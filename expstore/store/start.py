@@ -20,6 +20,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from expstore.errors import (
+    ExperimentExistsError,
     ExperimentNotFoundError,
     MetadataNotFoundError,
     NoCommitWarning,
@@ -117,12 +118,20 @@ def start(
         if _has_metadata(store, commit_id):
             run = _resume(store, commit_id, new, now, durability)
             return _begun(run, patch, run.info, system_metrics)
-    store.initialize()
-    claimed = commit_id is None
-    commit_id = commit_id or _claim(store, git)
-    metadata = Metadata(commit_id, int(now.started), job_name, user)
     info = replace(new, origin=origin(git), starts=(now,))
-    writer = store.begin_run(metadata, info, durability=durability, new=not resume, claimed=claimed)
+    with system.undone_after_error(store.root):
+        store.initialize()
+        writer = None
+        while writer is None:
+            metadata = Metadata(commit_id or _claim(store, git), int(now.started), job_name, user)
+            try:
+                writer = store.begin_run(
+                    metadata, info, durability=durability, new=not resume, claimed=not commit_id
+                )
+            except ExperimentExistsError:
+                if commit_id is not None:
+                    raise
+                # Else a program that was given this very id has taken what was claimed.
     return _begun(Run(store, writer, now), patch, info, system_metrics)
 
 

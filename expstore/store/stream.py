@@ -21,6 +21,7 @@ from expstore.model.table import MetricTable
 from expstore.model.values import Metadata
 from expstore.store import metafile, runfile
 from expstore.store.files import layout
+from expstore.store.files.place import log_of
 from expstore.store.read.rewind import Rewind
 from expstore.store.read.tables import read_table, select, table_parser
 from formats import FormatError, TailStatus
@@ -38,7 +39,7 @@ METADATA_COLUMNS = ("job_name", "user", "created")
 
 
 def _read_whole(root: Location, commit_id: str, parser: LogParser) -> MetricTable:
-    return read_table(root / commit_id / layout.METRICS, parser=parser)
+    return read_table(log_of(root, commit_id), parser=parser)
 
 
 @dataclass

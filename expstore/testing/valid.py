@@ -20,10 +20,11 @@ _SHOWN = 100  # maximum spans shown
 
 
 def assert_valid_experiment(path: str | os.PathLike[str]) -> None:
-    """Check an experiment's meta.bin, and its metrics.bin if it has one, against the format.
+    """Check an experiment's meta.bin, metrics.bin and run.json against the format.
 
-    An experiment is valid if it is as a writer should leave it: every byte belongs to a field,
-    meta.bin names its own directory, and metrics.bin ends with a whole record and not in zeros.
+    The last two may be missing. An experiment is valid if it is as a writer should leave it: every
+    byte belongs to a field, meta.bin names its own directory, metrics.bin ends with a whole record
+    and not in zeros, and run.json is of the declared form.
 
     Args:
         path: the experiment's directory.
@@ -39,6 +40,7 @@ def assert_valid_experiment(path: str | os.PathLike[str]) -> None:
         layout.check_commit_id(path.name)
         _check_metadata(path / layout.METADATA)
         _check_metrics(path / layout.METRICS)
+        ExperimentStore(path.parent).read_run(path.name)
     except ExpStoreError as error:
         raise AssertionError(str(error)) from error
 

@@ -14,15 +14,17 @@ declaration is remembered by the process. It only saves work, and is compared li
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from formats.columns.loop import compiled_loop
-from formats.columns.starts import Bytes, Offsets, gather, record_walk
+from formats.columns.period import Period
+from formats.columns.starts import Offsets, record_walk
 from formats.columns.vocabulary import Vocabulary
 from formats.kinds.numbers import Number
 from formats.schema import Schema
@@ -30,46 +32,25 @@ from formats.schema import Schema
 LIMIT = 1 << 20
 """Maximum bytes of data to begin with `walk`: beyond, what it saves does not matter."""
 
+_INT32 = np.dtype(np.int32).char
 _QUOTAS = (8, 24, 96, 384, 512)  # records read one by one before each search for a period
 _LONG = 1 << 16  # bytes from which on a longer search costs more than it saves
 _SEARCHES = 3  # in such data
 _FEW = 1 << 11  # bytes that the loop reads sooner than a period is learned
 _ROUNDS = 24  # periods followed in one call; an order that breaks more often is the caller's
-_UNIT = 1 << 14  # bytes of template: a short log is compared in one operation
-_PLACE, _GATHER, _ROW = 900, 11_000, 7  # ns: a strided place, a gather, and a record of it
+_PLACE, _GATHER, _ROW = 620, 3500, 2.5  # ns: a strided place, a gather, and a record of it
 
-
-class _Period(NamedTuple):
-    """A repeated order of records: the expected bytes, which of them matter, and what they mean."""
-
-    size: int  # bytes
-    template: Bytes  # of several periods, as is the mask
-    mask: Bytes
-    starts: Offsets  # of one period's records, from its beginning
-    texts: list[list[bytes]]  # of one period's records; one list for each text of the declaration
-
-
-_remembered: dict[Schema, _Period] = {}
+_remembered: dict[Schema, Period] = {}
 """By declaration, the order at the beginning of the log that was read last."""
 
 
 class _Repeated(NamedTuple):
     """Periods one after another."""
 
-    period: _Period
-    codes: list[Any]  # int32, of one period's records; one array for each text
+    period: Period
+    codes: list[bytearray]  # of one period's records, as int32; one item for each text
     origin: int  # byte offset of the first
     rows: int  # how many
-
-    @property
-    def records(self) -> int:
-        return self.rows * len(self.period.starts)
-
-    @property
-    def starts(self) -> Offsets:
-        """Of all records."""
-        origins = np.arange(self.rows)[:, None] * self.period.size + self.origin
-        return (origins + self.period.starts).ravel()
 
 
 class _Single(NamedTuple):
@@ -77,10 +58,6 @@ class _Single(NamedTuple):
 
     starts: Offsets
     codes: list[list[int]]
-
-    @property
-    def records(self) -> int:
-        return len(self.starts)
 
 
 class BriefWalk:
@@ -96,70 +73,67 @@ class BriefWalk:
 
     def __init__(self, schema: Schema, vocabularies: list[Vocabulary]) -> None:
         self._walk = record_walk(schema)
-        self._masks = _masks(schema)
-        self._read = compiled_loop(schema)
         self._vocabularies = vocabularies
         self._schema = schema
-        self._coded: tuple[_Period, list[Any]] | None = None  # the last period, and its codes
+        self._starts: list[int] = []  # of records read one by one since the last part
+        self._codes: list[list[int]] = [[] for _ in vocabularies]
+        self._coded: tuple[Period, list[bytearray]] | None = None  # the last period, and its codes
         self.end = 0
 
-    def walk(self, data: bytes) -> None:
-        """Find the records at the beginning of the data: all, if they are few or repetitive."""
+    def walk(self, data: bytes) -> int:
+        """Find the records at the beginning of the data: all, if they are few or repetitive.
+
+        Returns:
+            The offset after the last one.
+        """
         self._data, self.end, end = data, 0, len(data)
         self._parts: list[_Repeated | _Single] = []
-        self._starts: list[int] = []  # of records read one by one since the last part
-        self._codes: list[list[int]] = [[] for _ in self._vocabularies]
         first = _remembered.get(self._schema)
-        if first is not None and (rows := self._agreeing(first, 0)):
+        # One that soon ends would only keep the log's own order from being learned.
+        if first is not None and (rows := first.count(data, 0)) * first.size * 2 > end:
             self._repeat(first, 0, rows)
+            if self.end == end:
+                return end
+        self._starts, self._codes = [], [[] for _ in self._vocabularies]
+        read = compiled_loop(self._schema)
         searches = len(_QUOTAS) if end < _LONG else _SEARCHES
         rounds = tries = 0
         while self.end < end and rounds < _ROUNDS and tries < searches:
             at, quota = self.end, _QUOTAS[tries]
-            self.end = self._read(
-                data, at, end, quota, self._vocabularies, self._starts, self._codes
-            )
+            self.end = read(data, at, end, quota, self._vocabularies, self._starts, self._codes)
             if self.end == at:
                 break  # a torn record
             tries += 1
             if end - self.end > _FEW and self._learn():
                 rounds, tries = rounds + 1, 0
         self._close()
+        return self.end
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Columns of the records found, texts as codes."""
-        made = [self._columns_of(part) for part in self._parts]
+        made = [
+            self._of_periods(*part) if isinstance(part, _Repeated) else self._of_records(*part)
+            for part in self._parts
+        ]
         if len(made) == 1:
             return made[0]
         if not made:
             return {
-                field.name: np.empty(0, np.int32 if field.is_variable else native)
-                for field, _, native, *_ in self._walk.columns
+                name: np.empty(0, np.int32 if is_text else native)
+                for name, is_text, _, native, *_ in self._walk.columns
             }
         return {name: np.concatenate([one[name] for one in made]) for name in made[0]}
 
-    def _columns_of(self, part: _Repeated | _Single) -> dict[str, NDArray[Any]]:
-        codes = iter(part.codes)
-        if isinstance(part, _Repeated):
-            turn = len(part.period.starts)
-            if self._is_strided(part, turn):
-                starts = part.period.starts.tolist()
-                number = partial(self._strided, part, starts)
-            else:
-                number = partial(self._gathered, self._heads(part.starts))
-        else:
-            number = partial(self._gathered, self._heads(part.starts))
-        columns = {}
-        for field, dtype, native, run, offset in self._walk.columns:
-            if not field.is_variable:
-                columns[field.name] = number(dtype, native, run, offset)
-            elif isinstance(part, _Repeated):
-                column = np.empty((part.rows, turn), np.int32)
-                column[:] = next(codes)
-                columns[field.name] = column.reshape(-1)
-            else:
-                columns[field.name] = np.array(next(codes), np.int32)
-        return columns
+    def _of_periods(
+        self, period: Period, codes: list[bytearray], origin: int, rows: int
+    ) -> dict[str, NDArray[Any]]:
+        if self._is_strided(period, rows):
+            return self._strided(period, codes, origin, rows)
+        texts = (_repeated(one, rows) for one in codes)
+        return self._gathered(period.starts_of(rows), origin, texts)
+
+    def _of_records(self, starts: Offsets, codes: list[list[int]]) -> dict[str, NDArray[Any]]:
+        return self._gathered(starts, 0, (np.array(one, np.int32) for one in codes))
 
     def _learn(self) -> bool:
         """Follow the order of the records read last, if it has repeated; whether it goes on."""
@@ -174,65 +148,34 @@ class BriefWalk:
             codes = [one[:count] for one in self._codes]
             end = starts[count] if count < len(starts) else self.end
             period = _remembered[self._schema] = self._made(starts[:count], codes, end)
-            self._repeat(period, 0, known + self._agreeing(period, self.end))
+            self._repeat(period, 0, known + period.count(self._data, self.end))
             return True
         period = self._made(starts[-count:], [one[-count:] for one in self._codes], self.end)
-        rows = self._agreeing(period, self.end)
+        rows = period.count(self._data, self.end)
         if rows:
             self._close()
             self._repeat(period, self.end, rows)
         return rows > 0
 
-    def _made(self, starts: list[int], codes: list[list[int]], end: int) -> _Period:
+    def _made(self, starts: list[int], codes: list[list[int]], end: int) -> Period:
         """The period of some records."""
-        begin, size = starts[0], end - starts[0]
-        times = max(_UNIT // size, 1)
-        mask = np.frombuffer(b"".join(self._mask(codes)) * times, np.uint8)
-        template = np.frombuffer(self._data[begin:end] * times, np.uint8) & mask
+        begin = starts[0]
         texts = [
             [vocabulary.texts[code] for code in one]
             for vocabulary, one in zip(self._vocabularies, codes, strict=True)
         ]
-        return _Period(size, template, mask, np.array(starts) - begin, texts)
+        mask = _mask(self._schema, texts)
+        return Period(self._data[begin:end], mask, [at - begin for at in starts], texts)
 
-    def _codes_of(self, period: _Period) -> list[Any]:
-        """The codes of its texts, which are added to the vocabularies."""
+    def _codes_of(self, period: Period) -> list[bytearray]:
+        """The codes of its texts as int32, which are added to the vocabularies."""
         if self._coded is None or self._coded[0] is not period:
             pairs = zip(self._vocabularies, period.texts, strict=True)
-            codes = [np.array(vocabulary.add(texts), np.int32) for vocabulary, texts in pairs]
+            codes = [bytearray(array(_INT32, vocabulary.add(texts))) for vocabulary, texts in pairs]
             self._coded = period, codes
         return self._coded[1]
 
-    def _mask(self, codes: list[list[int]]) -> Iterator[bytes]:
-        """255 for each byte of some records that must repeat, 0 for those of numbers."""
-        for record in zip(*codes, strict=True):
-            texts = zip(self._vocabularies, record, strict=True)
-            for fixed, has_text in self._masks:
-                yield fixed
-                if has_text:
-                    vocabulary, code = next(texts)
-                    yield b"\xff" * len(vocabulary.texts[code])
-
-    def _agreeing(self, period: _Period, at: int) -> int:
-        """How many whole periods follow."""
-        size, unit = period.size, len(period.mask)
-        begin, count = at, (len(self._data) - at) // size * size
-        for length in (count - count % unit, count % unit):
-            if not length:
-                continue
-            ahead = np.frombuffer(self._data, np.uint8, length, at)
-            if length >= unit:
-                differ = (ahead.reshape(-1, unit) & period.mask) != period.template
-            else:
-                differ = (ahead & period.mask[:length]) != period.template[:length]
-            differ = differ.ravel()
-            wrong = int(differ.argmax())
-            if differ[wrong]:
-                return (at + wrong - begin) // size
-            at += length
-        return count // size
-
-    def _repeat(self, period: _Period, origin: int, rows: int) -> None:
+    def _repeat(self, period: Period, origin: int, rows: int) -> None:
         """Add a part of periods, which takes the place of what was read of it one by one."""
         for column in (self._starts, *self._codes):
             column.clear()
@@ -245,34 +188,61 @@ class BriefWalk:
             self._parts.append(_Single(np.array(self._starts), self._codes))
             self._starts, self._codes = [], [[] for _ in self._codes]
 
-    def _is_strided(self, part: _Repeated, turn: int) -> bool:
+    def _is_strided(self, period: Period, rows: int) -> bool:
         """Whether one strided array for each number of a period costs less than a gather."""
-        places = turn * len(self._walk.numbers)
-        return len(self._walk.runs) == 1 and places * _PLACE < _GATHER + part.records * _ROW
+        if len(self._walk.heads) > 1:
+            return False
+        # Starts that are not held with the period cost as much as the gather.
+        gathered = _GATHER if rows <= period.rows_held else 2 * _GATHER
+        strided = period.records * (len(self._walk.columns) - 1) * _PLACE
+        return strided < gathered + rows * period.records * _ROW
 
     def _strided(
-        self, part: _Repeated, starts: list[int], dtype: Any, native: Any, _: int, offset: int
-    ) -> NDArray[Any]:
-        """A number of all records, one strided array for each of its places in the period."""
-        rows, step, data, origin = part.rows, (part.period.size,), self._data, part.origin + offset
-        column = np.empty((rows, len(starts)), native)
-        for place, start in enumerate(starts):
-            column[:, place] = np.ndarray((rows,), dtype, data, origin + start, step)
-        return column.reshape(-1)
+        self, period: Period, codes: list[bytearray], origin: int, rows: int
+    ) -> dict[str, NDArray[Any]]:
+        """Each number by a strided array for each of its places in the period."""
+        step, data, columns = (period.size,), self._data, {}
+        for name, is_text, dtype, native, _, offset in self._walk.columns:
+            if is_text:  # the only one: a text ends a run
+                columns[name] = _repeated(codes[0], rows)
+                continue
+            column = np.empty((rows, period.records), native)
+            for place, start in enumerate(period.starts):
+                at = origin + start + offset
+                column[:, place] = np.ndarray((rows,), dtype, data, at, step)
+            columns[name] = column.reshape(-1)
+        return columns
 
-    def _heads(self, starts: Offsets) -> list[Bytes]:
-        """The numbers of each run, one row for each record."""
-        data, runs = np.frombuffer(self._data, np.uint8), self._walk.runs
-        begins = [starts] if len(runs) == 1 else self._walk.run_starts(data, starts)[0]
-        return [gather(data, begin, run.width) for begin, run in zip(begins, runs, strict=True)]
+    def _gathered(
+        self, starts: Offsets, origin: int, texts: Iterator[NDArray[np.int32]]
+    ) -> dict[str, NDArray[Any]]:
+        """Each number out of the bytes of its run, gathered for all records.
 
-    @staticmethod
-    def _gathered(heads: list[Bytes], dtype: Any, native: Any, run: int, offset: int) -> Any:
-        """A number of all records, out of their runs."""
-        head = heads[run]
-        return np.ndarray(len(head), dtype, head, offset, head.strides[:1]).astype(native)
+        Args:
+            starts: of the records, counted from `origin`.
+            texts: the columns of the texts, in order.
+        """
+        data, begins, heads = self._data, [starts], self._walk.heads
+        if len(heads) > 1:
+            ahead = np.frombuffer(data, np.uint8, -1, origin)
+            begins, _ = self._walk.run_starts(ahead, starts)
+        size = len(data) - origin + 1
+        runs = [
+            np.ndarray((size - head.itemsize,), head, data, origin, (1,))[begin]
+            for head, begin in zip(heads, begins, strict=True)
+        ]
+        columns = {}
+        for name, is_text, dtype, native, run, offset in self._walk.columns:
+            if is_text:
+                columns[name] = next(texts)
+            else:
+                items = runs[run]
+                number = np.ndarray(items.shape, dtype, items, offset, items.strides)
+                columns[name] = number.astype(native)
+        return columns
 
 
+@lru_cache(maxsize=64)
 def is_walkable(schema: Schema) -> bool:
     """Whether data are records of numbers and texts only, so that a simple loop reads them."""
     return (
@@ -283,6 +253,11 @@ def is_walkable(schema: Schema) -> bool:
             for field in schema
         )
     )
+
+
+def _repeated(codes: bytearray, rows: int) -> NDArray[np.int32]:
+    """So many repetitions of the codes."""
+    return np.frombuffer(codes * rows, np.int32)
 
 
 def _period(codes: list[list[int]]) -> int:
@@ -297,15 +272,26 @@ def _period(codes: list[list[int]]) -> int:
     return 0
 
 
+def _mask(schema: Schema, texts: list[list[bytes]]) -> bytes:
+    """255 for each byte of some records that must repeat, 0 for those of numbers."""
+    *before, after = _masks(schema)
+    if after:
+        before, texts = [*before, after], [*texts, [b""] * len(texts[0])]
+    return b"".join(
+        [
+            fixed + b"\xff" * len(text)
+            for record in zip(*texts, strict=True)
+            for fixed, text in zip(before, record, strict=True)
+        ]
+    )
+
+
 @lru_cache(maxsize=64)
-def _masks(schema: Schema) -> list[tuple[bytes, bool]]:
-    """Each run's part of a mask, and whether a text follows it."""
-    return [
-        (
-            b"".join(
-                (b"\xff" if field.is_variable else b"\0") * field.width for field in run.fields
-            ),
-            run.text is not None,
-        )
-        for run in schema.runs
-    ]
+def _masks(schema: Schema) -> list[bytes]:
+    """The mask of what precedes each text, and of what follows the last one."""
+    masks = [b""]
+    for field in schema:
+        masks[-1] += (b"\xff" if field.is_variable else b"\0") * field.width
+        if field.is_variable:
+            masks.append(b"")
+    return masks

@@ -14,13 +14,14 @@ other kinds what `wire` says. A header before the records is read first, into `C
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from formats.columns.brief import LIMIT, BriefWalk, is_walkable
+from formats.columns.output import Output
 from formats.columns.repetition import Match, Repetition
 from formats.columns.starts import PADDING, Bytes, Offsets, gather, record_walk
 from formats.columns.types import Columns, TextColumn
@@ -35,51 +36,31 @@ BLOCK = 1 << 19
 together with the result. Twice as many cost more in fresh memory than they save.
 """
 
+_EMPTY: Bytes = np.empty(0, np.uint8)
+
 Buffer = bytes | bytearray | memoryview | NDArray[Any]
 
 
-class _Output:
-    """Columns being written: longer than needed, until `finish` shrinks them in place.
+class _Plan:
+    """What parsing needs to know of a declaration, worked out once."""
 
-    Untouched memory is never committed, so a generous capacity costs nothing.
-    """
+    def __init__(self, schema: Schema) -> None:
+        self.walk = record_walk(schema)
+        self.is_brief = is_walkable(schema)
+        self.is_text = {field.name: field.is_text for field in schema.texts}
+        self.types = {
+            field.name: np.int32 if field.is_variable else column_type(field.kind)
+            for field in schema
+            if field.is_column
+        }
+        # What a prediction compares is enough for constants, but not for other checks.
+        self.checked = [field for field in schema if field.kind.may_refuse]
+        self.predicts = all(f.constant is not None and f.kind.is_raw for f in self.checked)
 
-    def __init__(
-        self,
-        types: dict[str, Any],
-        texts: dict[str, Any],
-        capacity: int,
-        begun: Mapping[str, NDArray[Any]],
-    ) -> None:
-        self.count, self._capacity, self._texts = 0, capacity, texts
-        self.arrays = {name: np.empty(capacity, dtype) for name, dtype in types.items()}
-        if begun:
-            room = self.extend(len(next(iter(begun.values()))))
-            for name, column in begun.items():
-                self.arrays[name][room] = column
 
-    def extend(self, count: int) -> slice:
-        """Make room for further records."""
-        room = slice(self.count, self.count + count)
-        if room.stop > self._capacity:
-            self._resize(max(room.stop, self._capacity * 3 // 2))
-        self.count = room.stop
-        return room
-
-    def last(self, count: int) -> dict[str, NDArray[np.int32]]:
-        """The text codes of the last records."""
-        return {name: self.arrays[name][self.count - count : self.count] for name in self._texts}
-
-    def finish(self) -> dict[str, NDArray[Any]]:
-        """The columns; from now on the caller owns the arrays."""
-        self._resize(self.count)
-        return self.arrays
-
-    def _resize(self, capacity: int) -> None:
-        self._capacity = capacity
-        for array in self.arrays.values():
-            shape = (capacity, *array.shape[1:])
-            array.resize(shape, refcheck=False)  # no view of it outlives a call
+@lru_cache(maxsize=64)
+def _plan(schema: Schema) -> _Plan:
+    return _Plan(schema)
 
 
 class ColumnParser:
@@ -101,25 +82,17 @@ class ColumnParser:
 
     def __init__(self, declaration: Any, max_texts: int | None = None) -> None:
         schema = Schema.of(declaration)
+        self._plan = _plan(schema)
         self.header: dict[str, Any] | None = None
         self._expected = schema.header  # until it is read
         self._max_texts = max_texts
-        self._walk = record_walk(schema)
-        self._repetition = Repetition(self._walk)
-        self._vocabularies = {field.name: Vocabulary() for field in schema.texts}
+        self._walk = self._plan.walk
+        self._repetition: Repetition | None = None  # made for data beyond a short log
+        self._vocabularies = {name: Vocabulary() for name in self._plan.is_text}
         self._brief = (
-            BriefWalk(schema, list(self._vocabularies.values())) if is_walkable(schema) else None
+            BriefWalk(schema, list(self._vocabularies.values())) if self._plan.is_brief else None
         )
-        self._is_text = {field.name: field.is_text for field in schema.texts}
-        self._types = {
-            field.name: np.int32 if field.is_variable else column_type(field.kind)
-            for field in schema
-            if field.is_column
-        }
-        # What a prediction compares is enough for constants, but not for other checks.
-        self._checked = [f for f in schema if f.kind.may_refuse]
-        self._predicts = all(f.constant is not None and f.kind.is_raw for f in self._checked)
-        self._buffer: Bytes = np.empty(0, np.uint8)
+        self._buffer = _EMPTY
         self._held = 0  # bytes in the buffer: a record not yet whole
         self._end = 0  # bytes consumed from the stream
         self._start = 0  # where this call's first record begins
@@ -128,15 +101,16 @@ class ColumnParser:
 
     def feed(self, block: Buffer) -> Columns:
         """All records that these bytes complete; a torn tail waits for the next feed."""
-        fresh = np.frombuffer(flat(block), np.uint8)
-        begun: dict[str, NDArray[Any]] = {}
-        if self._brief is not None and not self._held and 0 < fresh.size <= LIMIT:
-            self._brief.walk(block if isinstance(block, bytes) else fresh.tobytes())
+        raw = block if isinstance(block, bytes) else flat(block)
+        begin, begun = 0, {}
+        if self._brief is not None and not self._held and 0 < len(raw) <= LIMIT:
+            raw = bytes(raw)
+            begin = self._brief.walk(raw)
             begun = self._brief.columns()
-            self._advance(self._brief.end)
-            if self._brief.end == fresh.size:
+            self._advance(begin)
+            if begin == len(raw):
                 return self._columns(begun)
-            fresh = fresh[self._brief.end :]
+        fresh = np.frombuffer(raw, np.uint8, -1, begin)
         output = self._output(fresh.size, begun)
         while fresh.size and self._error is None:
             room = self._room(min(fresh.size, BLOCK))
@@ -166,10 +140,10 @@ class ColumnParser:
         """The number of distinct texts held, for the field with the most."""
         return max((len(v.texts) for v in self._vocabularies.values()), default=0)
 
-    def _output(self, size: int, begun: Mapping[str, NDArray[Any]] | None = None) -> _Output:
+    def _output(self, size: int, begun: Mapping[str, NDArray[Any]] | None = None) -> Output:
         """Room for the records of so many bytes, after those that columns have already begun."""
         capacity = (self._held + size) // self._walk.min_size
-        return _Output(self._types, self._vocabularies, capacity, begun or {})
+        return Output(self._plan.types, self._vocabularies, capacity, begun or {})
 
     def _room(self, wanted: int) -> Bytes:
         """A free part of the buffer, after the bytes held."""
@@ -180,9 +154,11 @@ class ColumnParser:
             self._buffer = buffer
         return self._buffer[self._held : self._held + wanted]
 
-    def _decode(self, fresh: int, output: _Output) -> None:
+    def _decode(self, fresh: int, output: Output) -> None:
         """Move the buffer's whole records to the output, and the rest to the buffer's beginning."""
         data, begin, end = self._buffer, 0, self._held + fresh
+        if self._repetition is None:
+            self._repetition = Repetition(self._walk)
         if self._expected is not None:
             begin = self._read_header(self._expected, data, end)
         while begin < end and self._expected is None:
@@ -193,7 +169,7 @@ class ColumnParser:
         if end - begin >= self._walk.min_size and self._expected is None:
             bounds = self._walk.bounds(data, begin, end)
             begin = self._emit(data, bounds, output)
-            if bounds.size > 1 and self._error is None and self._predicts:
+            if bounds.size > 1 and self._error is None and self._plan.predicts:
                 self._repetition.learn(data, bounds, output.last(bounds.size - 1), end)
         self._advance(begin)
         self._held = end - begin
@@ -203,10 +179,14 @@ class ColumnParser:
     def _advance(self, size: int) -> None:
         """Count bytes of whole records as consumed."""
         self._end += size
-        if self._max_texts is not None and self.texts_held > self._max_texts:
-            raise TooManyTextsError(
-                f"more than {self._max_texts:,} distinct texts in one field", offset=self._end
-            )
+        limit = self._max_texts
+        if limit is None:
+            return
+        for vocabulary in self._vocabularies.values():
+            if len(vocabulary.texts) > limit:
+                raise TooManyTextsError(
+                    f"more than {limit:,} distinct texts in one field", offset=self._end
+                )
 
     def _read_header(self, schema: Schema, data: Bytes, end: int) -> int:
         """The end of the header; 0 if it is not whole yet, or not the declared one."""
@@ -220,7 +200,7 @@ class ColumnParser:
         self._expected, self._start = None, size
         return size
 
-    def _emit_match(self, data: Bytes, match: Match, output: _Output) -> int:
+    def _emit_match(self, data: Bytes, match: Match, output: Output) -> int:
         """Write matched records, whose texts and constants are already compared, to the output.
 
         Returns:
@@ -257,7 +237,7 @@ class ColumnParser:
             for run, begin, more in zip(runs, begins, wider, strict=True)
         ]
 
-    def _emit(self, data: Bytes, bounds: Offsets, output: _Output) -> int:
+    def _emit(self, data: Bytes, bounds: Offsets, output: Output) -> int:
         """Write records with arbitrary texts to the output.
 
         Returns:
@@ -288,7 +268,7 @@ class ColumnParser:
     def _conforming(self, heads: list[Bytes], begins: list[Offsets], before: int) -> int:
         """How many records precede the first that is refused, whose error is stored."""
         count = len(heads[0])
-        if not self._checked:
+        if not self._plan.checked:
             return count
         for field, dtype, run, offset in self._walk.places:
             if not field.kind.may_refuse:
@@ -306,9 +286,10 @@ class ColumnParser:
         """The columns parsed by one call."""
         columns: dict[str, Any] = arrays
         count = len(next(iter(arrays.values())))
-        for name, vocabulary in self._vocabularies.items():
+        for name, is_text in self._plan.is_text.items():
+            vocabulary = self._vocabularies[name]
             raw = partial(vocabulary.known, len(vocabulary.texts))
-            columns[name] = TextColumn(columns[name], raw, self._is_text[name])
+            columns[name] = TextColumn(columns[name], raw, is_text)
         self._count += count
         start, self._start = self._start, self._end
         return Columns(columns, count, self._end, self._error, start)

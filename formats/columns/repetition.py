@@ -27,7 +27,7 @@ _MIN_RECORDS = 1024  # records needed to learn from; with fewer it does not pay
 
 # Consecutive periods needed to read each position of the period as one strided array: with fewer,
 # one call per field and position costs more than gathering all records.
-_DENSE = 256
+_DENSE = 2048
 
 _SLICE = 1 << 17  # bytes compared at once; with template and mask they fit in a core's cache
 

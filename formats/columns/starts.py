@@ -65,6 +65,7 @@ class RecordWalk:
             else (run.width, 0, None)
             for run in self.runs
         ]
+        self.heads = [np.dtype((np.void, run.width)) for run in self.runs]
         self._fixed = not schema.texts
         self.places = [
             (
@@ -77,11 +78,9 @@ class RecordWalk:
             for position, field in enumerate(run.fields)
         ]  # each field, its type, the index of its run and its offset there
         self.columns = [
-            (field, dtype, dtype.newbyteorder("="), run, offset)
+            (field.name, field.is_variable, dtype, dtype.newbyteorder("="), run, offset)
             for field, dtype, run, offset in self.places
-        ]
-        self.numbers = [place for place in self.columns if not place[0].is_variable]
-        self.texts = [field for field, *_ in self.places if field.is_variable]
+        ]  # the same for schemas whose numbers NumPy converts: name, whether it is a text, ...
 
     def bounds(self, data: Bytes, begin: int, end: int) -> Offsets:
         """The starts of all whole records in `data[begin:end]`, and the end of the last one.

@@ -43,15 +43,20 @@ class TextColumn(Sequence[Any]):
         self.codes: NDArray[Any] = np.asarray(codes)
         self._source = values if callable(values) else tuple(values)
         self._is_text = is_text
+        self._values: tuple[Any, ...] | None = None
 
-    @cached_property
+    @property
     def values(self) -> tuple[Any, ...]:
         """The distinct texts in order of first appearance; bytes if the field is of bytes."""
         # Lazy: a stream of many distinct texts would otherwise decode all of them at every feed.
-        given = self._source() if callable(self._source) else self._source
-        if not self._is_text:
-            return given
-        return tuple(t.decode(ENCODING, ERRORS) if isinstance(t, bytes) else t for t in given)
+        if self._values is None:
+            given = self._source() if callable(self._source) else self._source
+            if self._is_text:
+                given = tuple(
+                    [t.decode(ENCODING, ERRORS) if isinstance(t, bytes) else t for t in given]
+                )
+            self._values = given
+        return self._values
 
     @cached_property
     def raw(self) -> tuple[bytes, ...]:

@@ -41,6 +41,13 @@ def is_plausible_label(text: str) -> bool:
     return not any(ord(c) < _CONTROL_END or "\ud800" <= c <= "\udfff" for c in text)
 
 
+def has_usual_clocks(roles: Roles, columns: Columns) -> bool:
+    """Whether no record's clock is doubtful; of at least one record."""
+    clocks = columns[roles.clock]
+    # The places of both cost a quarter of what the numbers themselves cost, in a short log.
+    return bool(clocks.item(clocks.argmin()) >= EARLIEST and clocks.item(clocks.argmax()) <= LATEST)
+
+
 def first_implausible(roles: Roles, columns: Columns) -> int | None:
     """The index of the record at which the log stops being well-formed, or None.
 
@@ -51,9 +58,9 @@ def first_implausible(roles: Roles, columns: Columns) -> int | None:
     """
     import numpy as np
 
-    clocks = columns[roles.clock]
-    if not len(clocks) or (clocks.min() >= EARLIEST and clocks.max() <= LATEST):
+    if not columns.count or has_usual_clocks(roles, columns):
         return None
+    clocks = columns[roles.clock]
     odd = (clocks < EARLIEST) | (clocks > LATEST)
     label = columns[roles.label]
     bad = ~np.fromiter(map(is_plausible_label, label.values), np.bool_, len(label.values))

@@ -12,7 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from formats.damage.plausible import first_implausible, size_of
+from formats.damage.plausible import first_implausible, has_usual_clocks, size_of
+from formats.errors import counted
 from formats.fields import Roles
 from formats.schema import Schema
 
@@ -53,9 +54,9 @@ class TailStatus:
             return "clean"
         if self.kind == "implausible":
             what = f"implausible from byte {self.offset} on"
-            return f"{what} ({self.records} records, {self.size} bytes)"
-        what = f"{self.kind} tail of {self.size} bytes at byte {self.offset}"
-        return what + (f" ({self.records} records of zeros)" if self.records else "")
+            return f"{what} ({counted(self.records, 'record')}, {counted(self.size, 'byte')})"
+        what = f"{self.kind} tail of {counted(self.size, 'byte')} at byte {self.offset}"
+        return what + (f" ({counted(self.records, 'record')} of zeros)" if self.records else "")
 
 
 CLEAN = TailStatus("clean")
@@ -85,15 +86,21 @@ class TailWatch:
     def feed(self, columns: Columns, end: int) -> None:
         """Examine the next records; `end` is the offset after them."""
         count = columns.count
-        if self._roles is not None and self._doubted is None:
-            first = first_implausible(self._roles, columns)
-            if first is not None:
-                offset = self.end + size_of(self._schema, columns, first)
-                self._doubted = offset, self.records + first
-        zeros = _trailing_zero_records(self._schema, columns)
-        self._zeros = zeros + (self._zeros if zeros == count else 0)
+        if count:
+            roles, zeros = self._roles, 0
+            if roles is None or not has_usual_clocks(roles, columns):
+                if roles is not None and self._doubted is None:
+                    self._doubt(first_implausible(roles, columns), columns)
+                zeros = _trailing_zero_records(self._schema, columns)
+            self._zeros = zeros + (self._zeros if zeros == count else 0)
         self.records += count
         self.end = end
+
+    def _doubt(self, first: int | None, columns: Columns) -> None:
+        """Remember the first implausible record, if there is one among those fed now."""
+        if first is not None:
+            offset = self.end + size_of(self._schema, columns, first)
+            self._doubted = offset, self.records + first
 
     def status(self, size: int) -> TailStatus:
         """The state of the end of `size` bytes, all of whose whole records were fed."""
@@ -130,7 +137,7 @@ def tail_status(
 def _trailing_zero_records(schema: Schema, columns: Columns) -> int:
     """How many records at the end are all zeros; checking one is nearly always enough."""
     count = columns.count
-    if not count or any(_is_not_zero(columns[f.name]) for f in schema if f.is_column):
+    if any(_is_not_zero(columns[f.name]) for f in schema if f.is_column):
         return 0
     if not _zeros(schema, columns, count - 1).all():
         return 0

@@ -20,6 +20,19 @@ Contender = Callable[[], float]
 """One sample, in the unit of its row."""
 
 
+class Sample(float):
+    """A sample with the peak memory of the work, in bytes; None if that is unknown."""
+
+    peak: int | None = None
+
+    @classmethod
+    def of(cls, result: dict[str, Any], scale: float) -> Sample:
+        """The seconds of a task of `worker`, times `scale`, with its peak memory."""
+        sample = cls(result["seconds"] * scale)
+        sample.peak = result.get("peak")
+        return sample
+
+
 class Unavailable(Exception):  # noqa: N818  a state of the machine, not an error
     """Something that a row needs is missing on this machine."""
 
@@ -104,6 +117,12 @@ class Result:
         )
 
     @property
+    def peak(self) -> float | None:
+        """The median of our peak memory in bytes; None if it was not measured."""
+        peaks = [peak for one in self.ours if (peak := getattr(one, "peak", None)) is not None]
+        return median(peaks) if peaks else None
+
+    @property
     def met(self) -> bool:
         """Whether the target is met."""
         return self.row.target.met(self.figure)
@@ -117,6 +136,7 @@ class Result:
             "other": self.other,
             "other_name": self.row.other_name if self.other else None,
             "target": self.row.target.text,
+            "peak": self.peak,
             "figure": self.figure,
             "met": self.met,
         }

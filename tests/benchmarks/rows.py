@@ -16,11 +16,13 @@ from functools import partial
 from pathlib import Path
 
 from expstore import Metadata
+from tests.benchmarks import many
 from tests.benchmarks.corpora import FIVE, Corpora, Corpus
 from tests.benchmarks.harness import (
     Bench,
     Contender,
     Row,
+    Sample,
     Unavailable,
     above,
     at_most,
@@ -36,6 +38,7 @@ def rows(bench: Bench, corpora: Corpora) -> Iterator[Row]:
     """All rows, in the order of the table."""
     yield from _short(bench, corpora)
     yield from _reading(bench, corpora)
+    yield from many.rows(bench, corpora, _reading_corpora(bench))
     yield from _memory(bench, corpora)
     yield from _writing(bench, corpora)
     yield from _scanning(bench, corpora)
@@ -98,7 +101,7 @@ def _short(bench: Bench, corpora: Corpora) -> Iterator[Row]:
 def _best(bench: Bench, corpora: Corpora, corpus: Corpus, task: str) -> Contender:
     def sample() -> float:
         result = bench.ours(task, corpora.store.root, corpora.log(corpus))
-        return float(result["seconds"]) * 1e6
+        return Sample.of(result, 1e6)
 
     return sample
 
@@ -116,7 +119,7 @@ def _ours(bench: Bench, corpora: Corpora, corpus: Corpus, task: str, pin: bool) 
     def sample() -> float:
         commit_id = corpora.log(corpus)
         result = bench.ours(task, corpora.store.root, commit_id, one_core=pin)
-        return float(result["seconds"]) / corpus.count * 1e9
+        return Sample.of(result, 1e9 / corpus.count)
 
     return sample
 

@@ -15,10 +15,12 @@ import struct
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from expstore import ExperimentStore
+from expstore.compare import compare
 from formats.columns import brief
 from tests.benchmarks.corpora import FIVE, Corpus
 from tests.benchmarks.harness import UNAVAILABLE, Unavailable
@@ -70,6 +72,55 @@ def read(root: str, commit_id: str) -> dict[str, Any]:
     """A whole log as a table."""
     store = _warm(root)
     return timed(lambda: store.get_metrics(commit_id))
+
+
+def one_name(root: str, commit_id: str) -> dict[str, Any]:
+    """One name of a log, and only that."""
+    store = _warm(root)
+    name = store.get_metrics(commit_id).names[-1]
+    return timed(lambda: list(store.iter_metrics(commit_id, names=[name])))
+
+
+def parquet(root: str, commit_id: str) -> dict[str, Any]:
+    """The same columns from an uncompressed Parquet file, by one thread of pyarrow."""
+    import pyarrow
+    import pyarrow.parquet
+
+    pyarrow.set_cpu_count(1)
+    table = ExperimentStore(root).get_metrics(commit_id)
+    path = ExperimentStore(root).experiment_path(commit_id) / "files" / "metrics.parquet"
+    path.parent.mkdir(exist_ok=True)
+    if not path.exists():
+        pyarrow.parquet.write_table(
+            table.to_arrow(), path, compression="none", use_dictionary=["name"]
+        )
+    read = partial(pyarrow.parquet.read_table, path, use_threads=False, read_dictionary=["name"])
+    if read().num_rows != len(table):  # also a first call, as `_warm` makes
+        raise AssertionError(f"{path} does not hold the records of {commit_id}")
+    del table
+    return timed(read)
+
+
+def read_all(root: str) -> dict[str, Any]:
+    """Each log of a store as a table, one after another."""
+    store = ExperimentStore(root)
+    ids = store.list_experiments()
+    store.get_metrics(ids[0])
+    return timed(lambda: [len(store.get_metrics(commit_id)) for commit_id in ids])
+
+
+def compare_all(root: str, jobs: str) -> dict[str, Any]:
+    """The summaries of a store's experiments."""
+    store = ExperimentStore(root)
+    compare(store, store.list_experiments()[:1])
+    return timed(lambda: compare(store, jobs=int(jobs)))
+
+
+def check_all(root: str, jobs: str) -> dict[str, Any]:
+    """The reports on a store's experiments."""
+    store = ExperimentStore(root)
+    store.check(store.list_experiments()[0])
+    return timed(lambda: list(store.check_all(int(jobs))))
 
 
 def _best(work: Callable[[], Any], before: Callable[[], Any] = lambda: None) -> dict[str, Any]:
@@ -191,7 +242,8 @@ def peer(*args: str) -> dict[str, Any]:
 
 TASKS: tuple[Callable[..., dict[str, Any]], ...] = (
     *(read_first, read_again, read_by_struct),
-    *(read, objects, iterate),
+    *(read, objects, iterate, one_name, parquet),
+    *(read_all, compare_all, check_all),
     *(log, log_many, append),
     *(scan, plan, peer),
 )

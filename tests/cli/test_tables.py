@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from expstore import ExperimentStore, MetricTable
+from expstore import ExperimentStore, Metadata, MetricTable, PrunePlan, PruneRow
+from expstore.cli import render
 from expstore.cli.tables import Column, Styled, Table, show
+from tests.helpers.application import run
 from tests.helpers.terminal import on_terminal
 
 NAMES = 40_000  # of Rich's tables, `show` would take 14 s and `compare` 30 s
@@ -112,3 +114,27 @@ def test_an_output_in_ascii_gets_a_rule_of_hyphens(tmp_path: Path) -> None:
     with (tmp_path / "out").open("w", encoding="ascii") as file:
         show(Console(file=file, width=80), Table("name"))
     assert (tmp_path / "out").read_text() == "name\n----\n"
+
+
+def test_a_plan_of_a_prune_has_a_line_for_each_row() -> None:
+    """A long job name is cut on a narrow terminal, and whole in a pipe."""
+    job = "a job with a name of many words, " * 8
+    row = PruneRow("3f2a9c1d", Metadata("3f2a9c1d", 0, job, "alice"), "prune", "beyond the limit")
+    for width, whole in ((80, False), (10_000, True)):
+        lines = printed(render.plan(PrunePlan((row,)), {"3f2a9c1d": None}, 0), width=width)
+        assert len(lines) == 3
+        assert (job.strip() in lines[2]) == whole
+
+
+def test_long_names_do_not_widen_the_lines_of_others(
+    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One name of 255 characters among the metrics; each line of the others fits the terminal."""
+    monkeypatch.setenv("COLUMNS", "80")
+    store.create_experiment("a")
+    with store.writer("a") as writer:
+        writer.log_many({"loss": 0.5, "n" * 255: 1.5, "accuracy": 1 / 3}, 7)
+    heading, loss, long, accuracy = run(store, "metrics", "a").stdout.splitlines()
+    assert max(map(len, (heading, loss, accuracy))) <= 80
+    assert heading.index("metric") == loss.index("loss") == accuracy.index("accuracy")
+    assert long.split()[1:3] == ["n" * 255, "1.5"]

@@ -182,7 +182,7 @@ def test_a_curve_that_an_axis_cannot_show_is_reported(
     log(store, "a", {"loss": [3.0, 1.0], "below": [-1.0, -2.0]})
     picture = tmp_path / "a.png"
     done = run(store, "plot", "--name", "loss", "--name", "below", "--log", "-o", str(picture))
-    assert "1 curves" in done.stderr
+    assert "1 curve" in done.stderr
     assert "'below'" in done.stderr
 
 

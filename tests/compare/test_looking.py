@@ -116,6 +116,16 @@ def test_experiments_are_sorted_selected_and_cut(
     assert ids(compare(sweep, **options)) == order  # type: ignore[call-overload]
 
 
+def test_several_processes_read_as_one_does(sweep: ExperimentStore) -> None:
+    """Also where an expression, an order or groups need the logs."""
+    with sweep.metrics_path("run0").open("ab") as file:
+        file.write(b"torn")
+    options = {"where": "val/loss:min < 9 and lr != none", "sort": "val/loss:max"}
+    one, several = (compare(sweep, jobs=jobs, **options) for jobs in (1, 2))
+    assert repr(several) == repr(one)  # equal but for NaN, which differs from itself
+    assert [summary.tail for summary in several] == [summary.tail for summary in one]
+
+
 def test_values_of_all_kinds_can_be_sorted(store: ExperimentStore) -> None:
     """Numbers, then texts, then the rest, then what is missing."""
     for name, value in zip("abcdef", ["x", 2, [1], None, 0.5, "a"], strict=True):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from formats import RECORD, LengthPrefixedText, RecordCodec, Text
-from formats.columns import ColumnParser, Columns, brief
+from formats.columns import ColumnParser, Columns, brief, period
 from formats.schema import Schema
 from tests.helpers.declarations import same
 
@@ -119,7 +119,7 @@ def test_any_records_of_two_texts(data: st.DataObject) -> None:
     monkeypatch = pytest.MonkeyPatch()
     with monkeypatch.context() as patch:
         patch.setattr(brief, "_FEW", 0)
-        patch.setattr(brief, "_UNIT", data.draw(st.sampled_from([1, 64, 1 << 10])))
+        patch.setattr(period, "UNIT", data.draw(st.sampled_from([1, 64, 1 << 10])))
         equal(ColumnParser(Schema.of(TWO_TEXTS)).feed(whole), TWO_TEXTS, whole)
 
 
@@ -138,6 +138,29 @@ def test_what_is_read_one_by_one_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(walk.columns()["step"]) <= 500
     walk.walk(data[:60_000])
     assert len(walk.columns()["step"]) <= 1_024
+
+
+def test_the_order_of_another_log_does_not_keep_its_own_from_being_learned() -> None:
+    """The orders of two logs may begin alike; each is read as one part once it was learned."""
+    one, other = records(NAMES[:1] * 300), records(NAMES[:3] * 300)
+    for data, expected in [(one, 1), (other, 3), (other, 3), (one, 1)]:
+        equal(ColumnParser(Schema.of(RECORD)).feed(data), RECORD, data)
+        assert brief._remembered[Schema.of(RECORD)].records == expected
+
+
+@pytest.mark.parametrize("units", [1, 2, 5, 9])
+def test_a_period_is_compared_to_its_last_byte(units: int) -> None:
+    """Bytes that differ end it, wherever they are in the data that are compared at a time."""
+    record = records(NAMES[:1])
+    mask = b"\0" * 20 + b"\xff" * (len(record) - 20)
+    turn = period.Period(record, mask, [0], [[b"loss"]])
+    count = units * period.UNIT // len(record)
+    data = b"before" + records(NAMES[:1] * count) + record[:7]
+    assert turn.count(data, 6) == count
+    for index in {0, 1, count // 3, count // 2, count - 1}:
+        wrong = bytearray(data)
+        wrong[6 + index * len(record) + 22] ^= 1
+        assert turn.count(bytes(wrong), 6) == index
 
 
 def test_a_tear_waits_for_the_next_feed() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import expstore
-from expstore import ExperimentStore, NoSpaceError
+from expstore import ExperimentStore, ExpStoreError, NoSpaceError
 from expstore.store.files import atomic, system
 
 
@@ -68,3 +71,47 @@ def test_start_that_cannot_remove_what_it_made_raises_the_cause(
     assert artifact.exists()
     expstore.start(tmp_path, "abc").close()
     assert artifact.exists()
+
+
+VERBS: dict[str, Callable[[Path], object]] = {
+    "start": lambda root: expstore.start(root, "abc", user="me", params={"a": 1}),
+    "start without an id": lambda root: expstore.start(root, user="me"),
+    "start_experiment": lambda root: ExperimentStore(root).start_experiment("abc", user="me"),
+    "create_experiment": lambda root: ExperimentStore(root).create_experiment("abc"),
+    "initialize": lambda root: ExperimentStore(root).initialize(),
+}
+
+
+@pytest.mark.filterwarnings("ignore::expstore.NoCommitWarning")
+@pytest.mark.parametrize("name", ["mkdir", "fsync", "write", "open", "link"])
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_failed_start_leaves_nothing_at_any_depth(
+    verb: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever of its calls the full disk refuses: neither the experiment nor the store."""
+    real = getattr(os, name)
+    monkeypatch.chdir(tmp_path)  # outside git
+    for failing in range(100):
+        left = failing
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            nonlocal left
+            makes = name != "open" or bool(len(arguments) > 1 and arguments[1] & os.O_CREAT)
+            if makes and left == 0:
+                left -= 1
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            left -= makes
+            return real(*arguments, **options)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, name, call)
+            try:
+                made = VERBS[verb](tmp_path / "new" / "deep" / "root")
+            except ExpStoreError:
+                assert not list(tmp_path.iterdir())
+                continue
+        if hasattr(made, "close"):
+            made.close()
+        assert left >= 0  # nothing failed any more
+        break
+    assert (tmp_path / "new" / "deep" / "root").is_dir()

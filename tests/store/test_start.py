@@ -135,6 +135,26 @@ class TestIds:
             expstore.start(commit_id="a")
         assert "resume" not in str(error.value)
 
+    def test_an_id_that_another_is_given_meanwhile_is_left_to_it(
+        self, repository: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Between the claim and the metadata; the run without an id takes the next one."""
+        make, others = ExperimentStore.writer, []
+
+        def late(store: ExperimentStore, commit_id: str, **options: Any) -> Any:
+            if not others:
+                others.append(None)
+                others[0] = expstore.start(commit_id=repository, job_name="given")
+            return make(store, commit_id, **options)
+
+        monkeypatch.setattr(ExperimentStore, "writer", late)
+        with expstore.start(job_name="made") as run:
+            assert run.commit_id == f"{repository}-2"
+        others[0].close()
+        store = ExperimentStore("experiments")
+        jobs = [store.read_metadata(i).job_name for i in store.list_experiments()]
+        assert jobs == ["given", "made"]
+
     def test_resuming_without_an_id_is_of_the_commit(self, repository: str) -> None:
         """Not of the last of its runs."""
         for _ in range(2):
@@ -238,6 +258,14 @@ class TestRecord:
         ) as run:
             assert run.info.params == {"lr": 0.2, "depth": 3, "best": 0.5}
             assert (run.info.tags, run.info.notes) == (("x", "y", "z"), "other")
+
+    def test_a_notebook_shows_what_it_is(self, tmp_path: Path) -> None:
+        """Escaped; what is empty is left out."""
+        with expstore.start(tmp_path, "a", params={"m": {"x": "<b>"}, "lr": 0}) as run:
+            assert run._repr_html_() == (
+                "<table><tr><th>run</th><td>a</td></tr><tr><th>status</th><td>running</td></tr>"
+                "<tr><th>m.x</th><td>&lt;b&gt;</td></tr><tr><th>lr</th><td>0</td></tr></table>"
+            )
 
     @pytest.mark.parametrize(
         ("wrong", "error"),

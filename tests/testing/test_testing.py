@@ -240,3 +240,15 @@ def test_plugin_in_another_project(
         ]
     )
     result.stdout.no_fnmatch_line("*_check_metrics*")
+
+
+def test_a_broken_run_json_is_not_valid(store: ExperimentStore) -> None:
+    """The message names the key; a good one, and none, are valid."""
+    with store.start_experiment("a", user="me") as writer:
+        writer.log("loss", 0.5, 1)
+    assert_valid_experiment(store.root / "a")
+    store.update_run("a", tags=["x"])
+    assert_valid_experiment(store.root / "a")
+    (store.root / "a" / "run.json").write_text('{"tags": 5}')
+    with pytest.raises(AssertionError, match="tags"):
+        assert_valid_experiment(store.root / "a")

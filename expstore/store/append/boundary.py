@@ -15,6 +15,7 @@ from expstore.errors import ExperimentGoneError, TornTailError
 from expstore.store.read.survey import tail_of
 from formats import FormatError, TailStatus
 from formats.codec.record import whole_size
+from formats.errors import counted
 
 if TYPE_CHECKING:
     from formats import RecordCodec
@@ -63,7 +64,7 @@ def describe(codec: RecordCodec, descriptor: int, start: int, stop: int) -> str:
     if not steps:
         return f"the records {where}"
     span = f"step {steps[0]}" if len(set(steps)) == 1 else f"steps {min(steps)} to {max(steps)}"
-    return f"{len(steps)} record{'s' * (len(steps) > 1)} of {span}, {where},"
+    return f"{counted(len(steps), 'record')} of {span}, {where},"
 
 
 def lost(path: Path, how: str, start: int, end: int) -> ExperimentGoneError:

@@ -36,7 +36,6 @@ from expstore.store.append import forks
 from expstore.store.append.boundary import (
     ANCHOR,
     bad_end,
-    bytes_before,
     describe,
     ends_in_zeros,
     is_known,
@@ -72,7 +71,7 @@ class AppendLog:
 
     Attributes:
         boundary: the offset after the last record known to be whole.
-        is_lost: the log was found to have lost records, and a call said so.
+        is_lost: the log was found to have lost records, and a call said so; so will every append.
 
     Raises:
         ExperimentNotFoundError: the directory is missing (or, without `create`, the log).
@@ -247,7 +246,7 @@ class AppendLog:
         if size < self.boundary:
             self.is_lost = True
             raise lost(self.path, f"cut to {size} bytes", size, self.boundary)
-        if not is_known(self._descriptor, *self._anchor):
+        if self.is_lost or not is_known(self._descriptor, *self._anchor):
             self.is_lost = True
             raise lost(self.path, "rewritten in place", 0, self.boundary)
 
@@ -255,7 +254,7 @@ class AppendLog:
         """The end of the file, which is a boundary then."""
         # Not fstat: asking for a file's times makes its next write dearer than the write.
         end = _lseek(self._descriptor, 0, _END)
-        return end if end == self.boundary else self._reconcile()
+        return end if end == self.boundary and not self.is_lost else self._reconcile()
 
     def _reconcile(self) -> int:
         """Parse what others added; returns the end of the file, which then is a boundary."""
@@ -277,7 +276,6 @@ class AppendLog:
                 break
             time.sleep(pause)
             pause *= 2
-        self._anchor = self.boundary, bytes_before(self._descriptor, self.boundary)
         return self.boundary
 
     def _look_bad(self, descriptor: int) -> TailStatus:

@@ -36,6 +36,7 @@ from formats import (
     TruncatedError,
     UnsupportedVersionError,
 )
+from formats.errors import counted
 
 if TYPE_CHECKING:
     from formats.columns import Columns
@@ -118,7 +119,7 @@ def _limited(findings: list[Finding], path: Location) -> Iterator[Finding]:
             yield finding
     for kind, count in counts.items():
         if count > _MOST:
-            yield Finding(kind, path, f"and {count - _MOST} more files")
+            yield Finding(kind, path, f"and {counted(count - _MOST, 'more file')}")
 
 
 def check_root(root: Location) -> CheckReport:
@@ -162,7 +163,7 @@ def _check_metadata(directory: Directory, name: str = layout.METADATA) -> Iterat
     if wrong := times.unit_fault(values["timestamp"]):
         yield Finding("time-unit", path, wrong, field="timestamp")
     if size > end:
-        yield Finding("trailing-bytes", path, f"{size - end} bytes", end, None, size - end)
+        yield Finding("trailing-bytes", path, counted(size - end, "byte"), end, None, size - end)
     named = values["commit_id"]
     if named and named != path.parent.name:  # old writers left it empty
         yield Finding("other-commit-id", path, f"it names {named!r}", field="commit_id")
@@ -187,7 +188,7 @@ class _Times:
         if self._first is None:
             return []
         record, timestamp = self._first
-        detail = f"{self._count} records: {times.unit_fault(timestamp)}"
+        detail = f"{counted(self._count, 'record')}: {times.unit_fault(timestamp)}"
         return [Finding("time-unit", path, detail, record=record, field="timestamp")]
 
 
@@ -239,8 +240,8 @@ def _check_log(
         return findings, records, size
     kind = "implausible" if status.kind == "implausible" else f"{status.kind}-tail"
     first = records - status.records
-    doubted = f", {status.records} records" if status.records else ""
-    detail = f"{status.size} bytes{doubted} to the end"
+    doubted = f", {counted(status.records, 'record')}" if status.records else ""
+    detail = f"{counted(status.size, 'byte')}{doubted} to the end"
     findings.append(Finding(kind, path, detail, status.offset, first, status.size))
     return findings, records, size
 
@@ -261,7 +262,7 @@ def _check_other(directory: Directory, entry: Entry) -> Iterator[Finding]:
     if entry.kind == "file" and found is None:
         return  # deleted meanwhile
     size = found if isinstance(found, int) else None
-    what = _DESCRIPTIONS[entry.kind] if size is None else f"{size} bytes"
+    what = _DESCRIPTIONS[entry.kind] if size is None else counted(size, "byte")
     if entry.name == layout.FILES:
         if entry.kind != "directory":
             yield Finding("unreadable", path, "not a directory")

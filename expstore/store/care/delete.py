@@ -151,7 +151,8 @@ def discard_unstarted(
     Args:
         root: a descriptor of the store's root.
         commit_id: the experiment.
-        metadata: what meta.bin has if the start wrote it; it is removed too.
+        metadata: what meta.bin has if the start wrote it; it is removed too. (Its last sync may
+            fail when the file is there already.)
         whole: remove the directory too, which the start made, and so all of this in it.
 
     Raises:
@@ -163,7 +164,7 @@ def discard_unstarted(
             if not stat.S_ISREG(status.st_mode) or status.st_size:
                 return
         mine = {layout.FILES, layout.METRICS}
-        if metadata is not None:
+        if metadata is not None and layout.METADATA in names:
             found = LocalDirectory(Path(commit_id), directory).read_start(layout.METADATA, _LIMIT)
             if found != metadata:
                 return

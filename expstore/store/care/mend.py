@@ -25,6 +25,7 @@ from expstore.store.read.survey import scan_log, tail_of
 from expstore.store.read.tables import Selection, iter_tables
 from formats import CLEAN, TailStatus
 from formats.damage.salvage import Gap, Stretch, resync
+from formats.errors import counted
 from formats.metrics import ROLES
 
 _CHUNK = 1 << 20  # bytes copied at a time
@@ -91,8 +92,9 @@ class SalvageReport:
     def __str__(self) -> str:
         already = "already " if self.already_there else ""
         return (
-            f"{self.target}: {self.records} records ({self.size} bytes) {already}salvaged from "
-            f"{self.source}; {self.gap_count} gaps ({self.gap_bytes} bytes) left out; "
+            f"{self.target}: {counted(self.records, 'record')} ({counted(self.size, 'byte')}) "
+            f"{already}salvaged from {self.source}; {counted(self.gap_count, 'gap')} "
+            f"({counted(self.gap_bytes, 'byte')}) left out; "
             "flipped bits inside values cannot be detected"
         )
 

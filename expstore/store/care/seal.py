@@ -29,6 +29,7 @@ from expstore.store.care.sums import Sums
 from expstore.store.files import atomic, layout, system
 from expstore.store.files.directory import Directory, OpenLog
 from expstore.store.files.local import LocalDirectory
+from formats.errors import counted
 
 Progress = Callable[[int, int], object]
 """Called with the bytes read so far, and those to read in total."""
@@ -58,8 +59,8 @@ class SealReport:
 
     def __str__(self) -> str:
         skipped = f"; not sealed: {listed(self.skipped)}" if self.skipped else ""
-        files = f"{self.files} file" + "s" * (self.files != 1)
-        return f"{self.path}: {files} ({self.size} bytes) sealed{skipped}"
+        files, size = counted(self.files, "file"), counted(self.size, "byte")
+        return f"{self.path}: {files} ({size}) sealed{skipped}"
 
 
 class Difference(NamedTuple):
@@ -129,7 +130,7 @@ def seal(path: Path, *, force: bool = False, progress: Progress | None = None) -
         if broken:
             raise SealError(
                 f"{target}: these files differ from it: {listed(broken)}; restore them from a "
-                "copy, or force a new seal if the changes are meant"
+                "copy, or force a new seal (--force) if the changes are meant"
             )
         data = sums.build(new)
         if len(data) > _LIMIT:
@@ -190,12 +191,12 @@ def _compared(sealed: Sums, name: str, found: _Sum) -> list[Difference]:
     size = sealed.log_size if name == layout.METRICS else None
     if size is not None and found.size > size and found.start == expected:
         more = found.size - size
-        return [Difference("grown", name, f"{more} bytes were appended after the seal", more)]
+        return [Difference("grown", name, f"{counted(more, 'byte')} appended after the seal", more)]
     detail = "differs from what was sealed"
     if name == layout.RUN:
         return [Difference("changed", name, detail)]
     if size is not None and found.size < size:
-        detail = f"{size - found.size} bytes shorter than what was sealed"
+        detail = f"{counted(size - found.size, 'byte')} shorter than what was sealed"
     return [Difference("altered", name, detail)]
 
 
@@ -303,7 +304,9 @@ def _old_seal(directory: Directory) -> Sums:
     try:
         return _read(directory)
     except UnreadableFileError as error:
-        raise SealError(f"{error}; restore it from a copy, or force a new seal") from error
+        raise SealError(
+            f"{error}; restore it from a copy, or force a new seal (--force)"
+        ) from error
 
 
 def _read(directory: Directory) -> Sums:

@@ -1,8 +1,8 @@
 """How a run is: running, ended, or killed, without a heartbeat.
 
 Guarantees: nothing is written. A run that is running here is told by its writer's lock, which ends
-with the process, however that ends; so no run that was killed looks alive. What cannot be known is
-guessed by the age of the log, and the answer says so.
+with the process and those that it forked, however they end; so no run that was killed looks alive.
+What cannot be known is guessed by the age of the log, and the answer says so.
 """
 
 from __future__ import annotations

@@ -10,9 +10,13 @@ program from repairing it, for as long as the process lives.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Self
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class Descriptor:
@@ -33,7 +37,7 @@ class Descriptor:
         OSError: it cannot be opened.
     """
 
-    number = -1
+    __slots__ = ("__weakref__", "closing", "number")
 
     def __init__(
         self,
@@ -42,6 +46,7 @@ class Descriptor:
         directory: int | None = None,
         mode: int = 0o666,
     ) -> None:
+        self.number = -1
         self.closing: Iterator[None] = iter(())
         if path is not None:
             self.open(path, flags, directory, mode)
@@ -68,6 +73,26 @@ class Descriptor:
             raise
         return self.number
 
+    @classmethod
+    def inside(cls, directory: str, name: str, flags: int) -> Self:
+        """Open a file of a directory that is not a link; the directory is open only meanwhile.
+
+        Raises:
+            OSError: one of them cannot be opened.
+        """
+        opened = cls()
+        held: list[int] = []
+        opened.closing = map(os.close, held)
+        try:
+            held.extend(map(os.open, (directory,), (_DIRECTORY,)))
+            held.extend(map(partial(os.open, dir_fd=held[0]), (name,), (flags,)))
+            next(opened.closing)
+            opened.number = held[1]
+        except BaseException:
+            deque(opened.closing, 0)
+            raise
+        return opened
+
     def close(self) -> None:
         """Close it. A second call does nothing."""
         self.number = -1
@@ -82,4 +107,4 @@ class Descriptor:
 
     def __del__(self) -> None:
         if hasattr(self, "closing"):  # else interrupted before anything was opened
-            next(self.closing, None)
+            deque(self.closing, 0)

@@ -9,7 +9,6 @@ location is a pathlib.Path; `remote` implements both for URLs.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Literal, NamedTuple, Protocol, Self
@@ -116,60 +115,19 @@ class Directory(Protocol):
 class OpenLog:
     """A log open for reading, with the size that it had when it was opened; a context manager.
 
-    Args:
-        fill: fills a buffer with the log's bytes from an offset on, and returns their count.
-        size: size of the log in bytes.
-        close: closes the file when the context ends.
-        identity: device and inode number, which tell the file from another of the same name; None
-            if unknown.
-        exists: whether the file exists; if not, the log is empty.
-        modified: when it was last modified, in nanoseconds; None if unknown.
+    This one is of a file that does not exist; `local` and `remote` have those that read one.
 
     Attributes:
         size: in bytes; what is appended later is not read.
-        exists, identity: as given.
-        version: equal if the log is unchanged, as far as its size and time of change show.
+        exists: whether the file exists.
     """
 
-    def __init__(
-        self,
-        fill: Callable[[memoryview, int], int],
-        size: int,
-        identity: tuple[int, int] | None = None,
-        *,
-        exists: bool = True,
-        modified: int | None = None,
-        close: Callable[[], object] | None = None,
-    ) -> None:
-        self._fill = fill
-        self._close = close
+    exists = False
+
+    def __init__(self, size: int = 0, close: Callable[[], object] | None = None) -> None:
+        self.size = self._opened_size = size
+        self._close = close  # closes the file where the context ends
         self._position = 0
-        self.size = size
-        self.identity = identity
-        self.exists = exists
-        self.version = size, modified
-
-    @classmethod
-    def of(
-        cls,
-        descriptor: int,
-        status: os.stat_result | None = None,
-        close: Callable[[], object] | None = None,
-    ) -> OpenLog:
-        """A reader of an open file, which is closed by the caller, or by `close`.
-
-        Args:
-            descriptor: open for reading.
-            status: of the file, if it is known.
-            close: closes it where the reader's context ends.
-        """
-        status = os.fstat(descriptor) if status is None else status
-
-        def fill(buffer: memoryview, offset: int) -> int:
-            return os.preadv(descriptor, [buffer], offset)
-
-        identity = status.st_dev, status.st_ino
-        return cls(fill, status.st_size, identity, modified=status.st_mtime_ns, close=close)
 
     def __enter__(self) -> Self:
         return self
@@ -178,10 +136,19 @@ class OpenLog:
         if self._close is not None:
             self._close()
 
-    @classmethod
-    def missing(cls) -> OpenLog:
-        """A reader of a log that does not exist."""
-        return cls(lambda buffer, offset: 0, 0, exists=False)
+    @property
+    def identity(self) -> tuple[int, int] | None:
+        """Device and inode number, which tell the file from another of the same name, if known."""
+        return None
+
+    @property
+    def version(self) -> tuple[int, int | None]:
+        """Equal if the log is unchanged, as far as its size and time of change show."""
+        return self._opened_size, None
+
+    def _fill(self, buffer: memoryview, offset: int) -> int:
+        """Fill a buffer with the log's bytes from an offset on, and return their count."""
+        return 0
 
     def section(self, start: int, end: int) -> None:
         """Restrict `readinto` and `part` to these bytes of the log."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 _HERE = -100  # AT_FDCWD: where relative paths start
@@ -19,7 +19,7 @@ _WORDS = 32  # size of the kernel's answer, in words of 64 bits
 _AT_INODE, _AT_DEVICE = 4, 17  # the words that hold them
 
 Numbers = tuple[int, int]
-_Query = Callable[[int, bytes, int], Numbers | None]
+_Question = Callable[[], Numbers | None]
 
 
 class FileIdentity:
@@ -32,20 +32,21 @@ class FileIdentity:
 
     def __init__(self, path: Path, descriptor: int) -> None:
         # Absolute, so that a change of the working directory is no replacement of the file.
-        self._path = os.fsencode(path.absolute())
-        self._query = _statx() or _stat
-        self._numbers = self._query(descriptor, b"", _EMPTY)
+        name = os.fsencode(path.absolute())
+        self._question = _statx_question() or _stat_question
+        self._numbers = self._question(descriptor, b"", _EMPTY)()
         if self._numbers is None:  # the sandbox of a container may forbid the call
-            self._query = _stat
+            self._question = _stat_question
             self._numbers = _stat(descriptor, b"", _EMPTY)
+        self._ask_path = self._question(_HERE, name, _NOFOLLOW)
 
     def is_at_path(self) -> bool:
         """Whether the path leads to this file now; a link in its place does not count."""
-        return self._query(_HERE, self._path, _NOFOLLOW) == self._numbers
+        return self._ask_path() == self._numbers
 
     def is_of(self, descriptor: int) -> bool:
         """Whether this file is open as that descriptor."""
-        return self._query(descriptor, b"", _EMPTY) == self._numbers
+        return self._question(descriptor, b"", _EMPTY)() == self._numbers
 
 
 def _stat(descriptor: int, path: bytes, flags: int) -> Numbers | None:
@@ -56,35 +57,38 @@ def _stat(descriptor: int, path: bytes, flags: int) -> Numbers | None:
     return status.st_ino, status.st_dev
 
 
-def _statx() -> _Query | None:
-    """A function like `_stat` that queries no times; None if the system has none."""
+def _stat_question(descriptor: int, path: bytes, flags: int) -> _Question:
+    return partial(_stat, descriptor, path, flags)
+
+
+def _statx_question() -> Callable[[int, bytes, int], _Question] | None:
+    """A function like `_stat_question`, but no times are queried; None if the system has none.
+
+    The arguments are converted once, with the question: each log of a metric asks it, and
+    converting them takes half as long as the answer.
+    """
     function = _library_function()
     if function is None:
         return None
     import ctypes
 
     words = (ctypes.c_uint64 * _WORDS)()
-    address = ctypes.addressof(words)
+    what = ctypes.c_uint(_INODE), ctypes.c_void_p(ctypes.addressof(words))
 
-    def query(descriptor: int, path: bytes, flags: int) -> Numbers | None:
-        if function(descriptor, path, flags, _INODE, address):
-            return None
-        return words[_AT_INODE], words[_AT_DEVICE]
+    def question(descriptor: int, path: bytes, flags: int) -> _Question:
+        place = ctypes.c_int(descriptor), ctypes.c_char_p(path), ctypes.c_int(flags)
+        call = partial(function, *place, *what)
 
-    return query
+        def ask() -> Numbers | None:
+            return None if call() else (words[_AT_INODE], words[_AT_DEVICE])
+
+        return ask
+
+    return question
 
 
 @cache
 def _library_function() -> Callable[..., int] | None:
     import ctypes
 
-    function = getattr(ctypes.CDLL(None), "statx", None)
-    if function is not None:
-        function.argtypes = (
-            ctypes.c_int,
-            ctypes.c_char_p,
-            ctypes.c_int,
-            ctypes.c_uint,
-            ctypes.c_void_p,
-        )
-    return function
+    return getattr(ctypes.CDLL(None), "statx", None)

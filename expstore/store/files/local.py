@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Self
 
+from expstore.errors import UnreadableFileError
 from expstore.store.files import system
+from expstore.store.files.descriptor import Descriptor
 from expstore.store.files.directory import Entry, OpenLog
 
 
@@ -104,11 +106,7 @@ class LocalDirectory:
 
     def open_log(self, name: str) -> OpenLog:
         """See `Directory`."""
-        try:
-            opened = system.open_regular(self.path / name, system.READ, self._descriptor)
-        except FileNotFoundError:
-            return OpenLog.missing()
-        return OpenLog.of(opened.number, close=opened.close)
+        return _open_log(self.path / name, self._descriptor)
 
     def __enter__(self) -> Self:
         return self
@@ -116,6 +114,76 @@ class LocalDirectory:
     def __exit__(self, *exc: object) -> None:
         if self._close is not None:
             self._close()
+
+
+class FileLog(OpenLog):
+    """A log that is an open file, closed by the caller, or by `close`.
+
+    Args:
+        descriptor: open for reading.
+        status: of the file, if it is known.
+        close: closes it where the context ends.
+    """
+
+    exists = True
+
+    def __init__(
+        self,
+        descriptor: int,
+        status: os.stat_result | None = None,
+        close: Callable[[], object] | None = None,
+    ) -> None:
+        self._descriptor = descriptor
+        self._status = os.fstat(descriptor) if status is None else status
+        self._close = close
+        self._position = 0
+        self.size = self._status.st_size
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """See `OpenLog`."""
+        return self._status.st_dev, self._status.st_ino
+
+    @property
+    def version(self) -> tuple[int, int | None]:
+        """See `OpenLog`."""
+        return self._status.st_size, self._status.st_mtime_ns
+
+    def read(self, offset: int, size: int) -> bytes:
+        """See `OpenLog`; one system call, unless the system has less at hand."""
+        wanted = min(size, self.size - offset)
+        if wanted > 0:
+            data = os.pread(self._descriptor, wanted, offset)
+            if len(data) == wanted:
+                return data
+        return super().read(offset, size)
+
+    def _fill(self, buffer: memoryview, offset: int) -> int:
+        return os.preadv(self._descriptor, [buffer], offset)
+
+
+def open_log(path: Path | str) -> OpenLog:
+    """Open a log, relative to its directory; see `place.open_log`."""
+    directory, _, name = str(path).rpartition("/")
+    try:
+        opened = Descriptor.inside(directory, name, system.READ)
+    except OSError:  # the careful way waits, or says what is wrong
+        path = Path(path)
+        with system.open_experiment(path.parent) as number:
+            return _open_log(path, number)
+    status = os.fstat(opened.number)
+    if stat.S_ISREG(status.st_mode):
+        return FileLog(opened.number, status, opened.close)
+    opened.close()
+    raise UnreadableFileError(f"{path}: not a regular file")
+
+
+def _open_log(path: Path, directory: int) -> OpenLog:
+    try:
+        opened, status = system.open_with_status(path, system.READ, directory)
+    except FileNotFoundError:
+        return OpenLog()
+    return FileLog(opened.number, status, opened.close)
 
 
 def _kind(entry: os.DirEntry[str]) -> Literal["directory", "file", "link", "other"]:

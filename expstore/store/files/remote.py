@@ -227,17 +227,7 @@ class RemoteDirectory:
                 )
         except FileNotFoundError:
             self._raise_unless_missing(path)
-            return OpenLog.missing()
-
-        def fill(buffer: memoryview, offset: int) -> int:
-            with _typed(path):
-                file.seek(offset)
-                count: int = file.readinto(buffer)
-            if path.is_http and 0 < count < len(buffer):  # it could go on like this for ever
-                raise UnreadableFileError(
-                    f"{path}: the server sent {count:,} bytes of {len(buffer):,} that it promised"
-                )
-            return count
+            return OpenLog()
 
         try:
             with _typed(path):
@@ -247,7 +237,7 @@ class RemoteDirectory:
                 file.close()
                 raise
             size = 0
-        return OpenLog(fill, size, close=file.close)
+        return _RemoteLog(path, file, size)
 
     def __enter__(self) -> Self:
         return self
@@ -286,6 +276,27 @@ class RemoteDirectory:
         if self._is_root:
             return StoreNotFoundError(f"{self.path}: no store found")
         return ExperimentNotFoundError(f"{self.path}: no such experiment")
+
+
+class _RemoteLog(OpenLog):
+    """A log at a URL."""
+
+    exists = True
+
+    def __init__(self, path: RemotePath, file: Any, size: int) -> None:
+        super().__init__(size, file.close)
+        self._path = path
+        self._file = file
+
+    def _fill(self, buffer: memoryview, offset: int) -> int:
+        with _typed(self._path):
+            self._file.seek(offset)
+            count: int = self._file.readinto(buffer)
+        if self._path.is_http and 0 < count < len(buffer):  # it could go on like this for ever
+            raise UnreadableFileError(
+                f"{self._path}: the server sent {count:,} bytes of {len(buffer):,} that it promised"
+            )
+        return count
 
 
 @contextmanager

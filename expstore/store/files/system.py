@@ -106,8 +106,34 @@ def make_directory(path: Path) -> bool:
         except OSError as error:
             raise unwritable(path, error) from error
         else:
-            _sync_name(path)
+            try:
+                _sync_name(path)
+            except BaseException:
+                with suppress(OSError):
+                    os.rmdir(path)
+                raise
             return True
+
+
+@contextmanager
+def undone_after_error(path: Path) -> Iterator[None]:
+    """Remove the directories that a block makes, if it ends in an error and they are empty.
+
+    Args:
+        path: what the block makes: this directory, and those of its parents that are missing.
+    """
+    missing = []
+    for directory in (path, *path.parents):
+        if os.path.lexists(directory):
+            break
+        missing.append(directory)
+    try:
+        yield
+    except BaseException:  # also an interrupt
+        for directory in missing:
+            with suppress(OSError):
+                os.rmdir(directory)
+        raise
 
 
 def make_inside(path: Path, name: str) -> None:
@@ -140,6 +166,11 @@ def open_regular(path: Path, flags: int, directory: int) -> Descriptor:
         FileNotFoundError: no such file.
         UnreadableFileError: a link, a directory, a FIFO, a device, or no permission.
     """
+    return open_with_status(path, flags, directory)[0]
+
+
+def open_with_status(path: Path, flags: int, directory: int) -> tuple[Descriptor, os.stat_result]:
+    """What `open_regular` opens, and its status."""
     deadline = time.monotonic() + _LEASED
     while True:
         try:
@@ -156,9 +187,10 @@ def open_regular(path: Path, flags: int, directory: int) -> Descriptor:
                 raise unwritable(path, error) from error
             raise unreadable(path, error) from error
     try:
-        if not stat.S_ISREG(os.fstat(opened.number).st_mode):
+        status = os.fstat(opened.number)
+        if not stat.S_ISREG(status.st_mode):
             raise UnreadableFileError(f"{path}: not a regular file")
-        return opened
+        return opened, status
     except BaseException:
         opened.close()
         raise

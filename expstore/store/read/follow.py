@@ -120,7 +120,6 @@ class Follower:
                     self.cuts += 1
                     # Not the size: the log may have been cut inside a record.
                     self.offset, self._anchor = _end_of_records(log), b""
-                    self._is_proved = True
                 self.is_behind = log.size > self.offset + _MOST
                 known = len(self._anchor)
                 data = log.read(self.offset - known, known + _MOST)

@@ -1,12 +1,12 @@
 """Logs to columns, one log after another.
 
-Guarantees: what a parser gives for a log does not depend on the logs before it; those only save
-work. Most logs of a store hold the same names in the same order, so that what was learned of one
-makes the next, if it is short, several times as fast.
+Guarantees: what a parser gives for a log does not depend on the logs before it. Most logs of a
+store hold the same names in the same order, which `formats.columns.brief` remembers.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from expstore.model.values import RECORD_CODEC
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 BRIEF = 1 << 20
 """Bytes of a log that are read at once; see `formats.columns.brief`."""
 
-_FEW_TEXTS = 512  # names that are kept for the next log: many would cost more than they save
-
 
 class LogParser:
     """Parses one log after another, each in as many parts as wanted.
@@ -32,16 +30,14 @@ class LogParser:
     Attributes:
         records: whole records of the log that were parsed.
         end: the offset in the log after the last of them.
-        is_fresh: the names that columns list are those of this log; else there may be further ones.
     """
 
     def __init__(self, max_texts: int | None = None) -> None:
         self._max_texts = max_texts
-        self._parser: ColumnParser | None = None
+        self._parser: ColumnParser
         self._parsed = 0  # bytes of whole records that the parser has seen, of all logs
-        self._is_whole = False  # the log before ended with a whole record
-        self._watch = TailWatch(RECORD_CODEC.schema, ROLES)
-        self.is_fresh = True
+        self._watch: TailWatch
+        self._log: OpenLog
 
     def begin(self, log: OpenLog, start: int = 0, end: int | None = None) -> None:
         """Turn to a log.
@@ -53,11 +49,7 @@ class LogParser:
         log.section(start, log.size if end is None else end)
         self._log = log
         self._watch = TailWatch(RECORD_CODEC.schema, ROLES, start)
-        if self._parser is None or not self._is_whole or self.texts_held > _FEW_TEXTS:
-            self._renew()
-        else:
-            self.is_fresh = False
-        self._is_whole = False
+        self._renew()
 
     def read(self, size: int | None = None) -> Columns:
         """The records that are whole with the log's next `size` bytes, or with all that is left.
@@ -65,18 +57,16 @@ class LogParser:
         Raises:
             TooManyTextsError: see `max_texts`.
         """
-        assert self._parser is not None
         log = self._log
-        wanted = log.left if size is None else min(size, log.left)
-        if wanted <= BRIEF and wanted == log.left:
+        left = log.left
+        if left <= BRIEF and (size is None or size >= left):
             columns = self._parser.feed(log.rest())
         elif size is None:
-            columns = self._parser.read(log.readinto, log.left)
+            columns = self._parser.read(log.readinto, left)
         else:
             columns = self._parser.read(log.part(size), size)
         self._watch.feed(columns, self.end + columns.end - self._parsed)
         self._parsed = columns.end
-        self._is_whole = log.exhausted and self.end == log.size
         return columns
 
     @property
@@ -96,7 +86,7 @@ class LogParser:
     @property
     def texts_held(self) -> int:
         """Distinct names that are held."""
-        return 0 if self._parser is None else self._parser.texts_held
+        return self._parser.texts_held
 
     def forget(self) -> None:
         """Drop the names held; the log goes on after the last whole record."""
@@ -104,8 +94,12 @@ class LogParser:
         self._renew()
 
     def _renew(self) -> None:
-        from formats.columns import ColumnParser
-
-        self._parser = ColumnParser(RECORD_CODEC.schema, self._max_texts)
+        self._parser = _column_parser()(RECORD_CODEC.schema, self._max_texts)
         self._parsed = 0
-        self.is_fresh = True
+
+
+@cache
+def _column_parser() -> type[ColumnParser]:
+    from formats.columns import ColumnParser  # brings NumPy, which much of a store does without
+
+    return ColumnParser

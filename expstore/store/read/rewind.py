@@ -41,7 +41,7 @@ class Rewind:
             table: consecutive records of the log.
             first: the index of the first one.
         """
-        return self.rows_of(table.steps, first) if self._rules else None
+        return self.rows_of(table.stored_steps, first) if self._rules else None
 
     def rows_of(self, steps: NDArray[np.integer[Any]], first: int) -> NDArray[np.bool_] | None:
         """As `rows`, for the steps of consecutive records."""
@@ -84,6 +84,7 @@ class BackwardSteps:
     def __init__(self, starts: Iterable[RunStart] = ()) -> None:
         self._rewind = Rewind(starts)
         self._last: NDArray[np.int64] | None = None  # the step of each metric, by code; or -1
+        self._highest = -1  # of all steps; a part that is in order and begins there is in order
         self.count = 0
         self.first: BackwardStep | None = None
 
@@ -95,7 +96,7 @@ class BackwardSteps:
     def look_at(self, table: MetricTable) -> None:
         """Look at a whole log."""
         codes, names = table.name_codes, table.names
-        self._look(codes, table.steps, 0, lambda row: names[codes[row]])
+        self._look(codes, table.stored_steps, 0, lambda row: names[codes[row]])
 
     def forget(self) -> None:
         """From here on, other codes stand for the names."""
@@ -104,45 +105,51 @@ class BackwardSteps:
     def _look(
         self,
         codes: NDArray[np.integer[Any]],
-        unsigned: NDArray[np.integer[Any]],
+        steps: NDArray[np.integer[Any]],
         index: int,
         name_of: Callable[[int], str],
     ) -> None:
-        import numpy as np
-
-        steps = unsigned.astype(np.int64, copy=False)
         which = self._rewind.rows_of(steps, index)
         rows = None if which is None else which.nonzero()[0]
         if rows is not None:
             codes, steps = codes[rows], steps[rows]
         if not len(codes):
             return
-        before = self._previous(codes, steps)
-        wrong = (steps < before).nonzero()[0]
-        if not len(wrong):
-            return
-        self.count += len(wrong)
-        if self.first is None:
-            at = int(wrong[0])
-            row = at if rows is None else int(rows[at])
-            self.first = BackwardStep(index + row, name_of(row), int(before[at]), int(steps[at]))
+        last = self._last_of(codes)
+        if int(steps[0]) < self._highest or (steps[1:] < steps[:-1]).any():
+            before = _previous(codes, steps, last)
+            wrong = (steps < before).nonzero()[0]
+            self.count += len(wrong)
+            if len(wrong) and self.first is None:
+                at = int(wrong[0])
+                row = at if rows is None else int(rows[at])
+                places = index + row, name_of(row)
+                self.first = BackwardStep(*places, int(before[at]), int(steps[at]))
+        last[codes] = steps  # the last one of each stays
+        self._highest = max(self._highest, int(steps.max()))
 
-    def _previous(
-        self, codes: NDArray[np.integer[Any]], steps: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        """For each record the step of the same metric's record before it; -1 if there is none."""
+    def _last_of(self, codes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+        """The last steps by code, with room for these codes."""
         import numpy as np
 
-        last = np.full(int(codes.max()) + 1, -1)
-        if self._last is not None:
-            last = np.concatenate([self._last, last[len(self._last) :]])
-        before: NDArray[np.int64] = last[codes]
-        if (steps[1:] < steps[:-1]).any() or (steps < before).any():  # else none goes back
-            before = np.empty_like(steps)
-            order = codes.argsort(kind="stable")
-            before[order[1:]] = steps[order[:-1]]
-            firsts = order[np.append(True, np.diff(codes[order]) != 0)]
-            before[firsts] = last[codes[firsts]]
-        last[codes] = steps  # the last one stays
-        self._last = last
-        return before
+        size = int(codes.max()) + 1
+        if self._last is None or len(self._last) < size:
+            last = np.full(max(size, 2 * len(self._last) if self._last is not None else 0), -1)
+            if self._last is not None:
+                last[: len(self._last)] = self._last
+            self._last = last
+        return self._last
+
+
+def _previous(
+    codes: NDArray[np.integer[Any]], steps: NDArray[np.integer[Any]], last: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """For each record the step of the same metric's record before it; -1 if there is none."""
+    import numpy as np
+
+    before = np.empty(len(steps), np.int64)
+    order = codes.argsort(kind="stable")
+    before[order[1:]] = steps[order[:-1]]
+    firsts = order[np.append(True, np.diff(codes[order]) != 0)]
+    before[firsts] = last[codes[firsts]]
+    return before

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from expstore.store.files.directory import OpenLog
+from expstore.store.files.local import FileLog
 from expstore.store.read.parser import LogParser
 from formats import TailStatus
 
@@ -51,4 +52,4 @@ def scan_log(
 
 def tail_of(descriptor: int) -> TailStatus:
     """How a log ends, through a descriptor of the log."""
-    return scan_log(OpenLog.of(descriptor))[0]
+    return scan_log(FileLog(descriptor))[0]

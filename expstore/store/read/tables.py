@@ -73,9 +73,11 @@ class Selection:
             steps = self._steps
             if not steps:
                 return np.zeros(len(table), bool)
-            chosen = (table.steps >= steps[0]) & (table.steps <= steps[-1])
+            stored = table.stored_steps
+            chosen = (stored >= steps[0]) & (stored <= steps[-1])
             if steps.step > 1:
-                chosen &= (table.steps - steps[0]) % steps.step == 0
+                # Before the first step this wraps around, but those are not chosen.
+                chosen &= (stored - stored.dtype.type(steps[0])) % steps.step == 0
             which = chosen if which is None else which & chosen
         return which
 
@@ -117,7 +119,7 @@ def iter_tables(
         chunk: metrics in a table at most.
         start, end: only what begins a record at `start`, and lies before `end`; a record that
             `end` cuts is a torn tail.
-        parser: of the logs before; `names` then hold theirs, too.
+        parser: one used for other logs before; None: a new one.
         rewind: what is superseded, and left out; only of a log that is read from its beginning.
     """
     parser = parser or LogParser()
@@ -142,7 +144,10 @@ def iter_tables(
 
 
 def read_table(
-    path: Location, start: int = 0, end: int | None = None, parser: LogParser | None = None
+    path: Location | str,
+    start: int = 0,
+    end: int | None = None,
+    parser: LogParser | None = None,
 ) -> MetricTable:
     """A log in one table; see `ExperimentStore.get_metrics`, and `iter_tables` for the arguments.
 
@@ -159,7 +164,7 @@ def read_table(
         except MemoryError as error:  # also of a sparse file, or of a server that exaggerates
             raise LogTooLargeError(f"{path}: {log.size:,} bytes are too many for memory") from error
         status = parser.status()
-    return MetricTable.of_columns(columns, status, compact=parser.is_fresh)
+    return MetricTable.of_columns(columns, status)
 
 
 def table_parser() -> LogParser:

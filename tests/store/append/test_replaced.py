@@ -104,8 +104,16 @@ def rewritten(path: Path) -> None:
     log.write_bytes(record * (log.stat().st_size // len(record) + 2))
 
 
+def edited(path: Path) -> None:
+    """A byte is changed, and a record added; the end of what was known looks the same."""
+    log = path / "metrics.bin"
+    data = bytearray(log.read_bytes())
+    data[-40] ^= 1
+    log.write_bytes(data + RECORD_CODEC.build(timestamp=1, step=1, value=1.0, name="x"))
+
+
 @pytest.mark.parametrize("durability", ["process", "interval", "power"])
-@pytest.mark.parametrize("damage", [truncated, overwritten, rewritten])
+@pytest.mark.parametrize("damage", [truncated, overwritten, rewritten, edited])
 def test_log_that_was_cut_in_place_is_noticed_by_the_next_step(
     damage: Callable[[Path], None], durability: str, store: ExperimentStore
 ) -> None:
@@ -122,11 +130,30 @@ def test_log_that_was_cut_in_place_is_noticed_by_the_next_step(
     for _ in range(2):
         with pytest.raises(ExperimentGoneError) as caught:
             write(writer, 3)
-        start = 0 if damage is rewritten else len(held)
+        start = 0 if damage in (rewritten, edited) else len(held)
         assert (caught.value.start, caught.value.end) == (start, whole)
         assert f"between bytes {start} and {whole}" in str(caught.value)
         assert path.read_bytes() == held
     writer.close()  # what is known already is not raised again
+
+
+def test_step_that_was_written_to_a_cut_log_says_so_once(
+    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two steps so close that the second looks only after its write."""
+    monkeypatch.setattr("expstore.store.append.writer._CHECK_INTERVAL", 60.0)
+    store.create_experiment("abc")
+    writer = ExperimentStore(store.root).writer("abc")  # with the system's clock
+    write(writer, 0)
+    write(writer, 1)
+    os.truncate(store.metrics_path("abc"), store.metrics_path("abc").stat().st_size // 2)
+    with pytest.raises(ExperimentGoneError, match="the last record was still written, at byte 54"):
+        write(writer, 2)
+    assert store.get_metrics("abc").steps.tolist() == [0, 0, 2, 2]
+    with pytest.raises(ExperimentGoneError):
+        write(writer, 3)
+    assert len(store.get_metrics("abc")) == 4
+    writer.close()
 
 
 def test_log_cut_while_it_is_synced_is_noticed_before_power_acknowledges(

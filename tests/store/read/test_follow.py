@@ -135,13 +135,13 @@ def test_only_new_bytes_are_read(store: ExperimentStore, monkeypatch: pytest.Mon
     follower.poll()
     append(path, log(1))
     read: list[tuple[int, int]] = []
-    preadv = os.preadv
+    pread = os.pread
 
-    def noted(descriptor: int, buffers: list[memoryview], offset: int) -> int:
-        read.append((offset, sum(map(len, buffers))))
-        return preadv(descriptor, buffers, offset)
+    def noted(descriptor: int, size: int, offset: int) -> bytes:
+        read.append((offset, size))
+        return pread(descriptor, size, offset)
 
-    monkeypatch.setattr("expstore.store.files.directory.os.preadv", noted)
+    monkeypatch.setattr("expstore.store.files.local.os.pread", noted)
     start = follower.offset
     assert len(follower.poll()) == 1
     assert read == [(start - 64, 64 + 25)]  # 64 bytes, by which the log is recognized
@@ -335,13 +335,14 @@ class TestHolesOfZeros:
         """The sizes of all reads, while a poll reads at most 1,000 bytes."""
         monkeypatch.setattr("expstore.store.read.follow._MOST", 1000)
         sizes: list[int] = []
-        preadv = os.preadv
+        pread = os.pread
 
-        def noted(descriptor: int, buffers: list[memoryview], offset: int) -> int:
-            sizes.append(preadv(descriptor, buffers, offset))
-            return sizes[-1]
+        def noted(descriptor: int, size: int, offset: int) -> bytes:
+            data = pread(descriptor, size, offset)
+            sizes.append(len(data))
+            return data
 
-        monkeypatch.setattr("expstore.store.files.directory.os.preadv", noted)
+        monkeypatch.setattr("expstore.store.files.local.os.pread", noted)
         return sizes
 
     def test_a_hole_is_read_twice_at_most(self, store: ExperimentStore, read: list[int]) -> None:

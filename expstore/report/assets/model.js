@@ -1,0 +1,99 @@
+// The runs, and which of them match the filter and are drawn.
+import { collator } from "./format.js";
+import { state } from "./state.js";
+import { compile, isExpression } from "./where.js";
+
+export const NEWEST = 20; // runs that are drawn unless others are picked
+export const MOST_DRAWN = 300; // beyond that no one can tell curves apart, and the page gets slow
+
+export const model = {
+  runs: [], // in the order of the source
+  byKey: new Map(),
+  metrics: [], // keys, the most interesting first
+  matching: [], // runs that the filter lets through
+  drawn: new Set(), // those of them that are drawn
+  error: "", // what is wrong with the filter
+};
+
+let places = 0; // of runs ever added: a run keeps its colour
+
+export function addRuns(runs, first = false) {
+  const added = [];
+  for (const run of runs) {
+    const old = model.byKey.get(run.key);
+    run.place = old ? old.place : places++;
+    if (old) model.runs[model.runs.indexOf(old)] = run;
+    else added.push(run);
+    model.byKey.set(run.key, run);
+  }
+  model.runs = first ? [...added, ...model.runs] : [...model.runs, ...added];
+  const metrics = new Set(model.metrics);
+  for (const run of runs) for (const metric of run.metrics.keys()) metrics.add(metric);
+  if (metrics.size !== model.metrics.length) model.metrics = sortedByInterest([...metrics]);
+}
+
+export function removeRuns(keys) {
+  for (const key of keys) model.byKey.delete(key);
+  model.runs = model.runs.filter((run) => model.byKey.has(run.key));
+}
+
+// What people look at first: how well a model does on data that it has not seen.
+const UNSEEN = /^(val|valid|validation|eval|test|dev)(?=[/_.-]|$)/i;
+const ASIDE = /^(system|sys|grad|grads|gradient|gradients|gpu|cpu|lr|time|debug)(?=[/_.-]|$)/i;
+export const isAside = (name) => ASIDE.test(name);
+
+function interest(name) {
+  if (isAside(name)) return 9;
+  const part = /loss|nll|perplexity|ppl/i.test(name) ? 0 : /acc|auc|f1|iou|map|reward|score/i.test(name) ? 1 : 2;
+  return (UNSEEN.test(name) ? 0 : part < 2 ? 3 : 6) + part;
+}
+
+export function sortedByInterest(metrics) {
+  return metrics.sort((a, b) => interest(a) - interest(b) || collator.compare(a, b) || (a < b ? -1 : 1));
+}
+
+// Whether more of a metric is better, going by its name.
+const MORE = /acc|auc|roc|f1|precision|recall|score|reward|return|iou|\bmap\b|bleu|rouge|r2|dice|psnr|ssim|throughput|success/i;
+export const bestOf = (metric) => (MORE.test(metric) && !/loss|err/i.test(metric) ? "max" : "min");
+
+// The chosen aspect of a metric in a run: { value, step }, or null.
+export function aspectOf(run, metric, aspect = state.aspect) {
+  const found = run.metrics.get(metric);
+  if (!found) return null;
+  const own = aspect === "best" ? bestOf(metric) : aspect;
+  return { value: found[own], step: found[`${own}Step`] };
+}
+
+export const troubles = (run) => [...run.problems, run.tail].filter(Boolean);
+
+function words(run) {
+  run.words ??= [run.id, run.job, run.user, run.status, ...run.tags, run.notes].join(" ").toLowerCase();
+  return run.words;
+}
+
+export function choose() {
+  model.error = "";
+  model.matching = model.runs;
+  const text = state.filter.trim();
+  if (text && isExpression(text)) {
+    try {
+      const matches = compile(text, model);
+      model.matching = model.runs.filter(matches);
+    } catch (error) {
+      if (error.name !== "WhereError") throw error;
+      model.error = error.message; // all runs stay visible while an expression is being typed
+    }
+  } else if (text) {
+    const parts = text.toLowerCase().split(/\s+/);
+    model.matching = model.runs.filter((run) => parts.every((part) => words(run).includes(part)));
+  }
+  const drawn = state.picks ? model.matching.filter((run) => state.picks.has(run.key)) : model.matching.slice(0, NEWEST);
+  model.drawn = new Set(drawn.slice(0, MOST_DRAWN));
+}
+
+// Picks runs, beginning with what is drawn now.
+export function pick(edit) {
+  const picks = new Set(state.picks ?? [...model.drawn].map((run) => run.key));
+  edit(picks);
+  return picks;
+}

@@ -1,0 +1,186 @@
+"""What goes into a report: as much of a store as fits into a file that can be sent and opened.
+
+Guarantees: the page stays below `LIMIT` bytes. Experiments come in the order given, else the newest
+first; what does not fit is left out from the end of that order, and `leftOut` says what. Last,
+minimum and maximum values are taken over all points; curves are thinned and keep their spikes (see
+`series.thin`). Smoothing weights each drawn point by the number of points it stands for.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expstore.compare.axes import split_timed
+from expstore.compare.plot import DASHES, ON_DARK, ON_LIGHT
+from expstore.errors import ExpStoreError
+from expstore.model.texts import escape, printable
+from expstore.model.values import Metadata
+from expstore.report.artifacts import (
+    START,
+    Artifact,
+    image_type,
+    list_artifacts,
+    read_artifact,
+)
+from expstore.report.curvedata import curve_payload
+from expstore.report.payload import page_payload, runs_payload, to_json
+from expstore.store import metafile
+
+if TYPE_CHECKING:
+    from expstore.model.table import MetricTable
+    from expstore.store.reader import StoreReader
+
+LIMIT = 15_000_000
+"""The maximum size of a report in bytes."""
+
+_PAGE = 300_000  # scripts and styles, and what surrounds the data
+_ROWS = 11_000_000  # experiments without their curves and files
+_FILES = 2_500_000  # lists of files, and images
+_IMAGE = 400_000  # one image, before base64
+_POINTS = 400_000  # of all curves
+_MIN_POINTS, _MAX_POINTS = 120, 4000  # per curve
+_LISTED = 200  # files of one experiment
+_LOOKED_AT = 2000  # experiments whose files are listed
+_REMOTE = 100  # the same at a URL, where each needs several requests
+
+
+def collect(
+    store: StoreReader,
+    ids: Iterable[str] | None = None,
+    progress: Callable[[list[str]], Iterable[str]] = iter,
+) -> dict[str, Any]:
+    """The content of a report, as JSON-compatible values.
+
+    Args:
+        store: the store to read from.
+        ids: commit ids, the most important first; None: all, the newest first.
+        progress: wraps the list of ids while they are read.
+
+    Raises:
+        InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError
+    """
+    chosen = newest_first(store) if ids is None else store.select_ids(ids)
+    contents = _Contents(store, chosen)
+    for commit_id, (row, table) in zip(chosen, runs_payload(store, chosen, progress), strict=True):
+        if not contents.add(commit_id, row, table):
+            break
+    return contents.finish(by_age=ids is None)
+
+
+def newest_first(store: StoreReader) -> list[str]:
+    """All commit ids by time of creation, latest first; those without readable metadata last."""
+
+    def key(found: tuple[str, metafile.Outcome]) -> tuple[float, str]:
+        commit_id, metadata = found
+        created = metadata.timestamp if isinstance(metadata, Metadata) else float("-inf")
+        return -created, commit_id
+
+    return [commit_id for commit_id, _ in sorted(store.iter_metadata(), key=key)]
+
+
+class _Contents:
+    """The parts of a report, and their sizes as JSON."""
+
+    def __init__(self, store: StoreReader, chosen: list[str]) -> None:
+        self._store = store
+        self._chosen = chosen
+        self._rows: list[dict[str, Any]] = []
+        self._curves: list[tuple[int, list[dict[str, Any]]]] = []  # sizes, and each run's curves
+        self._files: list[dict[str, Any]] = []
+        self._rows_size = self._curves_size = self._files_size = 0
+        self._images_left_out = 0
+        self._listing = _LOOKED_AT if isinstance(store.location, Path) else _REMOTE
+
+    def add(self, commit_id: str, row: dict[str, Any], table: MetricTable | None) -> bool:
+        """Add an experiment with as much of it as fits; False: it does not fit at all."""
+        size = len(to_json(row)) + 1
+        if self._rows and self._rows_size + size > _ROWS:
+            return False
+        self._rows.append(row)
+        self._rows_size += size
+        if len(self._files) == len(self._rows) - 1 < self._listing:
+            self._add_files(commit_id)
+        # Rows that follow may take the place of curves: those are dropped again in the end.
+        if len(self._curves) == len(self._rows) - 1 and self._size < LIMIT:
+            self._add_curves(table)
+        return True
+
+    @property
+    def _size(self) -> int:
+        return _PAGE + self._rows_size + self._curves_size + self._files_size
+
+    def _add_curves(self, table: MetricTable | None) -> None:
+        curves = {} if table is None else split_timed(table)
+        share = _POINTS // len(self._chosen) // max(len(curves), 1)
+        limit = min(max(share, _MIN_POINTS), _MAX_POINTS)
+        found = []
+        for name, curve in curves.items():
+            header, data = curve_payload(curve, limit)
+            encoded = base64.b64encode(data).decode("ascii")
+            found.append({"metric": escape(name), **header, "data": encoded})
+        size = len(to_json(found)) + 16
+        self._curves.append((size, found))
+        self._curves_size += size
+
+    def _add_files(self, commit_id: str) -> None:
+        try:
+            listed, more = list_artifacts(self._store, commit_id, _LISTED)
+            files = [self._file(commit_id, artifact) for artifact in listed]
+        except ExpStoreError:  # its row has the problem
+            files, more = [], False
+        found: dict[str, Any] = {"files": files, "more": True} if more else {"files": files}
+        size = len(to_json(found)) + 1
+        if self._files_size + size <= _FILES:
+            self._files.append(found)
+            self._files_size += size
+
+    def _file(self, commit_id: str, artifact: Artifact) -> dict[str, Any]:
+        found: dict[str, Any] = {"name": printable("/".join(artifact.parts)), "size": artifact.size}
+        if not artifact.named_like_image or artifact.size is None:
+            return found
+        type_ = image_type(read_artifact(self._store, commit_id, artifact, START))
+        if type_ is None:
+            return found
+        left = (_FILES - self._files_size) * 3 // 4 - 10_000
+        if artifact.size > min(_IMAGE, left):
+            self._images_left_out += 1
+            return found | {"type": type_, "leftOut": True}
+        data = read_artifact(self._store, commit_id, artifact, _IMAGE)
+        return found | {"type": type_, "data": base64.b64encode(data).decode("ascii")}
+
+    def finish(self, *, by_age: bool) -> dict[str, Any]:
+        """The report's data; curves that no longer fit are dropped, from the last on."""
+        while self._size > LIMIT and self._curves:
+            self._curves_size -= self._curves.pop()[0]
+        page = page_payload(self._rows)
+        keys = {one if isinstance(one, str) else one[1]: i for i, one in enumerate(page["names"])}
+        for _, curves in self._curves:
+            for curve in curves:
+                curve["metric"] = keys[curve["metric"]]
+        return {
+            "written": int(time.time()),
+            **page,
+            "curves": [curves for _, curves in self._curves],
+            "files": self._files,
+            "leftOut": self._left_out("newest" if by_age else "first"),
+            "colours": {"light": ON_LIGHT, "dark": ON_DARK},
+            "dashes": DASHES,
+        }
+
+    def _left_out(self, which: str) -> list[str]:
+        all_, rows = len(self._chosen), len(self._rows)
+        found = []
+        if rows < all_:
+            found.append(f"{all_ - rows:,} of {all_:,} experiments: it has the {which} {rows:,}")
+        if len(self._curves) < rows:
+            found.append(f"curves of all but the {which} {len(self._curves):,} experiments")
+        if len(self._files) < rows:
+            found.append(f"files of all but the {which} {len(self._files):,} experiments")
+        if self._images_left_out:
+            count = self._images_left_out
+            found.append("1 image, which is large or one of many" if count == 1 else f"{count:,} images, which are large or many")
+        return found

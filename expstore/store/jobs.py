@@ -1,0 +1,104 @@
+"""Reading many experiments in several processes.
+
+Guarantees: the results are those of one process, in the same order; only a few batches are in work
+at a time, so memory is that of so many processes, however many experiments there are. An error of a
+batch is raised when its turn comes. Ctrl-C ends the processes, and so does the death of one.
+
+Processes, not threads: parsing a log alternates between short calls of NumPy and Python code, of
+which only one thread runs at a time. What a batch returns is copied between processes, so it should
+be small: summaries, not tables.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from typing import TypeVar
+
+from expstore.errors import JobError, SelectionError
+from expstore.model.values import is_whole_number
+
+_Result = TypeVar("_Result")
+
+BATCH = 1 << 23
+"""Bytes of log in a batch: work of a tenth of a second, which outweighs handing it over."""
+
+_OPENING = 1 << 15  # bytes that cost as much to read as it costs to open an experiment
+_AHEAD = 2  # batches in work or done for each process
+
+
+def check_jobs(jobs: int) -> int:
+    """A number of processes; 0 stands for one for each processor that may be used.
+
+    Raises:
+        SelectionError: not a whole number, or negative.
+    """
+    if not is_whole_number(jobs) or jobs < 0:
+        raise SelectionError(f"jobs must be a whole number, 0 or above, got {jobs!r}")
+    return jobs or len(os.sched_getaffinity(0))
+
+
+def in_order(
+    work: Callable[[list[str]], Iterable[_Result]], sizes: Mapping[str, int | None], jobs: int
+) -> Iterator[_Result]:
+    """The results of some work on experiments, batch after batch.
+
+    Args:
+        work: makes the results of consecutive experiments; it, and they, can be pickled.
+        sizes: bytes of each experiment's log, if known, in the order of the results.
+        jobs: the number of processes, as `check_jobs` returns it.
+
+    Raises:
+        JobError: a process died.
+    """
+    parts = list(_batches(sizes))
+    jobs = min(jobs, len(parts))
+    if jobs <= 1:
+        yield from chain.from_iterable(map(work, parts))
+        return
+    from concurrent.futures import Future, ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import get_context
+
+    # Started afresh: a copy of this process would share its locks with threads that it lacks.
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), _end_on_interrupt)
+    pending: deque[Future[list[_Result]]] = deque()
+    try:
+        for part in parts:
+            pending.append(pool.submit(_list, work, part))
+            if len(pending) >= _AHEAD * jobs:
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()
+    except BrokenProcessPool as error:
+        raise JobError(
+            "a process that was reading died, perhaps for want of memory; use fewer jobs"
+        ) from error
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _list(work: Callable[[list[str]], Iterable[_Result]], part: list[str]) -> list[_Result]:
+    return list(work(part))
+
+
+def _end_on_interrupt() -> None:
+    """Let Ctrl-C end this process without a word; the one that started it tells."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _batches(sizes: Mapping[str, int | None]) -> Iterator[list[str]]:
+    """Consecutive experiments whose logs take about `BATCH` bytes together."""
+    part: list[str] = []
+    cost = 0
+    for commit_id, size in sizes.items():
+        part.append(commit_id)
+        cost += (size or 0) + _OPENING
+        if cost >= BATCH:
+            yield part
+            part, cost = [], 0
+    if part:
+        yield part

@@ -1,0 +1,79 @@
+"""A repeated order of records: what its bytes must be, and the columns of its repetitions.
+
+Guarantees: bytes agree with a period only if reading one record after another would find its
+records in them; everything but the numbers is compared.
+
+What a short log needs is computed once: the expected bytes and the records' starts are kept for
+about 16 KiB of repetitions, and sliced.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from formats.columns.starts import Offsets
+
+UNIT = 1 << 14  # bytes of template: a short log is compared in one operation
+_UNITS = 4  # compared at a time, of a longer one
+_NONE: Offsets = np.empty(0, np.int64)
+
+
+class Period:
+    """One repetition of the order.
+
+    Args:
+        data: its bytes.
+        mask: 255 for each byte that must repeat, 0 for those of numbers.
+        starts: of its records, from its beginning.
+        texts: of its records; one list for each text of the declaration.
+
+    Attributes:
+        size: in bytes.
+        records: the number of its records.
+        starts, texts: as given.
+        rows_held: the number of repetitions for which all is computed once.
+    """
+
+    def __init__(
+        self, data: bytes, mask: bytes, starts: list[int], texts: list[list[bytes]]
+    ) -> None:
+        self.size, self.records = len(data), len(starts)
+        self.starts, self.texts = starts, texts
+        self.rows_held = max(UNIT // self.size, 1)
+        # As integers: a period is short, and NumPy's calls cost more.
+        expected = int.from_bytes(data, "little") & int.from_bytes(mask, "little")
+        self._raw = expected.to_bytes(self.size, "little") * self.rows_held
+        self._template = np.frombuffer(self._raw, np.uint8)
+        self._mask = np.frombuffer(mask * self.rows_held, np.uint8)
+        self._starts = _NONE
+
+    def count(self, data: bytes, at: int) -> int:
+        """How many whole periods follow in the data."""
+        size, unit = self.size, len(self._raw)
+        begin, end = at, at + (len(data) - at) // size * size
+        while end - at > unit:
+            # Some units at a time: what is compared stays in the cache, and in memory at hand.
+            length = min((end - at) // unit, _UNITS) * unit
+            ahead = np.frombuffer(data, np.uint8, length, at).reshape(-1, unit)
+            differ = ((ahead & self._mask) != self._template).ravel()
+            wrong = int(differ.argmax())
+            if differ[wrong]:
+                return (at + wrong - begin) // size
+            at += length
+        if at < end:
+            rest = end - at
+            masked = np.frombuffer(data, np.uint8, rest, at) & self._mask[:rest]
+            if masked.tobytes() != self._raw[:rest]:
+                wrong = int((masked != self._template[:rest]).argmax())
+                return (at + wrong - begin) // size
+        return (end - begin) // size
+
+    def starts_of(self, rows: int) -> Offsets:
+        """The starts of the records of so many periods, from the beginning of the first."""
+        if len(self._starts) < rows * self.records:
+            origins = np.arange(0, rows * self.size, self.size)[:, None]
+            starts: Offsets = (origins + np.array(self.starts)).reshape(-1)
+            if rows > self.rows_held:
+                return starts
+            self._starts = starts
+        return self._starts[: rows * self.records]

@@ -1,0 +1,30 @@
+"""`-j`: several processes print what one prints."""
+
+from __future__ import annotations
+
+import pytest
+
+from expstore import ExperimentStore
+from tests.helpers.application import run
+
+
+@pytest.mark.parametrize("command", ["compare", "check"])
+def test_output_is_that_of_one_process(command: str, store: ExperimentStore) -> None:
+    """As a table and as JSON, with its exit code."""
+    for number in range(3):
+        with store.start_experiment(f"run-{number}", job_name="train", user="alice") as writer:
+            writer.log_many({"loss": number / 7, "accuracy": 0.5}, 1)
+    with store.metrics_path("run-1").open("ab") as file:
+        file.write(b"torn")
+    for form in ([], ["--json"]):
+        one, several = (run(store, command, *form, *more) for more in ([], ["-j", "2"]))
+        assert (several.stdout, several.exit_code) == (one.stdout, one.exit_code)
+        assert one.exit_code == (3 if command == "check" else 0)
+
+
+def test_jobs_that_make_no_sense_are_refused(store: ExperimentStore) -> None:
+    """A negative number, and a single experiment or a cluster to be checked by several."""
+    store.create_experiment("abc")
+    for arguments in (["compare", "-j", "-1"], ["check", "abc", "-j", "2"]):
+        assert run(store, *arguments).exit_code == 2
+    assert "--jobs" in run(store, "check", "-j", "2", "--cluster", "tcp://nowhere:1").stderr

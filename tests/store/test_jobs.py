@@ -1,0 +1,113 @@
+"""Several processes that read a store: the answers of one, and an end to all of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from expstore import ExperimentStore, JobError, SelectionError
+from expstore.compare import compare
+from expstore.store import jobs
+from tests.helpers.paths import ROOT
+
+
+@pytest.fixture
+def several(store: ExperimentStore, monkeypatch: pytest.MonkeyPatch) -> ExperimentStore:
+    """Experiments of which one is torn, one has no log and one cannot be read; in small batches."""
+    monkeypatch.setattr(jobs, "BATCH", jobs._OPENING)
+    for number in range(7):
+        commit_id = f"run-{number}"
+        with store.start_experiment(commit_id, job_name="train", user="alice") as writer:
+            for step in range(number + 1):
+                writer.log_many({"loss": 1 / (step + 1), "accuracy": step / 7}, step)
+    with store.metrics_path("run-2").open("ab") as file:
+        file.write(b"torn")
+    store.metrics_path("run-3").unlink()
+    store.metrics_path("run-4").unlink()
+    store.metrics_path("run-4").mkdir()
+    store.metadata_path("run-5").write_bytes(b"\x01")
+    return store
+
+
+def test_answers_are_those_of_one_process(several: ExperimentStore) -> None:
+    """Summaries and reports, with what is wrong, in the same order."""
+    assert compare(several, sort="loss", jobs=2) == compare(several, sort="loss")
+    assert list(several.check_all(jobs=2)) == list(several.check_all())
+
+
+def test_jobs_are_a_number(store: ExperimentStore) -> None:
+    """Refused before anything is read; 0 stands for all processors."""
+    for wrong in (-1, 1.5, "2", True):
+        with pytest.raises(SelectionError, match="jobs must be a whole number"):
+            compare(store, jobs=wrong)  # type: ignore[arg-type]
+        with pytest.raises(SelectionError, match="jobs must be a whole number"):
+            store.check_all(jobs=wrong)  # type: ignore[arg-type]
+    assert jobs.check_jobs(0) == len(os.sched_getaffinity(0))
+    assert list(jobs.in_order(_lengths, {}, 2)) == []
+
+
+def _lengths(ids: list[str]) -> list[int]:
+    return [len(ids)]
+
+
+@pytest.mark.parametrize("size", [0, jobs.BATCH // 3, jobs.BATCH, None])
+def test_batches_hold_every_experiment_once(size: int | None) -> None:
+    """In order, and none holds much more than it should."""
+    sizes = {f"{number:04}": size for number in range(1000)}
+    batches = list(jobs._batches(sizes))
+    assert [commit_id for batch in batches for commit_id in batch] == list(sizes)
+    assert all(len(batch) * (size or 0) < 2 * jobs.BATCH for batch in batches)
+
+
+def _die(ids: list[str]) -> list[str]:
+    if "b" in ids:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return ids
+
+
+def test_death_of_a_process_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the system is out of memory; nothing waits for it."""
+    monkeypatch.setattr(jobs, "BATCH", 1)
+    with pytest.raises(JobError, match="use fewer jobs"):
+        list(jobs.in_order(_die, dict.fromkeys("abc", 0), 2))
+
+
+_WAITING = """
+import time
+from expstore.store import jobs
+
+def wait(ids):
+    open(ids[0], "w").close()
+    time.sleep(60)
+    return ids
+
+if __name__ == "__main__":
+    jobs.BATCH = 1
+    list(jobs.in_order(wait, {"a": 0, "b": 0, "c": 0}, 2))
+"""
+
+
+def test_interrupt_ends_all_processes(tmp_path: Path) -> None:
+    """Ctrl-C reaches the whole group; one traceback is told, that of the program itself."""
+    (tmp_path / "waiting.py").write_text(_WAITING)
+    program = subprocess.Popen(
+        [sys.executable, "waiting.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    until = time.monotonic() + 30
+    while not (tmp_path / "b").exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    os.killpg(program.pid, signal.SIGINT)
+    _, told = program.communicate(timeout=30)
+    assert told.count("Traceback") == 1
+    assert told.rstrip().endswith("KeyboardInterrupt")
