@@ -22,7 +22,8 @@ from expstore.cli.base import (
     tell,
 )
 from expstore.cli.cluster_option import Cluster, ClusterCommand, open_cluster
-from expstore.cli.ids import Ids, resolve_all
+from expstore.cli.ids import Ids
+from expstore.cli.selecting import Where, complete_metric, expanded_names, selected
 from formats.errors import counted
 
 if TYPE_CHECKING:
@@ -63,8 +64,14 @@ def export_command(
         ),
     ] = None,
     names: Annotated[
-        list[str] | None, typer.Option("--name", help="Only this metric; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--name",
+            help="Only this metric, or pattern such as 'val/*'; may be repeated.",
+            autocompletion=complete_metric,
+        ),
     ] = None,
+    where: Where = None,
     wide: Annotated[
         bool,
         typer.Option(
@@ -118,10 +125,11 @@ def export_command(
     from expstore.exchange.tensorboard import export_tensorboard
 
     store = open_store(context, root)
-    chosen = resolve_all(store, commit_ids)
+    chosen = selected(store, commit_ids, where)
+    names = expanded_names(store, names, chosen)
     shows = not (streamed and sys.stdout.isatty())
     options: dict[str, Any] = {
-        "names": names or None,
+        "names": names,
         "progress": progress("exporting") if shows else iter,
     }
     if cluster is not None:
