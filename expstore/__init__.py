@@ -75,6 +75,7 @@ from expstore.errors import (
     TornTailError,
     UnknownMetricError,
     UnreadableFileError,
+    WhereError,
     WriterClosedError,
 )
 from expstore.model.runinfo import RunInfo, RunStart, RunState
@@ -166,6 +167,7 @@ __all__ = [
     "UnreadableFileError",
     "UnsupportedSchema",
     "UnsupportedVersionError",
+    "WhereError",
     "WriterClosedError",
     "start",
 ]

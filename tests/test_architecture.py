@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 import expstore.cluster
+import expstore.compare
 import expstore.testing
 import formats.columns
 from tests.helpers.paths import ROOT
@@ -49,10 +50,11 @@ STORE = """
     runfile     | files
     origin      | files
     read        | files
+    notebook    | files metafile
     append      | files metafile read
     stream      | files metafile runfile read
     care        | files metafile runfile read append
-    reader      | jobs files metafile runfile paths read stream care
+    reader      | jobs files metafile runfile paths read notebook stream care
     keeper      | files metafile runfile read append care reader
     repository  | files metafile runfile read append care reader keeper defaults
     monitor     |
@@ -196,7 +198,7 @@ def test_every_folder_is_installed() -> None:
         *[f"expstore.{name}" for name in expstore.__all__],
         *[f"formats.{name}" for name in formats.__all__],
         *[f"formats.columns.{name}" for name in formats.columns.__all__],
-        *[f"expstore.compare.{name}" for name in ("compare", "curves", "Summary", "Extremes")],
+        *[f"expstore.compare.{name}" for name in expstore.compare.__all__],
         "expstore.report.write_report",
         *[f"expstore.cluster.{name}" for name in expstore.cluster.__all__],
         *[f"expstore.testing.{name}" for name in expstore.testing.__all__],

@@ -346,7 +346,6 @@ def test_prune_protects(run: Run, filled: ExperimentStore) -> None:
         ["prune", "--older-than", "9999-01-01"],
         ["ls", "--since", "soon"],
         ["nonsense"],
-        ["show"],
         ["ls", "--nonsense"],
         ["check", "--cluster="],
         ["check", "--cluster", ""],
