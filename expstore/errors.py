@@ -52,6 +52,10 @@ class MetadataNotFoundError(ExpStoreError, LookupError):
     """The experiment has no meta.bin; `write_metadata` writes it."""
 
 
+class LogNotFoundError(ExpStoreError, FileNotFoundError):
+    """There is no such log of records, or no directory for it."""
+
+
 class UnreadableFileError(ExpStoreError, OSError):
     """A file cannot be read: no permission, or not a regular file but a link, FIFO or directory."""
 

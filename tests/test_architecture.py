@@ -60,6 +60,7 @@ STORE = """
     monitor     |
     run         | files metafile runfile append repository monitor
     start       | files metafile runfile read append repository run defaults origin
+    recordlog   | files read append care
     __init__    | repository
 """
 FORMATS = """
@@ -71,7 +72,7 @@ FORMATS = """
     meta        | fields
     metrics     | fields
     run         | errors
-    catalog     | schema meta metrics
+    catalog     | errors fields kinds schema meta metrics codec
     columns     | errors fields kinds schema walk
     codec       | errors fields kinds schema walk columns
     damage      | errors fields schema columns

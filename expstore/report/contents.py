@@ -182,5 +182,9 @@ class _Contents:
             found.append(f"files of all but the {which} {len(self._files):,} experiments")
         if self._images_left_out:
             count = self._images_left_out
-            found.append("1 image, which is large or one of many" if count == 1 else f"{count:,} images, which are large or many")
+            found.append(
+                "1 image, which is large or one of many"
+                if count == 1
+                else f"{count:,} images, which are large or many"
+            )
         return found
