@@ -226,15 +226,15 @@ comparisons = st.one_of(
 )
 
 
+def joined(parts: st.SearchStrategy[Expression], word: Any) -> st.SearchStrategy[Expression]:
+    """Parts joined by a word; none of them is joined by the same one."""
+    others = parts.filter(lambda one: not (isinstance(one, Junction) and one.word == word))
+    return st.builds(Junction, st.just(word), st.lists(others, min_size=2, max_size=3).map(tuple))
+
+
 def nested(parts: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
-    """Parts joined by `not`, `and` and `or`; no part is joined by the same word as the whole."""
-
-    def joined(word: Any) -> st.SearchStrategy[Expression]:
-        others = parts.filter(lambda one: not (isinstance(one, Junction) and one.word == word))
-        some = st.lists(others, min_size=2, max_size=3).map(tuple)
-        return st.builds(Junction, st.just(word), some)
-
-    return st.builds(Not, parts) | joined("and") | joined("or")
+    """Parts negated, or joined by `and` or `or`."""
+    return st.builds(Not, parts) | joined(parts, "and") | joined(parts, "or")
 
 
 expressions = st.recursive(comparisons, nested, max_leaves=8)
