@@ -24,7 +24,7 @@ def test_examples_run_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyP
             values += run_python(block, names)
         else:
             run_console(block, tmp_path)
-    assert len(values) == 12, values  # a comment that does not look like a value is not checked
+    assert len(values) == 13, values  # a comment that does not look like a value is not checked
 
 
 @pytest.mark.parametrize("marker", ["demo", "tests"])
