@@ -584,7 +584,7 @@ def test_ctrl_c_in_a_command(run: Run, filled: ExperimentStore) -> None:
 
 def test_export_of_an_unknown_name_is_reported(run: Run, filled: ExperimentStore) -> None:
     """An empty table is correct, but hardly what the user meant."""
-    message = run("export", "aaa111", "--to", "csv", "--name", "los", "--name", "x").stderr
+    message = run("export", "aaa111", "--to", "csv", "--name", "los", "--name", "x", code=1).stderr
     assert "no metric is named 'los' or 'x'; `compare` lists the names" in message
 
 
