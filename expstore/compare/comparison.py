@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from expstore.extras import require
 from expstore.model.html import table
+from expstore.model.texts import shown_time
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,4 +62,7 @@ class Comparison(list[Row]):
             notes.append(f"the first {_SHOWN} are shown")
         if left > 0:
             notes.append(f"{left} more columns; to_pandas() has all")
+        for row in rows:
+            if row.get("created") is not None:
+                row["created"] = shown_time(row["created"])
         return table(shown, [[row.get(name) for name in shown] for row in rows], "; ".join(notes))
