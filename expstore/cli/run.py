@@ -30,6 +30,7 @@ _THEMES = (
     "prune",
     "schema",
     "exchange",
+    "imports",
     "care",
     "seal",
     "compare",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ON_SCREEN = 200
 """Rows of a long table that a terminal gets; a pipe gets all."""
 
-_GAP = "   "
+GAP = "   "
 _NARROWEST = 6  # columns of the terminal that a folded text keeps
 _CUT = "…"
 
@@ -29,7 +29,7 @@ class Column(NamedTuple):
     """A column of a table.
 
     Attributes:
-        title: its heading.
+        title: its heading; it may have several lines.
         right: align to the right, and never fold; for numbers.
         limit: cut texts that are wider, instead of folding them; 0: no limit.
         style: of its cells, in Rich's words.
@@ -80,20 +80,24 @@ class Table:
     def lines(self, available: int, pen: Pen) -> Iterator[str]:
         """The table's lines, as wide as the texts, or as `available` allows."""
         titles = [column.title for column in self._columns]
-        columns = list(zip(titles, *self._rows, strict=True))
-        full = [_widest(cells) for cells in columns]
+        columns = list(zip(*self._rows, strict=True)) or [()] * len(titles)
+        full = [
+            max(_widest(title.split("\n")), _widest(cells))
+            for title, cells in zip(titles, columns, strict=True)
+        ]
         widths = self._widths(full, available)
-        whole = sum(widths) + len(_GAP) * (len(widths) - 1)
-        for line in _fold(self._title, whole) if self._title else ():
+        whole = sum(widths) + len(GAP) * (len(widths) - 1)
+        for line in fold(self._title, whole) if self._title else ():
             yield pen.write(line, "bold")
         headings = [self._heading] * len(widths)
-        for parts in self._folded(titles, widths):
-            yield pen.row(parts, headings)
+        for line_of_titles in zip_longest(*(t.split("\n") for t in titles), fillvalue=""):
+            for parts in self._folded(line_of_titles, widths):
+                yield pen.row(parts, headings)
         yield pen.rule * whole
         if pen.is_plain and widths == full and all("".join(cells).isascii() for cells in columns):
             # As below, in a third of the time: nothing is folded, cut or styled.
             pairs = zip(self._columns, widths, strict=True)
-            line = _GAP.join(f"{{:{'>' if column.right else '<'}{w}}}" for column, w in pairs)
+            line = GAP.join(f"{{:{'>' if column.right else '<'}{w}}}" for column, w in pairs)
             for cells in self._rows:
                 yield line.format(*cells).rstrip()
             return
@@ -108,7 +112,7 @@ class Table:
         """
         pairs = zip(self._columns, full, strict=True)
         widths = [min(width, column.limit or width) for column, width in pairs]
-        excess = sum(widths) + len(_GAP) * (len(widths) - 1) - available
+        excess = sum(widths) + len(GAP) * (len(widths) - 1) - available
         narrowed = [i for i, column in enumerate(self._columns) if not column.right]
 
         def urgency(i: int) -> tuple[bool, int]:
@@ -126,7 +130,7 @@ class Table:
         """The padded cells of each line of a row: of one, or more if a text is folded."""
         line = []
         for text, width, column in zip(cells, widths, self._columns, strict=True):
-            space = width - _width(text)
+            space = width - width_of(text)
             if space < 0 and not column.limit:
                 break
             if space < 0:
@@ -136,7 +140,7 @@ class Table:
             yield line
             return
         folds = [
-            [text] if column.limit else _fold(text, width)
+            [text] if column.limit else fold(text, width)
             for text, width, column in zip(cells, widths, self._columns, strict=True)
         ]
         for texts in zip_longest(*folds, fillvalue=""):
@@ -161,8 +165,8 @@ class Pen:
     def row(self, cells: Sequence[str], styles: Sequence[str] | None) -> str:
         """A line of cells, each in its style."""
         if styles is None or self._marks is None:
-            return _GAP.join(cells).rstrip()
-        return _GAP.join(map(self.write, cells, styles))
+            return GAP.join(cells).rstrip()
+        return GAP.join(map(self.write, cells, styles))
 
     def write(self, text: str, style: str) -> str:
         """A text in a style, given in Rich's words."""
@@ -194,23 +198,24 @@ def room() -> int:
     return ON_SCREEN if sys.stdout.isatty() else sys.maxsize
 
 
-def _width(text: str) -> int:
+def width_of(text: str) -> int:
+    """The columns of the terminal that a text takes."""
     return len(text) if text.isascii() else cell_len(text)
 
 
 def _widest(texts: Sequence[str]) -> int:
     whole = "".join(texts)
-    return max(map(len if whole.isascii() else _width, texts))
+    return max(map(len if whole.isascii() else width_of, texts), default=0)
 
 
-def _fold(text: str, width: int) -> list[str]:
+def fold(text: str, width: int) -> list[str]:
     """The text in lines of at most this width, broken between words where possible."""
-    if _width(text) <= width:
+    if width_of(text) <= width:
         return [text]
     lines = [""]
     for word in text.split(" "):
         longer = f"{lines[-1]} {word}" if lines[-1] else word
-        if _width(longer) <= width:
+        if width_of(longer) <= width:
             lines[-1] = longer
         else:
             lines += chop_cells(word, width)

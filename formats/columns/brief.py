@@ -262,11 +262,13 @@ def _repeated(codes: bytearray, rows: int) -> NDArray[np.int32]:
 
 def _period(codes: list[list[int]]) -> int:
     """The shortest number of records that the last ones repeat once; 0 if they do not."""
-    column = codes[0]
+    column, *others = codes
     last = column[-1]
     for count in range(1, len(column) // 2 + 1):
-        if column[-1 - count] == last and all(
-            one[-count:] == one[-2 * count : -count] for one in codes
+        if (
+            column[-1 - count] == last
+            and column[-count:] == column[-2 * count : -count]
+            and (not others or all(one[-count:] == one[-2 * count : -count] for one in others))
         ):
             return count
     return 0

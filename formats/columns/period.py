@@ -43,7 +43,6 @@ class Period:
         # As integers: a period is short, and NumPy's calls cost more.
         expected = int.from_bytes(data, "little") & int.from_bytes(mask, "little")
         self._raw = expected.to_bytes(self.size, "little") * self.rows_held
-        self._template = np.frombuffer(self._raw, np.uint8)
         self._mask = np.frombuffer(mask * self.rows_held, np.uint8)
         self._starts = _NONE
 
@@ -51,11 +50,12 @@ class Period:
         """How many whole periods follow in the data."""
         size, unit = self.size, len(self._raw)
         begin, end = at, at + (len(data) - at) // size * size
+        expected = np.frombuffer(self._raw, np.uint8)
         while end - at > unit:
             # Some units at a time: what is compared stays in the cache, and in memory at hand.
             length = min((end - at) // unit, _UNITS) * unit
             ahead = np.frombuffer(data, np.uint8, length, at).reshape(-1, unit)
-            differ = ((ahead & self._mask) != self._template).ravel()
+            differ = ((ahead & self._mask) != expected).ravel()
             wrong = int(differ.argmax())
             if differ[wrong]:
                 return (at + wrong - begin) // size
@@ -64,7 +64,7 @@ class Period:
             rest = end - at
             masked = np.frombuffer(data, np.uint8, rest, at) & self._mask[:rest]
             if masked.tobytes() != self._raw[:rest]:
-                wrong = int((masked != self._template[:rest]).argmax())
+                wrong = int((masked != expected[:rest]).argmax())
                 return (at + wrong - begin) // size
         return (end - begin) // size
 

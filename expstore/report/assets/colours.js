@@ -28,12 +28,12 @@ export function swatch(run) {
   return svg("svg", { class: "swatch", viewBox: "0 0 22 10", "aria-hidden": "true" }, line);
 }
 
-// A sequential scale from 0 to 1: dark blue to yellow, which all see alike (cividis); cut where it
-// would not contrast with the background.
+// A sequential scale, dark blue to yellow, which all see alike (cividis); cut where it would not
+// contrast with the background. 1 stands out the most: dark on light, and light on dark.
 const CIVIDIS = [[0, 34, 78], [33, 62, 110], [77, 83, 108], [108, 110, 114], [140, 136, 118], [177, 166, 106], [216, 200, 82], [254, 232, 56]];
-export function shade(share) {
-  const [low, high] = root.dataset.theme === "dark" ? [0.32, 1] : [0, 0.78];
-  const at = (low + Math.min(Math.max(share, 0), 1) * (high - low)) * (CIVIDIS.length - 1);
+export function shade(strength) {
+  const [weak, strong] = root.dataset.theme === "dark" ? [0.32, 1] : [0.78, 0];
+  const at = (weak + Math.min(Math.max(strength, 0), 1) * (strong - weak)) * (CIVIDIS.length - 1);
   const before = Math.min(Math.floor(at), CIVIDIS.length - 2), rest = at - before;
   const mixed = CIVIDIS[before].map((part, index) => Math.round(part + (CIVIDIS[before + 1][index] - part) * rest));
   return `rgb(${mixed.join(", ")})`;

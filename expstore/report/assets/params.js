@@ -20,8 +20,8 @@ export function showParams() {
   const valueOf = (run) => aspectOf(run, metric).value;
   const rows = paramsOf(runs).differing.map((name) => {
     const axis = axisOf(runs.map((run) => run.params.get(name)));
-    return { name, axis, strength: correlation(runs.map((run) => axis.rank(run.params.get(name))), runs.map(valueOf)) };
-  }).sort((a, b) => Math.abs(b.strength ?? 0) - Math.abs(a.strength ?? 0)).slice(0, MAX_AXES);
+    return { name, axis, related: correlation(runs.map((run) => axis.rank(run.params.get(name))), runs.map(valueOf)) };
+  }).sort((a, b) => Math.abs(b.related ?? 0) - Math.abs(a.related ?? 0)).slice(0, MAX_AXES);
   const tools = toolsOf(metric);
   if (!metric || runs.length < 2 || !rows.length) {
     const text = model.runs.some((run) => run.params.size)
@@ -38,8 +38,8 @@ export function showParams() {
   const readout = make("p", { class: "count readout", text: "Point at a line or dot for its experiment." });
   const notes = wanted.length > runs.length ? [make("p", { class: "table-note", text: `Shows ${runs.length} of ${plural(wanted.length, "experiment")}. Filter to narrow the list.` })] : [];
   renew(panel, tools,
-    make("figure", { class: "card wide" }, make("figcaption", {}, make("h2", { text: `Parameters and ${name}` }), legend(target)),
-      parallel(painted, rows, target, name, valueOf), readout),
+    make("figure", { class: "card wide" }, make("figcaption", {}, make("h2", { text: `Parameters and ${name}` }), legend(target, down)),
+      parallel(painted, rows, target, name, valueOf, down), readout),
     make("div", { class: "grid" }, ...rows.map((row) => scatter(painted, row, target, name, valueOf)), bestList(order, rows, name, valueOf)),
     ...notes);
   point(panel, readout, runs, rows, name, valueOf);
@@ -52,8 +52,11 @@ function toolsOf(metric) {
     make("label", { class: "check" }, "Value ", choice("Which value of the metric", [["best", "best"], ["last", "last"], ["min", "minimum"], ["max", "maximum"]], state.aspect, (aspect) => change({ aspect }))));
 }
 
-function legend(target) {
-  const bars = Array.from({ length: 24 }, (_, index) => svg("rect", { x: index * 4, width: 4.5, height: 10, fill: shade(index / 23) }));
+// The better a value is, the more its line stands out.
+const strength = (at, down) => (down ? 1 - at : at);
+
+function legend(target, down) {
+  const bars = Array.from({ length: 24 }, (_, index) => svg("rect", { x: index * 4, width: 4.5, height: 10, fill: shade(strength(index / 23, down)) }));
   return make("span", { class: "legend" }, make("span", { text: format(target.low) }),
     svg("svg", { viewBox: "0 0 96 10", width: 96, height: 10, "aria-hidden": "true" }, ...bars), make("span", { text: format(target.high) }));
 }
@@ -64,13 +67,13 @@ function axisTicks(axis, x, from, to, anchor) {
   return axis.ticks.map(({ at, text }) => svg("text", { x, y: from + (1 - at) * (to - from) + 4, class: "tick", "text-anchor": anchor, text: cut(text, 10) }));
 }
 
-function parallel(painted, rows, target, name, valueOf) {
+function parallel(painted, rows, target, name, valueOf, down) {
   const axes = [...rows.map(({ name, axis }) => ({ name, axis, of: (run) => run.params.get(name) })), { name, axis: target, of: valueOf }];
   const x = (index) => SIDE + (index * (WIDE - 2 * SIDE)) / (axes.length - 1);
   const y = (at) => TOP + (1 - at) * (HIGH - TOP - BOTTOM);
   const lines = painted.map((run) => svg("path", {
     d: axes.map(({ axis, of }, index) => `${index ? "L" : "M"}${x(index).toFixed(1)} ${y(axis.at(of(run))).toFixed(1)}`).join(""),
-    stroke: shade(target.at(valueOf(run))), class: "strand", "data-run": run.place,
+    stroke: shade(strength(target.at(valueOf(run)), down)), class: "strand", "data-run": run.place,
   }));
   const frames = axes.map((own, index) => svg("g", {},
     svg("line", { x1: x(index), x2: x(index), y1: y(0), y2: y(1), class: "axis" }),
@@ -83,9 +86,9 @@ function parallel(painted, rows, target, name, valueOf) {
   }, ...lines, ...frames));
 }
 
-function scatter(painted, { name, axis, strength }, target, metric, valueOf) {
-  const width = 340, height = 232, left = 52, bottom = 24, top = 8, right = 14;
-  const x = (at) => left + at * (width - left - right), y = (at) => top + (1 - at) * (height - top - bottom);
+function scatter(painted, { name, axis, related }, target, metric, valueOf) {
+  const width = 340, height = 232, left = 52, bottom = 24, top = 12, right = 14, inset = 12;
+  const x = (at) => left + inset + at * (width - left - right - 2 * inset), y = (at) => top + (1 - at) * (height - top - bottom - inset);
   const dots = painted.map((run) => svg("circle", {
     cx: x(axis.at(run.params.get(name))).toFixed(1), cy: y(target.at(valueOf(run))).toFixed(1), r: 4,
     fill: colour(run), class: "dot", "data-run": run.place,
@@ -96,7 +99,7 @@ function scatter(painted, { name, axis, strength }, target, metric, valueOf) {
     ...axisTicks(target, left - 6, y(1), y(0), "end"),
     ...axis.ticks.map(({ at, text }) => svg("text", { x: x(at), y: height - 8, class: "tick", "text-anchor": "middle", text: cut(text, 8) })),
   ];
-  const told = strength === null ? "" : `rank correlation ${strength.toFixed(2).replace("-", "−")}`;
+  const told = related === null ? "" : `rank correlation ${related.toFixed(2).replace("-", "−")}`;
   return make("figure", { class: "card" },
     make("figcaption", {}, make("h2", { text: name, title: name }), make("span", { class: "count", text: told })),
     svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${metric} against ${name}${told ? `, ${told}` : ""}` }, ...frame, ...dots));

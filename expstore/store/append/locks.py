@@ -22,6 +22,7 @@ import os
 import random
 import time
 from contextlib import contextmanager
+from itertools import count
 from typing import TYPE_CHECKING
 
 from expstore.errors import ExperimentGoneError, LiveWriterError, UnreadableFileError
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 
 _PATIENCE = 10.0  # seconds to wait for a deletion's rename, which takes microseconds
 _PAUSE = 0.001  # seconds between two tries
-_TRIES, _INSTANT = 4, 0.0005  # for a lock that may be held for an instant only; seconds
+_LOCKS = "/proc/locks"
+_TRIES, _INSTANT = 8, 0.001  # for a lock that may be held for an instant only; seconds
 # Seconds between two checks that the path leads to the directory without a link: a link in its
 # place leads to the same log, so nothing logged is lost, but the store's readers do not follow it.
 _LINK_INTERVAL = 1.0
@@ -191,11 +193,28 @@ def has_writer(descriptor: int) -> bool | None:
 def _try_exclusive(descriptor: int) -> bool | None:
     """Lock a directory exclusively; see `system.try_lock`.
 
-    It is tried several times, since `has_writer` of another program holds the lock for an instant.
+    Where only `has_writer` of another program, or a deletion, holds the lock, this waits for it.
     """
-    for _ in range(_TRIES):
+    deadline = time.monotonic() + _PATIENCE / 10
+    for tries in count():
         locked = system.try_lock(descriptor, fcntl.LOCK_EX)
         if locked is not False:
             break
+        shared = _is_shared(descriptor)
+        if shared or (shared is None and tries >= _TRIES) or time.monotonic() > deadline:
+            break
         time.sleep(random.uniform(0, _INSTANT))
     return locked
+
+
+def _is_shared(descriptor: int) -> bool | None:
+    """Whether a lock on a directory is a shared one, as a writer's; None if the system hides it."""
+    try:
+        with open(_LOCKS, encoding="ascii") as file:
+            lines = [line.split() for line in file]
+        inode = f":{os.fstat(descriptor).st_ino}"
+    except OSError:
+        return None
+    # Such as `1: FLOCK ADVISORY READ 4711 08:01:123456 0 EOF`; other containers' are not listed.
+    kinds = [w[3] for w in lines if w[1] == "FLOCK" and len(w) > 5 and w[5].endswith(inode)]
+    return "READ" in kinds if kinds else None

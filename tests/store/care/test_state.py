@@ -185,3 +185,16 @@ def test_a_lock_that_is_held_for_an_instant_is_no_writer(
         assert len(waits) == 2
     finally:
         os.close(descriptor)
+
+
+def test_a_writer_is_seen_where_the_system_hides_its_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of a process in another container, which /proc/locks does not list."""
+    missing = tmp_path / "missing"
+    monkeypatch.setattr(locks, "_LOCKS", str(missing))
+    with expstore.start(tmp_path, "a") as run:
+        assert run.store.status("a") == "running"
+        with pytest.raises(expstore.DeletionError):
+            run.store.delete_experiments(["a"])
+    assert run.store.status("a") == "finished"
