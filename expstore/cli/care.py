@@ -228,14 +228,13 @@ def _print_new(follower: Follower, interval: float, as_json: bool) -> None:
 
 
 def _print_metrics(table: MetricTable, as_json: bool) -> None:
-    from expstore.cli.render import number
     from expstore.cli.times import absolute
 
     for metric in table:
         if as_json:
             print_json_line(metric._asdict())
         else:
-            line = f"{metric.step:>10}  {number(metric.value):>12}  {printable(metric.name)}"
+            line = f"{metric.step:>10}  {metric.value:>12.6g}  {printable(metric.name)}"
             print(f"{absolute(metric.timestamp)}  {line}", flush=True)
 
 

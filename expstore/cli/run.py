@@ -29,6 +29,7 @@ _THEMES = (
     "prune",
     "schema",
     "exchange",
+    "imports",
     "care",
     "seal",
     "compare",

@@ -16,7 +16,7 @@ from rich.cells import cell_len, chop_cells, set_cell_size
 if TYPE_CHECKING:
     from rich.console import Console
 
-_GAP = "   "
+GAP = "   "
 _NARROWEST = 6  # columns of the terminal that a folded text keeps
 _CUT = "…"
 
@@ -25,7 +25,7 @@ class Column(NamedTuple):
     """A column of a table.
 
     Attributes:
-        title: its heading.
+        title: its heading; it may have several lines.
         right: align to the right, and never fold; for numbers.
         limit: cut texts that are wider, instead of folding them; 0: no limit.
         style: of its cells, in Rich's words.
@@ -77,12 +77,13 @@ class Table:
         """The table's lines, as wide as the texts, or as `available` allows."""
         titles = [column.title for column in self._columns]
         widths = self._widths([titles, *self._rows], available)
-        whole = sum(widths) + len(_GAP) * (len(widths) - 1)
-        for line in _fold(self._title, whole) if self._title else ():
+        whole = sum(widths) + len(GAP) * (len(widths) - 1)
+        for line in fold(self._title, whole) if self._title else ():
             yield pen.write(line, "bold")
         headings = [self._heading] * len(widths)
-        for parts in self._folded(titles, widths):
-            yield pen.row(parts, headings)
+        for line_of_titles in zip_longest(*(t.split("\n") for t in titles), fillvalue=""):
+            for parts in self._folded(line_of_titles, widths):
+                yield pen.row(parts, headings)
         yield pen.rule * whole
         for cells, styles in zip(self._rows, self._styles, strict=True):
             for parts in self._folded(cells, widths):
@@ -93,10 +94,12 @@ class Table:
 
         Folding one, such as a reason, makes a second line; of several, the widest is narrowed.
         """
-        widths = [max(map(_width, cells)) for cells in zip(*rows, strict=True)]
+        titles = [max(map(width_of, title.split("\n"))) for title in rows[0]]
+        cells = [max(map(width_of, cells), default=0) for cells in zip(*rows[1:], strict=True)]
+        widths = [max(pair) for pair in zip_longest(titles, cells, fillvalue=0)]
         for i, column in enumerate(self._columns):
             widths[i] = min(widths[i], column.limit or widths[i])
-        excess = sum(widths) + len(_GAP) * (len(widths) - 1) - available
+        excess = sum(widths) + len(GAP) * (len(widths) - 1) - available
         narrowed = [i for i, column in enumerate(self._columns) if not column.right]
 
         def urgency(i: int) -> tuple[bool, int]:
@@ -114,7 +117,7 @@ class Table:
         """The padded cells of each line of a row: of one, or more if a text is folded."""
         line = []
         for text, width, column in zip(cells, widths, self._columns, strict=True):
-            space = width - _width(text)
+            space = width - width_of(text)
             if space < 0 and not column.limit:
                 break
             if space < 0:
@@ -124,7 +127,7 @@ class Table:
             yield line
             return
         folds = [
-            [text] if column.limit else _fold(text, width)
+            [text] if column.limit else fold(text, width)
             for text, width, column in zip(cells, widths, self._columns, strict=True)
         ]
         for texts in zip_longest(*folds, fillvalue=""):
@@ -144,8 +147,8 @@ class Pen:
     def row(self, cells: Sequence[str], styles: Sequence[str] | None) -> str:
         """A line of cells, each in its style."""
         if styles is None or self._marks is None:
-            return _GAP.join(cells).rstrip()
-        return _GAP.join(map(self.write, cells, styles))
+            return GAP.join(cells).rstrip()
+        return GAP.join(map(self.write, cells, styles))
 
     def write(self, text: str, style: str) -> str:
         """A text in a style, given in Rich's words."""
@@ -172,18 +175,19 @@ def show_all(console: Console, tables: Iterable[Table]) -> None:
         write("\n" * bool(number) + "".join(f"{line}\n" for line in table.lines(width, pen)))
 
 
-def _width(text: str) -> int:
+def width_of(text: str) -> int:
+    """The columns of the terminal that a text takes."""
     return len(text) if text.isascii() else cell_len(text)
 
 
-def _fold(text: str, width: int) -> list[str]:
+def fold(text: str, width: int) -> list[str]:
     """The text in lines of at most this width, broken between words where possible."""
-    if _width(text) <= width:
+    if width_of(text) <= width:
         return [text]
     lines = [""]
     for word in text.split(" "):
         longer = f"{lines[-1]} {word}" if lines[-1] else word
-        if _width(longer) <= width:
+        if width_of(longer) <= width:
             lines[-1] = longer
         else:
             lines += chop_cells(word, width)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import reduce
 from operator import truediv
 from typing import TYPE_CHECKING
@@ -211,17 +211,42 @@ def _backward(steps: BackwardSteps, path: Location) -> Iterator[Finding]:
 def _check_log(
     directory: Directory, parser: LogParser | None, info: RunInfo
 ) -> tuple[list[Finding], int, int]:
-    name = layout.METRICS
-    path = directory.path / name
+    path = directory.path / layout.METRICS
     clock, backward = _Times(), BackwardSteps(info.starts)
 
     def look(columns: Columns, index: int) -> None:
         clock.look(columns, index)
         backward.look(columns, index)
 
+    parser = parser or LogParser()
+    found, records, size = check_log(directory, layout.METRICS, parser, look, backward.forget)
+    findings = clock.findings(path)
+    if not any(finding.kind in {"implausible", "unreadable"} for finding in found):
+        findings += _backward(backward, path)
+    return findings + found, records, size
+
+
+def check_log(
+    directory: Directory,
+    name: str,
+    parser: LogParser,
+    look: Callable[[Columns, int], None] | None = None,
+    forget: Callable[[], None] | None = None,
+) -> tuple[list[Finding], int, int]:
+    """Check how a log ends.
+
+    Args:
+        directory, name: where it is.
+        parser: of its format.
+        look, forget: see `scan_log`.
+
+    Returns:
+        What was found, the number of whole records, and the log's size in bytes.
+    """
+    path = directory.path / name
     try:
         with directory.open_log(name) as log:
-            status, records = scan_log(log, parser=parser, look=look, forget=backward.forget)
+            status, records = scan_log(log, parser=parser, look=look, forget=forget)
             size = log.size
         # A write in progress looks like a tear until it completes a moment later.
         for _ in range(_RETRIES):
@@ -229,21 +254,17 @@ def _check_log(
                 break
             time.sleep(_SETTLING)
             with directory.open_log(name) as log:
-                status, more = scan_log(log, status.offset or 0)
+                status, more = scan_log(log, status.offset or 0, parser)
                 records, size = records + more, log.size
     except ExpStoreError as error:
         return [Finding("unreadable", path, str(error))], 0, 0
-    findings = clock.findings(path)
-    if status.kind != "implausible":
-        findings += _backward(backward, path)
     if status:
-        return findings, records, size
+        return [], records, size
     kind = "implausible" if status.kind == "implausible" else f"{status.kind}-tail"
     first = records - status.records
     doubted = f", {counted(status.records, 'record')}" if status.records else ""
     detail = f"{counted(status.size, 'byte')}{doubted} to the end"
-    findings.append(Finding(kind, path, detail, status.offset, first, status.size))
-    return findings, records, size
+    return [Finding(kind, path, detail, status.offset, first, status.size)], records, size
 
 
 def _check_seal(directory: Directory) -> Iterator[Finding]:
