@@ -35,6 +35,7 @@ EXPSTORE = """
     exchange    | errors extras model store
     compare     | errors extras model store
     testing     | errors extras model store
+    integrations | errors extras model store
     report      | errors extras model store compare
     cluster     | errors extras model store exchange
     cli         | errors extras model store exchange compare report cluster testing __init__
