@@ -231,6 +231,8 @@ def _sortable(column: pd.Series[Any]) -> pd.Series[Any]:
 def same(expected: Any, found: Any) -> bool:
     """Whether two answers are equal, but for the rounding of sums in another order."""
     if not isinstance(expected, pd.DataFrame):
+        if pd.isna(expected):
+            return bool(pd.isna(found))
         return bool(np.isclose(expected, found, rtol=1e-12))
     try:
         pd.testing.assert_frame_equal(expected, found, rtol=1e-9)
