@@ -53,6 +53,7 @@ from expstore.errors import (
     InvalidCommitIdError,
     JobError,
     LiveWriterError,
+    LogNotFoundError,
     LogTooLargeError,
     MetadataNotFoundError,
     MissingExtraError,
@@ -74,6 +75,7 @@ from expstore.errors import (
     TornTailError,
     UnknownMetricError,
     UnreadableFileError,
+    WhereError,
     WriterClosedError,
 )
 from expstore.model.runinfo import RunInfo, RunStart, RunState
@@ -97,8 +99,10 @@ from formats import (
 
 if TYPE_CHECKING:
     from expstore.store.care.findings import CheckReport, Finding
-    from expstore.store.care.mend import RepairReport, SalvageReport
+    from expstore.store.care.mend import RepairReport
+    from expstore.store.care.salvage import SalvageReport
     from expstore.store.care.seal import SealReport
+    from expstore.store.recordlog import RecordLog
 
 __version__ = "0.1.0"
 
@@ -122,6 +126,7 @@ __all__ = [
     "InvalidCommitIdError",
     "JobError",
     "LiveWriterError",
+    "LogNotFoundError",
     "LogTooLargeError",
     "Metadata",
     "MetadataNotFoundError",
@@ -138,6 +143,7 @@ __all__ = [
     "PrunePlan",
     "PruneRow",
     "ReadOnlyStoreError",
+    "RecordLog",
     "RepairReport",
     "RetentionPolicyError",
     "Run",
@@ -161,6 +167,7 @@ __all__ = [
     "UnreadableFileError",
     "UnsupportedSchema",
     "UnsupportedVersionError",
+    "WhereError",
     "WriterClosedError",
     "start",
 ]
@@ -169,8 +176,9 @@ __all__ = [
 _ON_DEMAND = {
     "CheckReport": "expstore.store.care.findings",
     "Finding": "expstore.store.care.findings",
+    "RecordLog": "expstore.store.recordlog",
     "RepairReport": "expstore.store.care.mend",
-    "SalvageReport": "expstore.store.care.mend",
+    "SalvageReport": "expstore.store.care.salvage",
     "SealReport": "expstore.store.care.seal",
 }
 

@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING
 
 from expstore.errors import ExpStoreError
 from expstore.exchange import wide
+from expstore.exchange.runcolumns import RunColumns
 from expstore.exchange.sinks import ROW_GROUP, SINKS, FileFormat
 from expstore.extras import require
 from expstore.model.longform import long_schema
@@ -67,6 +68,7 @@ def export_file(
     wide_form: bool = False,
     with_metadata: bool | None = None,
     metadata: bool | None = None,
+    params: bool = False,
     force: bool = False,
     progress: Progress = iter,
 ) -> ExportReport:
@@ -84,6 +86,8 @@ def export_file(
             UTC). True: metadata that cannot be read is a failure; None: it is null, and only
             Parquet has the columns.
         metadata: the older name of `with_metadata`.
+        params: add the columns `tags` (joined by commas), `status`, and `param:NAME` for each
+            parameter; see `runcolumns`.
         force: replace an existing output.
         progress: see `Progress`.
 
@@ -121,7 +125,11 @@ def export_file(
         batches = wide.wide_batches(source, columns, counts)
     else:
         schema = long_schema(with_metadata)
-        batches = stream.long_batches(source, ROW_GROUP)
+        batches = stream.long_batches(source, 1 if params else ROW_GROUP)
+    if params:
+        further = RunColumns(store, chosen, failures)
+        schema = further.extended(schema)
+        batches = (further.extend(batch, schema) for batch in batches)
     rows = 0
     with _opened(output) as file, SINKS[to](file, schema) as write:
         for batch in batches:

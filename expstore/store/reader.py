@@ -73,6 +73,11 @@ class StoreReader(StorePaths):
         except OSError as error:
             raise system.unreadable(path, error) from error
 
+    def _repr_html_(self) -> str:
+        from expstore.store.notebook import store_html
+
+        return store_html(self._location)
+
     def read_metadata(self, commit_id: str) -> Metadata:
         """The metadata in meta.bin.
 
