@@ -33,6 +33,7 @@ _THEMES = (
     "care",
     "seal",
     "compare",
+    "watch",
     "demo",
 )
 

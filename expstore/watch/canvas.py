@@ -7,7 +7,7 @@ of one point is seen, and it is broken where a value is not finite.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -81,7 +81,7 @@ class Canvas:
         inside = (columns >= x1[line]) & (columns <= x2[line])
         slope = (y2 - y1) / (x2 - x1)
 
-        def at(position: NDArray[np.float64]) -> NDArray[np.float64]:
+        def at(position: NDArray[Any]) -> NDArray[np.float64]:
             shares = np.clip(position - x1[line], 0, (x2 - x1)[line])
             return np.asarray(y1[line] + slope[line] * shares)
 

@@ -126,7 +126,10 @@ def draw(
     for mark, name in zip(marks, names, strict=True):
         row = canvas.rows - 1 - int(_height(np.array([mark]), bottom, top, canvas)[0] + 0.5) // 4
         margin[row] = f"{name[:_LABEL]:>{left - 1}}┤"
-    drawn = [[(text, AXIS), *_parts(*row)] for text, *row in zip(margin, cells, canvas.owners)]
+    drawn = [
+        [(text, AXIS), *_parts(line, owners)]
+        for text, line, owners in zip(margin, cells, canvas.owners, strict=True)
+    ]
     return Drawing([*drawn, [(_x_axis(view, low, high, left, columns), AXIS)]], (low, high))
 
 
@@ -183,7 +186,7 @@ def _put_letters(
     reach: tuple[float, float],
     spread: bool,
 ) -> None:
-    """Write each curve's letter at its last point, and with `spread` at others, if there is room."""
+    """Write each curve's letter at its last point, and with `spread` at others."""
     taken: set[tuple[int, int]] = set()
     for one in placed:
         seen = np.flatnonzero(np.isfinite(one.y) & _within(one.x, *span))

@@ -26,6 +26,8 @@ from expstore.store.read.rewind import Rewind
 from formats import FormatError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from expstore.store.read.follow import Follower
     from expstore.store.reader import StoreReader
 
@@ -70,7 +72,7 @@ class Feed:
         """Read what is new, at most 4 MiB; returns whether anything that is shown changed."""
         if time.monotonic() < self._not_before:
             return False
-        before = self.curves, self.problem, self.progress
+        curves, state = self.curves, (self.problem, self.progress)
         try:
             self._read()
         except ExperimentGoneError as error:  # another may be there by the next poll
@@ -80,10 +82,7 @@ class Feed:
         except (ExpStoreError, FormatError, OSError) as error:
             self._stop(str(error))
             self._not_before = time.monotonic() + _RETRY
-        now = self.curves, self.problem, self.progress
-        return any(one is not other for one, other in zip(before[:1], now[:1], strict=True)) or (
-            before[1:] != now[1:]
-        )
+        return self.curves is not curves or (self.problem, self.progress) != state
 
     def _exists(self) -> bool:
         try:
@@ -137,17 +136,25 @@ class Feed:
         for name, series in curves.items():
             if len(series.steps) > limit:
                 kept = thin(Series(series.steps, series.values), limit // 2).kept
-                curves[name] = TimedSeries(*(column[kept] for column in series))
+                curves[name] = _taken(series, kept)
         self.curves = curves
 
 
 def _joined(old: TimedSeries, new: TimedSeries) -> TimedSeries:
     """Both, ordered by step."""
-    both = TimedSeries(*(np.concatenate(pair) for pair in zip(old, new, strict=True)))
-    if len(old.steps) and len(new.steps) and new.steps[0] < old.steps[-1]:
-        order = both.steps.argsort(kind="stable")
-        both = TimedSeries(*(column[order] for column in both))
+    both = TimedSeries(
+        np.concatenate((old.steps, new.steps)),
+        np.concatenate((old.values, new.values)),
+        np.concatenate((old.times, new.times)),
+    )
+    if new.steps[0] < old.steps[-1]:
+        both = _taken(both, both.steps.argsort(kind="stable"))
     return both
+
+
+def _taken(series: TimedSeries, which: NDArray[np.int64]) -> TimedSeries:
+    """These points of a series."""
+    return TimedSeries(series.steps[which], series.values[which], series.times[which])
 
 
 class Feeds:
@@ -163,21 +170,27 @@ class Feeds:
         self._shown = tuple(ids)
         feeds = dict(self._feeds)
         for commit_id in self._shown:
-            feeds[commit_id] = feeds.pop(commit_id, None) or Feed(self._store, commit_id)
+            feed = feeds.pop(commit_id) if commit_id in feeds else Feed(self._store, commit_id)
+            feeds[commit_id] = feed
         for commit_id in list(feeds)[: max(len(feeds) - len(self._shown) - _KEPT, 0)]:
             del feeds[commit_id]
         self._feeds = feeds
 
-    def __getitem__(self, commit_id: str) -> Feed:
-        return self._feeds[commit_id]
+    def curves(self, commit_id: str) -> Mapping[str, TimedSeries]:
+        """The curves of a run; none if it was not shown lately."""
+        feed = self._feeds.get(commit_id)
+        return {} if feed is None else feed.curves
+
+    def states(self) -> list[Feed]:
+        """The feeds of the runs that are shown."""
+        feeds = self._feeds
+        return [feeds[commit_id] for commit_id in self._shown if commit_id in feeds]
 
     def poll(self) -> set[str]:
         """Read what is new of each run that is shown; returns those that changed."""
-        feeds, shown = self._feeds, self._shown
-        return {commit_id for commit_id in shown if feeds[commit_id].poll()}
+        return {feed.commit_id for feed in self.states() if feed.poll()}
 
     @property
     def are_behind(self) -> bool:
         """Whether there is more to read at once."""
-        feeds = self._feeds
-        return any(feeds[commit_id].is_behind for commit_id in self._shown if commit_id in feeds)
+        return any(feed.is_behind for feed in self.states())

@@ -20,7 +20,6 @@ from expstore.compare.experiments import Experiment, experiments, read_logs
 from expstore.compare.selection import matching
 from expstore.compare.summaries import ordered
 from expstore.compare.where import parse
-from expstore.errors import WhereError
 from expstore.model.runinfo import RunInfo, RunState
 from expstore.model.values import Metadata
 from expstore.store import metafile
@@ -116,10 +115,9 @@ class Listing:
         """
         query = query or self.query
         ids = self._store.list_experiments()
-        new = [commit_id for commit_id in ids if commit_id not in self._known]
         # A run is listed as soon as it has a directory; its metadata may follow a moment later.
-        new += [one.commit_id for one in self._known.values() if one.metadata is None]
-        found = dict(metafile.read_all(self._store.location, [i for i in new if i in set(ids)]))
+        unread = [one for one in ids if one not in self._known or not self._known[one].metadata]
+        found = dict(metafile.read_all(self._store.location, unread))
         known = {
             commit_id: _row(commit_id, found[commit_id])
             if commit_id in found
@@ -185,6 +183,3 @@ def _has(one: Experiment, tests: list[Callable[[str], bool]]) -> bool:
         texts += [one.metadata.job_name, one.metadata.user]
     texts = [text.lower() for text in texts]
     return all(any(map(test, texts)) or test(one.status) for test in tests)
-
-
-__all__ = ["Detail", "Listing", "Progress", "Query", "Row", "WhereError"]
