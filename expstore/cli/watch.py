@@ -49,7 +49,7 @@ def watch(
         fail("watch needs a terminal; `expstore tail -f ID` prints what comes, also to a pipe")
     from expstore.watch.app import WatchApp
     from expstore.watch.listing import Query
-    from expstore.watch.texts import LETTERS
+    from expstore.watch.overlay import LETTERS
 
     store = open_store(context, root)
     if where is not None:

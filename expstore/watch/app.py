@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual import work
 from textual.app import App, ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.timer import Timer
 from textual.widgets import Input, Static
@@ -23,11 +22,12 @@ from expstore.compare.interest import by_interest
 from expstore.watch.bars import hints, legend, status_line
 from expstore.watch.charts import Chart, ChartGrid, Content
 from expstore.watch.drawing import Line, View
-from expstore.watch.help import Help
+from expstore.watch.keys import BINDINGS, Help
 from expstore.watch.listing import Query
 from expstore.watch.live import Live
+from expstore.watch.overlay import LETTERS, Overlay
 from expstore.watch.runlist import RunList
-from expstore.watch.texts import LETTERS, details, now
+from expstore.watch.texts import details, now
 
 if TYPE_CHECKING:
     from expstore.store.reader import StoreReader
@@ -48,31 +48,8 @@ class WatchApp(App[None]):
 
     CSS_PATH = "watch.tcss"
     ENABLE_COMMAND_PALETTE = False
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q,ctrl+c", "quit", priority=False),
-        Binding("question_mark", "keys"),
-        Binding("tab", "other_side", priority=True),
-        Binding("space", "overlay"),
-        Binding("u", "overlay_none"),
-        Binding("slash", "ask('filter')"),
-        Binding("m", "ask('metrics')"),
-        Binding("o", "ask('sort')"),
-        Binding("d", "show_or_hide('#details')"),
-        Binding("b", "show_or_hide('#side')"),
-        Binding("enter", "alone(True)"),
-        Binding("escape", "alone(False)"),
-        Binding("right_square_bracket,n", "page(1)"),
-        Binding("left_square_bracket,p", "page(-1)"),
-        Binding("plus,equals_sign", "zoom(0.5)"),
-        Binding("minus", "zoom(2)"),
-        Binding("greater_than_sign,full_stop", "pan(0.25)"),
-        Binding("less_than_sign,comma", "pan(-0.25)"),
-        Binding("0", "zoom(0)"),
-        Binding("l", "log"),
-        Binding("s", "smooth"),
-        Binding("x", "axis"),
-        Binding("g", "columns"),
-    ]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide"), (160, "-widest")]  # noqa: RUF012
+    BINDINGS = BINDINGS
 
     def __init__(
         self,
@@ -81,11 +58,11 @@ class WatchApp(App[None]):
         metrics: str = "",
         overlay: Iterable[str] = (),
     ) -> None:
-        super().__init__()
+        super().__init__(ansi_color=True)  # the terminal's own colours, be it dark or light
         self.live = Live(store, query or Query())
         self.view = View()
         self.metrics = metrics
-        self.letters = dict(zip(overlay, LETTERS, strict=False))  # of the runs that are kept
+        self.overlay = Overlay(overlay)
         self._title = str(store.location)
         self._asking = ""  # what the input line is for
         self._settling: Timer | None = None
@@ -107,14 +84,15 @@ class WatchApp(App[None]):
 
     def on_mount(self) -> None:
         """Begin to read."""
-        self.theme = "ansi-dark"  # the terminal's own colours, be it dark or light
+        self.theme = "ansi-dark"
         self._base = self.screen
         self.runs, self.grid = self.query_one(RunList), self.query_one(ChartGrid)
         self.runs.border_title = "Runs"
         self.runs.focus()
         self.runs.show_rows((), "reading ...")
-        self.live.show(self.letters)
+        self.live.show(self.shown)
         self.set_interval(0.5, self._show_bars)
+        self.set_interval(2.0, self._show_runs)  # ages grow
         self._watch_list()
         self._watch_logs()
 
@@ -136,11 +114,7 @@ class WatchApp(App[None]):
     def shown(self) -> dict[str, str]:
         """The runs on the charts, with their letters: those that are kept, and the current one."""
         current = self.runs.current
-        if current is None or current.commit_id in self.letters:
-            return dict(self.letters)
-        free = (letter for letter in LETTERS if letter not in self.letters.values())
-        letter = next(free, None)
-        return dict(self.letters) | ({current.commit_id: letter} if letter else {})
+        return self.overlay.shown(current.commit_id if current else None)
 
     def on_run_list_moved(self) -> None:
         """Show the run under the cursor."""
@@ -160,11 +134,13 @@ class WatchApp(App[None]):
 
     def _show_runs(self) -> None:
         known = self.live.listing.details
-        self.runs.show_details(known, self.shown)
-        row = self.runs.current
-        detail = None if row is None else known.get(row.commit_id)
-        text = Text() if row is None else details(row, detail, now())
-        self.query_one("#details > Static", Static).update(text)
+        flaws = {feed.commit_id: feed.problem for feed in self.live.feeds.states() if feed.problem}
+        self.runs.show_details(known, self.shown, flaws)
+        text, row = Text(), self.runs.current
+        if row is not None:
+            flaw = flaws.get(row.commit_id, "")
+            text = details(row, known.get(row.commit_id), flaw, now())
+        self._tell("#details > Static", text)
 
     def show_charts(self) -> None:
         """Bring the charts up to date with the feeds."""
@@ -174,6 +150,7 @@ class WatchApp(App[None]):
         filters = [pattern(word.strip()) for word in self.metrics.split(",") if word.strip()]
         chosen = [name for name in names if not filters or any(one(name) for one in filters)]
         self.grid.show(by_interest(chosen), self._content)
+        self._show_runs()
         self._show_bars()
 
     def _content(self, name: str) -> Content:
@@ -216,25 +193,20 @@ class WatchApp(App[None]):
     def action_overlay(self) -> None:
         """Keep the run under the cursor on the charts, or not."""
         row = self.runs.current
-        if row is None:
-            return
-        if row.commit_id in self.letters:
-            del self.letters[row.commit_id]
-        elif len(self.shown) <= len(LETTERS) and row.commit_id in self.shown:
-            self.letters[row.commit_id] = self.shown[row.commit_id]
-        else:
+        if row is not None and not self.overlay.keep(row.commit_id):
             self.live.message = f"at most {len(LETTERS)} runs fit on the charts; u takes all off"
         self.on_run_list_moved()
 
     def action_overlay_none(self) -> None:
         """Keep no run on the charts."""
-        self.letters.clear()
+        self.overlay.clear()
         self.on_run_list_moved()
 
     def action_show_or_hide(self, selector: str) -> None:
         """Hide a part of the screen, or show it."""
         part = self.query_one(selector)
         part.display = not part.display
+        self.runs.set_class(not self.query_one("#details").display, "whole")
         if not self.query_one("#side").display:
             self.grid.focus()
 

@@ -100,16 +100,16 @@ class Chart(Widget):
         """One row of the drawing."""
         width, height = self.content_size
         if self.content is None:
-            return Strip.blank(width)
+            return Strip.blank(width, Style())
         if self._drawn_size != (width, height) or self.drawing is None:
             _, lines, view = self.content
             self.drawing = draw(lines, view, width, height, spread=self.app.no_color)
             self._drawn_size = width, height
         if y >= len(self.drawing.rows):
-            return Strip.blank(width)
+            return Strip.blank(width, Style())
         lines = self.content.lines
         return Strip(
-            Segment(text, None if owner == AXIS else Style.parse(colour(lines[owner].letter)))
+            Segment(text, Style() if owner == AXIS else Style.parse(colour(lines[owner].letter)))
             for text, owner in self.drawing.rows[y]
         )
 

@@ -16,7 +16,7 @@ import numpy as np
 from expstore.compare.axes import Axis, TimedSeries
 from expstore.compare.series import smooth
 from expstore.watch.canvas import NOBODY, Canvas
-from expstore.watch.ticks import labels, log_ticks, positions, ticks
+from expstore.watch.ticks import labels, log_ticks, number, positions, ticks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -229,6 +229,8 @@ def _parts(cells: list[str], owners: NDArray[np.int16]) -> list[Part]:
 def _x_axis(view: View, low: float, high: float, left: int, columns: int) -> str:
     """The last row: where the axis begins and ends, and its name if there is room."""
     first, last = positions([low, high], view.x)
+    if left + len(first) + len(last) >= columns:
+        first, last = number(low), number(high)
     room = columns - left - len(first) - len(last) - 2
     name = view.x if room >= len(view.x) else ""
     return (" " * left + first + f" {name:^{max(room, 0)}} " + last)[:columns].ljust(columns)

@@ -66,6 +66,7 @@ class Feed:
         self._rules: Rules = ()
         self._rewind = Rewind(())
         self._size = 0
+        self._flaw = ""
         self._not_before = 0.0
 
     def poll(self) -> bool:
@@ -100,7 +101,9 @@ class Feed:
             follower = self._begin()  # some of what was read no longer counts
             table = follower.poll()
         status = table.status
-        self.problem = "" if status.kind in ("clean", "torn", "zero") else str(status)
+        if status.kind == "implausible" and not self._flaw:
+            self._flaw = f"its log is {status}; what follows may be wrong"
+        self.problem = self._flaw
         self.is_behind = follower.is_behind
         if self.is_behind and follower.offset >= self._size:
             self._size = self._store.log_sizes([self.commit_id])[self.commit_id] or 0
@@ -113,7 +116,7 @@ class Feed:
     def _begin(self) -> Follower:
         self._rules = self._starts()
         self._follower = self._store.follow(self.commit_id)
-        self._cuts, self._records, self._size, self.curves = 0, 0, 0, {}
+        self._cuts, self._records, self._size, self._flaw, self.curves = 0, 0, 0, "", {}
         return self._follower
 
     def _starts(self) -> Rules:

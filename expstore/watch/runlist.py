@@ -6,7 +6,7 @@ cursor stays on its run when others come, go, or change places.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -45,6 +45,7 @@ class RunList(ScrollView, can_focus=True):
         self.cursor = 0
         self._details: Mapping[str, Detail] = {}
         self._letters: Mapping[str, str] = {}
+        self._flawed: Collection[str] = ()
         self._empty = ""
 
     @property
@@ -70,9 +71,11 @@ class RunList(ScrollView, can_focus=True):
         self.refresh()
         self.post_message(self.Moved())
 
-    def show_details(self, details: Mapping[str, Detail], letters: Mapping[str, str]) -> None:
-        """Show what is known of runs, and the letters of those on the charts."""
-        self._details, self._letters = details, letters
+    def show_details(
+        self, details: Mapping[str, Detail], letters: Mapping[str, str], flawed: Collection[str]
+    ) -> None:
+        """Show what is known of runs, the letters on the charts, and whose log has a flaw."""
+        self._details, self._letters, self._flawed = details, letters, flawed
         self.refresh()
 
     def action_move(self, by: int) -> None:
@@ -107,7 +110,7 @@ class RunList(ScrollView, can_focus=True):
         place = y + round(self.scroll_offset.y)
         if place >= len(self.rows):
             text = self._empty if y == 0 and not self.rows else ""
-            return Strip([Segment(fitted(text, width))], width)
+            return Strip([Segment(fitted(text, width), Style())], width)
         row = self.rows[place]
         under = Style(reverse=self.has_focus, bold=True) if place == self.cursor else Style()
         segments = [
@@ -120,7 +123,7 @@ class RunList(ScrollView, can_focus=True):
         letter = self._letters.get(row.commit_id, " ")
         detail = self._details.get(row.commit_id)
         mark = (" ", "") if detail is None else STATUS[detail.state.status]
-        if row.problem or (detail is not None and detail.problems):
+        if row.problem or row.commit_id in self._flawed or (detail and detail.problems):
             mark = PROBLEM
         room = max(width - 5 - _AGE, 1)
         id_room = min(room, max(8, min(14, room // 2)))

@@ -15,13 +15,11 @@ from rich.text import Text
 from expstore.compare.conditions import as_text
 from expstore.compare.textplot import COLOURS
 from expstore.model.texts import printable, shown_time
+from expstore.watch.overlay import LETTERS
 from expstore.watch.ticks import duration
 
 if TYPE_CHECKING:
     from expstore.watch.listing import Detail, Row
-
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
-"""The letters that runs on the charts have, and so the maximum number of them."""
 
 STATUS = {
     "running": ("●", "green"),
@@ -64,15 +62,17 @@ def age(timestamp: int, now: float) -> str:
     return text[: next(i for i, c in enumerate(text) if c.isalpha()) + 1]
 
 
-def details(row: Row, detail: Detail | None, now: float) -> Text:
-    """All that is known of a run, for the panel below the list."""
+def details(row: Row, detail: Detail | None, flaw: str, now: float) -> Text:
+    """All that is known of a run, for the panel below the list; `flaw` is what its log has."""
     text = Text()
 
     def line(name: str, value: str, style: str = "") -> None:
         text.append(f"{printable(name)} ", "bold")
         text.append(printable(value[:_NOTES]) + "\n", style)
 
-    for problem in dict.fromkeys(filter(None, (row.problem, *(detail.problems if detail else ())))):
+    for problem in dict.fromkeys(
+        filter(None, (row.problem, flaw, *(detail.problems if detail else ())))
+    ):
         line("!", problem, "red")
     line("id", row.commit_id)
     if row.metadata is not None:
