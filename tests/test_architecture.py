@@ -37,8 +37,9 @@ EXPSTORE = """
     testing     | errors extras model store
     integrations | errors extras model store
     report      | errors extras model store compare
+    watch       | errors extras model store compare
     cluster     | errors extras model store exchange
-    cli         | errors extras model store exchange compare report cluster testing __init__
+    cli         | errors extras model store exchange compare report watch cluster testing __init__
     __main__    | cli
     __init__    | errors model store
 """

@@ -34,6 +34,7 @@ _THEMES = (
     "care",
     "seal",
     "compare",
+    "watch",
     "demo",
 )
 
