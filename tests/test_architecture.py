@@ -35,8 +35,9 @@ EXPSTORE = """
     compare     | errors extras model store
     testing     | errors extras model store
     report      | errors extras model store compare
+    live        | errors extras model store compare report
     cluster     | errors extras model store exchange
-    cli         | errors extras model store exchange compare report cluster testing __init__
+    cli         | errors extras model store exchange compare report live cluster testing __init__
     __main__    | cli
     __init__    | errors model store
 """

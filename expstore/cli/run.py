@@ -32,6 +32,7 @@ _THEMES = (
     "care",
     "seal",
     "compare",
+    "serve",
     "demo",
 )
 
