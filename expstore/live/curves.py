@@ -57,7 +57,7 @@ def _frames_of_run(
     keeper: Keeper, wish: CurveWish, index: int, run: tuple[str, list[str]]
 ) -> bytes:
     commit_id, metrics = unescape(run[0]), run[1]
-    found = b""
+    found: list[bytes] = []
     try:
         held = keeper.logs.get(commit_id)
         held.advance(keep=True)
@@ -71,13 +71,12 @@ def _frames_of_run(
                 curve = keeper.logs.curve(commit_id, held, unescape(metric), wish.part)
             except (ExpStoreError, FormatError):
                 held = None
-        found += (
-            _frame(header | {"none": True})
-            if curve is None
-            else _frame(header | curve[0], curve[1])
-        )
+        if curve is None:
+            found.append(_frame(header | {"none": True}))
+        else:
+            found.append(_frame(header | curve[0], curve[1]))
     keeper.logs.trim()
-    return found
+    return b"".join(found)
 
 
 def _frame(header: dict[str, Any], data: bytes = b"") -> bytes:

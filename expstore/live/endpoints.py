@@ -14,6 +14,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -42,6 +43,15 @@ _REPORTS = 1  # that are written at a time
 _POLICY = "base-uri 'none'; form-action 'none'; object-src 'none'"  # besides that of the page
 
 
+class _AnyPath(PathConvertor):
+    """A path in which also line breaks are characters."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("anypath", _AnyPath())
+
+
 def routes(store: StoreReader, *, framed: bool) -> Starlette:
     """The application without its guard; see `application.app`."""
     answers = _Answers(store, framed)
@@ -52,9 +62,9 @@ def routes(store: StoreReader, *, framed: bool) -> Starlette:
             Route("/api/curves", answers.curves, methods=["POST"]),
             Route("/api/report", answers.report, methods=["POST"]),
             Route("/files/{run}", answers.files),
-            Route("/files/{run}/{name:path}", answers.file),
+            Route("/files/{run}/{name:anypath}", answers.file),
         ],
-        exception_handlers={ExpStoreError: _explain, FormatError: _explain},
+        exception_handlers={ExpStoreError: answers.explain, FormatError: answers.explain},
     )
 
 
@@ -125,6 +135,11 @@ class _Answers:
             raise HTTPException(404, "There is no such file.")
         return _sent(found)
 
+    async def explain(self, request: Request, error: Exception) -> Response:
+        del request
+        text = str(error).replace(f"{self._store.location}/", "")
+        return JSONResponse({"error": printable(text)}, 404)
+
 
 def _sent(found: Download) -> Response:
     return Stream(found.blocks(), found.type, found.headers)
@@ -139,11 +154,6 @@ def _module(name: str) -> str:
     if name != "live.js":
         return asset(name)
     return (resources.files("expstore.live") / "assets" / name).read_text("utf-8")
-
-
-async def _explain(request: Request, error: Exception) -> Response:
-    del request
-    return JSONResponse({"error": printable(str(error))}, 404)
 
 
 async def _body(request: Request) -> dict[str, Any]:
@@ -189,4 +199,7 @@ def _bound(body: dict[str, Any], name: str) -> float | None:
     value = body.get(name)
     if value is not None and (not isinstance(value, int | float) or isinstance(value, bool)):
         raise HTTPException(400, f"{name} must be a number or null")
-    return None if value is None else float(value)
+    try:
+        return None if value is None else float(value)
+    except OverflowError as error:
+        raise HTTPException(400, f"{name} is too large") from error
