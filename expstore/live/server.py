@@ -14,7 +14,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from expstore.errors import ServeError
@@ -22,7 +22,7 @@ from expstore.extras import require
 from expstore.live.application import app
 
 if TYPE_CHECKING:
-    from expstore.live.guard import App
+    from expstore.live.guard import App, Receive, Scope, Send
     from expstore.store.reader import StoreReader
 
 _IDLE = 10  # seconds
@@ -99,7 +99,7 @@ class Server:
 
     def stop(self) -> None:
         """End the thread."""
-        self._server.should_exit = self._server.force_exit = True
+        self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(10)
 
@@ -128,6 +128,33 @@ def _shown(host: str) -> str:
     return f"[{host.strip('[]')}]" if ":" in host else host
 
 
+class _Ending:
+    """Tells an application that its clients have gone when the server ends: streams have no end.
+
+    Args:
+        app: the application.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self.ended = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def receive_or_end() -> MutableMapping[str, Any]:
+            ending = asyncio.create_task(self.ended.wait())
+            receiving = asyncio.ensure_future(receive())
+            try:
+                await asyncio.wait((receiving, ending), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                ending.cancel()
+            if receiving.done():
+                return receiving.result()
+            receiving.cancel()
+            return {"type": "http.disconnect"}
+
+        await self._app(scope, receive_or_end, send)
+
+
 def _server(uvicorn: Any, application: App) -> Any:
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -146,7 +173,11 @@ def _server(uvicorn: Any, application: App) -> Any:
                 min(waiting, key=lambda one: one.made, default=self).transport.abort()
 
     class Quiet(uvicorn.Server):  # type: ignore[misc]
-        """Ends without a wait for clients, whose streams have no end; and without a traceback."""
+        """Ends the streams when it ends; in a thread, it leaves signals alone."""
+
+        async def shutdown(self, sockets: Any = None) -> None:
+            ending.ended.set()
+            await super().shutdown(sockets)
 
         @contextlib.contextmanager
         def capture_signals(self) -> Any:
@@ -156,8 +187,9 @@ def _server(uvicorn: Any, application: App) -> Any:
             with super().capture_signals():
                 yield
 
+    ending = _Ending(application)
     config = uvicorn.Config(
-        application,
+        ending,
         http=Protocol,
         ws="none",
         lifespan="off",

@@ -51,7 +51,10 @@ class Stream(Response):
             if not sending.done():
                 sending.cancel()
             await asyncio.wait((sending, vanishing))
-        if not sending.cancelled() and (error := sending.exception()) is not None:
+        if sending.cancelled():
+            if b"content-length" not in dict(self.raw_headers):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        elif (error := sending.exception()) is not None:
             if isinstance(error, TimeoutError | OSError):
                 raise ClientDisconnect from error
             raise error
