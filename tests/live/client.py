@@ -102,6 +102,7 @@ class Watcher(threading.Thread):
                 held["end"] = end
                 if metric in sent:
                     curve = sent[metric]
+                    held["points"] += curve["points"]
                     columns = points(curve, base64.b64decode(curve["data"]))
                     held["values"] += columns["values"]
                     held["steps"] += columns["steps"]
@@ -120,6 +121,11 @@ class Watcher(threading.Thread):
             "values": columns["values"],
             "steps": columns["steps"],
         }
+
+    def logged(self, run: str, metric: str) -> int:
+        """How many logged points its curve stands for."""
+        found: int = self._curves.get((run, metric), {"points": 0})["points"]
+        return found
 
     def curve(self, run: str, metric: str) -> tuple[Any, Any]:
         """The steps and values that it has."""
