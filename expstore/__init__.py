@@ -53,6 +53,7 @@ from expstore.errors import (
     InvalidCommitIdError,
     JobError,
     LiveWriterError,
+    LogNotFoundError,
     LogTooLargeError,
     MetadataNotFoundError,
     MissingExtraError,
@@ -75,6 +76,7 @@ from expstore.errors import (
     TornTailError,
     UnknownMetricError,
     UnreadableFileError,
+    WhereError,
     WriterClosedError,
 )
 from expstore.model.runinfo import RunInfo, RunStart, RunState
@@ -98,8 +100,10 @@ from formats import (
 
 if TYPE_CHECKING:
     from expstore.store.care.findings import CheckReport, Finding
-    from expstore.store.care.mend import RepairReport, SalvageReport
+    from expstore.store.care.mend import RepairReport
+    from expstore.store.care.salvage import SalvageReport
     from expstore.store.care.seal import SealReport
+    from expstore.store.recordlog import RecordLog
 
 __version__ = "0.1.0"
 
@@ -123,6 +127,7 @@ __all__ = [
     "InvalidCommitIdError",
     "JobError",
     "LiveWriterError",
+    "LogNotFoundError",
     "LogTooLargeError",
     "Metadata",
     "MetadataNotFoundError",
@@ -139,6 +144,7 @@ __all__ = [
     "PrunePlan",
     "PruneRow",
     "ReadOnlyStoreError",
+    "RecordLog",
     "RepairReport",
     "RetentionPolicyError",
     "Run",
@@ -163,6 +169,7 @@ __all__ = [
     "UnreadableFileError",
     "UnsupportedSchema",
     "UnsupportedVersionError",
+    "WhereError",
     "WriterClosedError",
     "start",
 ]
@@ -171,8 +178,9 @@ __all__ = [
 _ON_DEMAND = {
     "CheckReport": "expstore.store.care.findings",
     "Finding": "expstore.store.care.findings",
+    "RecordLog": "expstore.store.recordlog",
     "RepairReport": "expstore.store.care.mend",
-    "SalvageReport": "expstore.store.care.mend",
+    "SalvageReport": "expstore.store.care.salvage",
     "SealReport": "expstore.store.care.seal",
 }
 

@@ -52,6 +52,10 @@ class MetadataNotFoundError(ExpStoreError, LookupError):
     """The experiment has no meta.bin; `write_metadata` writes it."""
 
 
+class LogNotFoundError(ExpStoreError, FileNotFoundError):
+    """There is no such log of records, or no directory for it."""
+
+
 class UnreadableFileError(ExpStoreError, OSError):
     """A file cannot be read: no permission, or not a regular file but a link, FIFO or directory."""
 
@@ -65,7 +69,7 @@ class ReadOnlyStoreError(ExpStoreError, io.UnsupportedOperation):
 
 
 class UnknownMetricError(ExpStoreError, KeyError):
-    """There is no metric of this name."""
+    """There is no metric of this name; in an expression or order, no parameter or field either."""
 
     @classmethod
     def of(cls, name: str, known: Collection[str]) -> Self:
@@ -75,6 +79,26 @@ class UnknownMetricError(ExpStoreError, KeyError):
     def __str__(self) -> str:
         # KeyError shows the repr of its argument, which suits a key but not a sentence.
         return str(self.args[0]) if self.args else ""
+
+
+class WhereError(ExpStoreError, ValueError):
+    """A text is not an expression that selects experiments; see `expstore.compare.where`.
+
+    Attributes:
+        text: the expression.
+        column: where it is wrong, in characters from 1.
+    """
+
+    def __init__(self, problem: str, text: str, column: int) -> None:
+        rest = text[column - 1 : column + 19]
+        place = f"before {rest!r}" if rest else "at its end"
+        super().__init__(f"where: {problem}; column {column}, {place}")
+        self.problem = problem
+        self.text = text
+        self.column = column
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.problem, self.text, self.column)
 
 
 class LiveWriterError(ExpStoreError):

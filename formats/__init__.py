@@ -21,7 +21,7 @@ from formats.errors import (
     UnsupportedSchema,
     UnsupportedVersionError,
 )
-from formats.fields import AbsentAtEnd, LengthPrefixedText, Text, Version
+from formats.fields import AbsentAtEnd, LengthPrefixedText, Roles, Text, Version
 from formats.meta import META
 from formats.metrics import METRICS, RECORD
 from formats.schema import Schema
@@ -53,6 +53,7 @@ __all__ = [
     "FormatError",
     "LengthPrefixedText",
     "RecordCodec",
+    "Roles",
     "Schema",
     "Span",
     "TailStatus",

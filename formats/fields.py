@@ -100,13 +100,14 @@ class Roles:
 
     Attributes:
         clock: an integer, Unix seconds if all is well.
-        counter: an integer that stays close to those of other records.
-        label: a text that other records share.
+        counter: an integer that stays close to those of other records, if there is one.
+        label: a text that other records share, if there is one. Without it, the clock may also be
+            in milli-, micro- or nanoseconds, all through the log.
     """
 
     clock: str
-    counter: str
-    label: str
+    counter: str | None = None
+    label: str | None = None
 
 
 def fit(text: str, limit: int) -> str:

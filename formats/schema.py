@@ -18,16 +18,16 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
-from construct import GreedyRange, Struct
+from construct import Construct, GreedyRange, Struct
 
 from formats.errors import FormatError, UnsupportedSchema
-from formats.kinds.base import Constant, Kind
+from formats.kinds.base import Constant, Kind, OfKind
 from formats.kinds.declared import Declared, declared, refuse, unnamed
 from formats.kinds.texts import LengthPrefixed
 from formats.kinds.value import Value
 
 
-class Field(Value):
+class Field(OfKind, Value):
     """One declared field.
 
     Attributes:
@@ -47,21 +47,6 @@ class Field(Value):
     def format(self) -> str:
         """The `struct` format, with byte order, of the fixed-width part."""
         return self.order + self.code
-
-    @property
-    def code(self) -> str:
-        """The `struct` format character; for bytes with a count, such as `16s`."""
-        return self.kind.code
-
-    @property
-    def order(self) -> str:
-        """`>` or `<`; one-byte fields count as big-endian."""
-        return self.kind.order
-
-    @cached_property
-    def width(self) -> int:
-        """Size of the fixed-width part in bytes."""
-        return self.kind.width
 
     @cached_property
     def is_variable(self) -> bool:
@@ -102,31 +87,6 @@ class Field(Value):
     def is_version(self) -> bool:
         """Whether `constant` is the format's version."""
         return isinstance(self.kind, Constant) and self.kind.is_version
-
-    @property
-    def is_float(self) -> bool:
-        """Whether the field is an IEEE 754 number, not an integer or a text."""
-        return self.kind.is_float
-
-    @property
-    def is_signed(self) -> bool:
-        """Whether the number may be negative."""
-        return self.kind.is_signed
-
-    @property
-    def dtype(self) -> Any:
-        """The fixed-width part as a NumPy dtype string, such as `>i8`."""
-        return self.kind.dtype
-
-    @property
-    def range(self) -> tuple[int | float, int | float]:
-        """Minimum and maximum value; for a text, of its length in bytes."""
-        return self.kind.range
-
-    @property
-    def type_name(self) -> str:
-        """The type's name in the specification: `u8`, `i64`, `f64`, `text`."""
-        return self.kind.type_name
 
     def encode(self, value: Any) -> Any:
         """What `struct` packs, or the bytes after a length prefix; errors name the field."""
@@ -197,6 +157,9 @@ class Schema(Value):
             return declaration
         if isinstance(schema := getattr(declaration, "schema", None), Schema):
             return schema
+        if not isinstance(declaration, Construct):
+            kind = type(declaration).__name__
+            raise UnsupportedSchema(f"expected a declaration of construct, got {kind}")
         declaration = unnamed(declaration)
         if type(declaration) is GreedyRange:
             return cls(_fields(_elements(declaration)), True)
@@ -259,6 +222,16 @@ class Schema(Value):
         """Size in bytes of the longest whole value."""
         longest = sum(int(field.range[1]) for field in self.texts)
         return sum(field.width for field in self.fields) + longest
+
+    @cached_property
+    def records(self) -> Schema:
+        """The records alone, without the header before them."""
+        return self if self.header is None else Schema(self.fields, self.is_sequence)
+
+    @cached_property
+    def may_refuse(self) -> bool:
+        """Whether some bytes of the right size are no value, such as a wrong constant."""
+        return any(field.kind.may_refuse for field in self.fields)
 
     def require_columns(self) -> None:
         """Raise UnsupportedSchema if a field may be absent, or there is no named field."""

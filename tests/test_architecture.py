@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 import expstore.cluster
+import expstore.compare
 import expstore.testing
 import formats.columns
 from tests.helpers.paths import ROOT
@@ -34,6 +35,7 @@ EXPSTORE = """
     exchange    | errors extras model store
     compare     | errors extras model store
     testing     | errors extras model store
+    integrations | errors extras model store
     report      | errors extras model store compare
     live        | errors extras model store compare report
     cluster     | errors extras model store exchange
@@ -50,15 +52,18 @@ STORE = """
     runfile     | files
     origin      | files
     read        | files
+    notebook    | files metafile
     append      | files metafile read
     stream      | files metafile runfile read
     care        | files metafile runfile read append
-    reader      | jobs files metafile runfile paths read stream care
+    views       |
+    reader      | views jobs files metafile runfile paths read notebook stream care
     keeper      | files metafile runfile read append care reader
     repository  | files metafile runfile read append care reader keeper defaults
     monitor     |
     run         | files metafile runfile append repository monitor
     start       | files metafile runfile read append repository run defaults origin
+    recordlog   | files read append care
     __init__    | repository
 """
 FORMATS = """
@@ -70,7 +75,7 @@ FORMATS = """
     meta        | fields
     metrics     | fields
     run         | errors
-    catalog     | schema meta metrics
+    catalog     | errors fields kinds schema meta metrics codec
     columns     | errors fields kinds schema walk
     codec       | errors fields kinds schema walk columns
     damage      | errors fields schema columns
@@ -196,7 +201,7 @@ def test_every_folder_is_installed() -> None:
         *[f"expstore.{name}" for name in expstore.__all__],
         *[f"formats.{name}" for name in formats.__all__],
         *[f"formats.columns.{name}" for name in formats.columns.__all__],
-        *[f"expstore.compare.{name}" for name in ("compare", "curves", "Summary", "Extremes")],
+        *[f"expstore.compare.{name}" for name in expstore.compare.__all__],
         "expstore.report.write_report",
         *[f"expstore.cluster.{name}" for name in expstore.cluster.__all__],
         *[f"expstore.testing.{name}" for name in expstore.testing.__all__],

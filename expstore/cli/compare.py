@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -23,16 +23,21 @@ from expstore.cli.base import (
     progress,
     tell,
 )
+from expstore.cli.experiments import describe_tail
 from expstore.cli.ids import Ids, resolve_all
+from expstore.cli.selecting import (
+    Where,
+    complete_metric,
+    complete_name,
+    pointing_at_mistakes,
+    selected,
+)
 from formats.errors import counted
 
 if TYPE_CHECKING:
-    from expstore.cli.tables import Column, Table
     from expstore.compare.summaries import Summary
     from expstore.store.repository import ExperimentStore
 
-_NUMBERS_WIDTH = 57  # terminal columns: four numbers at their widest, and the gaps
-_GAP = 3  # terminal columns between two table columns
 AxisName = Literal["step", "time", "relative"]  # as in `axes.AXES`, which would import NumPy
 _COLUMNS = ("last", "min", "max", "last_step", "min_step", "max_step", "points")
 
@@ -43,13 +48,36 @@ def compare_command(
     commit_ids: Ids = None,
     names: Annotated[
         list[str] | None,
-        typer.Option("--name", "--metric", help="Only this metric; may be repeated."),
+        typer.Option(
+            "--name",
+            "--metric",
+            metavar="NAME[:last|min|max]",
+            help="Only this metric, or pattern such as 'val/*'; may be repeated.",
+            autocompletion=complete_metric,
+        ),
     ] = None,
+    where: Where = None,
     sort: Annotated[
         str | None,
-        typer.Option(metavar="METRIC[:last|min|max]", help="Sort by this, smallest first."),
+        typer.Option(
+            metavar="NAME[:last|min|max]",
+            help="Sort by this parameter, metric or field, smallest first.",
+            autocompletion=complete_name,
+        ),
     ] = None,
     reverse: Annotated[bool, typer.Option("--reverse", help="Reverse the order.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most N.")] = None,
+    group_by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Mean and deviation over experiments with the same value; may be repeated.",
+            autocompletion=complete_name,
+        ),
+    ] = None,
+    by_metric: Annotated[
+        bool, typer.Option("--by-metric", help="One table for each metric.")
+    ] = False,
     as_json: Json = False,
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print CSV, one row per experiment and metric.")
@@ -57,34 +85,53 @@ def compare_command(
     jobs: Jobs = 1,
     root: Root = None,
 ) -> None:
-    """Show the last, minimum and maximum value of each metric.
+    """Compare experiments: the parameters that differ, and the best value of each metric.
 
-    The last value is the one at the largest step. NaN counts only as a last value.
+    Best is the minimum of a loss or an error, and the maximum of an accuracy or a score, each with
+    its step; of other metrics the last value is shown, the one at the largest step. NAME:min,
+    NAME:max and NAME:last choose. NaN counts only as a last value.
 
     What cannot be read is reported on standard error, with exit code 1.
 
-    Example: expstore compare --name val/loss --sort val/loss:min
+    Example: expstore compare --where 'lr < 0.01' --sort val/loss:min
     """
-    if as_json and as_csv:
-        raise typer.BadParameter("use one of --json and --csv", param_hint="--csv")
+    if as_json + as_csv + by_metric > 1 or (group_by and (as_csv or by_metric)):
+        raise typer.BadParameter(
+            "use one of --json, --csv and --by-metric, and --group-by with none or --json",
+            param_hint="--json, --csv, --by-metric",
+        )
+    from expstore.cli.comparing import (
+        asked_metrics,
+        known_metrics,
+        only,
+        print_grouped,
+        print_rows,
+    )
+    from expstore.cli.metric_tables import print_tables
     from expstore.compare.summaries import compare
 
     store = open_store(context, root)
-    summaries = compare(
-        store,
-        resolve_all(store, commit_ids),
-        names or None,
-        sort=sort,
-        reverse=reverse,
-        progress=progress("reading"),
-        jobs=jobs,
-    )
+    chosen = resolve_all(store, commit_ids)
+    options: dict[str, Any] = {"where": where, "sort": sort, "reverse": reverse, "limit": limit}
+    options |= {"progress": progress("reading"), "jobs": jobs}
+    if sort is None and chosen is None and not (group_by or as_json or as_csv or by_metric):
+        options |= {"sort": "created", "reverse": not reverse}  # the newest first, as in `ls`
+    with pointing_at_mistakes():
+        if group_by:
+            groups = compare(store, chosen, group_by=group_by, **options)
+            print_grouped(groups, names, sort, limit, as_json)
+            return
+        summaries = compare(store, chosen, **options)
+    asked = asked_metrics(names, known_metrics(summaries))
+    chosen_only = only(summaries, asked) if names else summaries
     if as_json:
-        print_json([_plain_data(summary) for summary in summaries])
+        print_json([_plain_data(summary) for summary in chosen_only])
     elif as_csv:
-        _print_csv(summaries)
+        _print_csv(chosen_only)
+    elif by_metric:
+        print_tables(chosen_only)
     else:
-        _print_tables(summaries)
+        print_rows(store, summaries, asked, sort, limit)
     _tell_problems(summaries)
 
 
@@ -96,6 +143,11 @@ def _plain_data(summary: Summary) -> dict[str, Any]:
         "job_name": metadata.job_name if metadata else None,
         "user": metadata.user if metadata else None,
         "status": str(summary.status),
+        "tail": describe_tail(summary.tail),
+        "duration": summary.duration,
+        "tags": list(summary.tags),
+        "notes": summary.notes,
+        "params": dict(summary.params),
         "problems": list(summary.problems),
         "metrics": {
             name: {column: getattr(metric, column) for column in _COLUMNS}
@@ -117,69 +169,14 @@ def _print_csv(summaries: Iterable[Summary]) -> None:
             writer.writerow((shown(summary.commit_id), shown(name), *values))
 
 
-def _print_tables(summaries: Sequence[Summary]) -> None:
-    """A table for each metric, with experiments as rows, so that it fits any terminal."""
-    from expstore.cli.render import console
-    from expstore.cli.tables import show_all
-
-    having: dict[str, list[Summary]] = {}
-    for summary in summaries:
-        for name in summary.metrics:
-            having.setdefault(name, []).append(summary)
-    screen = console()
-    columns = _columns(screen.width)
-    show_all(screen, (_table(name, rows, columns) for name, rows in having.items()))
-    if not having:
-        print(f"no metrics in {counted(len(summaries), 'experiment')}")
-
-
-def _columns(width: int) -> list[Column]:
-    """The columns of a metric's table; a narrow terminal cuts ids and jobs, never a number."""
-    from expstore.cli.tables import Column
-
-    left = max(width - _NUMBERS_WIDTH, 3)
-    with_job = left >= 20
-    id_width = (left - _GAP) * 2 // 3 if with_job else left
-    return [
-        Column("experiment", limit=id_width),
-        *([Column("job", limit=left - _GAP - id_width, style="dim")] if with_job else []),
-        *(Column(title, right=True) for title in ("last", "min", "max")),
-        Column("at step", right=True, style="dim"),
-    ]
-
-
-def _table(name: str, summaries: Sequence[Summary], columns: Sequence[Column]) -> Table:
-    """One metric's values."""
-    from expstore.cli.tables import Styled, Table
-
-    with_job = columns[1].title == "job"
-    table = Table(*columns, title=printable(name), heading="dim")
-    metrics = [summary.metrics[name] for summary in summaries]
-    minimum = maximum = None
-    if len(metrics) > 1:  # otherwise nothing stands out
-        minimum = min((m.min for m in metrics if m.min == m.min), default=None)
-        maximum = max((m.max for m in metrics if m.max == m.max), default=None)
-    for summary, metric in zip(summaries, metrics, strict=True):
-        job = printable(summary.metadata.job_name) if summary.metadata else ""
-        table.add_row(
-            printable(summary.commit_id),
-            *([job] if with_job else []),
-            f"{metric.last:.5g}",
-            Styled(f"{metric.min:.5g}", "bold" if metric.min == minimum else ""),
-            Styled(f"{metric.max:.5g}", "bold" if metric.max == maximum else ""),
-            f"{metric.last_step:,}",
-        )
-    return table
-
-
 def _tell_problems(summaries: Iterable[Summary]) -> None:
     """Report problems and torn tails on stderr; exit with 1 if anything is unreadable."""
     unreadable = 0
     for summary in summaries:
         for problem in summary.problems:
             tell(f"{summary.commit_id}: {problem}")
-        if not summary.status:
-            tell(f"{summary.commit_id}: {summary.status}; the readable part is shown")
+        if not summary.tail:
+            tell(f"{summary.commit_id}: {summary.tail}; the readable part is shown")
         unreadable += bool(summary.problems)
     if unreadable:
         fail(f"{counted(unreadable, 'experiment')} could not be fully read")
@@ -191,8 +188,13 @@ def plot_command(
     commit_ids: Ids = None,
     names: Annotated[
         list[str] | None,
-        typer.Option("--name", help="The metric; may be repeated. Default: the only one."),
+        typer.Option(
+            "--name",
+            help="The metric, or a pattern; may be repeated. Default: the only one.",
+            autocompletion=complete_metric,
+        ),
     ] = None,
+    where: Where = None,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="A .png, .svg or .pdf file; replaced if it exists."),
@@ -214,18 +216,22 @@ def plot_command(
 
     Example: expstore plot 3f2a9c1d --name loss --smooth 0.9 -o loss.png
     """
+    from expstore.compare.conditions import is_pattern
     from expstore.compare.curves import curves
-    from expstore.compare.plot import ON_LIGHT, drawable, save
+    from expstore.compare.plot import drawable, save
+    from expstore.compare.styles import ON_LIGHT
     from expstore.compare.textplot import COLOURS, text
 
     store = open_store(context, root)
-    chosen = resolve_all(store, commit_ids)
+    chosen = selected(store, commit_ids, where)
     if not names:
         names = [_only_name(store.select_ids(chosen), store)]
     found = curves(store, chosen, names, x=x)
     present = {curve[:2] for curve in found}
     for commit_id in chosen or ():
-        missing = [name for name in names if (commit_id, name) not in present]
+        missing = [
+            name for name in names if not is_pattern(name) and (commit_id, name) not in present
+        ]
         if missing:
             tell(f"{commit_id}: has no {', '.join(map(repr, missing))}, or cannot be read")
     drawn = drawable(found, log, smooth)
@@ -268,6 +274,7 @@ def _only_name(ids: Iterable[str], store: ExperimentStore) -> str:
 def report_command(
     context: typer.Context,
     commit_ids: Ids = None,
+    where: Where = None,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="The file; replaced if it exists.")
     ] = Path("report.html"),
@@ -289,7 +296,7 @@ def report_command(
     count = write_report(
         store,
         output,
-        resolve_all(store, commit_ids),
+        selected(store, commit_ids, where),
         title=title,
         x=x,
         progress=progress("reading"),

@@ -32,6 +32,9 @@ def demo(
 
     from expstore.cli import demo_training as demonstration
     from expstore.cli import render, tables
+    from expstore.cli.listing import list_experiments, print_experiments
+    from expstore.cli.showing import print_experiment
+    from expstore.compare.experiments import experiments
 
     store = open_store(context, directory or root)
     store.initialize()
@@ -43,12 +46,12 @@ def demo(
     where = f" --root {printable(str(store.root))}"
 
     _say(f"$ expstore{where} ls")
-    tables.show(console, render.experiments(store.iter_metadata(), now))
+    listed = list_experiments(store, lambda metadata: True, None, "created", reverse=False)
+    print_experiments(store, listed, "created", params=False, now=now)
     for setting in settings:
         _say(f"$ expstore{where} show {setting.commit_id}")
-        metadata = store.read_metadata(setting.commit_id)
-        table = store.get_metrics(setting.commit_id)
-        render.experiment(console, setting.commit_id, metadata, table)
+        (one,) = experiments(store, [setting.commit_id])
+        print_experiment(one, store.get_metrics(setting.commit_id))
     _say(f"$ expstore{where} prune --keep 2 --grace 0 --dry-run")
     plan = store.plan_prune(keep_count=2, now=now)
     logged = store.last_logged(row.commit_id for row in plan)

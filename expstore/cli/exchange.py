@@ -1,4 +1,4 @@
-"""The commands `export` and `import`."""
+"""The command `export`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from expstore.cli.base import (
     tell,
 )
 from expstore.cli.cluster_option import Cluster, ClusterCommand, open_cluster
-from expstore.cli.ids import Ids, resolve_all
+from expstore.cli.ids import Ids
+from expstore.cli.selecting import Where, complete_metric, expanded_names, selected
 from formats.errors import counted
 
 if TYPE_CHECKING:
@@ -41,14 +42,6 @@ class Target(StrEnum):
     TENSORBOARD = "tensorboard"
 
 
-class Source(StrEnum):
-    """What `import` reads."""
-
-    TENSORBOARD = "tensorboard"
-    CSV = "csv"
-    MLFLOW = "mlflow"
-
-
 @app.command("export", cls=ClusterCommand)
 def export_command(
     context: typer.Context,
@@ -63,8 +56,14 @@ def export_command(
         ),
     ] = None,
     names: Annotated[
-        list[str] | None, typer.Option("--name", help="Only this metric; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--name",
+            help="Only this metric, or pattern such as 'val/*'; may be repeated.",
+            autocompletion=complete_metric,
+        ),
     ] = None,
+    where: Where = None,
     wide: Annotated[
         bool,
         typer.Option(
@@ -75,6 +74,12 @@ def export_command(
     ] = False,
     metadata: Annotated[
         bool, typer.Option("--metadata", help="Add the columns job_name, user and created.")
+    ] = False,
+    params: Annotated[
+        bool,
+        typer.Option(
+            "--with-params", help="Add tags, status and a column for each parameter; CSV, Parquet."
+        ),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
     skip_damaged: Annotated[
@@ -108,6 +113,11 @@ def export_command(
         )
     if to is Target.TENSORBOARD and (wide or metadata):
         raise typer.BadParameter("not available for TensorBoard", param_hint="--wide, --metadata")
+    if params and (to not in (Target.CSV, Target.PARQUET) or cluster is not None):
+        raise typer.BadParameter(
+            "for CSV and Parquet without --cluster; TensorBoard always gets the parameters",
+            param_hint="--with-params",
+        )
     if cluster is not None and (to is not Target.PARQUET or wide or force):
         raise typer.BadParameter(
             "a cluster writes or updates a directory of Parquet files in the long form; use it "
@@ -118,10 +128,11 @@ def export_command(
     from expstore.exchange.tensorboard import export_tensorboard
 
     store = open_store(context, root)
-    chosen = resolve_all(store, commit_ids)
+    chosen = selected(store, commit_ids, where)
+    names = expanded_names(store, names, chosen)
     shows = not (streamed and sys.stdout.isatty())
     options: dict[str, Any] = {
-        "names": names or None,
+        "names": names,
         "progress": progress("exporting") if shows else iter,
     }
     if cluster is not None:
@@ -136,13 +147,14 @@ def export_command(
         report = export_tensorboard(store, chosen, output, force=force, **options)
     else:
         options |= {"to": to.value, "wide_form": wide, "metadata": metadata, "force": force}
+        options["params"] = params
         target = _standard_output() if output is None or streamed else output
         report = export_file(store, chosen, target, **options)
     if as_json:
         print_json(_describe(report))
     _tell_report(report, None if streamed else output)
     if names and not report.rows:
-        tell(f"no metric is named {' or '.join(map(repr, names))}; `compare` lists the names")
+        fail(f"no metric is named {' or '.join(map(repr, names))}; `compare` lists the names")
     if report.failures and not skip_damaged:
         fail(f"{len(report.failures)} of {report.experiments} experiments could not be fully read")
 
@@ -181,69 +193,6 @@ def _export_parts(
     report = export_parquet(store, output, client, **options)
     tell(f"parts: {report.written:,} written, {report.kept:,} already there")
     return report
-
-
-@app.command("import")
-def import_command(
-    context: typer.Context,
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A directory, or a CSV file.")],
-    source: Annotated[Source, typer.Option("--from", help="What PATH holds.")],
-    to_id: Annotated[
-        str | None, typer.Option("--to-id", help="The commit id, if there is only one run.")
-    ] = None,
-    prefix: Annotated[
-        str, typer.Option("--prefix", help="Prepended to each run's name to make its commit id.")
-    ] = "",
-    user: Annotated[
-        str | None, typer.Option("--user", help="The user, if PATH does not record one.")
-    ] = None,
-    as_json: Json = False,
-    root: Root = None,
-) -> None:
-    """Create new experiments from other tools' runs.
-
-    tensorboard: a log directory; each directory with event files is a run.
-
-    csv: the long form, as written by export.
-
-    mlflow: a file store (mlruns), one of its experiments, or one run.
-
-    If an id is taken, that is an error and nothing is imported. Run an interrupted import again: it
-    goes on, and says what is there already.
-
-    Example: expstore import --from tensorboard runs/ --prefix tb-
-    """
-    if to_id is not None and prefix:
-        raise typer.BadParameter("use one of --to-id and --prefix", param_hint="--prefix")
-    from expstore.exchange.imports import import_experiments
-
-    imported = import_experiments(
-        open_store(context, root),
-        source.value,
-        path,
-        to_id=to_id,
-        prefix=prefix,
-        user=user,
-        progress=progress("importing"),
-    )
-    if as_json:
-        print_json(
-            [
-                {
-                    "commit_id": row.commit_id,
-                    "metrics": row.metrics,
-                    "notes": row.notes,
-                    "already_there": row.already_there,
-                }
-                for row in imported
-            ]
-        )
-        return
-    for row in imported:
-        already = ", already there" if row.already_there else ""
-        print(f"{printable(row.commit_id)}  {counted(row.metrics, 'metric', ',')}{already}")
-        for note in row.notes:
-            tell(f"{row.commit_id}: {note}")
 
 
 class _Terminal:

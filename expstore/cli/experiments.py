@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import shutil
 import time
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from expstore import ExpStoreError, FormatError, Metadata, MetricTable, RunFileError, RunInfo
+from expstore import Metadata, TailStatus
 from expstore.cli.base import (
     Json,
     Root,
@@ -20,22 +19,14 @@ from expstore.cli.base import (
     printable,
     tell,
 )
-from expstore.cli.ids import Id, resolve, tell_links
+from expstore.cli.ids import Id, OptionalId, resolve, tell_links
+from expstore.cli.selecting import Where, complete_metric, complete_name, pointing_at_mistakes
 from expstore.cli.times import parse_since
+from expstore.model.texts import shown_time
 from expstore.store.files import layout
-from expstore.store.read.rewind import BackwardSteps, Rewind
 
 _METRIC_WIDTH = 10 + 2 + 2 + 24 + 2 + 19  # columns of a line of `metrics` besides the name
 _SHORTEST_NAME = 20
-
-
-class Order(StrEnum):
-    """What `ls` sorts by."""
-
-    CREATED = "created"
-    ID = "id"
-    JOB = "job"
-    USER = "user"
 
 
 @app.command()
@@ -52,65 +43,66 @@ def init(context: typer.Context, root: Root = None) -> None:
 @app.command()
 def ls(
     context: typer.Context,
-    order: Annotated[
-        Order, typer.Option("--sort", help="`created` lists the newest first.")
-    ] = Order.CREATED,
+    sort: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="A field such as id, job or user, a parameter, or a metric; `created` lists the "
+            "newest first.",
+            autocompletion=complete_name,
+        ),
+    ] = "created",
     reverse: Annotated[bool, typer.Option("--reverse", help="Reverse the order.")] = False,
+    where: Where = None,
     user: Annotated[str | None, typer.Option(help="Only this user's.")] = None,
     job: Annotated[str | None, typer.Option(help="Only jobs whose name contains this.")] = None,
     since: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="Only newer ones: 36h, 30d, 2w or 2026-01-31."),
     ] = None,
+    params: Annotated[
+        bool, typer.Option("--params", help="Show the parameters that differ.")
+    ] = False,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most N.")] = None,
     root: Root = None,
     as_json: Json = False,
 ) -> None:
     """List the experiments; one that cannot be read is listed with its error.
 
-    Example: expstore ls --user alice --since 30d
+    A terminal shows the first 200, unless --limit is given; a pipe gets all.
+
+    Example: expstore ls --where 'status == running and lr < 0.01' --params
     """
+    from expstore.cli.listing import describe_all, list_experiments, print_experiments
+    from expstore.cli.tables import room
+
     now = time.time()
     oldest = None if since is None else parse_since(since, now)
-    rows: list[tuple[str, Metadata | FormatError | ExpStoreError]] = []
     store = open_store(context, root)
-    for commit_id, metadata in store.iter_metadata():
-        if isinstance(metadata, Metadata):
-            if user is not None and metadata.user != user:
-                continue
-            if job is not None and job not in metadata.job_name:
-                continue
-            if oldest is not None and metadata.timestamp < oldest:
-                continue
-        elif not (user is None and job is None and oldest is None):
-            continue
-        rows.append((commit_id, metadata))
-    rows.sort(key=lambda row: _rank(order, *row))
-    if reverse:
-        rows.reverse()
-    rows = rows[:limit]
-    if as_json:
-        print_json_array(describe(*row) for row in rows)
-    elif rows:
-        from expstore.cli import render, tables
 
-        tables.show(render.console(), render.experiments(rows, now))
+    def wanted(metadata: Metadata | None) -> bool:
+        if metadata is None:
+            return user is None and job is None and oldest is None
+        return (
+            (user is None or metadata.user == user)
+            and (job is None or job in metadata.job_name)
+            and (oldest is None or metadata.timestamp >= oldest)
+        )
+
+    with pointing_at_mistakes():
+        rows = list_experiments(store, wanted, where, sort, reverse)[:limit]
+    if as_json:
+        print_json_array(describe_all(rows))
+    elif rows:
+        shown = rows[: limit or room()]
+        print_experiments(store, shown, sort, params, now)
+        if left := len(rows) - len(shown):
+            tell(f"{left:,} more; `--limit {len(rows)}` or `| less` shows all")
+    elif where is not None and store.list_experiments():
+        tell(f"no experiment matches: {where}")
     else:
         tell("no experiments; `expstore demo` creates some")
     tell_links(store)
-
-
-def _rank(order: Order, commit_id: str, metadata: Any) -> tuple[Any, ...]:
-    """The sort key: unreadable experiments come last, and ties are sorted by id."""
-    if not isinstance(metadata, Metadata):
-        return (order is not Order.ID, commit_id if order is Order.ID else "", commit_id)
-    ranks: dict[Order, Any] = {
-        Order.CREATED: -metadata.timestamp,
-        Order.ID: commit_id,
-        Order.JOB: metadata.job_name,
-        Order.USER: metadata.user,
-    }
-    return (False, ranks[order], commit_id)
 
 
 def describe(commit_id: str, metadata: Metadata | Exception) -> dict[str, Any]:
@@ -126,50 +118,33 @@ def describe(commit_id: str, metadata: Metadata | Exception) -> dict[str, Any]:
 
 
 @app.command()
-def show(context: typer.Context, commit_id: Id, root: Root = None, as_json: Json = False) -> None:
-    """Show one experiment: its metadata, and the last, minimum and maximum value of each metric.
+def show(
+    context: typer.Context, commit_id: OptionalId = None, root: Root = None, as_json: Json = False
+) -> None:
+    """Show one experiment: what it is, how it ran, and each metric's best and last value.
+
+    Without an id, the newest is shown. Superseded metrics are left out.
 
     Example: expstore show 3f2a
     """
+    from expstore.cli.showing import describe_experiment, newest, print_experiment
+    from expstore.compare.experiments import experiments
+
     store = open_store(context, root)
-    commit_id = resolve(store, commit_id)
-    metadata: Metadata | Exception
-    try:
-        metadata = store.read_metadata(commit_id)
-    except (FormatError, ExpStoreError) as error:
-        metadata = error
-    try:
-        info = store.read_run(commit_id)
-    except RunFileError as error:
-        info = RunInfo()
-        tell(f"{error}; `expstore check` reports the details")
+    commit_id = newest(store) if commit_id is None else resolve(store, commit_id)
+    (one,) = experiments(store, [commit_id])
+    for problem in one.problems[one.metadata is None :]:  # the first is shown in its place
+        tell(f"{problem}; `expstore check` reports the details")
     whole = store.get_metrics(commit_id)
-    table, back = Rewind(info.starts).current(whole), BackwardSteps(info.starts)
-    back.look_at(whole)
     if as_json:
-        print_json(
-            describe(commit_id, metadata)
-            | {
-                "metrics": _describe_metrics(table),
-                "superseded": len(whole) - len(table),
-                "steps_back": None if back.first is None else back.first._asdict(),
-                "tail": _describe_tail(table),
-            }
-        )
-        return
-    from expstore.cli import render
-
-    render.experiment(render.console(), commit_id, metadata, table, len(whole), back)
+        print_json(describe_experiment(one, whole) | {"tail": describe_tail(whole.status)})
+    else:
+        print_experiment(one, whole)
 
 
-def _describe_metrics(table: MetricTable) -> list[dict[str, Any]]:
-    from expstore.compare.series import extremes, split
-
-    return [{"name": name} | extremes(series)._asdict() for name, series in split(table).items()]
-
-
-def _describe_tail(table: MetricTable) -> dict[str, Any]:
-    return {"kind": table.status.kind, "offset": table.status.offset, "size": table.status.size}
+def describe_tail(tail: TailStatus) -> dict[str, Any]:
+    """The state of a log's end as JSON."""
+    return {"kind": tail.kind, "offset": tail.offset, "size": tail.size}
 
 
 # A value may begin with a minus sign, and must not be taken for an option.
@@ -199,7 +174,12 @@ def metrics(
     commit_id: Id,
     names: Annotated[
         list[str] | None,
-        typer.Option("--name", metavar="N", help="Only this metric; may be repeated."),
+        typer.Option(
+            "--name",
+            metavar="N",
+            help="Only this metric, or pattern such as 'val/*'; may be repeated.",
+            autocompletion=complete_metric,
+        ),
     ] = None,
     last: Annotated[
         int | None, typer.Option("--last", min=1, metavar="N", help="Only the last N.")
@@ -218,7 +198,10 @@ def metrics(
         path = store.locate(commit_id, layout.METRICS)
         tell(f"{path}: {table.status}; `expstore check` reports the details")
     if names:
-        table = table.select(names)
+        from expstore.compare.patterns import expand
+
+        expanded = (expand([name], table.names, strict=False) or [name] for name in names)
+        table = table.select([one for found in expanded for one in found])
     if last is not None:
         table = table[-last:]
     if as_json:
@@ -231,12 +214,5 @@ def metrics(
     for metric in table:
         print(
             f"{metric.step:>10}  {printable(metric.name):<{width}}  {metric.value!r:>24}  "
-            f"{_time(metric.timestamp)}"
+            f"{shown_time(metric.timestamp)}"
         )
-
-
-def _time(timestamp: int) -> str:
-    try:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(timestamp))
-    except (OverflowError, ValueError, OSError):
-        return str(timestamp)

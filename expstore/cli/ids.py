@@ -1,4 +1,4 @@
-"""Commit ids as users type them: in full, or as a unique prefix.
+"""Commit ids as users type them: in full, as a unique prefix, or in the short form of a table.
 
 Guarantees: an id that exists always means itself, even if longer ids begin with it; an ambiguous
 prefix is an error that lists the candidates, and nothing is done.
@@ -12,6 +12,7 @@ import typer
 
 from expstore import ExperimentNotFoundError, ExperimentStore, ExpStoreError
 from expstore.cli.base import open_store, tell
+from expstore.cli.shortids import is_elided, matches
 from expstore.errors import listed
 from expstore.store.files import layout
 
@@ -36,6 +37,15 @@ Id = Annotated[
     str,
     typer.Argument(
         metavar="ID", help="A commit id, or a unique prefix of one.", autocompletion=complete
+    ),
+]
+
+OptionalId = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[ID]",
+        help="A commit id, or a unique prefix of one. Default: the newest.",
+        autocompletion=complete,
     ),
 ]
 
@@ -77,7 +87,10 @@ def resolve(store: ExperimentStore, typed: str) -> str:
     layout.check_commit_id(typed)
     if store.experiment_exists(typed):
         return typed
-    candidates = [i for i in store.list_experiments() if i.startswith(typed)]
+    ids = store.list_experiments()
+    candidates = [i for i in ids if i.startswith(typed)]
+    if not candidates and is_elided(typed):
+        candidates = [i for i in ids if matches(typed, i)]
     if len(candidates) == 1:
         return candidates[0]
     if not candidates and typed in store.linked_experiments():
@@ -90,4 +103,6 @@ def resolve(store: ExperimentStore, typed: str) -> str:
             f"no experiment {typed} in {store.location}; `expstore ls` lists them"
         )
     shown = ", ".join(candidates[:_SHOWN]) + (", ..." if len(candidates) > _SHOWN else "")
+    if is_elided(typed):
+        raise ExperimentNotFoundError(f"{typed} may be {len(candidates)} experiments: {shown}")
     raise ExperimentNotFoundError(f"{typed} is a prefix of {len(candidates)} experiments: {shown}")

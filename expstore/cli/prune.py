@@ -1,20 +1,22 @@
 """`prune`: shows what would be deleted and why, asks, and deletes.
 
-Guarantees: without `--json` the plan is shown before anything is deleted; on a terminal nothing is
-deleted without confirmation or `--yes`, elsewhere nothing without `--yes`.
+Guarantees: without `--json` the plan is shown before anything is deleted; of a long plan a terminal
+shows the first rows of each action, and the number of the others. On a terminal nothing is deleted
+without confirmation or `--yes`, elsewhere nothing without `--yes`.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
 from expstore import DeletionError, PrunePlan, PruneRow
-from expstore.cli.base import Json, Root, app, fail, open_store, print_json
+from expstore.cli.base import Json, Root, app, fail, open_store, print_json, tell
 from expstore.cli.experiments import describe
 from expstore.cli.ids import complete, resolve, tell_links
 from expstore.cli.times import parse_days, parse_duration
@@ -98,7 +100,17 @@ def prune(
 def _show(plan: PrunePlan, logged: Mapping[str, float | None], now: float) -> None:
     from expstore.cli import render, tables
 
-    tables.show(render.console(), render.plan(plan, logged, now))
+    room = tables.room() // 2  # of an action
+    counts: Counter[str] = Counter()
+    shown = []
+    for row in plan:
+        counts[row.action] += 1
+        if counts[row.action] <= room:
+            shown.append(row)
+    tables.show(render.console(), render.plan(shown, logged, now))
+    left = [f"{count - room:,} to {action}" for action, count in counts.items() if count > room]
+    if left:
+        tell(f"not shown: {', '.join(left)}; `--dry-run | less` shows all")
 
 
 def _describe(row: PruneRow, logged: float | None) -> dict[str, Any]:

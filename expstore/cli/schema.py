@@ -5,10 +5,12 @@ Guarantees: all output is derived from the declarations; damage is shown, and ra
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from formats.descriptions.dump import Row
 
 _RUN = "run"
-FormatName = StrEnum("FormatName", {n.upper(): n for n in (*FORMATS, _RUN)})  # type: ignore[misc]
 
 
 class Notation(StrEnum):
@@ -46,7 +47,17 @@ _COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright
 
 @app.command()
 def schema(
-    name: Annotated[FormatName | None, typer.Argument(help="Default: all formats.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME|MODULE:NAME]",
+            help=f"{', '.join((*FORMATS, _RUN))}, or a declaration of your own: its module, as "
+            "found from here, and its name there. Default: all formats of a store.",
+            autocompletion=lambda incomplete: [
+                n for n in (*FORMATS, _RUN) if n.startswith(incomplete)
+            ],
+        ),
+    ] = None,
     notation: Annotated[
         Notation,
         typer.Option(
@@ -64,7 +75,7 @@ def schema(
         ),
     ] = False,
 ) -> None:
-    """Print the declared formats.
+    """Print the declared formats, or one of your own.
 
     Example: expstore schema metrics --format ksy > metrics.ksy
     """
@@ -81,20 +92,38 @@ def schema(
         else:
             raise typer.BadParameter("for `run`: table or json", param_hint="--format")
         return
-    chosen = [FORMATS[name]] if name else list(FORMATS.values())
+    chosen = [_format(name)] if name else list(FORMATS.values())
     if notation is Notation.JSON:
         print_json([spec.describe(format) for format in chosen])
     elif notation is Notation.KSY:
-        schemas = (to_ksy(f.declaration, texts_as_bytes=texts_as_bytes) for f in chosen)
+        schemas = (to_ksy(f, id=f.name, texts_as_bytes=texts_as_bytes) for f in chosen)
         print("---\n".join(schemas), end="")
     elif notation is not Notation.TABLE:
         describe = to_hexpat if notation is Notation.HEXPAT else to_cstruct
-        print("\n".join(describe(format.declaration) for format in chosen), end="")
+        print("\n".join(describe(format) for format in chosen), end="")
     else:
         tables = [f"## {f.name}\n\n{spec.markdown(f)}" for f in chosen]
         if name is None:
             tables.append(f"## {_RUN}\n\n{keys.run_table()}")
         _print_markdown("\n\n".join(tables))
+
+
+def _format(name: str) -> Format:
+    """The format of this name, or the one that MODULE:NAME declares."""
+    module, colon, attribute = name.partition(":")
+    if name in FORMATS:
+        return FORMATS[name]
+    if not colon:
+        known = ", ".join((*FORMATS, _RUN))
+        raise typer.BadParameter(f"{name!r} is none of {known}, nor MODULE:NAME", param_hint="NAME")
+    sys.path.insert(0, os.getcwd())
+    try:
+        declaration = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise typer.BadParameter(str(error), param_hint="NAME") from error
+    if isinstance(declaration, Format):
+        return declaration
+    return Format(attribute.lower(), declaration)
 
 
 def _print_markdown(text: str) -> None:
@@ -156,7 +185,8 @@ def _find(
     context: typer.Context, root: str | None, target: str, metadata: bool
 ) -> tuple[Location, Format]:
     """The file that `target` names, and its format; an experiment takes precedence over a file."""
-    from expstore.store.care.annotate import METADATA_FORMAT, format_of
+    from expstore.model.values import METADATA_FORMAT
+    from expstore.store.care.annotate import format_of
 
     store = open_store(context, root)
     file, path = Path(target), store.location

@@ -30,12 +30,15 @@ def relative(timestamp: int, now: float) -> str:
     seconds = int(now) - timestamp
     if seconds == 0:
         return "now"
+    return f"{amount(seconds)} ago" if seconds > 0 else f"in {amount(-seconds)}"
+
+
+def amount(seconds: int) -> str:
+    """A number of seconds, in the largest unit that fits at least once: `3 hours`."""
     for unit, size in _AGES:
-        count = abs(seconds) // size
-        if count:
-            amount = f"{count:,} {unit}{'s' if count > 1 else ''}"
-            return f"{amount} ago" if seconds > 0 else f"in {amount}"
-    raise AssertionError("a second is the smallest unit")
+        if count := seconds // size:
+            return f"{count:,} {unit}{'s' if count > 1 else ''}"
+    return "0 seconds"
 
 
 def absolute(timestamp: int) -> str:

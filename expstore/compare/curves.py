@@ -11,15 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from expstore.compare.axes import Axis, along
+from expstore.compare.experiments import experiments
+from expstore.compare.patterns import expand
 from expstore.compare.series import Series
-from expstore.errors import ExpStoreError, RunFileError, UnknownMetricError
 from expstore.model.runinfo import RunInfo
 from expstore.model.values import Metadata
-from expstore.store import metafile, runfile
-from expstore.store.files.place import log_of
-from expstore.store.read.rewind import Rewind
-from expstore.store.read.tables import read_table, table_parser
-from formats import CLEAN, FormatError, TailStatus
+from formats import CLEAN, TailStatus
 
 if TYPE_CHECKING:
     from expstore.model.table import MetricTable
@@ -68,23 +65,9 @@ def load_tables(
     Raises:
         StoreNotFoundError: the root does not exist.
     """
-    parser = table_parser()
-    outcomes = metafile.read_all(store.location, ids)
-    runs = runfile.read_all(store.location, ids)
-    for commit_id, (_, metadata), (_, run) in zip(progress(ids), outcomes, runs, strict=True):
-        table, problems = None, []
-        if not isinstance(metadata, Metadata):
-            problems.append(str(metadata))
-        info = run if isinstance(run, RunInfo) else RunInfo()
-        if isinstance(run, RunFileError):
-            problems.append(str(run))
-        try:
-            table = read_table(log_of(store.location, commit_id), parser=parser)
-            table = Rewind(info.starts).current(table)
-        except (ExpStoreError, FormatError) as error:
-            problems.append(str(error))
-        known = metadata if isinstance(metadata, Metadata) else None
-        yield LoadedTable(commit_id, known, table, info, tuple(problems))
+    for one, _ in zip(experiments(store, ids), progress(ids), strict=True):
+        table = one.read_table()
+        yield LoadedTable(one.commit_id, one.metadata, table, one.run, tuple(one.problems))
 
 
 def load(
@@ -118,16 +101,6 @@ def _with_curves(loaded: LoadedTable, x: Axis) -> LoadedExperiment:
     )
 
 
-def check_name(name: str, known: Collection[str]) -> None:
-    """Check that at least one experiment has this metric.
-
-    Raises:
-        UnknownMetricError: none has it; the message lists the known names.
-    """
-    if name not in known:
-        raise UnknownMetricError.of(name, sorted(known))
-
-
 class Curve(NamedTuple):
     """The curve of one metric in one experiment."""
 
@@ -148,7 +121,7 @@ def curves(
     Args:
         store: the store to read from.
         ids: commit ids, in output order; None: all, sorted.
-        names: only metrics with these names; None: all.
+        names: only metrics with these names, or patterns such as `val/*`; None: all.
         x: the axis of the curves; see `axes.along`.
 
     Raises:
@@ -156,14 +129,14 @@ def curves(
         UnknownMetricError: no experiment has one of `names`.
     """
     found: list[Curve] = []
-    known: set[str] = set()
+    known: dict[str, None] = {}
     for experiment in load(store, ids, x=x):
-        known |= experiment.curves.keys()
+        known |= dict.fromkeys(experiment.curves)
+        chosen = experiment.curves if names is None else expand(names, known, strict=False)
         found += [
             Curve(experiment.commit_id, name, experiment.curves[name])
-            for name in (experiment.curves if names is None else dict.fromkeys(names))
+            for name in chosen
             if name in experiment.curves
         ]
-    for name in names or ():
-        check_name(name, known)
+    expand(names or (), known)  # which raises if there is none
     return found

@@ -6,23 +6,54 @@ Summaries are plain values that hold no open files or arrays.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self, overload
 
-from expstore.compare.curves import check_name, load_tables
-from expstore.compare.series import Extremes, summarize
-from expstore.model.values import Metadata
-from expstore.store.jobs import check_jobs, in_order
+from expstore.compare.comparison import Comparison
+from expstore.compare.experiments import Experiment, ReadLogs, experiments, read_logs
+from expstore.compare.groups import GroupSummary, grouped
+from expstore.compare.naming import ASPECTS, order, resolve
+from expstore.compare.patterns import expand
+from expstore.compare.selection import check_known, matching
+from expstore.compare.series import Extremes
+from expstore.compare.where import parse
+from expstore.errors import SelectionError
+from expstore.model.values import Metadata, is_whole_number
+from expstore.store.jobs import check_jobs
 from formats import CLEAN, TailStatus
 
 if TYPE_CHECKING:
     from expstore.store.reader import StoreReader
 
-ASPECTS = ("last", "min", "max")
-"""The statistics of a metric that experiments can be sorted by."""
+__all__ = ["ASPECTS", "Comparison", "GroupSummary", "RunStatus", "Summary", "compare"]
+
+Progress = Callable[[list[str]], Iterable[str]]
+
+
+class RunStatus(str):
+    """How a run is, as text: see `expstore.model.runinfo.Status`.
+
+    It is false if the end of the log is damaged, so that `if not summary.status` finds such logs.
+
+    Attributes:
+        tail: the state of the end of metrics.bin.
+    """
+
+    __slots__ = ("tail",)
+    tail: TailStatus
+
+    def __new__(cls, status: str, tail: TailStatus = CLEAN) -> Self:  # noqa: D102
+        made = super().__new__(cls, status)
+        made.tail = tail
+        return made
+
+    def __bool__(self) -> bool:
+        return bool(self.tail)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RunStatus, (str(self), self.tail)
 
 
 @dataclass(frozen=True)
@@ -33,15 +64,80 @@ class Summary:
         commit_id: its id.
         metadata: None if it cannot be read.
         metrics: each metric's statistics, by name in order of first appearance.
-        status: the state of the end of its metrics.bin.
+        status: how its run is, such as "running"; false if the end of its log is damaged.
         problems: what could not be read, and why.
+        params: the parameters by flat name.
+        tags: in the order in which they were added.
+        notes: free text.
+        duration: seconds that it ran; None if nothing tells.
     """
 
     commit_id: str
     metadata: Metadata | None = None
     metrics: dict[str, Extremes] = field(default_factory=dict)
-    status: TailStatus = CLEAN
+    status: RunStatus = RunStatus("unknown")  # noqa: RUF009  immutable
     problems: tuple[str, ...] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    notes: str = ""
+    duration: float | None = None
+
+    @property
+    def tail(self) -> TailStatus:
+        """The state of the end of its metrics.bin."""
+        return self.status.tail
+
+    def row(self) -> dict[str, Any]:
+        """As one row of a table; see `Comparison.to_pandas`."""
+        metadata = self.metadata
+        return {
+            "commit_id": self.commit_id,
+            "job": metadata.job_name if metadata else None,
+            "user": metadata.user if metadata else None,
+            "created": metadata.timestamp if metadata else None,
+            "status": str(self.status),
+            "duration": self.duration,
+            "tags": list(self.tags),
+            "notes": self.notes,
+            **{f"param.{name}": value for name, value in self.params.items()},
+            **{
+                f"metric.{name}:{column}": getattr(metric, column)
+                for name, metric in self.metrics.items()
+                for column in ("last", "last_step", "min", "min_step", "max", "max_step")
+            },
+        }
+
+
+@overload
+def compare(
+    store: StoreReader,
+    ids: Iterable[str] | None = None,
+    names: Collection[str] | None = None,
+    *,
+    where: str | None = None,
+    sort: str | None = None,
+    reverse: bool = False,
+    limit: int | None = None,
+    group_by: None = None,
+    progress: Progress = iter,
+    jobs: int = 1,
+) -> Comparison[Summary]: ...
+
+
+@overload
+def compare(
+    store: StoreReader,
+    ids: Iterable[str] | None = None,
+    names: Collection[str] | None = None,
+    *,
+    where: str | None = None,
+    sort: str | None = None,
+    reverse: bool = False,
+    limit: int | None = None,
+    group_by: str | Sequence[str],
+    progress: Progress = iter,
+    jobs: int = 1,
+) -> Comparison[GroupSummary]: ...
 
 
 def compare(
@@ -49,83 +145,117 @@ def compare(
     ids: Iterable[str] | None = None,
     names: Collection[str] | None = None,
     *,
+    where: str | None = None,
     sort: str | None = None,
     reverse: bool = False,
-    progress: Callable[[list[str]], Iterable[str]] = iter,
+    limit: int | None = None,
+    group_by: str | Sequence[str] | None = None,
+    progress: Progress = iter,
     jobs: int = 1,
-) -> list[Summary]:
-    """Summarize the metrics of experiments.
+) -> Comparison[Summary] | Comparison[GroupSummary]:
+    """Summarize experiments: their parameters, and the statistics of their metrics.
 
     Args:
         store: the store to read from.
         ids: commit ids, in output order; None: all, sorted.
-        names: only metrics with these names; None: all.
-        sort: a metric's name, or `name:last`, `name:min`, `name:max`; ascending. Experiments
-            without the metric come last, and those whose value is NaN just before them.
+        names: only metrics with these names, or patterns such as `val/*`; None: all.
+        where: only experiments for which this is true, such as `lr < 0.01 and tag == baseline`; see
+            `expstore.compare.where`.
+        sort: a field, a parameter or a metric, as in `where`; ascending. A metric is a name, or
+            `name:last`, `name:min`, `name:max`. Experiments without such a value come last, and
+            those whose value is NaN just before them. With `group_by`, one of its names, a metric,
+            by its mean, or `count`.
         reverse: sort in descending order; experiments without a number still come last. Without
             `sort`, reverse the order of the experiments.
-        progress: wraps the list of ids while they are read.
+        limit: at most this many, after sorting; 1 or more.
+        group_by: summarize experiments with the same values of these fields or parameters together,
+            such as the seeds of one setting; the result is a list of `GroupSummary`.
+        progress: wraps the list of ids while their logs are read.
         jobs: the number of processes that read; 0: one for each processor. More than one pay for
             long logs, or many. A script that uses them must do so under
             `if __name__ == "__main__":`.
 
     Raises:
-        InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: nothing was read.
-        SelectionError: `jobs` is not a whole number.
+        WhereError, SelectionError: an invalid argument; nothing was read.
         JobError: a process died.
-        UnknownMetricError: no experiment has a metric named in `names` or `sort`.
+        InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: nothing was read.
+        UnknownMetricError: no experiment has a name in `names`, `where`, `sort` or `group_by`.
+        MissingExtraError: `where` is given, and the extra `where` is not installed.
     """
-    wanted = None if names is None else list(dict.fromkeys(names))
-    summaries: list[Summary] = []
-    known: set[str] = set()
-    jobs, chosen = check_jobs(jobs), store.select_ids(ids)
-    work = partial(_summaries, store)
-    found = work(chosen) if jobs == 1 else in_order(work, store.log_sizes(chosen), jobs)
-    for _, summary in zip(progress(chosen), found, strict=True):
-        known |= summary.metrics.keys()
-        summaries.append(summary)
-    for name in wanted or ():
-        check_name(name, known)
-    if sort is not None:
-        summaries = _sorted(summaries, *_sort_key(sort, known), reverse=reverse)
+    check_limit(limit)
+    read = partial(read_logs, store, progress=progress, jobs=check_jobs(jobs))
+    expression = None if where is None else parse(where)
+    found = list(experiments(store, store.select_ids(ids)))
+    if expression is not None:
+        found = matching(found, expression, where or "", read)
+    if group_by is not None:
+        keys = [group_by] if isinstance(group_by, str) else list(group_by)
+        groups = grouped(read(found), keys, names, sort, reverse)
+        return Comparison(groups[:limit])
+    none_match = expression is not None and not found
+    cut = limit is not None and limit < len(found)
+    if sort is not None and not none_match:
+        found = ordered(found, sort, reverse, read)
     elif reverse:
-        summaries.reverse()
-    if wanted is None:
-        return summaries
+        found.reverse()
+    summaries = [_summary(one) for one in read(found[:limit])]
+    if names is not None:
+        summaries = _named(summaries, names, strict=not (cut or none_match))
+    return Comparison(summaries)
+
+
+def check_limit(limit: int | None) -> None:
+    """Check a limit.
+
+    Raises:
+        SelectionError: it is not a whole number above 0.
+    """
+    if limit is not None and (not is_whole_number(limit) or limit < 1):
+        raise SelectionError(f"limit must be an integer above 0, got {limit!r}")
+
+
+def ordered(found: list[Experiment], sort: str, reverse: bool, read: ReadLogs) -> list[Experiment]:
+    """The experiments sorted by a field, a parameter or a metric; see `compare`.
+
+    Args:
+        found: the experiments.
+        sort, reverse: see `compare`.
+        read: reads their logs; see `read_logs`.
+
+    Raises:
+        UnknownMetricError: no experiment has what to sort by.
+    """
+    params = {name for one in found for name in one.params}
+    reference = resolve(sort, params)
+    if reference.sort == "metric":
+        check_known(read(found), [(sort, reference)], params)
+    places = order([reference.value(one) for one in found], reverse)
+    return [found[place] for place in places]
+
+
+def _summary(one: Experiment) -> Summary:
+    metrics = one.metrics  # first, since reading them may add a problem
+    return Summary(
+        one.commit_id,
+        one.metadata,
+        metrics,
+        RunStatus(one.status, one.tail),
+        tuple(one.problems),
+        one.params,
+        one.run.tags,
+        one.run.notes,
+        one.duration,
+    )
+
+
+def _named(summaries: list[Summary], names: Iterable[str], *, strict: bool) -> list[Summary]:
+    """The summaries with only the metrics of these names or patterns."""
+    known = dict.fromkeys(name for summary in summaries for name in summary.metrics)
+    wanted = expand(names, known, strict=strict)
     return [
-        Summary(
-            summary.commit_id,
-            summary.metadata,
-            {name: summary.metrics[name] for name in wanted if name in summary.metrics},
-            summary.status,
-            summary.problems,
+        replace(
+            summary,
+            metrics={name: summary.metrics[name] for name in wanted if name in summary.metrics},
         )
         for summary in summaries
     ]
-
-
-def _summaries(store: StoreReader, ids: list[str]) -> Iterator[Summary]:
-    for loaded in load_tables(store, ids):
-        metrics = {} if loaded.table is None else summarize(loaded.table)
-        yield Summary(loaded.commit_id, loaded.metadata, metrics, loaded.status, loaded.problems)
-
-
-def _sort_key(sort: str, known: Collection[str]) -> tuple[str, str]:
-    """Split a sort key into metric name and aspect; a name may itself end in `:min`."""
-    name, _, aspect = sort.rpartition(":")
-    if sort in known or aspect not in ASPECTS:
-        name, aspect = sort, ASPECTS[0]
-    check_name(name, known)
-    return name, aspect
-
-
-def _sorted(summaries: list[Summary], name: str, aspect: str, *, reverse: bool) -> list[Summary]:
-    def key(summary: Summary) -> tuple[int, float]:
-        if name not in summary.metrics:
-            return 2, 0.0
-        value = getattr(summary.metrics[name], aspect)
-        if math.isnan(value):
-            return 1, 0.0
-        return 0, -value if reverse else value
-
-    return sorted(summaries, key=key)

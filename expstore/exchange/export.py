@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING
 
 from expstore.errors import ExpStoreError
 from expstore.exchange import wide
+from expstore.exchange.runcolumns import RunColumns
 from expstore.exchange.sinks import SINKS, FileFormat
 from expstore.extras import require
 from expstore.store import stream
@@ -65,6 +66,7 @@ def export_file(
     names: Collection[str] | None = None,
     wide_form: bool = False,
     metadata: bool = False,
+    params: bool = False,
     force: bool = False,
     progress: Progress = iter,
 ) -> ExportReport:
@@ -79,6 +81,8 @@ def export_file(
         wide_form: one row per step, see `wide`, without superseded metrics; otherwise one row per
             metric, with all of them.
         metadata: add the columns `job_name`, `user` and `created` (seconds since 1970-01-01 UTC).
+        params: add the columns `tags` (joined by commas), `status`, and `param:NAME` for each
+            parameter; see `runcolumns`.
         force: replace an existing output.
         progress: see `Progress`.
 
@@ -109,6 +113,10 @@ def export_file(
     else:
         schema = stream.long_schema(metadata)
         batches = stream.long_batches(source)
+    if params:
+        further = RunColumns(store, chosen, failures)
+        schema = further.extended(schema)
+        batches = (further.extend(batch, schema) for batch in batches)
     rows = 0
     with _opened(output) as file, SINKS[to](file, schema) as write:
         for batch in batches:

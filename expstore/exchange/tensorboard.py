@@ -1,9 +1,7 @@
-"""TensorBoard event files, written and read with TensorBoard's own library.
+"""Exporting to TensorBoard event files, written with TensorBoard's own library.
 
 Guarantees: each experiment gets one run directory, which appears only when complete. Each metric
-becomes one scalar, in file order, with the metric's timestamp as its wall time. Reading accepts the
-scalars of TensorFlow 1 and 2, PyTorch and tensorboardX, and counts values that are not scalars. No
-length or shape in a file is believed: nothing larger than the file is allocated.
+becomes one scalar, in file order, with the metric's timestamp as its wall time.
 
 TensorBoard's scalars are 32-bit floats: values are rounded, and values beyond 3.4e38 become
 infinite and are counted. Wall times are doubles: those beyond 2**53 seconds are rounded.
@@ -11,7 +9,7 @@ infinite and are counted. Wall times are doubles: those beyond 2**53 seconds are
 
 from __future__ import annotations
 
-import math
+import json
 import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator
@@ -19,12 +17,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expstore.errors import ImportSourceError, OutputExistsError
+from expstore.errors import ExpStoreError, OutputExistsError
 from expstore.exchange.export import ExportReport, Progress
-from expstore.exchange.runs import ForeignRun, MetricsBuilder, reading
 from expstore.extras import require
+from expstore.model.runinfo import RunInfo
 from expstore.model.table import MetricTable
-from expstore.model.texts import escape, unescape
+from expstore.model.texts import escape
 from expstore.store.files import placing, system
 from expstore.store.files.output import check_place, remove_stale, unfinished_directory
 from expstore.store.stream import TableStream
@@ -35,13 +33,6 @@ if TYPE_CHECKING:
 _RUN = "run"  # of which all unfinished ones are left-overs, whatever their experiment
 _EVENTS = "events.out.tfevents."
 _EVENT_LIMIT = 1000  # values per event
-_FRAMING = 16  # bytes that a TFRecord adds to its data: a length and two checksums
-_HEADER = 12  # of which these are in front of it
-_RECORD_LIMIT = 1 << 28  # bytes of one event; TensorBoard's largest have some millions
-_NUMBERS = (  # the types of a scalar
-    *("DT_FLOAT", "DT_DOUBLE", "DT_HALF", "DT_BFLOAT16", "DT_BOOL"),
-    *("DT_INT8", "DT_INT16", "DT_INT32", "DT_INT64", "DT_UINT8", "DT_UINT16"),
-)
 
 
 def export_tensorboard(
@@ -53,7 +44,7 @@ def export_tensorboard(
     force: bool = False,
     progress: Progress = iter,
 ) -> ExportReport:
-    """Write each experiment as a run directory `output/<commit_id>`.
+    """Write each experiment as a run directory `output/<commit_id>`, with parameters as hparams.
 
     Args:
         store, ids, names, progress: see `export.export_file`.
@@ -77,7 +68,12 @@ def export_tensorboard(
     remove_stale(output, _RUN)
     for commit_id, _, table in source:
         with unfinished_directory(output / _RUN) as building:
-            overflows += _write_run(building, table)
+            info = RunInfo()
+            try:
+                info = store.read_run(commit_id)
+            except ExpStoreError as error:  # its metrics are exported all the same
+                source.failures[commit_id] = error
+            overflows += _write_run(building, table, info)
             _place_run(building, output / commit_id, force)
     system.sync_directory(output)
     return ExportReport(source.rows, len(chosen), source.failures, source.tails, overflows)
@@ -108,7 +104,7 @@ def _is_event_file(path: Path) -> bool:
     return "tfevents" in path.name and path.is_file()
 
 
-def _write_run(directory: Path, table: MetricTable) -> int:
+def _write_run(directory: Path, table: MetricTable, info: RunInfo) -> int:
     """Write one event file and return how many finite values became infinite."""
     import numpy as np
 
@@ -123,6 +119,16 @@ def _write_run(directory: Path, table: MetricTable) -> int:
         writer = records.RecordWriter(file)
         version = events.Event(wall_time=start, file_version="brain.Event:2")
         writer.write(version.SerializeToString())
+        for plugin_data in _hparams(info, start):
+            plugin = summaries.SummaryMetadata.PluginData(
+                plugin_name="hparams", content=plugin_data.SerializeToString()
+            )
+            value = summaries.Summary.Value(
+                tag=f"_hparams_/{plugin_data.WhichOneof('data')}",
+                metadata=summaries.SummaryMetadata(plugin_data=plugin),
+            )
+            event = events.Event(wall_time=start, summary=summaries.Summary(value=[value]))
+            writer.write(event.SerializeToString())
         for part in _event_slices(table):
             pairs = zip(table.name_codes[part].tolist(), values[part].tolist(), strict=True)
             summary = summaries.Summary(
@@ -138,6 +144,30 @@ def _write_run(directory: Path, table: MetricTable) -> int:
     return int((np.isinf(values) & np.isfinite(table.values)).sum())
 
 
+def _hparams(info: RunInfo, start: int) -> Iterator[Any]:
+    """What TensorBoard's hparams plugin reads: the parameters, and how the run ended."""
+    if not info.params:
+        return
+    protos = require("tensorboard.plugins.hparams.plugin_data_pb2", "tensorboard")
+    api = require("tensorboard.plugins.hparams.api_pb2", "tensorboard")
+    session = protos.SessionStartInfo(start_time_secs=start)
+    for name, value in info.flat_params.items():
+        target = session.hparams[escape(name)]
+        if isinstance(value, bool):
+            target.bool_value = value
+        elif isinstance(value, int | float):
+            target.number_value = value
+        elif value is not None:
+            target.string_value = escape(value if isinstance(value, str) else json.dumps(value))
+    yield protos.HParamsPluginData(session_start_info=session)
+    last = info.starts[-1] if info.starts else None
+    if last is not None and last.ended is not None:
+        good = last.outcome == "finished"
+        status = api.STATUS_SUCCESS if good else api.STATUS_FAILURE
+        end = protos.SessionEndInfo(status=status, end_time_secs=last.ended)
+        yield protos.HParamsPluginData(session_end_info=end)
+
+
 def _event_slices(table: MetricTable) -> Iterator[slice]:
     """Runs of consecutive rows with equal step and timestamp; each run becomes one event."""
     import numpy as np
@@ -147,112 +177,3 @@ def _event_slices(table: MetricTable) -> Iterator[slice]:
     for low, high in pairwise(bounds):
         for first in range(low, high, _EVENT_LIMIT):
             yield slice(first, min(first + _EVENT_LIMIT, high))
-
-
-def read_runs(path: Path) -> Iterator[ForeignRun]:
-    """Read the runs under a log directory: every directory with event files, sorted.
-
-    A run is named by its path relative to `path`; event files in `path` itself form a run named
-    after the last component of `path`.
-
-    Raises:
-        MissingExtraError: the extra `tensorboard` is not installed.
-        ImportSourceError: no event files, or a scalar that a store cannot hold.
-    """
-    require("tensorboard.backend.event_processing.event_file_loader", "tensorboard")
-    found: dict[Path, list[Path]] = {}
-    for file in sorted(path.rglob("*tfevents*") if path.is_dir() else []):
-        if file.is_file():
-            found.setdefault(file.parent, []).append(file)
-    if not found:
-        raise ImportSourceError(f"{path}: no TensorBoard event files (*tfevents*) found")
-    for directory, files in found.items():
-        name = str(directory.relative_to(path)) if directory != path else path.resolve().name
-        with reading(directory):
-            run = _read_run(name, directory, files)
-        yield run
-
-
-def _read_run(name: str, directory: Path, files: list[Path]) -> ForeignRun:
-    builder = MetricsBuilder(str(directory))
-    scalars: dict[str, bool] = {}  # by tag; only a tag's first value has to name its plugin
-    notes: list[str] = []
-    others = 0
-    for file in files:
-        consumed = 0
-        for event, size in _events(file):
-            consumed += size
-            for value in event.summary.value:
-                number = _scalar(value, scalars)
-                if number is None:
-                    others += 1
-                elif not math.isfinite(event.wall_time):
-                    raise ImportSourceError(f"{file}: tag {value.tag!r}: wall time is not finite")
-                else:
-                    builder.add(
-                        unescape(value.tag), number, event.step, math.floor(event.wall_time)
-                    )
-        if consumed != file.stat().st_size:
-            notes.append(
-                f"{file.name} is torn or damaged from byte {consumed}; the rest was left out"
-            )
-    if others:
-        notes.append(f"left out non-scalar values: {others}")
-    table = builder.table()
-    return ForeignRun(name, table, job_name=name, notes=tuple(notes))
-
-
-def _events(file: Path) -> Iterator[tuple[Any, int]]:
-    """Yield each event with its size in the file, in bytes; stop at a torn or damaged record.
-
-    Raises:
-        ImportSourceError: an event that is too large.
-    """
-    loaders = require("tensorboard.backend.event_processing.event_file_loader", "tensorboard")
-    events = require("tensorboard.compat.proto.event_pb2", "tensorboard")
-    messages = require("google.protobuf.message", "tensorboard")
-    # The library allocates what a record's header says, so it may read only what is there.
-    for _, data in zip(
-        _whole_records(file), loaders.RawEventFileLoader(str(file)).Load(), strict=False
-    ):
-        try:
-            event = events.Event.FromString(data)
-        except messages.DecodeError:
-            return
-        yield event, len(data) + _FRAMING
-
-
-def _whole_records(file: Path) -> Iterator[int]:
-    """The offset of each record that is in the file as a whole, if its length is true."""
-    with open(file, "rb") as opened:
-        offset, end = 0, os.fstat(opened.fileno()).st_size
-        while len(header := opened.read(_HEADER)) == _HEADER:
-            length = int.from_bytes(header[:8], "little")
-            if offset + length + _FRAMING > end:
-                return
-            if length > _RECORD_LIMIT:
-                raise ImportSourceError(
-                    f"{file}: the record at byte {offset} has {length:,} bytes; at most "
-                    f"{_RECORD_LIMIT:,} are read"
-                )
-            yield offset
-            offset += length + _FRAMING
-            opened.seek(offset)
-
-
-def _scalar(value: Any, scalars: dict[str, bool]) -> float | None:
-    """The value if it is a scalar, else None; TensorFlow 2 writes scalars as marked tensors."""
-    if value.HasField("simple_value"):
-        return float(value.simple_value)
-    if not value.HasField("tensor"):
-        return None
-    if not scalars.setdefault(value.tag, value.metadata.plugin_data.plugin_name == "scalars"):
-        return None
-    types = require("tensorboard.compat.proto.types_pb2", "tensorboard")
-    tensors = require("tensorboard.util.tensor_util", "tensorboard")
-    # Before it is made: a shape may promise any number of values, and a text or a complex number is
-    # not a scalar.
-    shape = [dimension.size for dimension in value.tensor.tensor_shape.dim]
-    if math.prod(shape) != 1 or value.tensor.dtype not in map(types.DataType.Value, _NUMBERS):
-        return None
-    return float(tensors.make_ndarray(value.tensor).item())

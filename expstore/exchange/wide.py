@@ -15,13 +15,19 @@ from expstore.errors import ExportError
 from expstore.extras import require
 from expstore.model.frames import repeated_text
 from expstore.model.table import MetricTable
-from expstore.model.texts import escape
+from expstore.model.texts import escape, unescape
 from expstore.store.stream import METADATA_COLUMNS, TableStream, metadata_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_KEYS = ("commit_id", "step", "timestamp")
+KEYS = ("commit_id", "step", "timestamp")
+"""The first columns of the wide form."""
+
+RUN_COLUMNS = ("tags", "status")
+PARAM = "param:"
+"""What the columns of run.json are called, or begin with."""
+
 _PREFIX = "metric:"
 _COLUMN_LIMIT = 10_000  # tools cannot read wider tables, and hostile files could fill a disk
 _CELLS = 1 << 22  # cells built at a time
@@ -32,7 +38,22 @@ def column_name(name: str) -> str:
     bare = name
     while bare.startswith(_PREFIX):
         bare = bare.removeprefix(_PREFIX)
-    return escape(_PREFIX + name if bare in (*_KEYS, *METADATA_COLUMNS) else name)
+    return escape(_PREFIX + name if _is_taken(bare) else name)
+
+
+def _is_taken(name: str) -> bool:
+    """Whether another column has the name, or may have it."""
+    return name in (*KEYS, *METADATA_COLUMNS, *RUN_COLUMNS) or name.startswith(PARAM)
+
+
+def metric_name(column: str) -> str:
+    """The name of the metric in a column; undoes `column_name`."""
+    bare = column
+    while bare.startswith(_PREFIX):
+        bare = bare.removeprefix(_PREFIX)
+    if _is_taken(bare):
+        column = column.removeprefix(_PREFIX)
+    return unescape(column)
 
 
 def metric_names(source: TableStream) -> tuple[list[str], dict[str, int]]:

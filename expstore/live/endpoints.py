@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from expstore.compare.plot import DASHES, ON_DARK, ON_LIGHT
+from expstore.compare.styles import DASHES, ON_DARK, ON_LIGHT
 from expstore.errors import ExpStoreError
 from expstore.live.curves import CurveWish, frames
 from expstore.live.download import Download, files_payload, open_download
@@ -153,7 +153,7 @@ def _page(title: str, data: str) -> str:
 def _module(name: str) -> str:
     if name != "live.js":
         return asset(name)
-    return (resources.files("expstore.live") / "assets" / name).read_text("utf-8")
+    return (resources.files(__name__.rpartition(".")[0]) / "assets" / name).read_text("utf-8")
 
 
 async def _body(request: Request) -> dict[str, Any]:

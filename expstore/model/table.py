@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # outweigh the cost of a chunk (about 40 MB of objects at most).
 _FIRST = 1 << 10
 _CHUNK = 1 << 18
+_SHOWN = 10  # metrics in a notebook
 
 
 class MetricTable(Sequence[Metric]):
@@ -253,6 +254,18 @@ class MetricTable(Sequence[Metric]):
     def __repr__(self) -> str:
         names = ", ".join(self.names[:5]) + (", ..." if len(self.names) > 5 else "")
         return f"<MetricTable: {len(self):,} metrics of {names or 'no name'}; {self.status}>"
+
+    def _repr_html_(self) -> str:
+        from expstore.model import html
+        from expstore.model.texts import shown_time
+
+        rows = [
+            (metric.name, metric.step, metric.value, shown_time(metric.timestamp))
+            for metric in self[:_SHOWN]
+        ]
+        names = ", ".join(self.names[:5]) + (", ..." if len(self.names) > 5 else "")
+        note = f"{len(self):,} metrics of {names or 'no name'}; {self.status}"
+        return html.table(("name", "step", "value", "time"), rows, note)
 
     def to_arrow(self) -> pa.Table:
         """The metrics as a pyarrow Table, which shares the numbers instead of copying them.

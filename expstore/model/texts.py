@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 
 from formats import FieldValueError
 
@@ -63,3 +64,11 @@ def json_number(value: float) -> float | str:
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def shown_time(timestamp: float) -> str:
+    """The local date and time; the number, if that is outside the calendar."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(timestamp))
+    except (OverflowError, ValueError, OSError):
+        return str(timestamp)

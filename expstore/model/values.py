@@ -1,4 +1,4 @@
-"""Metadata and Metric, and the codecs of the files that hold them.
+"""Metadata and Metric, and the formats of the files that hold them.
 
 Guarantees: both are immutable; nothing here needs NumPy.
 """
@@ -9,12 +9,15 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, TypeGuard
 
-from formats import META, RECORD, RecordCodec
+from formats import FORMATS
 
-META_CODEC = RecordCodec(META)
+METADATA_FORMAT, METRICS_FORMAT = FORMATS["meta"], FORMATS["metrics"]
+"""The formats of meta.bin and metrics.bin."""
+
+META_CODEC = METADATA_FORMAT.codec
 """The codec of meta.bin."""
 
-RECORD_CODEC = RecordCodec(RECORD)
+RECORD_CODEC = METRICS_FORMAT.codec
 """The codec of one record of metrics.bin."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

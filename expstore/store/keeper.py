@@ -33,7 +33,8 @@ from expstore.store.reader import StoreReader
 from formats import FormatError
 
 if TYPE_CHECKING:
-    from expstore.store.care.mend import RepairReport, SalvageReport
+    from expstore.store.care.mend import RepairReport
+    from expstore.store.care.salvage import SalvageReport
     from expstore.store.care.seal import Progress, SealReport
 
 

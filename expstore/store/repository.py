@@ -16,7 +16,7 @@ from typing import Any
 from expstore.errors import ExperimentExistsError, ExperimentNotFoundError, ExpStoreError
 from expstore.model.runinfo import RunInfo, joined
 from expstore.model.times import check_seconds
-from expstore.model.values import RECORD_CODEC, Metadata
+from expstore.model.values import Metadata
 from expstore.store import metafile as meta
 from expstore.store.append import forks, records
 from expstore.store.append.durability import (
@@ -276,7 +276,7 @@ class ExperimentStore(StoreKeeper):
         with self._lock:
             log = self._logs.get(commit_id) if commit_id.__class__ is str else None
             if log is None:
-                log = ReopenedLog(self.metrics_path(commit_id), RECORD_CODEC)
+                log = ReopenedLog(self.metrics_path(commit_id))
                 self._logs[commit_id] = log
             log.append_once(data)
 

@@ -164,6 +164,10 @@ class Run:
         new = parameters.as_params(params)
         self._update(lambda info: replace(info, params=parameters.merged(info.params, new)))
 
+    def view(self, **options: Any) -> object:
+        """Show the run in a notebook, while it logs; see `StoreReader.view`."""
+        return self.store.view([self.commit_id], **options)
+
     def add_tags(self, *tags: str) -> None:
         """Add tags, each once.
 
@@ -260,21 +264,15 @@ class Run:
 
     def _repr_html_(self) -> str:
         """For notebooks: the id, the status, and the parameters and tags."""
-        from html import escape
+        from expstore.model import html
 
         info = self.info
         rows = [
-            ("run", self.commit_id),
             ("status", self.store.status(self.commit_id)),
             *info.flat_params.items(),
             ("tags", ", ".join(info.tags)),
         ]
-        cells = (
-            f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>"
-            for name, value in rows
-            if value != ""
-        )
-        return f"<table>{''.join(cells)}</table>"
+        return html.table(("run", self.commit_id), [row for row in rows if row[1] != ""])
 
 
 _open: WeakSet[Run] = WeakSet()

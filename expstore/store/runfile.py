@@ -41,6 +41,7 @@ LIMIT = 16 << 20
 Outcome = RunInfo | ExpStoreError
 """A RunInfo, or the error that reading its file gave."""
 
+_EMPTY = RunInfo()
 _FIRST, _MOST = 16, 1024  # experiments that a listing reads at a time
 _USUAL = 1 << 16  # bytes that are read at first
 _PATIENCE = 30.0  # seconds to wait for other programs that change the file
@@ -128,14 +129,14 @@ def read_all(root: Location, commit_ids: Iterable[str]) -> Iterator[tuple[str, O
             names = [f"{commit_id}/{layout.RUN}" for commit_id in commit_ids[part]]
             found = directory.read_starts(names, _USUAL)
             for commit_id, data in zip(commit_ids[part], found, strict=True):
-                yield commit_id, _outcome(root / commit_id, data)
+                if isinstance(data, FileNotFoundError):  # the usual case; a path costs time
+                    yield commit_id, _EMPTY
+                else:
+                    yield commit_id, _outcome(root / commit_id / layout.RUN, data)
 
 
-def _outcome(experiment: Location, data: bytes | OSError) -> Outcome:
-    path = experiment / layout.RUN
+def _outcome(path: Location, data: bytes | OSError) -> Outcome:
     try:
-        if isinstance(data, FileNotFoundError):
-            return RunInfo()
         if isinstance(data, ExpStoreError):
             return data
         if isinstance(data, OSError):

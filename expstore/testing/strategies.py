@@ -10,8 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from expstore.model.times import unit_fault
-from expstore.model.values import Metadata, Metric
-from expstore.store.care.annotate import METADATA_FORMAT, METRICS_FORMAT
+from expstore.model.values import METADATA_FORMAT, METRICS_FORMAT, Metadata, Metric
 from expstore.store.files import layout
 from formats import Format
 from formats.fields import ENCODING, ERRORS, fit

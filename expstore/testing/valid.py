@@ -9,7 +9,8 @@ import os
 from pathlib import Path
 
 from expstore.errors import ExpStoreError
-from expstore.store.care.annotate import METADATA_FORMAT, METRICS_FORMAT, iter_spans
+from expstore.model.values import METADATA_FORMAT, METRICS_FORMAT
+from expstore.store.care.annotate import iter_spans
 from expstore.store.files import layout
 from expstore.store.repository import ExperimentStore
 from formats import Span

@@ -208,34 +208,50 @@ class RecordCodec:
         raise AssertionError(f"parsing failed at byte {offset}, but every field is valid")
 
 
-def whole_size(codec: RecordCodec, data: bytes) -> int:
+def whole_size(codec: RecordCodec, data: bytes, offset: int = 0) -> int:
     """The number of bytes of the header, if there is one, and whole records at the beginning.
 
-    The records' constants are not checked, as in `columns.record_starts`.
+    Args:
+        codec: of the records.
+        data: a part of a log, from the beginning or from the end of a record on.
+        offset: where it begins in the log. A header, if one is declared, is expected at 0.
 
     Raises:
-        FormatError: the header is not the declared one.
+        FormatError: the header is not the declared one, or a whole record is refused.
     """
+    schema = codec.schema.records if offset else codec.schema
     if len(data) > _FEW:
-        from formats.columns.starts import record_starts
-
-        return int(record_starts(codec.schema, data)[1])
-    codec.schema.require_columns()
+        return _many(schema, data, offset)
+    schema.require_columns()
     end = 0
-    if codec.schema.header is not None:
+    if schema.header is not None:
         try:
-            _, end = read_value(codec.schema.header, data)
+            _, end = read_value(schema.header, data)
         except TruncatedError:
             return 0
-    return _last_end(codec.schema, data, end)
+    return _last_end(codec, data, end, offset)
 
 
-def _last_end(schema: Schema, data: bytes, start: int) -> int:
+def _many(schema: Schema, data: bytes, offset: int) -> int:
+    if not schema.may_refuse:
+        from formats.columns.starts import record_starts
+
+        return int(record_starts(schema, data)[1])
+    from formats.columns.parse import parse_columns
+
+    columns = parse_columns(schema, data)
+    if columns.error is not None:
+        raise columns.error.at(offset=offset)
+    return columns.end
+
+
+def _last_end(codec: RecordCodec, data: bytes, start: int, offset: int) -> int:
     """The end of the last whole record."""
     steps = [
         (run.width, struct.Struct(run.text.format) if run.text is not None else None)
-        for run in schema.runs
+        for run in codec.schema.runs
     ]
+    checked = codec.schema.may_refuse
     end = start
     while True:
         at = end
@@ -245,4 +261,9 @@ def _last_end(schema: Schema, data: bytes, start: int) -> int:
                 at += length.unpack_from(data, at - length.size)[0]
         if at > len(data):
             return end
+        if checked:
+            try:
+                codec.parse(data, end)
+            except FormatError as error:
+                raise error.at(offset=offset) from None
         end = at

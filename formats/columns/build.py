@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from formats.columns.types import TextColumn
+from formats.columns.given import coded, named_columns, numbers, refuse, sequence
 from formats.columns.wire import from_column, wire_type
 from formats.errors import FieldValueError, FormatError
-from formats.kinds.base import Constant, is_masked, shown
+from formats.kinds.base import Constant
 from formats.kinds.numbers import Enum, Flags, Number
 from formats.schema import Field, Run, Schema
 
@@ -31,14 +31,15 @@ Numbers = Mapping[str, NDArray[Any]]
 Texts = tuple[NDArray[np.int64], list[bytes]]
 
 
-def build_columns(declaration: Any, columns: Mapping[str, Any]) -> bytes:
+def build_columns(declaration: Any, columns: Any) -> bytes:
     """The records whose fields are the columns' items, without the header if one is declared.
 
     Args:
         declaration: of the records; or its Schema.
-        columns: by field name, all of the same length: what `parse_columns` returns, or a list of
-            values; for a text, a `TextColumn`, or a pair of codes and texts. Fields that have a
-            value of their own, such as constants, may be omitted.
+        columns: by field name, all of the same length: what `parse_columns` returns, or lists,
+            arrays, or columns of Arrow, pandas or polars; or a table of one of these. A text may
+            also be a `TextColumn`, or a pair of codes and texts. Fields that have a value of their
+            own, such as constants, may be omitted.
 
     Raises:
         FieldValueError: a column is missing or unknown, has the wrong type or length, or has a
@@ -47,19 +48,20 @@ def build_columns(declaration: Any, columns: Mapping[str, Any]) -> bytes:
     """
     schema = Schema.of(declaration)
     schema.require_columns()
-    for name in columns:
+    given = named_columns(columns)
+    for name in given:
         if name not in (field.name for field in schema if field.is_column):
             raise FieldValueError("is not declared", field=name)
-    numbers: dict[str, NDArray[Any]] = {}
+    items: dict[str, NDArray[Any]] = {}
     texts: dict[str, Texts] = {}
     for field in schema:
-        if field.name in columns and field.is_variable:
-            texts[field.name] = _texts(field, columns[field.name])
-        elif field.name in columns:
-            numbers[field.name] = _items(field, columns[field.name])
+        if field.name in given and field.is_variable:
+            texts[field.name] = _texts(field, given[field.name])
+        elif field.name in given:
+            items[field.name] = _items(field, given[field.name])
         elif field.is_required:
             raise FieldValueError("is missing", field=field.name)
-    lengths = {name: len(column) for name, column in numbers.items()}
+    lengths = {name: len(column) for name, column in items.items()}
     lengths |= {name: len(codes) for name, (codes, _) in texts.items()}
     count = next(iter(lengths.values()), 0)
     for name, length in lengths.items():
@@ -75,7 +77,7 @@ def build_columns(declaration: Any, columns: Mapping[str, Any]) -> bytes:
     # Returns its bytes without a copy, so memory outside the cache is passed over once.
     stream = io.BytesIO()
     for first in range(0, count, _ROWS):
-        stream.write(write(pieces, numbers, slice(first, min(first + _ROWS, count))))
+        stream.write(write(pieces, items, slice(first, min(first + _ROWS, count))))
     return stream.getvalue()
 
 
@@ -157,98 +159,27 @@ def _items(field: Field, column: Any) -> NDArray[Any]:
     constant = field.constant
     kind = field.kind.kind if isinstance(field.kind, Constant) else field.kind
     if isinstance(kind, Number) and kind.is_raw:
-        values = _numbers(field, column)
+        values = numbers(field, column)
         if constant is not None and values.size:
-            _refuse(field, values, values != constant, f"is not {constant}")
+            refuse(field.name, values, values != constant, f"is not {constant}")
         return values
     is_labelled = isinstance(kind, Enum | Flags) and kind.number.is_raw
     if is_labelled and isinstance(column, np.ndarray) and column.dtype.kind in "iu":
-        return _numbers(field, column)
-    return from_column(field, column)
-
-
-def _missing(column: Any) -> NDArray[np.bool_] | None:
-    """Which items of a pandas, Arrow or polars column are null; None where it has no nulls.
-
-    NumPy would make them NaN, which is a value of its own.
-    """
-    if isinstance(column, np.ndarray | list | tuple):
-        return None
-    if hasattr(column, "isna"):  # pandas; of a NumPy type, where NaN is a value, it has no nulls
-        is_numpy = isinstance(getattr(column, "dtype", None), np.dtype)
-        return None if is_numpy else np.asarray(column.isna(), np.bool_)
-    if hasattr(column, "is_null"):  # Arrow and polars
-        return np.asarray(column.is_null(), np.bool_)
-    return None
-
-
-def _numbers(field: Field, column: Any) -> NDArray[Any]:
-    """A column of numbers, checked to fit their field."""
-    if isinstance(column, np.ma.MaskedArray):
-        _refuse(field, column.data, np.ma.getmaskarray(column), "is masked")
-    missing = _missing(column)
-    if missing is not None:
-        _refuse(field, column, missing, "is missing")
-    if isinstance(column, list | tuple) and not {*map(type, column)} <= _PLAIN:
-        # Converting them would turn a masked value into NaN, and a bool into 0 or 1.
-        _refuse(field, column, np.array([is_masked(value) for value in column]), "is masked")
-        flags = np.array([isinstance(value, bool | np.bool_) for value in column])
-        _refuse(field, column, flags, f"is not a valid {field.type_name}")
-    try:
-        values = np.asarray(column)
-    except (TypeError, ValueError, OverflowError):  # nested, or larger than any integer type
-        values = np.asarray(column, object)
-    if values.size == 0:
-        return np.empty(0, field.dtype)
-    if values.ndim != 1 or values.dtype.kind not in ("iuf" if field.is_float else "iu"):
-        if not isinstance(column, np.ndarray):  # mixed types: report the first wrong item
-            wrong = [not _is_number(field, value) for value in column]
-            _refuse(field, column, np.array(wrong), f"is not a valid {field.type_name}")
-            if field.is_float:  # integers beyond any integer type
-                return np.array([_double(field, row, value) for row, value in enumerate(column)])
-        raise FieldValueError(f"expected numbers, got {values.dtype}", field=field.name)
-    if field.is_float:
-        with np.errstate(over="ignore"):
-            narrow = values.astype(field.dtype)
-        _refuse(field, values, np.isinf(narrow) & ~np.isinf(values), "is out of range")
-        return narrow
-    low, high = field.range
-    if values.min() < low or values.max() > high:
-        _refuse(field, values, (values < low) | (values > high), "is out of range")
-    return values
-
-
-def _double(field: Field, row: int, value: int | float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        reason = f"{shown(value)} is out of range"
-        raise FieldValueError(reason, field=field.name, index=row) from None
-
-
-def _is_number(field: Field, value: Any) -> bool:
-    kinds = (int, float) if field.is_float else int
-    low, high = field.range
-    return isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
+        return numbers(field, column)
+    return from_column(field, sequence(field.name, column))
 
 
 def _texts(field: Field, column: Any) -> Texts:
     """Codes, and the texts as bytes, checked to fit their field."""
-    if isinstance(column, TextColumn):
-        codes, values = column.codes, column.values
-    elif isinstance(column, tuple) and len(column) == 2 and not isinstance(column[0], str | bytes):
-        codes, values = column
-    else:
-        values = tuple(column)
-        codes = np.arange(len(values))
+    codes, values = coded(field.name, column)
     if np.ma.is_masked(codes):
-        _refuse(field, codes.data, np.ma.getmaskarray(codes), "is masked")
+        refuse(field.name, codes.data, np.ma.getmaskarray(codes), "is masked")
     codes = np.asarray(codes)
     if codes.size == 0:
         return np.empty(0, np.int64), []
     if codes.ndim != 1 or codes.dtype.kind not in "iu":
         raise FieldValueError(f"expected integer codes, got {codes.dtype}", field=field.name)
-    _refuse(field, codes, (codes < 0) | (codes >= len(values)), "is not the code of any text")
+    refuse(field.name, codes, (codes < 0) | (codes >= len(values)), "is not the code of any text")
     used = np.zeros(len(values), bool)
     used[codes] = True
     texts = [b""] * len(values)
@@ -256,15 +187,7 @@ def _texts(field: Field, column: Any) -> Texts:
         try:
             texts[code] = field.encode(values[code])
         except FormatError as error:
-            _refuse(field, codes, codes == code, f"is the code of an invalid text: {error.reason}")
+            refuse(
+                field.name, codes, codes == code, f"is the code of an invalid text: {error.reason}"
+            )
     return codes.astype(np.int64), texts
-
-
-def _refuse(field: Field, values: Any, wrong: NDArray[np.bool_], reason: str) -> None:
-    """Raise for the first wrong value."""
-    if wrong.any():
-        index = int(wrong.argmax())
-        value = values[index]
-        # Formatted as a double, a longdouble may be "inf"; and a Fraction may have many digits.
-        text = str(value) if len(str(value)) <= _SHOWN else shown(value)
-        raise FieldValueError(f"{text} {reason}", field=field.name, index=index)

@@ -89,15 +89,23 @@ class ColumnParser:
         self._walk = self._plan.walk
         self._repetition: Repetition | None = None  # made for data beyond a short log
         self._vocabularies = {name: Vocabulary() for name in self._plan.is_text}
-        self._brief = (
-            BriefWalk(schema, list(self._vocabularies.values())) if self._plan.is_brief else None
-        )
+        texts = list(self._vocabularies.values())
+        self._brief = BriefWalk(schema, texts) if self._plan.is_brief else None
         self._buffer = _EMPTY
         self._held = 0  # bytes in the buffer: a record not yet whole
         self._end = 0  # bytes consumed from the stream
         self._start = 0  # where this call's first record begins
         self._count = 0  # records in earlier calls' columns
         self._error: FormatError | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_brief": None, "_plan": None}  # have compiled functions
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._plan = _plan(self._walk.schema)
+        texts = list(self._vocabularies.values())
+        self._brief = BriefWalk(self._walk.schema, texts) if self._plan.is_brief else None
 
     def feed(self, block: Buffer) -> Columns:
         """All records that these bytes complete; a torn tail waits for the next feed."""

@@ -57,6 +57,7 @@ class RecordWalk:
 
     def __init__(self, schema: Schema) -> None:
         schema.require_columns()
+        self.schema = schema
         self.runs = schema.runs
         self.min_size = schema.min_size
         self._steps = [
@@ -81,6 +82,9 @@ class RecordWalk:
             (field.name, field.is_variable, dtype, dtype.newbyteorder("="), run, offset)
             for field, dtype, run, offset in self.places
         ]  # the same for schemas whose numbers NumPy converts: name, whether it is a text, ...
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return record_walk, (self.schema,)
 
     def bounds(self, data: Bytes, begin: int, end: int) -> Offsets:
         """The starts of all whole records in `data[begin:end]`, and the end of the last one.

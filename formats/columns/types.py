@@ -17,6 +17,7 @@ from formats.errors import FieldValueError, FormatError
 from formats.fields import ENCODING, ERRORS
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
 Text = str | bytes
@@ -103,6 +104,13 @@ class TextColumn(Sequence[Any]):
             raise ValueError("the texts of a TextColumn become an array only by copying")
         return self.to_numpy() if dtype is None else self.to_numpy().astype(dtype)
 
+    @property
+    def _holds_text(self) -> bool:
+        """Whether items are str; of values that a user gave, as the first is."""
+        if self._is_text is None:
+            return not any(isinstance(value, bytes) for value in self.values[:1])
+        return self._is_text
+
     def tolist(self) -> list[Any]:
         """Every record's text."""
         values = self.values
@@ -118,17 +126,16 @@ class TextColumn(Sequence[Any]):
         """The column as a dictionary-encoded array of pyarrow.
 
         Args:
-            as_bytes: whether its values are binary; False refuses texts that are no UTF-8.
-                Default: only if there are such texts, or if the field is of bytes.
+            as_bytes: whether its values are binary. Default: if the field is of bytes; the type
+                never depends on the texts.
 
         Raises:
-            FieldValueError: a text is no UTF-8.
+            FieldValueError: a text is no UTF-8, and the values are not to be binary.
         """
         import pyarrow as pa
 
         if as_bytes is None:
-            as_bytes = not all(map(_is_utf8, self.raw))
-            as_bytes |= any(isinstance(value, bytes) for value in self.values[:1])
+            as_bytes = not self._holds_text
         wrong = None if as_bytes else next((t for t in self.raw if not _is_utf8(t)), None)
         if wrong is not None:
             raise FieldValueError(f"{wrong!r} is no UTF-8; use as_bytes=True")
@@ -173,6 +180,13 @@ class Columns(dict[str, Any]):
     def __reduce__(self) -> tuple[Any, ...]:
         return Columns, (dict(self), self.count, self.end, self.error, self.start)
 
+    def first(self, count: int) -> Columns:
+        """The first records; `end` stays as it is."""
+        if count == self.count:
+            return self
+        columns = {name: column[:count] for name, column in self.items()}
+        return Columns(columns, count, self.end, self.error, self.start)
+
     def to_numpy(self) -> NDArray[Any]:
         """One structured array, with an item for each record; texts are objects."""
         columns = {name: np.asarray(column) for name, column in self.items()}
@@ -181,6 +195,17 @@ class Columns(dict[str, Any]):
         for name, column in columns.items():
             whole[name] = column
         return whole
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A DataFrame of pandas; arrays become lists, Structs tuples, and bytes stay bytes."""
+        import pandas as pd
+
+        def plain(column: Any) -> Any:
+            if isinstance(column, TextColumn):
+                return column.to_numpy()
+            return column.tolist() if column.ndim > 1 or column.dtype.kind == "V" else column
+
+        return pd.DataFrame({name: plain(column) for name, column in self.items()})
 
     def to_arrow(self, as_bytes: bool | None = None) -> pa.Table:
         """A table of pyarrow: arrays become fixed-size lists, Structs become structs.
@@ -202,6 +227,6 @@ class Columns(dict[str, Any]):
                 return pa.StructArray.from_arrays(parts, names)
             if column.dtype.kind == "V":
                 return pa.array(column.tolist(), pa.binary(column.dtype.itemsize))
-            return pa.array(column)
+            return pa.array(column, pa.string() if column.dtype == object else None)
 
         return pa.table({name: arrow(column) for name, column in self.items()})

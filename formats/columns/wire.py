@@ -27,7 +27,7 @@ from formats.errors import FieldValueError, FormatError
 from formats.kinds.base import Checked, Kind, RawBytes
 from formats.kinds.composed import Array, Group
 from formats.kinds.numbers import Enum, Flag, Flags, Number
-from formats.kinds.texts import PaddedText, PascalText
+from formats.kinds.texts import SizedText
 from formats.schema import Field, named
 
 Rows = NDArray[np.uint8]
@@ -44,11 +44,13 @@ def column_type(kind: Kind) -> np.dtype[Any]:
     """The type of a kind's column."""
     kind = _plain(kind)
     if isinstance(kind, Array):
-        return np.dtype((column_type(kind.item), (kind.count,)))
+        item = column_type(kind.item)
+        # In one, as NumPy has it in an array: an array of arrays has more dimensions.
+        return np.dtype((item.base, (kind.count, *item.shape)))
     if isinstance(kind, Group):
         parts = (part for part in kind.parts if part.name and part.kind.has_value)
         return np.dtype([(part.name, column_type(part.kind)) for part in parts])
-    if isinstance(kind, PaddedText | PascalText):
+    if isinstance(kind, SizedText):
         return np.dtype(object)
     if isinstance(kind, Flag):
         return np.dtype(bool)
@@ -100,7 +102,7 @@ def _read(kind: Kind, rows: Rows) -> NDArray[Any]:
     if isinstance(kind, Number) and not kind.is_raw:
         return _integers(kind, rows)
     wire = np.ascontiguousarray(rows).view(f"V{kind.width}")[:, 0]
-    if isinstance(kind, PaddedText | PascalText):
+    if isinstance(kind, SizedText):
         known: dict[bytes, str] = {}
         texts = np.empty(len(rows), object)
         texts[:] = [
@@ -131,7 +133,7 @@ def zeros(kind: Kind, column: NDArray[Any]) -> NDArray[np.bool_]:
     if isinstance(kind, Group):
         parts = (part for part in kind.parts if part.name and part.kind.has_value)
         return _all(np.stack([zeros(part.kind, column[part.name]) for part in parts], axis=1))
-    if isinstance(kind, PaddedText | PascalText):
+    if isinstance(kind, SizedText):
         return np.array([text == "" for text in column.tolist()], np.bool_)
     if isinstance(kind, RawBytes):
         return _all(rows_of(column) == 0)

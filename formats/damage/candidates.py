@@ -1,8 +1,8 @@
 """Where in the bytes of a damaged log a record may start.
 
-Guarantees: an offset is a candidate if a record that starts there ends within the data, and its
-clock and constants are as they must be; no record that meets this is missed. All offsets of a block
-are judged at once.
+Guarantees: an offset is a candidate if a record that starts there ends within the data, its clock
+is as it must be, and its declaration does not refuse it; no record that meets this is missed. All
+offsets of a block are judged at once.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def clock_offset(schema: Schema, roles: Roles) -> int:
 def find_candidates(
     schema: Schema, roles: Roles, data: bytes, is_last: bool, plausible: Iterable[tuple[int, int]]
 ) -> Candidates:
-    """All offsets in a block where a record may start, judged by clock, constants and end.
+    """All offsets in a block where a record may start, judged by clock, refusals and end.
 
     Args:
         schema, roles: see `salvage.resync`.
@@ -69,8 +69,11 @@ def find_candidates(
     """
     import numpy as np
 
+    from formats.columns.wire import refused, wire_type
+
     size = len(data)
-    padded = np.zeros(size + 8, np.uint8)  # 8: the widest number may start at the last byte
+    # The widest field may start at the last byte, and texts are hashed by 8 bytes.
+    padded = np.zeros(size + max(8, *(field.width for field in schema)), np.uint8)
     padded[:size] = np.frombuffer(data, np.uint8)
     # The views below overlap themselves: element i is the number that starts at byte i.
     lead = clock_offset(schema, roles)
@@ -79,14 +82,13 @@ def find_candidates(
     for first, last in plausible:
         fits |= (clocks >= first) & (clocks <= last)
     at = starts = np.flatnonzero(fits)
-    counters: NDArray[Any] = starts
+    counters: NDArray[Any] = np.zeros(len(at), np.uint8)
     label = begins = starts
     for field in schema:
-        is_number = isinstance(field.dtype, str) and not field.dtype.startswith("V")
-        numbers = _numbers(padded, field.dtype)[at] if is_number else at
         fits = at + field.width <= size
-        if field.constant is not None and is_number:
-            fits &= numbers == field.constant
+        numbers = _numbers(padded, wire_type(field.kind))[at]
+        if field.kind.may_refuse:
+            fits &= ~refused(field, numbers)
         at = at + field.width
         if field.name == roles.counter:
             counters = numbers
@@ -99,17 +101,24 @@ def find_candidates(
         if not fits.all():
             columns = (starts, at, counters, label, begins)
             starts, at, counters, label, begins = (column[fits] for column in columns)
-    hashes, printable = _hash_texts(_numbers(padded, "<u8"), begins, label)
     ends_here, starts_here = np.zeros(size + 1, np.bool_), np.zeros(size + 1, np.bool_)
     ends_here[0] = starts_here[size] = True
     ends_here[at] = starts_here[starts] = True
     if not is_last:
         starts_here[size] = False
+    elif roles.label is None:
+        starts_here[max(size + 1 - schema.min_size, 0) :] = True  # a torn one, at the end
     chained = ends_here[starts] & starts_here[at]
+    if roles.label is None:
+        # A record must be followed by one: a torn one is whole with the next one's bytes.
+        printable = starts_here[at]
+        hashes = (~printable).astype(np.uint64)
+    else:
+        hashes, printable = _hash_texts(_numbers(padded, "<u8"), begins, label)
     return Candidates(starts, at, counters, hashes, printable, chained)
 
 
-def _numbers(padded: NDArray[np.uint8], dtype: str) -> NDArray[Any]:
+def _numbers(padded: NDArray[np.uint8], dtype: Any) -> NDArray[Any]:
     import numpy as np
 
     kind = np.dtype(dtype)

@@ -7,7 +7,7 @@ The method: a few ranges are guessed, and tried on samples of the log. A range f
 whole records with such clocks, and with neighbours on both sides, cover the samples. The guesses
 are the same years in seconds and in smaller units, and the clocks at the log's beginning, if they
 are outside these: until the first damage, records follow one another from byte 0 on. A log of which
-one part counts otherwise than the rest gets several ranges.
+one part counts otherwise than the rest gets several ranges, unless no label is declared.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from formats.damage.candidates import find_candidates
-from formats.damage.plausible import EARLIEST, LATEST, is_plausible_label
+from formats.damage.plausible import EARLIEST, LATEST, UNITS, is_plausible_label
 from formats.fields import Roles
 from formats.schema import Schema
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 Read = Callable[[int, int], bytes]
 """`read(offset, count)` returns the bytes at an offset, fewer only at the end of the data."""
 
-_UNITS = 1, 10**3, 10**6, 10**9  # in a second
 _SAMPLES, _SAMPLE = 4, 1 << 16  # how many samples, and their size in bytes
 _MARGIN = 1 << 17  # clocks that are plausible before and after those of the beginning, at least
 _SHARE = 16  # a further range must cover one byte in this many that any range covers
@@ -40,7 +39,7 @@ class Clocks(NamedTuple):
     last: int
 
 
-KNOWN = tuple(Clocks(EARLIEST * unit, LATEST * unit + unit - 1) for unit in _UNITS)
+KNOWN = tuple(Clocks(EARLIEST * unit, LATEST * unit + unit - 1) for unit in UNITS)
 """The years 2001 to 2033 in Unix seconds, milliseconds, microseconds and nanoseconds."""
 
 
@@ -52,8 +51,22 @@ def plausible_clocks(schema: Schema, roles: Roles, read: Read, size: int) -> lis
     guesses += _learned(schema, roles, samples[0], guesses) if samples else []
     covered = [sum(_covered(schema, roles, data, guess) for data in samples) for guess in guesses]
     most = max(covered, default=0)
+    if roles.label is None and samples and (own := _own(schema, roles, samples[0], guesses)):
+        return own
     chosen = [guess for guess, count in zip(guesses, covered, strict=True) if count * _SHARE > most]
     return chosen or [KNOWN[0]]
+
+
+def _own(schema: Schema, roles: Roles, data: bytes, guesses: Sequence[Clocks]) -> list[Clocks]:
+    """The range of the first record, which is where it must be.
+
+    Without labels, records that are read at a wrong offset again and again, as those of fixed size
+    are, may well have clocks in the range of another unit.
+    """
+    from formats.columns import parse_columns
+
+    clocks = parse_columns(schema.records, data)[roles.clock][:1].tolist()
+    return [g for g in guesses if clocks and g.first <= clocks[0] <= g.last][:1]
 
 
 def _samples(read: Read, size: int) -> Iterator[bytes]:
@@ -75,11 +88,13 @@ def _learned(
     """The range of the records from byte 0 on, unless it is known."""
     from formats.columns import parse_columns
 
-    columns = parse_columns(schema, data)
-    label = columns[roles.label]
-    odd = [code for code, text in enumerate(label.values) if not is_plausible_label(text)]
-    bad = [code in odd for code in label.codes.tolist()]
-    count = bad.index(True) if True in bad else len(bad)
+    columns = parse_columns(schema.records, data)
+    count = columns.count
+    if roles.label is not None:
+        label = columns[roles.label]
+        odd = [code for code, text in enumerate(label.values) if not is_plausible_label(text)]
+        bad = [code in odd for code in label.codes.tolist()]
+        count = bad.index(True) if True in bad else len(bad)
     # A torn record has its own clock still, even if it is the first.
     clocks: NDArray[np.integer] = columns[roles.clock][: max(count, 1)]
     if len(clocks):

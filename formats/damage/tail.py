@@ -4,7 +4,7 @@ Guarantees: these checks never change what is read. A torn tail (the data ends i
 not corruption: a crash, or a writer in the middle of a write, leaves one. A zero tail is what a
 power loss can leave on a journalling file system; a naive reader takes it for records. Implausible
 records follow a torn one that others were appended to; they are misaligned, for a while or to the
-end.
+end. So is a record that the declaration refuses, such as one with a wrong constant.
 """
 
 from __future__ import annotations
@@ -12,7 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from formats.damage.plausible import first_implausible, has_usual_clocks, size_of
+from formats.damage.plausible import (
+    first_implausible,
+    has_usual_clocks,
+    size_of,
+    unit_of,
+)
 from formats.errors import counted
 from formats.fields import Roles
 from formats.schema import Schema
@@ -29,8 +34,8 @@ class TailStatus:
     """The state of a log's end.
 
     Attributes:
-        kind: `clean`; `torn`, the data ends inside a record; `zero`, records of only zeros;
-            `implausible`, records that cannot be what was written.
+        kind: `clean`; `torn`, the data ends inside a record; `zero`, only zeros; `implausible`,
+            records that cannot be what was written.
         offset: the byte offset where that state begins, or None if clean.
         size: bytes from `offset` to the end.
         records: the number of doubtful records read from `offset` on.
@@ -80,6 +85,8 @@ class TailWatch:
         self._roles = roles
         self._zeros = 0  # all-zero records at the end of those seen
         self._doubted: tuple[int, int] | None = None  # offset and index of the first implausible
+        self._unit: int | None = None  # of the first record's clock
+        self._is_refused = False  # the record after the last is
         self.records = 0
         self.end = start
 
@@ -88,22 +95,33 @@ class TailWatch:
         count = columns.count
         if count:
             roles, zeros = self._roles, 0
-            if roles is None or not has_usual_clocks(roles, columns):
+            if roles is None or roles.label is None or not has_usual_clocks(roles, columns):
                 if roles is not None and self._doubted is None:
-                    self._doubt(first_implausible(roles, columns), columns)
+                    self._doubt(roles, columns, end)
                 zeros = _trailing_zero_records(self._schema, columns)
             self._zeros = zeros + (self._zeros if zeros == count else 0)
+        self._is_refused = columns.error is not None
         self.records += count
         self.end = end
 
-    def _doubt(self, first: int | None, columns: Columns) -> None:
+    def _doubt(self, roles: Roles, columns: Columns, end: int) -> None:
         """Remember the first implausible record, if there is one among those fed now."""
+        if not self.records and roles.label is None:
+            self._unit = unit_of(int(columns[roles.clock][0]))
+        first = first_implausible(roles, columns, self._unit)
         if first is not None:
-            offset = self.end + size_of(self._schema, columns, first)
+            start = end - (columns.end - columns.start)  # there may be a header before it
+            offset = start + size_of(self._schema, columns, first)
             self._doubted = offset, self.records + first
 
-    def status(self, size: int) -> TailStatus:
-        """The state of the end of `size` bytes, all of whose whole records were fed."""
+    def status(self, size: int, *, only_zeros: bool = False) -> TailStatus:
+        """The state of the end of `size` bytes, all of whose whole records were fed.
+
+        Args:
+            size: in bytes.
+            only_zeros: whether all bytes after the last record are zero; matters only where a
+                record was refused.
+        """
         # An all-zero record has only empty texts, so it has the minimum size.
         start = self.end - self._zeros * self._schema.min_size
         doubted = self._zeros
@@ -113,7 +131,9 @@ class TailWatch:
             if not self._zeros or index < self.records - self._zeros - 1:
                 return TailStatus("implausible", offset, size - offset, self.records - index)
             start, doubted = offset, self.records - index
-        if doubted:
+        if self._is_refused and not only_zeros:
+            return TailStatus("implausible", self.end, size - self.end)
+        if doubted or self._is_refused:
             return TailStatus("zero", start, size - start, doubted)
         return TailStatus("torn", start, size - start) if size > start else CLEAN
 

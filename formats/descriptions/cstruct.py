@@ -1,22 +1,21 @@
 """A declaration as a definition for dissect.cstruct: C structs that Python reads and writes.
 
 Guarantees: the definition is derived from the declaration alone. Field names are the declaration's,
-or `<name>_field` where the library's objects have that name; a text is a struct with `len` and
-`value` (bytes), and so are bytes with a length. The library has no optional fields: if fields may
-be absent, there is a struct for each place where the data may end, and the longest that fits the
-data is the right one. It has one byte order for all fields, and does not check constants. What it
-cannot express raises `UnsupportedSchema`.
+or `<name>_field` where the library's objects have that name, as labels are `<label>_label`; a text
+is a struct with `len` and `value` (bytes), and so are bytes with a length. The library has no
+optional fields: if fields may be absent, there is a struct for each place where the data may end,
+and the longest that fits the data is the right one. It has one byte order for all fields, and does
+not check constants. What it cannot express raises `UnsupportedSchema`.
 """
 
 from __future__ import annotations
 
-import keyword
 from collections.abc import Iterator
 from typing import Any
 
 from formats.descriptions.members import Member, Notation, Types, struct
 from formats.descriptions.names import name_of
-from formats.descriptions.reserved import CSTRUCT_FIELDS
+from formats.descriptions.reserved import CSTRUCT_FIELDS, CSTRUCT_LABELS
 from formats.errors import UnsupportedSchema
 from formats.kinds.base import Checked, Kind
 from formats.kinds.composed import Array, Group
@@ -64,14 +63,10 @@ def to_cstruct(declaration: Any, *, name: str | None = None) -> str:
 
 def _structs(schema: Schema, name: str, types: Types, prefix: str = "") -> dict[str, list[str]]:
     """The struct of all fields first, then one for each place where the data may end."""
-    members = types.fields(schema, prefix)
-    names = types.names(field.name for field in schema)
+    fields = types.fields(schema, prefix)
     return {
-        name + suffix: struct(
-            name + suffix,
-            [_line(f.kind, names[f.name], f.doc, members[f.name]) for f in schema.fields[:count]],
-        )
-        for count, suffix in _endings(schema, names)
+        name + suffix: struct(name + suffix, [line for _, line in fields[:count]])
+        for count, suffix in _endings(schema, [own for own, _ in fields])
     }
 
 
@@ -101,12 +96,12 @@ def _orders(kind: Kind) -> Iterator[str]:
             yield number.order
 
 
-def _endings(schema: Schema, names: dict[str, str]) -> Iterator[tuple[int, str]]:
+def _endings(schema: Schema, names: list[str]) -> Iterator[tuple[int, str]]:
     """How many fields there may be, and what the struct's name then ends in; all fields first."""
     yield len(schema.fields), ""
     for count in range(len(schema.fields) - 1, 0, -1):
         if schema.fields[count].default is not None:
-            yield count, f"_before_{names[schema.fields[count].name]}"
+            yield count, f"_before_{names[count]}"
 
 
 def _line(kind: Kind, name: str, doc: str, member: Member) -> str:
@@ -130,17 +125,15 @@ def _text(kind: LengthPrefixed) -> str:
     return name if kind.width == 1 else f"{name}{8 * kind.width}"
 
 
-def _enum(name: str, kind: Enum) -> list[str]:
-    for label, _ in kind.labels:
-        if keyword.iskeyword(label) or label == "mro":
-            raise UnsupportedSchema(f"Python's enums have no label {label!r}")
-    labels = [f"    {label} = {value}," for label, value in kind.labels]
-    return [f"enum {name} : {_number(kind.number)} {{", *labels, "};"]
+def _enum(name: str, number: Number, labels: dict[str, int]) -> list[str]:
+    lines = [f"    {label} = {value}," for label, value in labels.items()]
+    return [f"enum {name} : {_number(number)} {{", *lines, "};"]
 
 
 _NOTATION = Notation(
     name="a cstruct definition",
     reserved=CSTRUCT_FIELDS,
+    reserved_labels=CSTRUCT_LABELS,
     number=_number,
     text=_text,
     enum=_enum,

@@ -18,7 +18,7 @@ from formats.descriptions.names import docs_of, format_of, name_of
 from formats.descriptions.reserved import HEXPAT_FIELDS
 from formats.errors import UnsupportedSchema
 from formats.kinds.base import Checked, Constant, Kind, Padding
-from formats.kinds.numbers import Enum, Flags, Number
+from formats.kinds.numbers import Flags, Number
 from formats.kinds.texts import LengthPrefixed
 from formats.schema import Field, Schema
 
@@ -71,11 +71,8 @@ def _constant(field: Field) -> Constant | None:
 
 
 def _struct(schema: Schema, own: str, types: Types, prefix: str = "") -> list[str]:
-    names, members = types.names(f.name for f in schema), types.fields(schema, prefix)
     lines = []
-    for field in schema:
-        name = names[field.name]
-        line = _line(field.kind, name, field.doc, members[field.name])
+    for field, (name, line) in zip(schema, types.fields(schema, prefix), strict=True):
         lines.append(line if field.default is None else f"if (!std::mem::eof()) {line}")
         constant = _constant(field)
         if constant is not None:
@@ -142,12 +139,9 @@ def _text(kind: LengthPrefixed) -> str:
     return name if kind.width == 1 else f"{name}{8 * kind.width}{_ENDIAN[kind.order]}"
 
 
-def _enum(name: str, kind: Enum) -> list[str]:
-    for label, _ in kind.labels:
-        if label in HEXPAT_FIELDS:
-            raise UnsupportedSchema(f"ImHex reserves the label {label!r}")
-    labels = [f"    {label} = {value}," for label, value in kind.labels]
-    return [f"enum {name} : {_number(kind.number)} {{", *labels, "};"]
+def _enum(name: str, number: Number, labels: dict[str, int]) -> list[str]:
+    lines = [f"    {label} = {value}," for label, value in labels.items()]
+    return [f"enum {name} : {_number(number)} {{", *lines, "};"]
 
 
 def _literal(field: Field, constant: Constant) -> str:
@@ -166,6 +160,7 @@ def _string(text: str) -> str:
 _NOTATION = Notation(
     name="an ImHex pattern",
     reserved=HEXPAT_FIELDS,
+    reserved_labels=HEXPAT_FIELDS,
     number=_number,
     text=_text,
     enum=_enum,

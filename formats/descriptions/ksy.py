@@ -15,6 +15,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
+from formats.catalog import FORMATS
 from formats.descriptions import yamltext
 from formats.descriptions.ksy_kinds import (
     ENDIAN,
@@ -77,9 +78,9 @@ def to_ksy(
     Args:
         declaration: a `construct` Struct, a GreedyRange of one, or a header before such records;
             or its Schema, or a Format.
-        id: the schema's name; default: the declaration's name in FORMATS, or its own
+        id: the schema's name; default: the Format's name, or the declaration's own
             (`"id" / Struct`), or `item` for a Struct and `log` for a GreedyRange.
-        title, doc, doc_ref: default: as in FORMATS, or for the title the declaration's docs.
+        title, doc, doc_ref: default: the Format's, or for the title the declaration's docs.
         texts_as_bytes: whether generated parsers give texts as bytes, unchanged, and not as
             strings of their language, which invalid UTF-8 may make impossible.
 
@@ -93,6 +94,7 @@ def to_ksy(
     known = format_of(declaration)
     if known is not None:
         id, title, doc = id or known.name, title or known.title, doc or known.doc
+    if known is not None and known in FORMATS.values():
         doc_ref = doc_ref or f"README.md in the package formats, section {known.name}"
     id = id or getattr(declaration, "name", None) or ("log" if schema.is_sequence else "item")
     _check_id(id)

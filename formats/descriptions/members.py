@@ -39,19 +39,20 @@ class Notation:
 
     Attributes:
         name: for errors.
-        reserved: the words that no field may be.
+        reserved, reserved_labels: the words that no field, or no label, may be.
         number: a number's type.
         text: the name of the type of a text, or of bytes, with this length.
-        enum: the lines of a type of labels, from its name and kind.
+        enum: the lines of a type of labels, from its name, its number, and the labels' values.
         line: a field of a struct, from its kind, name, doc and member.
         flag, byte, padding: the types of a flag, a byte, and a byte without a meaning.
     """
 
     name: str
     reserved: frozenset[str]
+    reserved_labels: frozenset[str]
     number: Callable[[Number], str]
     text: Callable[[LengthPrefixed], str]
-    enum: Callable[[str, Enum], list[str]]
+    enum: Callable[[str, Number, dict[str, int]], list[str]]
     line: Callable[[Kind, str, str, Member], str]
     flag: str
     byte: str
@@ -65,20 +66,31 @@ class Types:
     notation: Notation
     declared: dict[str, list[str]] = field(default_factory=dict)
 
-    def fields(self, schema: Schema, prefix: str = "") -> dict[str, Member]:
-        """What each field of a schema is; the prefix is that of its types' names."""
-        found = {}
-        for one in schema:
+    def lines(
+        self, parts: Iterable[tuple[str, Kind, str]], prefix: str = ""
+    ) -> list[tuple[str, str]]:
+        """The fields of a struct: each its name as the notation has it, and its line.
+
+        Args:
+            parts: their names, kinds and docs.
+            prefix: of the names of their types.
+        """
+        notation, parts = self.notation, list(parts)
+        names = field_names((n for n, *_ in parts), notation.reserved, notation=notation.name)
+        found = []
+        for name, kind, doc in parts:
             try:
-                found[one.name] = self.member(one.kind, prefix + one.name)
+                if not name.isascii():
+                    raise UnsupportedSchema(f"{notation.name} has only names of ASCII characters")
+                member = self.member(kind, prefix + name)
             except UnsupportedSchema as error:
-                raise named(one.name, error) from None
+                raise named(name, error) from None
+            found.append((names[name], notation.line(kind, names[name], doc, member)))
         return found
 
-    def names(self, names: Iterable[str]) -> dict[str, str]:
-        """The names of fields or parts as the notation has them."""
-        notation = self.notation
-        return field_names(names, notation.reserved, notation=notation.name)
+    def fields(self, schema: Schema, prefix: str = "") -> list[tuple[str, str]]:
+        """The fields of a schema; see `lines`."""
+        return self.lines(((f.name, f.kind, f.doc) for f in schema), prefix)
 
     def member(self, kind: Kind, name: str) -> Member:
         """What a field of this kind is; the name is that of its type, if it needs one."""
@@ -119,25 +131,26 @@ class Types:
             return self._declare(own, self._sized(own, kind.length, room))
         if isinstance(kind, Enum):
             own = f"{name}_label"
-            for label, _ in kind.labels:
-                if not label.isascii() or not label.isidentifier() or label.startswith("_"):
-                    raise UnsupportedSchema(f"labels need plain names, not {label!r}")
-            return self._declare(own, notation.enum(own, kind))
+            return self._declare(own, notation.enum(own, kind.number, self._labels(kind)))
         if isinstance(kind, Group):
             return self._group(kind, name)
         raise UnsupportedSchema(f"{notation.name} has no {kind.type_name}")
 
+    def _labels(self, kind: Enum) -> dict[str, int]:
+        """The values by label, as the notation has it."""
+        labels: dict[str, int] = {}
+        for label, value in kind.labels:
+            if not label.isascii() or not label.isidentifier() or label.startswith("_"):
+                raise UnsupportedSchema(f"labels need plain names, not {label!r}")
+            own = f"{label}_label" if label in self.notation.reserved_labels else label
+            if labels.setdefault(own, value) is not value:
+                raise UnsupportedSchema(f"two labels would be {own!r}; rename one")
+        return labels
+
     def _group(self, kind: Group, name: str) -> str:
-        parts = [(part.name or f"_{at}", part) for at, part in enumerate(kind.parts)]
-        names, own = self.names(part_name for part_name, _ in parts), f"{name}_type"
-        lines = []
-        for part_name, part in parts:
-            try:
-                member = self.member(part.kind, f"{name}_{part_name}")
-            except UnsupportedSchema as error:
-                raise named(part_name, error) from None
-            lines.append(self.notation.line(part.kind, names[part_name], part.doc, member))
-        return self._declare(own, struct(own, lines))
+        parts = ((part.name or f"_{at}", part.kind, part.doc) for at, part in enumerate(kind.parts))
+        own = f"{name}_type"
+        return self._declare(own, struct(own, (line for _, line in self.lines(parts, f"{name}_"))))
 
     def _sized(self, own: str, length: Number, value: Member) -> list[str]:
         size = f"{self.notation.number(length)} len;"

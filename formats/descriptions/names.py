@@ -52,13 +52,14 @@ def folded(name: str) -> str:
 
 
 def format_of(declaration: Any) -> Format | None:
-    """The format in FORMATS that this is, or that has this declaration; None if there is none."""
-    formats = FORMATS.values()
-    return next((f for f in formats if declaration is f or declaration is f.declaration), None)
+    """The format that this is, or the one in FORMATS that has this declaration, or None."""
+    if isinstance(declaration, Format):
+        return declaration
+    return next((f for f in FORMATS.values() if declaration is f.declaration), None)
 
 
 def name_of(declaration: Any, default: str) -> str:
-    """What a declaration is called: its name in FORMATS, or its own, or the default."""
+    """What a declaration is called: its Format's name, or its own, or the default."""
     known = format_of(declaration)
     return (known and known.name) or getattr(declaration, "name", None) or default
 

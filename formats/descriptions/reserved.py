@@ -6,6 +6,8 @@ keyword of each language, and for what its objects already have. Python's keywor
 no field may have one as its name.
 """
 
+import keyword
+
 _JAVA = """
     abstract assert boolean break byte case catch char class const continue default do double else
     enum extends false final finally float for goto if implements import instanceof int interface
@@ -71,8 +73,11 @@ _TYPES = """
 KAITAI_CLASSES = frozenset(f"{_PHP}{_RUBY}{_RUST}{_TYPES}".split())
 """What no Kaitai schema may be called."""
 
-CSTRUCT_FIELDS = frozenset({"dumps", "self"})
+CSTRUCT_FIELDS = frozenset({"cls", "dumps", "self"})
 """What no field may be called in a definition for dissect.cstruct."""
+_ENUM = {"alignment", "cs", "dynamic", "mro", "self", "size", "type"}
+CSTRUCT_LABELS = frozenset({*keyword.kwlist, *_ENUM})
+"""What no label may be called there: Python's enums, and the library's, have these."""
 
 _HEXPAT = """
     addressof as auto be bitfield bool break catch char char16 const continue double else enum false

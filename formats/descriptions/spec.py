@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from formats.catalog import FORMATS, Format
+from formats.descriptions.names import format_of
 from formats.kinds.base import Checked, Choice, Constant, Kind
 from formats.kinds.composed import Array, Group
 from formats.kinds.numbers import Enum, Flags, Number
@@ -90,13 +90,14 @@ def _markdown(schema: Schema) -> str:
 def describe(declaration: Any) -> dict[str, Any]:
     """The same, as a JSON document; a missing limit or default is null, and bytes are hexadecimal.
 
+    Numbers that JSON does not have are the texts `NaN`, `Infinity` and `-Infinity`.
+
     Args:
         declaration: a Format, a `construct` declaration, or its Schema. Only a Format, or a
             declaration in FORMATS, has a name, a title and a doc.
     """
     schema = Schema.of(declaration)
-    known = (f for f in FORMATS.values() if declaration is f or declaration is f.declaration)
-    format = declaration if isinstance(declaration, Format) else next(known, None)
+    format = format_of(declaration)
     document: dict[str, Any] = {
         "name": format and format.name,
         "title": format and format.title,
@@ -164,6 +165,8 @@ def _plain(value: Any) -> Any:
         return value.hex()
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 

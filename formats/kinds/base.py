@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import struct
+from functools import cached_property
 from typing import Any
 
 from formats.errors import FieldValueError, FormatError, UnsupportedVersionError
@@ -193,46 +194,60 @@ class Padding(Kind):
         return self.pattern * self.size
 
 
-class Checked(Kind):
+class OfKind:
+    """What has a kind, and takes the form of its bytes from it."""
+
+    kind: Kind
+
+    @cached_property
+    def width(self) -> int:
+        """Size in bytes; of a text or bytes with a length, of the length prefix."""
+        return self.kind.width
+
+    @property
+    def type_name(self) -> str:
+        """The type's name in the specification: `u8`, `i64`, `f64`, `text`."""
+        return self.kind.type_name
+
+    @property
+    def code(self) -> str:
+        """The `struct` format character; for bytes with a count, such as `16s`."""
+        return self.kind.code
+
+    @property
+    def order(self) -> str:
+        """`>` or `<`; one-byte fields count as big-endian."""
+        return self.kind.order
+
+    @property
+    def dtype(self) -> Any:
+        """The fixed-width part as a NumPy dtype string, such as `>i8`."""
+        return self.kind.dtype
+
+    @property
+    def range(self) -> tuple[int | float, int | float]:
+        """Minimum and maximum value; for a text, of its length in bytes."""
+        return self.kind.range
+
+    @property
+    def is_float(self) -> bool:
+        """Whether this is an IEEE 754 number, not an integer or a text."""
+        return self.kind.is_float
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether this is a number that may be negative."""
+        return self.kind.is_signed
+
+
+class Checked(OfKind, Kind):
     """Another kind's bytes, of which only some are accepted; the base of such kinds."""
 
     kind: Kind
 
     @property
-    def width(self) -> int:
-        return self.kind.width
-
-    @property
-    def type_name(self) -> str:
-        return self.kind.type_name
-
-    @property
-    def code(self) -> str:
-        return self.kind.code
-
-    @property
-    def order(self) -> str:
-        return self.kind.order
-
-    @property
-    def dtype(self) -> Any:
-        return self.kind.dtype
-
-    @property
-    def range(self) -> tuple[int | float, int | float]:
-        return self.kind.range
-
-    @property
     def may_refuse(self) -> bool:
         return True
-
-    @property
-    def is_float(self) -> bool:
-        return self.kind.is_float
-
-    @property
-    def is_signed(self) -> bool:
-        return self.kind.is_signed
 
 
 class Constant(Checked):

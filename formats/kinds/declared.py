@@ -189,6 +189,10 @@ def _constant(subcon: Any) -> Kind:
     kind = kind_of(subcon.subcon)
     if isinstance(kind, Array | Group | Flags | Padding):
         raise refuse("is a constant of several values; declare one for each", subcon)
+    if subcon.value != subcon.value:
+        raise refuse("is NaN, which equals nothing: no bytes would be accepted", subcon)
+    if isinstance(subcon.value, bool) and isinstance(kind, Number):
+        raise refuse(f"is a bool; as a number it is {int(subcon.value)}", subcon)
     _check("constant", kind, subcon.value)
     return Constant(kind, subcon.value, type(subcon) is Version)
 

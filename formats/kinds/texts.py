@@ -14,57 +14,19 @@ from formats.kinds.base import Kind, as_bytes, expected
 from formats.kinds.numbers import Number
 
 
-class PaddedText(Kind):
-    """A text filled up with NUL bytes, which are not part of it; invalid texts are refused."""
+class SizedText(Kind):
+    """A text in a fixed number of bytes, filled up with NUL; invalid texts are refused."""
 
     size: int
-    encoding: str
 
     @property
     def width(self) -> int:
         return self.size
-
-    @property
-    def type_name(self) -> str:
-        return f"{self.encoding} text[{self.size}]"
-
-    @property
-    def limits(self) -> str:
-        return f"0 to {self.size} bytes, filled up with NUL"
-
-    @property
-    def may_refuse(self) -> bool:
-        return True
-
-    def decode(self, raw: bytes) -> str:
-        return _decoded(raw.rstrip(b"\0"), self.encoding)
-
-    def encode(self, value: Any) -> bytes:
-        data = _encoded(value, self.encoding, self.size)
-        if data.endswith(b"\0"):
-            raise FieldValueError("ends in NUL, which would be lost as padding")
-        return data.ljust(self.size, b"\0")
-
-
-class PascalText(Kind):
-    """A length, a text, and NUL bytes up to a fixed size; invalid texts are refused."""
-
-    size: int
-    length: Number
-    encoding: str
-
-    @property
-    def width(self) -> int:
-        return self.size
-
-    @property
-    def type_name(self) -> str:
-        return f"{self.length.type_name} length, {self.encoding} text[{self.room}]"
 
     @property
     def room(self) -> int:
         """The text's maximum size in bytes."""
-        return min(self.size - self.length.width, int(self.length.range[1]))
+        return self.size
 
     @property
     def limits(self) -> str:
@@ -73,6 +35,40 @@ class PascalText(Kind):
     @property
     def may_refuse(self) -> bool:
         return True
+
+
+class PaddedText(SizedText):
+    """A text filled up with NUL bytes, which are not part of it."""
+
+    encoding: str
+
+    @property
+    def type_name(self) -> str:
+        return f"{self.encoding} text[{self.size}]"
+
+    def decode(self, raw: bytes) -> str:
+        return _decoded(raw.rstrip(b"\0"), self.encoding)
+
+    def encode(self, value: Any) -> bytes:
+        data = _encoded(value, self.encoding, self.room)
+        if data.endswith(b"\0"):
+            raise FieldValueError("ends in NUL, which would be lost as padding")
+        return data.ljust(self.size, b"\0")
+
+
+class PascalText(SizedText):
+    """A length, a text, and NUL bytes up to a fixed size."""
+
+    length: Number
+    encoding: str
+
+    @property
+    def type_name(self) -> str:
+        return f"{self.length.type_name} length, {self.encoding} text[{self.room}]"
+
+    @property
+    def room(self) -> int:
+        return min(self.size - self.length.width, int(self.length.range[1]))
 
     def decode(self, raw: bytes) -> str:
         size = self.length.parse(raw[: self.length.width])

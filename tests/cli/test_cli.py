@@ -346,7 +346,6 @@ def test_prune_protects(run: Run, filled: ExperimentStore) -> None:
         ["prune", "--older-than", "9999-01-01"],
         ["ls", "--since", "soon"],
         ["nonsense"],
-        ["show"],
         ["ls", "--nonsense"],
         ["check", "--cluster="],
         ["check", "--cluster", ""],
@@ -584,8 +583,8 @@ def test_ctrl_c_in_a_command(run: Run, filled: ExperimentStore) -> None:
 
 
 def test_export_of_an_unknown_name_is_reported(run: Run, filled: ExperimentStore) -> None:
-    """An empty table is correct, but hardly what the user meant."""
-    message = run("export", "aaa111", "--to", "csv", "--name", "los", "--name", "x").stderr
+    """An empty table is correct, but hardly what the user meant: the exit code is 1."""
+    message = run("export", "aaa111", "--to", "csv", "--name", "los", "--name", "x", code=1).stderr
     assert "no metric is named 'los' or 'x'; `compare` lists the names" in message
 
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
-import pty
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -19,6 +16,7 @@ from expstore import ExperimentStore, Metadata, MetricTable, PrunePlan, PruneRow
 from expstore.cli import render
 from expstore.cli.tables import Column, Styled, Table, show
 from tests.helpers.application import run
+from tests.helpers.terminal import on_terminal
 
 NAMES = 40_000  # of Rich's tables, `show` would take 14 s and `compare` 30 s
 LIMIT = 8.0  # seconds; each takes about one
@@ -42,33 +40,8 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> ExperimentStore:
     return store
 
 
-def on_terminal(command: list[str]) -> str:
-    """The output of a command whose standard output is a terminal."""
-    ours, theirs = pty.openpty()
-    output = bytearray()
-
-    def read() -> None:
-        while True:
-            try:
-                data = os.read(ours, 1 << 16)
-            except OSError:  # the command has ended
-                return
-            output.extend(data)
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
-    try:
-        subprocess.run(command, stdout=theirs, check=True, timeout=60, env=environment)
-    finally:
-        os.close(theirs)
-        reader.join()
-        os.close(ours)
-    return output.decode()
-
-
 @pytest.mark.parametrize("terminal", [False, True])
-@pytest.mark.parametrize("command", [["show", "many"], ["compare"]])
+@pytest.mark.parametrize("command", [["show", "many"], ["compare", "--by-metric"]])
 def test_a_log_of_many_names_is_shown_at_once(
     command: list[str], terminal: bool, many: ExperimentStore
 ) -> None:

@@ -20,8 +20,7 @@ from expstore import (
     ImportSourceError,
     UnknownMetricError,
 )
-from expstore.cli import base
-from expstore.cli import compare as compare_command
+from expstore.cli import base, metric_tables
 from expstore.cli.tables import show
 from expstore.compare import compare
 from expstore.exchange.imports import import_experiments
@@ -132,7 +131,7 @@ def test_the_command_prints_csv(three: ExperimentStore) -> None:
 def test_the_command_shows_a_table_for_each_metric(three: ExperimentStore) -> None:
     """Names are data: control characters and markup in them have no effect."""
     log(three, "d", {HOSTILE: [1.5], "n" * 255: [2.0]})
-    shown = run(three, "compare").stdout
+    shown = run(three, "compare", "--by-metric").stdout
     assert r"\x1b[31m[bold]<b>:smile:\u202e" in shown
     assert "\x1b" not in shown
     assert "job-b" in shown
@@ -141,7 +140,7 @@ def test_the_command_shows_a_table_for_each_metric(three: ExperimentStore) -> No
 
 def test_unreadable_experiments_are_reported_with_exit_code_1(vectors: ExperimentStore) -> None:
     """The others are shown."""
-    result = run(vectors, "compare")
+    result = run(vectors, "compare", "--by-metric")
     assert result.exit_code == 1
     assert "bad-version" in result.stderr
     assert "torn" in result.stderr
@@ -165,12 +164,12 @@ def test_numbers_are_never_truncated_on_narrow_terminals(
     values = (-9.87654e-05, 1.23456e-05, -1.23456e-05)
     for step, value in enumerate(values):
         store.log_metric(commit_id, "lr", value, step * 1_000_000)
-    piped = run(store, "compare", "--metric", "lr").stdout
+    piped = run(store, "compare", "--by-metric", "--metric", "lr").stdout
     assert commit_id in piped
     screen = io.StringIO()
     console = Console(width=columns, file=screen)
-    wanted = compare_command._columns(columns)
-    show(console, compare_command._table("lr", compare(store), wanted))
+    wanted = metric_tables._columns(columns)
+    show(console, metric_tables._table("lr", compare(store), wanted))
     for shown in (piped, screen.getvalue()):
         assert all(f"{value:.5g}" in shown for value in values)
         assert "2,000,000" in shown

@@ -20,8 +20,8 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
 from expstore import ExperimentStore, ExpStoreError, FormatError, ImportSourceError
-from expstore.exchange import tensorboard
 from expstore.exchange.imports import import_experiments
+from expstore.exchange.sources import eventfile
 
 MEMORY = 200 << 20  # bytes that an import may add
 
@@ -192,9 +192,11 @@ def test_a_tensor_that_is_no_scalar_is_left_out(
 ) -> None:
     """It is counted, and its shape is not believed."""
     before = peak()
-    (imported,) = import_events(store, tmp_path, event(NO_SCALARS[kind]))
-    assert imported.metrics == 0
-    assert imported.notes == ("left out non-scalar values: 1",)
+    scalar = event(make_tensor_proto(np.float32(0.5)))
+    scalar.summary.value[0].tag = "acc"
+    (imported,) = import_events(store, tmp_path, event(NO_SCALARS[kind]), scalar)
+    assert imported.metrics == 1
+    assert sum(imported.left_out.values()) == 1
     assert peak() - before < MEMORY
 
 
@@ -248,7 +250,7 @@ def test_a_record_that_is_too_large_is_refused(
     with pytest.raises(ImportSourceError, match="at most"):
         import_experiments(store, "tensorboard", tmp_path / "run")
     assert os.listdir(store.root) == []
-    assert tensorboard._RECORD_LIMIT < 1 << 30
+    assert eventfile.RECORD_LIMIT < 1 << 30
 
 
 @pytest.mark.parametrize(
@@ -264,6 +266,8 @@ def test_a_record_that_is_too_large_is_refused(
         "name,value,step,timestamp\n\0,1,1,x\n",
         "name," * 100_000 + "\n",
         "name,value,step,timestamp\n" + "x" * 2000 + ",1,1,1\n",
+        "step,loss\n1," + "x" * 1_000_000 + "\n",
+        "step,loss\n99999999999999999999,1\n",
     ],
 )
 def test_hostile_csv_is_refused(text: str, store: ExperimentStore, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import subprocess
 from pathlib import Path
 
 from expstore import ExperimentStore, TornTailError
-from expstore.model.values import RECORD_CODEC
 from expstore.store.append.log import AppendLog
 from expstore.store.read.survey import tail_of
 from tests.faults.base import Counter, Figures, check_steps, fork, join, read_log, reference
@@ -37,7 +36,7 @@ def _run(directory: Path, appends: int) -> Figures:
 
     def repair() -> None:
         while not stop[0]:
-            log = AppendLog(path, RECORD_CODEC)
+            log = AppendLog(path)
             try:
                 alone[0] = alone[0] + 1
                 if log.repair(tail_of)[1]:

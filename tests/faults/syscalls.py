@@ -203,7 +203,7 @@ VERBS = {
     "writer": Verb(_prepare, _with_writer("process"), _check_append),
     "power writer": Verb(_prepare, _with_writer("power"), _check_append),
     "prune": Verb(_prepare, lambda s: s.prune_experiments(0), _check_prune),
-    "import": Verb(_prepare_import, _import, _check_import, "renameat2"),
+    "import": Verb(_prepare_import, _import, _check_import),
     "salvage": Verb(
         _prepare_salvage, lambda s: s.salvage("run", "saved"), _check_salvage, "renameat2"
     ),

@@ -174,7 +174,8 @@ def test_a_header_is_a_struct_to_read_first() -> None:
     [
         (c.BytesInteger(5), "x", "no integer of 5 bytes"),
         (c.Array(2, c.Bytes(2)), "x", "no array of arrays"),
-        (c.Enum(Int8ub, mro=1), "x", "no label 'mro'"),
+        (c.Enum(Int8ub, mro=1, mro_label=2), "x", "two labels would be 'mro_label'"),
+        (Struct("größe" / Int8ub), "x.größe", "only names of ASCII"),
         (c.Enum(Int8ub, **{"a b": 1}), "x", "plain names"),
         (Struct("y" / c.BytesInteger(7)), "x.y", "no integer of 7 bytes"),
         (Struct("y" / Int16ul, "z" / Int16ub), "x", "one byte order"),
@@ -185,6 +186,22 @@ def test_what_the_library_lacks_is_refused(subcon: Any, field: str, message: str
     with pytest.raises(UnsupportedSchema, match=message) as caught:
         to_cstruct(Struct("x" / subcon))
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize("name", ["self", "dumps", "cls"])
+def test_fields_that_the_library_has_are_renamed(name: str) -> None:
+    """Its structs take fields as keyword arguments, beside their own."""
+    item = cstruct(to_cstruct(Struct(name / Int8ub)), endian=">").item
+    assert item(**{f"{name}_field": 7}).dumps() == b"\x07"
+    assert getattr(item(b"\x07"), f"{name}_field") == 7
+
+
+@pytest.mark.parametrize("label", ["size", "type", "cs", "alignment", "dynamic", "mro", "None"])
+def test_labels_that_the_library_has_are_renamed(label: str) -> None:
+    """It cannot even load an enum that has one; all others keep their names."""
+    declared = Struct("x" / c.Enum(Int8ub, **{label: 1, "name": 2, "read": 3}))
+    item = cstruct(to_cstruct(declared), endian=">").item
+    assert [item(bytes([n])).x.name for n in (1, 2, 3)] == [f"{label}_label", "name", "read"]
 
 
 def test_two_types_of_one_name_are_refused() -> None:

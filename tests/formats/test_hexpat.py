@@ -169,7 +169,8 @@ def test_a_header_is_placed_before_the_records() -> None:
     [
         (c.BytesInteger(5), "x", "no integer of 5 bytes"),
         (c.Array(2, c.Bytes(2)), "x", "no array of arrays"),
-        (c.Enum(Int8ub, match=1), "x", "reserves the label"),
+        (c.Enum(Int8ub, match=1, match_label=2), "x", "two labels would be 'match_label'"),
+        (Struct("größe" / Int8ub), "x.größe", "only names of ASCII"),
         (Struct("y" / Float16b), "x.y", "half-precision"),
     ],
 )

@@ -65,6 +65,15 @@ def test_parts_in_another_order_are_refused() -> None:
     assert built(pair, np.array([(1, 2)], [("a", "u1"), ("b", "u1")])) == b"\x01\x02"
 
 
+def test_arrays_of_arrays_of_parts_are_built_again() -> None:
+    """What was parsed has the parts of its declaration, at any depth."""
+    deep = Struct("e" / Array(2, Array(3, Struct("a" / Array(2, Struct("b" / Int8ub))))))
+    data = bytes(range(24))
+    columns = RecordCodec(deep).parse_columns(data)
+    assert columns["e"].shape == (2, 2, 3)
+    assert build_columns(deep, columns) == data
+
+
 def test_pointers_are_not_read_as_bytes() -> None:
     """An array of objects is a buffer of addresses."""
     with pytest.raises(TypeError, match="pointers"):

@@ -177,12 +177,21 @@ STARTS = st.fixed_dictionaries(
 def test_the_check_is_that_of_the_json_schema(values: Any) -> None:
     """What `jsonschema` accepts is parsed, and nothing else."""
     data = json.dumps(values).encode()
-    if b"Infinity" in data or not VALIDATOR.is_valid(values):
+    if not _is_json(values) or not VALIDATOR.is_valid(values):
         with pytest.raises(FieldValueError):
             parse_run(data)
     else:
         assert parse_run(data) == values
         assert parse_run(build_run(values)) == values
+
+
+def _is_json(values: Any) -> bool:
+    """Whether there is no number that JSON does not have; a name may well be `Infinity`."""
+    try:
+        json.dumps(values, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def test_the_command_prints_table_and_schema() -> None:

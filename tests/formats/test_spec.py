@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from construct import Const, Float32l, GreedyRange, Int8sb, Int16ul, Int32ul, Struct
+from construct import Const, Float32l, GreedyRange, Int8sb, Int8ub, Int16ul, Int32ul, Struct
 from typer.testing import CliRunner
 
 import expstore.cli.schema  # noqa: F401  importing it adds its commands
@@ -22,14 +24,17 @@ from formats import (
     AbsentAtEnd,
     Format,
     LengthPrefixedText,
+    Roles,
     Text,
     annotate,
+    describe,
     to_cstruct,
     to_hexpat,
     to_ksy,
 )
 from formats.descriptions import spec
 from formats.descriptions.dump import dump
+from tests.helpers import commands
 
 README = Path(formats.__file__).with_name("README.md").read_text()
 
@@ -169,3 +174,60 @@ def test_a_sequence_of_a_sequence_is_no_format() -> None:
     """Only a Struct, or a GreedyRange of one, is accepted."""
     with pytest.raises(formats.UnsupportedSchema, match="GreedyRange is not a Struct"):
         to_ksy(GreedyRange(METRICS))
+
+
+OWN = """
+from construct import Const, GreedyRange, Int16ub, Struct
+from formats import Format
+
+SAMPLES = GreedyRange(Struct("n" / Int16ub * "a number"))
+NAMED = Format("own", Struct("magic" / Const(7, Int16ub)), "Mine", "What it holds.")
+"""
+
+
+@pytest.mark.parametrize("notation", ["ksy", "hexpat", "cstruct", "table", "json"])
+def test_a_declaration_of_ones_own_is_printed(
+    notation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its module, found from the working directory, and its name there."""
+    module = f"own_{notation}"  # a module is loaded once
+    (tmp_path / f"{module}.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    printed = run(f"{module}:SAMPLES", "--format", notation)
+    assert (printed.exit_code, "n" in printed.stdout) == (0, True)
+    named = run(f"{module}:NAMED", "--format", notation)
+    assert named.exit_code == 0
+    if notation == "ksy":
+        assert "  id: samples\n" in printed.stdout
+        assert "  id: own\n  title: Mine\n" in named.stdout
+        assert "doc-ref" not in named.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nope", "none of meta"),
+        ("no_such_module:A", "No module named"),
+        ("json:NOPE", "no attribute"),
+        ("json:dumps", "expected a declaration of construct, got function"),
+    ],
+)
+def test_what_is_no_declaration_is_refused(name: str, message: str) -> None:
+    """With what is missing; no traceback."""
+    done = commands.expstore("schema", name)
+    assert done.returncode != 0
+    assert message in " ".join(done.stderr.replace("│", " ").split())
+    assert "Traceback" not in done.stderr
+
+
+def test_a_format_of_ones_own_pickles_and_describes_itself() -> None:
+    """Its codec and schema come with it."""
+    own = Format("own", Struct("n" / Int8ub), "Mine", "What it holds.", Roles("n"))
+    assert own.codec.build(n=7) == b"\7"
+    copy = pickle.loads(pickle.dumps(own))
+    assert copy.codec.build(n=7) == b"\7"
+    assert (copy.name, copy.roles) == ("own", Roles("n"))
+    assert describe(own)["title"] == "Mine"
+    assert Format.of(own) is own
+    assert Format.of("own" / Struct("n" / Int8ub)).name == "own"

@@ -9,16 +9,12 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from expstore.errors import ExperimentGoneError, TornTailError
 from expstore.store.read.survey import tail_of
-from formats import FormatError, TailStatus
+from formats import Format, FormatError, RecordCodec, TailStatus
 from formats.codec.record import whole_size
 from formats.errors import counted
-
-if TYPE_CHECKING:
-    from formats import RecordCodec
 
 ANCHOR = 64
 """Bytes before a boundary by which a log is recognised."""
@@ -35,36 +31,65 @@ def last_boundary(
     Args:
         codec: of one record.
         descriptor: the log, open for reading.
-        start: the boundary to begin at, a byte offset.
+        start: the boundary to begin at, a byte offset; 0 is that before the header, if one is
+            declared.
         stop: the byte offset to end at; None: the end of the log.
 
     Returns:
         The offset after the last whole record, and how many bytes of another one follow.
+
+    Raises:
+        FormatError: the header is not the declared one, or a record is refused.
     """
+    most = _BLOCK
     while True:
-        size = _BLOCK if stop is None else min(_BLOCK, stop - start)
+        size = most if stop is None else min(most, stop - start)
         block = os.pread(descriptor, size, start)
-        used = whole_size(codec, block)
+        used = whole_size(codec, block, start)
         start += used
-        if used == 0 or len(block) < _BLOCK:
+        if len(block) < most:
             return start, len(block) - used
+        # A record, such as one with a length of four bytes, may be longer than a block.
+        most = _BLOCK if used else 2 * most
 
 
-def describe(codec: RecordCodec, descriptor: int, start: int, stop: int) -> str:
+def boundary_after(
+    format: Format, path: Path, descriptor: int, start: int, stop: int | None = None
+) -> tuple[int, int]:
+    """See `last_boundary`; zeros that the format refuses are no whole records.
+
+    Raises:
+        FormatError: see there; it names the log.
+    """
+    try:
+        return last_boundary(format.codec, descriptor, start, stop)
+    except FormatError as error:
+        if stop is None and tail_of(descriptor, format).kind == "zero":
+            return start, os.fstat(descriptor).st_size - start
+        raise error.at(source=str(path)) from None
+
+
+def describe(format: Format, descriptor: int, start: int, stop: int) -> str:
     """Which whole records are between two boundaries, as a message gives them."""
     where = f"between bytes {start} and {stop}"
     data = os.pread(descriptor, min(stop - start, _LISTED), start)
-    steps, offset = [], 0
+    counter = format.roles.counter if format.roles else None
+    counts, found, offset = [], 0, 0
     while offset < len(data) and len(data) == stop - start:
         try:
-            values, offset = codec.parse(data, offset)
+            values, offset = format.codec.parse(data, offset)
         except FormatError:  # not the bytes that were appended
             return f"the records {where}"
-        steps.append(values["step"])
-    if not steps:
+        found += 1
+        if counter is not None:
+            counts.append(values[counter])
+    if not found:
         return f"the records {where}"
-    span = f"step {steps[0]}" if len(set(steps)) == 1 else f"steps {min(steps)} to {max(steps)}"
-    return f"{counted(len(steps), 'record')} of {span}, {where},"
+    span = ""
+    if counts:
+        first, last = min(counts), max(counts)
+        span = f" of {counter} {first}" if first == last else f" of {counter}s {first} to {last}"
+    return f"{counted(found, 'record')}{span}, {where},"
 
 
 def lost(path: Path, how: str, start: int, end: int) -> ExperimentGoneError:
@@ -89,18 +114,19 @@ def is_known(descriptor: int, offset: int, anchor: bytes) -> bool:
     return bytes_before(descriptor, offset).endswith(anchor[-ANCHOR:])
 
 
-def ends_in_zeros(codec: RecordCodec, descriptor: int, start: int, end: int) -> bool:
+def ends_in_zeros(format: Format, descriptor: int, start: int, end: int) -> bool:
     """Whether the records between two boundaries end in zeros, as after a power cut."""
     # Nearly always settled by a few bytes; else all of the log is parsed, as by a repair.
-    if start == end or any(bytes_before(descriptor, end, codec.schema.min_size)):
+    if start == end or any(bytes_before(descriptor, end, format.schema.min_size)):
         return False
-    return tail_of(descriptor).kind == "zero"
+    return tail_of(descriptor, format).kind == "zero"
 
 
-def bad_end(path: Path, descriptor: int, known: int) -> TailStatus:
+def bad_end(format: Format, path: Path, descriptor: int, known: int) -> TailStatus:
     """The torn record, or the zeros, that a log ends in.
 
     Args:
+        format: of the log.
         path: the log, for messages.
         descriptor: the same, open for reading.
         known: a boundary; what precedes it is known to be whole, even if it is zeros.
@@ -108,11 +134,11 @@ def bad_end(path: Path, descriptor: int, known: int) -> TailStatus:
     Raises:
         TornTailError: the log is misaligned, so what seems to be torn off may be whole records.
     """
-    status = tail_of(descriptor)
+    status = tail_of(descriptor, format)
     if status.kind == "implausible":
         raise TornTailError(
-            f"{path}: misaligned from byte {status.offset} on; `expstore salvage` copies its whole "
-            "records into a new experiment, which can be logged to"
+            f"{path}: misaligned from byte {status.offset} on; salvage its whole records into a "
+            "new log (in a store: `expstore salvage`), which can be logged to"
         )
     start = max(status.offset or 0, known)
     size = (status.offset or 0) + status.size - start

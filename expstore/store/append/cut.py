@@ -140,7 +140,7 @@ def exclusive_access(
     except LeaseRefused as error:
         raise TornTailError(
             f"{path}: ends inside a record or in zeros, and cannot be repaired: {error}; "
-            "close what has it open, or run `expstore repair --force`"
+            "close what has it open, or repair it by force (in a store: `expstore repair --force`)"
         ) from error
 
 
@@ -157,7 +157,7 @@ def cut_back(descriptor: int, path: Path, bad: BadTail) -> None:
         if end > bad.end:
             raise TornTailError(
                 f"{path}: a torn record at byte {bad.start} was appended to by another "
-                "program; `expstore salvage` gets back what follows it"
+                "program; a salvage (in a store: `expstore salvage`) gets back what follows it"
             )
         if end == bad.end:
             if bad.foreign:
@@ -175,7 +175,7 @@ def set_aside(path: Path, offset: int, descriptor: int) -> Path:
     Raises:
         UnreadableFileError, NoSpaceError: the bytes cannot be kept.
     """
-    base = f"{layout.TORN}{offset}"
+    base = f"{layout.torn(path.name)}{offset}"
     for number in range(1000):
         kept = path.with_name(base if not number else f"{base}.{number}")
         try:

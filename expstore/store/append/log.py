@@ -21,38 +21,34 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expstore.errors import (
     ExperimentGoneError,
-    ExperimentNotFoundError,
     ExpStoreError,
     ShortWriteError,
     TornTailError,
 )
-from expstore.store.append import forks
+from expstore.model.values import METRICS_FORMAT
 from expstore.store.append.boundary import (
     ANCHOR,
     bad_end,
+    boundary_after,
     describe,
     ends_in_zeros,
     is_known,
-    last_boundary,
     lost,
 )
 from expstore.store.append.cut import BadTail, cut_back, exclusive_access, set_aside
+from expstore.store.append.header import write_header
+from expstore.store.append.logfile import LogFile
 from expstore.store.append.space import ReservedSpace
 from expstore.store.files import system
-from expstore.store.files.descriptor import Descriptor
-from expstore.store.files.identity import FileIdentity
-from formats import CLEAN, TailStatus
+from formats import CLEAN, Format, FormatError, TailStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from formats import RecordCodec
 
 _lseek, _END, _HERE = os.lseek, os.SEEK_END, os.SEEK_CUR
 _PATIENCE = 0.05  # seconds that another writer gets to complete what looks torn
@@ -60,13 +56,14 @@ NO_ANCHOR = 0, b""
 _SMALL = 4096  # bytes of an append that may stay in memory until the next
 
 
-class AppendLog:
+class AppendLog(LogFile):
     """A log open for appending; not to be shared among threads.
 
     Args:
         path: the log, in an existing directory.
-        codec: of one record.
+        format: of the log.
         directory: a descriptor of its directory, where the caller has one.
+        header: what an empty log begins with, if the format has a header.
         create: whether to create the log where it is missing.
 
     Attributes:
@@ -78,42 +75,30 @@ class AppendLog:
         UnreadableFileError: not a regular file, or no permission.
     """
 
-    _descriptor = -1
-    _file = Descriptor()  # a closed one
-
     def __init__(
-        self, path: Path, codec: RecordCodec, directory: int = -1, *, create: bool = True
+        self,
+        path: Path,
+        format: Format = METRICS_FORMAT,
+        directory: int = -1,
+        *,
+        header: bytes = b"",
+        create: bool = True,
     ) -> None:
-        self.path = path
         self.boundary = 0
         self.is_lost = False
-        self._codec = codec
+        self._format = format
+        self._header = header if format.schema.header is not None else None
         # A boundary, and the bytes before it when it was found; one value, since an interrupt or a
         # fork may come between any two assignments.
         self._anchor = NO_ANCHOR
         self._room = ReservedSpace(path)
         self._shared = False  # others were seen to append, so that the next one may be near
         self._bad: BadTail | None = None
-        self._inherited = False  # from the parent of a forked process, with its position
-        forks.watch(self)
-        self._open(directory, system.APPEND if create else system.MEND)
+        super().__init__(path, directory, create=create)
 
-    def _open(self, directory: int, flags: int) -> None:
-        try:
-            given = directory >= 0
-            with Descriptor() if given else system.open_experiment(self.path.parent) as own:
-                self._file = system.open_regular(self.path, flags, max(directory, own))
-            self._descriptor = self._file.number
-        except BaseException as error:  # also an interrupt
-            self.close()
-            if isinstance(error, FileNotFoundError):
-                raise ExperimentNotFoundError(f"{self.path}: no such experiment or log") from None
-            raise
-
-    @property
-    def closed(self) -> bool:
-        """Whether it is not open now."""
-        return self._descriptor < 0
+    def _part(self) -> None:
+        super()._part()
+        self._bad = None  # what the parent has to cut, it cuts
 
     def append(self, data: bytes, looked: bool = False) -> None:
         """Append whole records by one write.
@@ -129,6 +114,8 @@ class AppendLog:
             TornTailError: the log ends in a tear that cannot be cut now, or is misaligned, and
                 nothing is written; or someone else's tear came in just before the write (the text
                 says which).
+            FormatError: the log has another header, or a record that the format refuses; nothing
+                is written, unless it came in just before the write (the text says which).
             ExperimentGoneError: the log was deleted between a fork and the child's first append; or
                 it was cut or rewritten in place, and has lost records (the text says which, and
                 whether these were still written).
@@ -153,14 +140,6 @@ class AppendLog:
             raise system.unwritable(self.path, error) from error
         self.boundary = behind
         self._anchor = behind, (data if size <= _SMALL else data[-ANCHOR:])
-
-    def sync(self) -> None:
-        """Write all that was appended to the disk before returning.
-
-        Raises:
-            OSError: as the system call does; what was written since the last call is in doubt.
-        """
-        os.fdatasync(self._descriptor)
 
     def repair(
         self, look: Callable[[int], TailStatus], *, force: bool = False
@@ -190,55 +169,9 @@ class AppendLog:
             self._anchor, self.boundary, self._room.end = NO_ANCHOR, status.offset, 0
         return status, kept
 
-    def close(self) -> None:
-        """Close the file.
-
-        Raises:
-            UnreadableFileError: the file system says only now that a write failed.
-        """
-        self._descriptor = -1
-        try:
-            self._file.close()
-        except OSError as error:
-            raise system.unwritable(self.path, error) from error
-
-    __del__ = close
-
-    def _part(self) -> None:
-        """After a fork: open the log anew, and let go of what is shared with the parent.
-
-        A position that two processes share tells neither of them where its own write went.
-        """
-        identity = self.identity()
-        with self._file:  # closed once there is another
-            with suppress(ExperimentNotFoundError):
-                self._open(-1, system.MEND)
-            if self.closed or not identity.is_of(self._descriptor):
-                self.close()
-                raise ExperimentGoneError(f"{self.path}: deleted, moved or replaced since the fork")
-        self._bad, self._inherited = None, False  # what the parent has to cut, it cuts
-
-    def after_fork(self) -> None:
-        """In a forked child: the position is the parent's too."""
-        self._inherited = True
-
-    def identity(self) -> FileIdentity:
-        """What tells the log, as it is open, from a file that takes its place."""
-        return FileIdentity(self.path, self._descriptor)
-
-    @property
-    def size(self) -> int:
-        """The open log's size in bytes."""
-        return _lseek(self._descriptor, 0, _END)
-
-    @property
-    def is_linked(self) -> bool:
-        """Whether the open log has a name still, whichever it is."""
-        return os.fstat(self._descriptor).st_nlink > 0
-
     def records_since(self, start: int) -> str:
         """Which records are in the open log from a boundary on, for messages."""
-        return describe(self._codec, self._descriptor, start, self.boundary)
+        return describe(self._format, self._descriptor, start, self.boundary)
 
     def recall(self) -> None:
         """Raise ExperimentGoneError if the boundary is no longer in the log; see the module."""
@@ -254,7 +187,8 @@ class AppendLog:
         """The end of the file, which is a boundary then."""
         # Not fstat: asking for a file's times makes its next write dearer than the write.
         end = _lseek(self._descriptor, 0, _END)
-        return end if end == self.boundary and not self.is_lost else self._reconcile()
+        known = end == self.boundary and (end or self._header is None)
+        return end if known and not self.is_lost else self._reconcile()
 
     def _reconcile(self) -> int:
         """Parse what others added; returns the end of the file, which then is a boundary."""
@@ -264,15 +198,19 @@ class AppendLog:
         self.recall()
         start, bad_since, pause = self.boundary, time.monotonic(), _PATIENCE / 1000
         while True:
-            end, rest = last_boundary(self._codec, self._descriptor, start)
+            end, rest = boundary_after(self._format, self.path, self._descriptor, start)
             now = time.monotonic()
             if end > start:  # others go on: what looked torn was being written
                 start, bad_since, pause = end, now, _PATIENCE / 1000
-            if not rest and not ends_in_zeros(self._codec, self._descriptor, self.boundary, end):
+            if not rest and not ends_in_zeros(self._format, self._descriptor, self.boundary, end):
                 self.boundary = end
+                if self._begin():
+                    continue
                 break
             if now > bad_since + _PATIENCE:
                 self.repair(self._look_bad)
+                if self._begin():
+                    continue
                 break
             time.sleep(pause)
             pause *= 2
@@ -280,11 +218,18 @@ class AppendLog:
 
     def _look_bad(self, descriptor: int) -> TailStatus:
         """Whether the log ends inside a record, or in zeros that others wrote."""
-        end, rest = last_boundary(self._codec, descriptor, self.boundary)
-        if not rest and not ends_in_zeros(self._codec, descriptor, self.boundary, end):
+        end, rest = boundary_after(self._format, self.path, descriptor, self.boundary)
+        if not rest and not ends_in_zeros(self._format, descriptor, self.boundary, end):
             self.boundary = end
             return CLEAN
-        return bad_end(self.path, descriptor, self.boundary)
+        return bad_end(self._format, self.path, descriptor, self.boundary)
+
+    def _begin(self) -> bool:
+        """Write the header if the log needs one; whether it did."""
+        if self.boundary or self._header is None:
+            return False
+        write_header(self._descriptor, self.path, self._header)
+        return True
 
     def _settle(self, data: bytes, written: int) -> int:
         """After a write that was short, or not at the boundary; returns the one behind the records.
@@ -312,7 +257,11 @@ class AppendLog:
             ) from None
         if at < self.boundary:  # the system contradicts itself, so nothing is concluded, or cut
             raise ShortWriteError(f"{self.path}: {written} of {len(data)} bytes, but at byte {at}")
-        tear, _ = last_boundary(self._codec, self._descriptor, self.boundary, at)
+        try:
+            tear, _ = boundary_after(self._format, self.path, self._descriptor, self.boundary, at)
+        except FormatError as error:
+            error.reason += "; what was appended now follows it, and cannot be read"
+            raise
         if tear == at:
             return at + written
         self._bad = BadTail(tear, at + written, foreign=True)

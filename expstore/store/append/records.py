@@ -131,6 +131,8 @@ def columns(metrics: MetricTable | Mapping[str, Any], now: int) -> dict[str, Any
     """
     import numpy as np
 
+    from formats.columns.given import named_columns, sequence
+
     if isinstance(metrics, MetricTable):
         from formats.columns import TextColumn
 
@@ -140,13 +142,7 @@ def columns(metrics: MetricTable | Mapping[str, Any], now: int) -> dict[str, Any
             "value": metrics.values,
             "name": TextColumn(metrics.name_codes, metrics.names),
         }
-    try:
-        given = dict(metrics)
-    except (TypeError, ValueError):
-        kind = type(metrics).__name__
-        raise FieldValueError(
-            f"expected a MetricTable or a mapping of columns, got {kind}"
-        ) from None
+    given = named_columns(metrics)
     known = {field.name for field in RECORD_CODEC.schema}
     for fault, keys in (
         ("unknown", given.keys() - known),
@@ -154,10 +150,8 @@ def columns(metrics: MetricTable | Mapping[str, Any], now: int) -> dict[str, Any
     ):
         if keys:
             raise FieldValueError(f"{fault} column: {', '.join(sorted(map(str, keys)))}")
-    for key, column in given.items():
-        if not hasattr(column, "__getitem__") or not hasattr(column, "__len__"):
-            kind = type(column).__name__
-            raise FieldValueError(f"expected a sequence or an array, got {kind}", field=key)
+    for key in given.keys() - {"name"}:
+        given[key] = sequence(key, given[key])
     count = _length("value", given["value"])
     given.setdefault("timestamp", np.full(count, now))
     given["name"] = _encode_names(given["name"], count)
@@ -221,19 +215,12 @@ def _encode_names(names: Any, count: int) -> TextColumn:
     import numpy as np
 
     from formats.columns import TextColumn
+    from formats.columns.given import coded
 
-    texts: tuple[str, ...]
     if isinstance(names, str):
-        codes, texts = np.zeros(count, np.int32), (names,)
-    elif isinstance(names, TextColumn):
-        codes, texts = names.codes, names.values
+        codes, texts = np.zeros(count, np.int32), [names]
     else:
-        seen: dict[str, int] = {}
-        try:
-            codes = np.fromiter((seen.setdefault(name, len(seen)) for name in names), np.int32)
-        except TypeError as error:  # not hashable, such as a list
-            raise FieldValueError(f"expected strings: {error}", field="name") from None
-        texts = tuple(seen)
+        codes, texts = coded("name", names)
     # A name that is not a string is refused with its index when the records are built.
     fitted = tuple(_fit(text) if isinstance(text, str) else text for text in texts)
     return TextColumn(codes, fitted)

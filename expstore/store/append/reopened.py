@@ -10,14 +10,12 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from expstore.model.values import METRICS_FORMAT
 from expstore.store.append.boundary import is_known
 from expstore.store.append.log import NO_ANCHOR, AppendLog
 from expstore.store.files import system
-
-if TYPE_CHECKING:
-    from formats import RecordCodec
+from formats import Format
 
 # Seconds in which no program can replace a log: for so long, its size suffices to recognise it.
 _MOMENT = 5e-5
@@ -28,17 +26,18 @@ class ReopenedLog(AppendLog):
 
     Args:
         path: the log, in an existing directory.
-        codec: of one record.
+        format: of the log.
+        header: what an empty log begins with, if the format has a header.
 
     Raises:
         As AppendLog.
     """
 
-    def __init__(self, path: Path, codec: RecordCodec) -> None:
+    def __init__(self, path: Path, format: Format = METRICS_FORMAT, *, header: bytes = b"") -> None:
         self._quick_path = os.fsencode(path)
         self._unproved = False  # opened by its path alone, which may have led through a link
         self._left = 0.0  # when it was last closed
-        super().__init__(path, codec)
+        super().__init__(path, format, header=header)
 
     def after_fork(self) -> None:
         """In a forked child: an append that another thread of the parent was making is not ours."""

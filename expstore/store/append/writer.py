@@ -25,7 +25,6 @@ from typing import Any, Self
 from expstore.errors import ExperimentGoneError, WriterClosedError
 from expstore.model.table import MetricTable
 from expstore.model.times import checked_clock
-from expstore.model.values import RECORD_CODEC
 from expstore.store.append import forks, records
 from expstore.store.append.durability import (
     INTERVAL_RECORDS,
@@ -87,7 +86,8 @@ class MetricWriter:
         self._syncer: Syncer | None = None
         forks.watch(self)
         try:
-            self._log = AppendLog(path / layout.METRICS, RECORD_CODEC, self._writer_lock.directory)
+            log = path / layout.METRICS
+            self._log = AppendLog(log, directory=self._writer_lock.directory)
         except BaseException:
             self._writer_lock.close()
             raise

@@ -11,17 +11,15 @@ from dataclasses import replace
 from typing import Any
 
 from expstore.errors import MetadataNotFoundError
+from expstore.model.values import METADATA_FORMAT, METRICS_FORMAT
 from expstore.store.files import layout
 from expstore.store.files.directory import Location, OpenLog
 from expstore.store.files.place import open_log
-from formats import FORMATS, Format, Span, annotate
+from formats import Format, Span, annotate
 from formats.schema import Schema
 
 _BLOCK = 1 << 20  # bytes; much larger than a record, so a block without a whole record is torn
 _EXTRA = 1 << 16  # bytes shown after the longest possible value
-
-METADATA_FORMAT = FORMATS["meta"]
-METRICS_FORMAT = FORMATS["metrics"]
 
 
 def format_of(path: Location) -> Format:

@@ -8,25 +8,22 @@ creates a new experiment, which appears only when complete, and overwrites nothi
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from expstore.errors import RunFileError, SealError
 from expstore.model.runinfo import RunStart
-from expstore.model.values import RECORD_CODEC
+from expstore.model.values import METRICS_FORMAT
 from expstore.store import runfile
 from expstore.store.append.log import AppendLog
+from expstore.store.care.salvage import SalvageReport, copy_whole
 from expstore.store.files import layout, placing, system
-from expstore.store.files.directory import OpenLog
 from expstore.store.files.place import open_log
 from expstore.store.read.survey import scan_log, tail_of
 from expstore.store.read.tables import Selection, iter_tables
-from formats import CLEAN, TailStatus
-from formats.damage.salvage import Gap, Stretch, resync
-from formats.errors import counted
-from formats.metrics import ROLES
+from formats import Format, TailStatus
 
 _CHUNK = 1 << 20  # bytes copied at a time
 _GAPS = 100_000  # gaps listed in a report; all are counted
@@ -62,45 +59,10 @@ class RepairReport:
         )
 
 
-@dataclass(frozen=True)
-class SalvageReport:
-    """What `salvage` found. Flipped bits inside a value cannot be detected.
-
-    Attributes:
-        source, target: the experiments' directories.
-        status: the state of the source's log.
-        records: whole records copied to the target.
-        size: their size in bytes.
-        gaps: byte ranges of the source that belong to no whole record; the first 100,000.
-        gap_count: the total number of gaps.
-        gap_bytes: their total size in bytes.
-        metadata_error: why the target has no metadata; empty if it has.
-        already_there: the target was there with all this, since an earlier call was interrupted.
-    """
-
-    source: Path
-    target: Path
-    status: TailStatus
-    records: int
-    size: int
-    gaps: tuple[Gap, ...]
-    gap_count: int
-    gap_bytes: int
-    metadata_error: str = ""
-    already_there: bool = False
-
-    def __str__(self) -> str:
-        already = "already " if self.already_there else ""
-        return (
-            f"{self.target}: {counted(self.records, 'record')} ({counted(self.size, 'byte')}) "
-            f"{already}salvaged from {self.source}; {counted(self.gap_count, 'gap')} "
-            f"({counted(self.gap_bytes, 'byte')}) left out; "
-            "flipped bits inside values cannot be detected"
-        )
-
-
-def repair(path: Path, *, force: bool = False, sealed: int = 0) -> RepairReport:
-    """Cut a torn or zero tail off a log, keeping its bytes in `metrics.bin.torn-OFFSET` next to it.
+def repair(
+    path: Path, *, force: bool = False, sealed: int = 0, format: Format = METRICS_FORMAT
+) -> RepairReport:
+    """Cut a torn or zero tail off a log, keeping its bytes in `<name>.torn-<offset>` next to it.
 
     A misaligned log is left as it is, since whole records follow the damage.
 
@@ -109,6 +71,7 @@ def repair(path: Path, *, force: bool = False, sealed: int = 0) -> RepairReport:
         force: cut even if others have the log open and may be writing; their records can be
             lost.
         sealed: bytes at the beginning that a seal covers, which are not cut.
+        format: of the log.
 
     Raises:
         TornTailError: others have the log open; nothing was cut.
@@ -116,7 +79,7 @@ def repair(path: Path, *, force: bool = False, sealed: int = 0) -> RepairReport:
         ExperimentNotFoundError, UnreadableFileError: the log cannot be opened.
     """
     with open_log(path) as reader:
-        status = scan_log(reader)[0]
+        status = scan_log(reader, format=format)[0]
     if not status.can_be_cut:
         return RepairReport(path, status)
     if (status.offset or 0) < sealed:
@@ -125,9 +88,9 @@ def repair(path: Path, *, force: bool = False, sealed: int = 0) -> RepairReport:
             "restore the log from a copy, or repair it with --force (force=True) and then seal it "
             "the same way"
         )
-    log = AppendLog(path, RECORD_CODEC, create=False)
+    log = AppendLog(path, format, create=False)
     try:
-        return RepairReport(path, *log.repair(tail_of, force=force))
+        return RepairReport(path, *log.repair(partial(tail_of, format=format), force=force))
     finally:
         log.close()
 
@@ -161,7 +124,8 @@ def salvage(
             os.mkdir(hidden, 0o700)  # nobody else may read the copy before `keep_access`
             placing.build_experiment(building, metadata)
             status, records = scan_log(log)
-            report = _salvage_log(log, status, records, source, target, building, metadata_error)
+            with open(building / layout.METRICS, "xb") as file:
+                report = copy_whole(log, status, records, file, source, target)
             _copy_run(source, building, status, records)
             placing.keep_access(source, building)
             placing.sync_tree(building)
@@ -169,7 +133,7 @@ def salvage(
             system.sync_directory(target.parent)
         finally:
             rmtree(hidden, ignore_errors=True)
-    return replace(report, already_there=not placed)
+    return replace(report, metadata_error=metadata_error, already_there=not placed)
 
 
 def _copy_run(source: Path, building: Path, status: TailStatus, records: int) -> None:
@@ -206,43 +170,3 @@ def _places(starts: tuple[RunStart, ...], log: Path, sound: int) -> tuple[RunSta
         start if start.records <= sound else replace(start, records=later.get(at, count))
         for at, start in enumerate(starts)
     )
-
-
-def _salvage_log(
-    log: OpenLog,
-    status: TailStatus,
-    records: int,
-    source: Path,
-    target: Path,
-    building: Path,
-    metadata_error: str,
-) -> SalvageReport:
-    gaps: list[Gap] = []
-    found = size = gap_count = gap_bytes = 0
-    with open(building / layout.METRICS, "xb") as file:
-        for piece in _pieces(log, status, records):
-            if isinstance(piece, Stretch):
-                for start in range(piece.offset, piece.offset + piece.size, _CHUNK):
-                    count = min(_CHUNK, piece.offset + piece.size - start)
-                    size += file.write(log.read(start, count))
-                found += piece.records
-            else:
-                gap_count += 1
-                gap_bytes += piece.size
-                if len(gaps) < _GAPS:
-                    gaps.append(piece)
-    return SalvageReport(
-        source, target, status, found, size, tuple(gaps), gap_count, gap_bytes, metadata_error
-    )
-
-
-def _pieces(log: OpenLog, status: TailStatus, records: int) -> Iterator[Stretch | Gap]:
-    """What to copy and what to skip; judged by plausibility only if the log is misaligned."""
-    if status.kind == "implausible":
-        yield from resync(RECORD_CODEC.schema, ROLES, log.read, log.size)
-        return
-    end = log.size if status == CLEAN else status.offset or 0
-    if end:
-        yield Stretch(0, end, records - status.records)
-    if end < log.size:
-        yield Gap(end, log.size - end)

@@ -61,6 +61,9 @@ def _check_limit(name: str, limit: int) -> None:
         raise RetentionPolicyError(f"{name} must not be negative, got {limit}")
 
 
+_SHOWN = 20  # rows in a notebook
+
+
 class PruneRow(NamedTuple):
     """One experiment's fate.
 
@@ -96,6 +99,24 @@ class PrunePlan(Sequence[PruneRow]):
 
     def __iter__(self) -> Iterator[PruneRow]:
         return iter(self.rows)
+
+    def _repr_html_(self) -> str:
+        from expstore.model import html
+        from expstore.model.texts import shown_time
+
+        rows = [
+            (
+                row.action,
+                row.commit_id,
+                None if row.metadata is None else shown_time(row.metadata.timestamp),
+                None if row.metadata is None else row.metadata.job_name,
+                row.reason,
+            )
+            for row in self.rows[:_SHOWN]
+        ]
+        note = f"{len(self.pruned):,} of {len(self):,} to prune"
+        note += f"; the first {_SHOWN} are shown" if len(self) > _SHOWN else ""
+        return html.table(("action", "experiment", "created", "job", "reason"), rows, note)
 
 
 def plan_prune(

@@ -24,22 +24,26 @@ QUIET = 600.0
 """Seconds without a record after which a run whose lock cannot be seen counts as stopped."""
 
 
-def run_state(path: Location) -> RunState:
+def run_state(path: Location, known: RunInfo | None = None) -> RunState:
     """How the run of one experiment is; see `StoreReader.run_state`.
+
+    Args:
+        path: the experiment.
+        known: what its run.json says, if that was read before.
 
     Raises:
         ExperimentNotFoundError, UnreadableFileError
     """
     if not isinstance(path, Path):
         with open_directory(path) as directory:
-            return _state(directory, None)
+            return _state(directory, None, known)
     with system.open_experiment(path) as descriptor:
-        return _state(LocalDirectory(path, descriptor), has_writer(descriptor))
+        return _state(LocalDirectory(path, descriptor), has_writer(descriptor), known)
 
 
-def _state(directory: Directory, locked: bool | None) -> RunState:
+def _state(directory: Directory, locked: bool | None, known: RunInfo | None) -> RunState:
     try:
-        info, fault = runfile.read_in(directory), ""
+        info, fault = known or runfile.read_in(directory), ""
     except RunFileError as error:
         info, fault = RunInfo(), str(error)
     last = info.starts[-1] if info.starts else None

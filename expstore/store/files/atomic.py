@@ -71,7 +71,7 @@ def _replace(temporary: str, name: str, data: bytes, directory: int, *, new: boo
             file.flush()
             os.fsync(descriptor)
             if new:
-                _take_name(temporary, name, directory)
+                take_name(temporary, name, directory)
             else:
                 os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
             system.unlock(descriptor)
@@ -84,8 +84,12 @@ def _replace(temporary: str, name: str, data: bytes, directory: int, *, new: boo
     return True
 
 
-def _take_name(temporary: str, name: str, directory: int) -> None:
+def take_name(temporary: str | Path, name: str | Path, directory: int | None = None) -> None:
     """Give a file a name that no other file has.
+
+    Args:
+        temporary, name: the names that it has and gets.
+        directory: a descriptor of the directory that they are relative to.
 
     Raises:
         FileExistsError: another file has it.

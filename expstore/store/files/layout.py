@@ -22,8 +22,14 @@ SEAL = "SHA256SUMS"
 PRUNING, SALVAGING, IMPORTING = ".pruning-", ".salvage-", ".import-"
 """Prefixes of the hidden names of unfinished work in a store's root."""
 
-TORN = f"{METRICS}.torn-"
-"""What the names of files that keep a cut tail begin with; the tail's byte offset follows."""
+
+def torn(name: str) -> str:
+    """What the names of files that keep a log's cut tail begin with; its byte offset follows."""
+    return f"{name}.torn-"
+
+
+TORN = torn(METRICS)
+"""The same for the log of an experiment."""
 
 COMMIT_ID_LIMIT = 255
 """In bytes: the longest file name on Linux (NAME_MAX)."""

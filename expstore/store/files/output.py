@@ -23,6 +23,7 @@ from typing import IO
 
 from expstore.errors import OutputExistsError, OutputInStoreError
 from expstore.store.files import access, layout, mounts, system
+from expstore.store.files.atomic import take_name
 from expstore.store.files.descriptor import Descriptor
 
 UNFINISHED = re.compile(r"\.expstore-[0-9a-f]{16}\.tmp")
@@ -77,27 +78,30 @@ def check_place(output: Path) -> None:
 
 
 @contextmanager
-def whole_file(output: Path, *, sweep: bool = True) -> Iterator[IO[bytes]]:
+def whole_file(
+    output: Path, *, sweep: bool = True, copied: Path | None = None
+) -> Iterator[IO[bytes]]:
     """A file to write to, which appears as `output` when the block ends without an error.
 
     Args:
         output: the file to write.
         sweep: remove what killed programs left of the same output; it costs a listing of the
             directory.
+        copied: the file that it is a copy of, whose mode and owner it gets; it then replaces none.
 
     Raises:
-        OutputExistsError: the path exists and is not a regular file.
+        OutputExistsError: the path exists and is not a regular file, or `copied` is given.
         OutputInStoreError: see `check_place`.
         NoSpaceError, UnreadableFileError: the file cannot be written; the old one is kept.
     """
-    check_output(output, force=True)
+    check_output(output, force=copied is None)
     output = output.resolve()
     if sweep:
         remove_stale(output.parent, output.name)
     temporary = output.with_name(unfinished_name(output.name))
     with system.typed_errors(output):
         try:
-            old = access.status_of(output)
+            old = access.status_of(copied or output)
             with (
                 access.new_file(temporary, old) as descriptor,
                 open(descriptor, "wb", closefd=False) as file,
@@ -108,7 +112,13 @@ def whole_file(output: Path, *, sweep: bool = True) -> Iterator[IO[bytes]]:
                 yield file
                 file.flush()
                 os.fsync(descriptor)
-            os.replace(temporary, output)
+            if copied is None:
+                os.replace(temporary, output)
+            else:
+                take_name(temporary, output)
+        except FileExistsError:
+            temporary.unlink(missing_ok=True)
+            raise OutputExistsError(f"{output}: already exists") from None
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise

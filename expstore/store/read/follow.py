@@ -10,28 +10,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from expstore.errors import ExperimentGoneError, ExperimentNotFoundError, SelectionError
 from expstore.model.table import MetricTable
-from expstore.model.values import RECORD_CODEC, is_whole_number
+from expstore.model.values import METRICS_FORMAT, is_whole_number
 from expstore.store.files.directory import Location, OpenLog
 from expstore.store.files.place import open_log
 from expstore.store.read.parser import LogParser
 from expstore.store.read.survey import scan_log
-from formats.damage.tail import CLEAN, TailStatus, TailWatch
-from formats.metrics import ROLES
+from formats import CLEAN, Format, TailStatus
+from formats.damage.tail import TailWatch
+
+if TYPE_CHECKING:
+    from formats.columns import Columns
+
+Table = TypeVar("Table")
 
 _MOST = 1 << 22  # bytes read by one poll
 _ANCHOR = 64  # bytes before the offset by which the log is recognised
 
 
-class Follower:
-    """Gives the metrics of one log as they come; an iterator over MetricTables that never ends.
+class LogFollower(Generic[Table]):
+    """Gives the records of one log as they come; an iterator over tables that never ends.
 
     Args:
         path: the log; it need not be there yet, its directory must.
         offset: where to begin: 0, or the `offset` that an earlier follower had. One beyond the end
             of the log is taken for that of a follower of a log that was cut since; see `cuts`.
+        format: of the log.
+        make: makes a table of columns, and of the state of the tail after them.
         interval: seconds between two polls, while iterating.
         sleep: waits that long.
 
@@ -50,7 +58,9 @@ class Follower:
     def __init__(
         self,
         path: Location,
-        offset: int = 0,
+        offset: int,
+        format: Format,
+        make: Callable[[Columns, TailStatus], Table],
         *,
         interval: float = 0.5,
         sleep: Callable[[float], object] = time.sleep,
@@ -64,6 +74,7 @@ class Follower:
         self.interval = interval
         self.cuts = 0
         self.is_behind = False
+        self._format, self._make = format, make
         self._sleep = sleep
         self._is_proved = offset == 0  # a record begins at the offset, for all that is known
         self._identity: tuple[int, int] | None = None
@@ -74,39 +85,47 @@ class Follower:
         with open_log(path):  # at a URL, only reading shows whether there is such an experiment
             pass
 
-    def poll(self) -> MetricTable:
+    def poll(self) -> Table:
         """What was added since the last poll, at most 4 MiB of it; empty if nothing was.
 
-        The table's status reports a tail that is waited for.
+        The table's status, if it has one, reports a tail that is waited for.
 
         Raises:
             ExperimentGoneError: the experiment, or its log, was deleted or replaced by another; or
                 the log was cut, and written to again beyond the offset.
             SelectionError: no record begins at the offset that was given. This is noticed where the
                 bytes there are no plausible record, which is nearly always.
+            FormatError: the log has another header, or the next record is refused by its format.
             UnreadableFileError: not a regular file, or no permission.
         """
+        return self._make(*self._poll())
+
+    def _poll(self) -> tuple[Columns, TailStatus]:
         from formats.columns import parse_columns
 
         data = self._read()
-        columns = parse_columns(RECORD_CODEC.schema, data)
-        watch = TailWatch(RECORD_CODEC.schema, ROLES, self.offset)
+        schema = self._format.schema.records if self.offset else self._format.schema
+        columns = parse_columns(schema, data)
+        watch = TailWatch(schema, self._format.roles, self.offset)
         watch.feed(columns, self.offset + columns.end)
-        status = watch.status(self.offset + len(data))
+        zeros = columns.error is not None and not any(data[columns.end :])
+        status = watch.status(self.offset + len(data), only_zeros=zeros)
         if not self._is_proved:
             self._prove(status)
+        if columns.error is not None and not columns.count and not zeros:
+            raise columns.error.at(source=str(self.path), offset=self.offset)
         if self.is_behind and status.kind == "zero":
             self.is_behind = self._is_hole(self.offset + len(data))
         if self.is_behind and status.kind != "implausible":
             status = CLEAN  # the tail of what was read, not of the log
-        table = MetricTable.of_columns(columns, status)
         start, self.offset = self.offset, watch.end
         if status.kind == "zero" and status.offset is not None:
             # What is zeros now may be records later, so they are not given yet.
-            table = table[: len(table) - status.records]
+            columns = columns.first(columns.count - status.records)
             self.offset = status.offset
+        columns.start, columns.end = columns.start + start, self.offset
         self._anchor = (self._anchor + data[: self.offset - start])[-_ANCHOR:]
-        return table
+        return columns, status
 
     def _read(self) -> bytes:
         """The bytes from `offset` on."""
@@ -119,7 +138,7 @@ class Follower:
                 if log.size < self.offset:
                     self.cuts += 1
                     # Not the size: the log may have been cut inside a record.
-                    self.offset, self._anchor = _end_of_records(log), b""
+                    self.offset, self._anchor = _end_of_records(log, self._format), b""
                 self.is_behind = log.size > self.offset + _MOST
                 known = len(self._anchor)
                 data = log.read(self.offset - known, known + _MOST)
@@ -138,7 +157,7 @@ class Follower:
         if status.offset == self.offset:  # a live writer's record may look torn, too
             with open_log(self.path) as log:
                 log.section(0, self.offset)
-                end = _end_of_records(log)
+                end = _end_of_records(log, self._format)
             if end != self.offset:
                 raise SelectionError(
                     f"{self.path}: no record begins at offset {self.offset}; the last one before "
@@ -170,17 +189,35 @@ class Follower:
             self._ends_in_zeros = log.version
         return False
 
-    def __iter__(self) -> Iterator[MetricTable]:
+    def __iter__(self) -> Iterator[Table]:
         while True:
-            table = self.poll()
-            if len(table):
-                yield table
+            columns, status = self._poll()
+            if columns.count:
+                yield self._make(columns, status)
             else:
                 self._sleep(self.interval)
 
 
-def _end_of_records(log: OpenLog) -> int:
+class Follower(LogFollower[MetricTable]):
+    """Gives the metrics of one log as they come; an iterator over MetricTables that never ends.
+
+    Args, attributes and errors are those of LogFollower.
+    """
+
+    def __init__(
+        self,
+        path: Location,
+        offset: int = 0,
+        *,
+        interval: float = 0.5,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        make = MetricTable.of_columns
+        super().__init__(path, offset, METRICS_FORMAT, make, interval=interval, sleep=sleep)
+
+
+def _end_of_records(log: OpenLog, format: Format) -> int:
     """The offset after the last whole record of a log, in bounded memory."""
-    parser = LogParser()
+    parser = LogParser(format=format)
     scan_log(log, parser=parser)
     return parser.end

@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from expstore.model.values import RECORD_CODEC
-from formats.damage.tail import TailStatus, TailWatch
-from formats.metrics import ROLES
+from expstore.model.values import METRICS_FORMAT
+from formats import Format, TailStatus
+from formats.damage.tail import TailWatch
 
 if TYPE_CHECKING:
     from expstore.store.files.directory import OpenLog
@@ -26,14 +26,16 @@ class LogParser:
 
     Args:
         max_texts: distinct names beyond which parsing ends with TooManyTextsError; None: no limit.
+        format: of the logs.
 
     Attributes:
         records: whole records of the log that were parsed.
         end: the offset in the log after the last of them.
     """
 
-    def __init__(self, max_texts: int | None = None) -> None:
+    def __init__(self, max_texts: int | None = None, format: Format = METRICS_FORMAT) -> None:
         self._max_texts = max_texts
+        self._format = format
         self._parser: ColumnParser
         self._parsed = 0  # bytes of whole records that the parser has seen, of all logs
         self._watch: TailWatch
@@ -48,7 +50,7 @@ class LogParser:
         """
         log.section(start, log.size if end is None else end)
         self._log = log
-        self._watch = TailWatch(RECORD_CODEC.schema, ROLES, start)
+        self._watch = TailWatch(self._format.schema, self._format.roles, start)
         self._renew()
 
     def read(self, size: int | None = None) -> Columns:
@@ -67,6 +69,8 @@ class LogParser:
             columns = self._parser.read(log.part(size), size)
         self._watch.feed(columns, self.end + columns.end - self._parsed)
         self._parsed = columns.end
+        if columns.error is not None:  # nothing after a refused record can be read
+            log.section(log.size, log.size)
         return columns
 
     @property
@@ -81,7 +85,11 @@ class LogParser:
 
     def status(self) -> TailStatus:
         """What the end of the log is like, once all of it was read."""
-        return self._watch.status(self._log.size)
+        status = self._watch.status(self._log.size)
+        if status.kind == "implausible" and self._format.schema.may_refuse:
+            zeros = all(not any(block) for block in self._log.blocks(self.end))
+            return self._watch.status(self._log.size, only_zeros=zeros)
+        return status
 
     @property
     def texts_held(self) -> int:
@@ -94,7 +102,8 @@ class LogParser:
         self._renew()
 
     def _renew(self) -> None:
-        self._parser = _column_parser()(RECORD_CODEC.schema, self._max_texts)
+        schema = self._format.schema.records if self.end else self._format.schema
+        self._parser = _column_parser()(schema, self._max_texts)
         self._parsed = 0
 
 

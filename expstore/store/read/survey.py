@@ -6,12 +6,14 @@ Guarantees: nothing is written; memory does not grow with the log, whatever is i
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from expstore.model.values import METRICS_FORMAT
 from expstore.store.files.directory import OpenLog
 from expstore.store.files.local import FileLog
 from expstore.store.read.parser import LogParser
-from formats import TailStatus
+from formats import Format, TailStatus, TruncatedError
+from formats.walk import read_value
 
 if TYPE_CHECKING:
     from formats.columns import Columns
@@ -26,6 +28,7 @@ def scan_log(
     parser: LogParser | None = None,
     look: Callable[[Columns, int], None] | None = None,
     forget: Callable[[], None] | None = None,
+    format: Format = METRICS_FORMAT,
 ) -> tuple[TailStatus, int]:
     """A log's status and its number of whole records, in bounded memory.
 
@@ -35,8 +38,9 @@ def scan_log(
         parser: of the logs before.
         look: called with each part's columns, and the index of its first record.
         forget: called where the codes of texts begin anew, in a log of very many texts.
+        format: of the log, where there is no parser.
     """
-    parser = parser or LogParser()
+    parser = parser or LogParser(format=format)
     parser.begin(log, start)
     while not log.exhausted:
         first = parser.records
@@ -50,6 +54,23 @@ def scan_log(
     return parser.status(), parser.records
 
 
-def tail_of(descriptor: int) -> TailStatus:
+def tail_of(descriptor: int, format: Format = METRICS_FORMAT) -> TailStatus:
     """How a log ends, through a descriptor of the log."""
-    return scan_log(FileLog(descriptor))[0]
+    return scan_log(FileLog(descriptor), format=format)[0]
+
+
+def header_of(log: OpenLog, format: Format) -> tuple[dict[str, Any] | None, int]:
+    """The values of a log's header, and its size in bytes; None and 0 if it is not there.
+
+    Raises:
+        FormatError: it is not the declared one.
+    """
+    header, size = format.schema.header, _BLOCK
+    while header is not None:
+        try:
+            return read_value(header, log.read(0, size))
+        except TruncatedError:
+            if size >= log.size:
+                break
+            size *= 2
+    return None, 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from expstore.store.append.log import AppendLog
-from tests.helpers.logs import CODEC, record
+from tests.helpers.logs import record
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def log(path: Path) -> Iterator[AppendLog]:
     """An open log with one record."""
-    log = AppendLog(path, CODEC)
+    log = AppendLog(path)
     log.append(record("first"))
     yield log
     log.close()

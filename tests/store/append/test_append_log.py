@@ -333,7 +333,7 @@ def test_full_disk_is_told_before_anything_is_written(
 
 def test_reserving_shows_nowhere_and_wastes_little(path: Path) -> None:
     """The size is that of the records; the allocation exceeds it by little over an eighth."""
-    log = AppendLog(path, RECORD_CODEC)
+    log = AppendLog(path)
     for _ in range(200):
         log.append(record("x") * 40)
         found = path.stat()
@@ -349,7 +349,7 @@ def test_file_system_without_reserving_will_do(
 ) -> None:
     """Reserving is optional."""
     monkeypatch.setattr(space, "_fallocate", lambda: lambda *_: answer)
-    log = AppendLog(path, RECORD_CODEC)
+    log = AppendLog(path)
     log.append(record("own"))
     log.close()
     assert names(path) == ["own"]
@@ -357,7 +357,7 @@ def test_file_system_without_reserving_will_do(
 
 def test_log_that_was_cut_or_replaced_is_parsed_anew(path: Path) -> None:
     """What is cached of a log between two appends is valid only for that log."""
-    log = ReopenedLog(path, RECORD_CODEC)
+    log = ReopenedLog(path)
     log.append_once(record("first") * 3)
     path.unlink()
     add(path, record("a longer name") * 3 + TEAR)
@@ -430,7 +430,7 @@ def test_repair_of_a_clean_log_does_nothing(log: AppendLog, path: Path) -> None:
     assert log.repair(tail_of) == (CLEAN, None)
     log.append(record("own"))
     assert names(path) == ["first", "own"]
-    empty = AppendLog(path.with_name("empty"), RECORD_CODEC)
+    empty = AppendLog(path.with_name("empty"))
     assert empty.repair(tail_of) == (CLEAN, None)
     empty.close()
 
@@ -464,7 +464,7 @@ def test_zeros_that_a_power_cut_left_are_set_aside_before_appending(
 ) -> None:
     """Appended to, they would be buried, and no repair could cut them any more."""
     path.write_bytes(record("first") + bytes(zeros))
-    log = kind(path, RECORD_CODEC)
+    log = kind(path)
     log.append(record("own"))
     log.close()
     assert names(path) == ["first", "own"]
@@ -474,7 +474,7 @@ def test_zeros_that_a_power_cut_left_are_set_aside_before_appending(
 def test_zeros_are_not_appended_to_while_others_have_the_log_open(path: Path) -> None:
     """The error says what to do; once the others are gone, the zeros are set aside."""
     path.write_bytes(record("first") + bytes(21))
-    log = AppendLog(path, RECORD_CODEC)
+    log = AppendLog(path)
     with path.open("rb"), pytest.raises(TornTailError, match="expstore repair"):
         log.append(record("own"))
     os.truncate(path, 26)  # as a forced repair does; nothing that this log wrote is lost
@@ -517,7 +517,7 @@ def test_zeros_that_a_log_wrote_itself_are_records(log: AppendLog, path: Path) -
 def test_name_that_ends_in_zeros_is_no_tail(path: Path) -> None:
     """The log is appended to even if others have it open."""
     path.write_bytes(record("first\0" + "\0" * 40))
-    log = AppendLog(path, RECORD_CODEC)
+    log = AppendLog(path)
     with path.open("rb"):
         log.append(record("own"))
     log.close()
@@ -539,7 +539,7 @@ def test_repair_beside_others_is_refused_unless_forced(log: AppendLog, path: Pat
 def test_repair_makes_no_log(path: Path) -> None:
     """A missing log is an error, and is not created."""
     with pytest.raises(ExperimentNotFoundError, match="no such experiment or log"):
-        AppendLog(path, RECORD_CODEC, create=False)
+        AppendLog(path, create=False)
     assert not path.exists()
 
 

@@ -24,7 +24,7 @@ def test_log_of_several_blocks_is_parsed_to_its_end(
     monkeypatch.setattr(boundary, "_BLOCK", block)
     path = tmp_path / "metrics.bin"
     path.write_bytes(RECORD * count)
-    log = AppendLog(path, CODEC)
+    log = AppendLog(path)
     log.append(RECORD)
     log.append(RECORD)
     log.close()

@@ -12,7 +12,7 @@ import pytest
 from expstore import TornTailError, UnreadableFileError
 from expstore.store.append.log import AppendLog
 from expstore.store.read.survey import tail_of
-from tests.helpers.logs import CODEC, log
+from tests.helpers.logs import log
 
 TEAR = b"\x01" * 18
 
@@ -27,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 def repair(path: Path) -> Path | None:
     """Cut the tear; returns the file that keeps it."""
-    own = AppendLog(path, CODEC, create=False)
+    own = AppendLog(path, create=False)
     try:
         return own.repair(tail_of)[1]
     finally:

@@ -23,7 +23,6 @@ from expstore.store.append.log import AppendLog
 from expstore.store.files import system
 from tests.faults.base import fork, join
 from tests.helpers.descriptors import open_descriptors
-from tests.helpers.logs import CODEC
 
 
 @pytest.fixture
@@ -46,7 +45,7 @@ def is_locked(directory: Path) -> bool:
 @contextmanager
 def watching(lock: WriterLock) -> Iterator[None]:
     """The lock watches the experiment's log, which is open, as a writer has it do."""
-    log = AppendLog(lock.path / "metrics.bin", CODEC, lock.directory, create=False)
+    log = AppendLog(lock.path / "metrics.bin", directory=lock.directory, create=False)
     lock.watch(log.identity())
     try:
         yield

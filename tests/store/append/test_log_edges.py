@@ -21,7 +21,7 @@ from expstore.store.append.reopened import ReopenedLog
 from formats import TailStatus
 from tests.faults.base import fork, join
 from tests.helpers.descriptors import open_descriptors
-from tests.helpers.logs import CODEC, names, record
+from tests.helpers.logs import names, record
 
 
 def test_each_forked_process_has_an_open_file_of_its_own(log: AppendLog, path: Path) -> None:
@@ -49,7 +49,7 @@ def test_forked_child_that_cannot_open_the_log_has_none(gone: str, tmp_path: Pat
     """What it inherited is closed by then, and its number may belong to another file."""
     path = tmp_path / "abc" / "metrics.bin"
     path.parent.mkdir()
-    log = AppendLog(path, CODEC)
+    log = AppendLog(path)
     log.append(record("parent"))
 
     def child() -> None:
@@ -131,7 +131,7 @@ def test_descriptor_0_is_open(
     def child() -> None:
         directory = os.open(path.parent, os.O_RDONLY)
         os.close(0)
-        log = AppendLog(path, CODEC, directory)
+        log = AppendLog(path, directory=directory)
         assert log._descriptor == 0
         assert not log.closed
         log.append(record("own"))
@@ -139,7 +139,7 @@ def test_descriptor_0_is_open(
         assert log.closed
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(0)
-        log = ReopenedLog(path, CODEC)
+        log = ReopenedLog(path)
         monkeypatch.setattr(os, "write", noted)
         for name in ("open", "reopened"):
             log.append_once(record(name))
@@ -178,7 +178,7 @@ def failing_close(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 def test_error_on_closing_is_reported(path: Path, failing_close: list[str]) -> None:
     """A network file system may say only then that a write failed; the log is closed anyway."""
     before = open_descriptors()
-    log = AppendLog(path, CODEC)
+    log = AppendLog(path)
     log.append(record("own"))
     failing_close.clear()
     with pytest.raises(UnreadableFileError, match=r"metrics\.bin: Input/output error"):
@@ -193,7 +193,7 @@ def test_error_on_closing_after_one_append_is_reported(
 ) -> None:
     """Of a log that stays open between appends no longer than that; the next opens it again."""
     before = open_descriptors()
-    log = ReopenedLog(path, CODEC)
+    log = ReopenedLog(path)
     failing_close.clear()
     for name in ("first", "second"):
         with pytest.raises(UnreadableFileError, match=r"metrics\.bin: Input/output error"):

@@ -10,7 +10,7 @@ import pytest
 from expstore.store.append import space
 from expstore.store.append.log import AppendLog
 from expstore.store.append.space import ReservedSpace
-from tests.helpers.logs import CODEC, log
+from tests.helpers.logs import log
 
 
 @pytest.mark.parametrize("offset", [2**31 - 10, 2**31 + 10, 2**32 + 10, 2**40 + 10])
@@ -36,7 +36,7 @@ def test_system_without_fallocate_will_do(tmp_path: Path, monkeypatch: pytest.Mo
         space.resource, "getrlimit", lambda which: asked.append(which) or getrlimit(which)
     )
     path = tmp_path / "metrics.bin"
-    own = AppendLog(path, CODEC)
+    own = AppendLog(path)
     for _ in range(10):
         own.append(log(3))
     own.close()

@@ -136,8 +136,17 @@ def test_columns_that_are_no_mapping_are_refused(metrics: Any, store: Experiment
 
 @pytest.mark.parametrize(
     "now",
-    [math.nan, math.inf, -math.inf, None, "1700000000", datetime.now(UTC), 1.7e12, 1.7e18],
-    ids=str,
+    [
+        math.nan,
+        math.inf,
+        -math.inf,
+        None,
+        "1700000000",
+        datetime(2026, 1, 1, tzinfo=UTC),
+        1.7e12,
+        1.7e18,
+    ],
+    ids=repr,
 )
 def test_clock_that_gives_no_seconds_is_refused_wherever_it_stamps(
     now: Any, tmp_path: Path

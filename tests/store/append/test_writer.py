@@ -308,7 +308,6 @@ def test_a_name_that_is_no_utf_8_is_refused(store: ExperimentStore, name: str) -
     [
         {"value": 0.5},
         {"value": np.array(0.5)},
-        {"value": (x for x in [0.5])},
         {"value": None},
         {"name": None},
         {"name": [["loss"]]},

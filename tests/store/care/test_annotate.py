@@ -19,8 +19,9 @@ import expstore.cli.schema  # noqa: F401  importing it adds its commands
 import formats
 from expstore import ExperimentNotFoundError, ExperimentStore, MetadataNotFoundError
 from expstore.cli.base import app
+from expstore.model.values import METADATA_FORMAT, METRICS_FORMAT
 from expstore.store.care import annotate as annotate_files
-from expstore.store.care.annotate import METADATA_FORMAT, METRICS_FORMAT, format_of, iter_spans
+from expstore.store.care.annotate import format_of, iter_spans
 from formats import (
     FORMATS,
     META,
@@ -335,7 +336,7 @@ def test_importing_the_store_loads_no_tool() -> None:
     """Dumps, schemas and tables are loaded on demand."""
     code = (
         "import sys, expstore, formats; before = set(sys.modules); formats.annotate;"
-        "tools = 'formats.codec.spans', 'formats.descriptions.ksy', 'formats.catalog';"
+        "tools = 'formats.codec.spans', 'formats.descriptions.ksy', 'formats.columns';"
         "print([m in before for m in tools],"
         "'formats.codec.spans' in sys.modules)"
     )

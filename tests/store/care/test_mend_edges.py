@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from expstore import ExperimentStore, ExpStoreError, NoSpaceError
-from expstore.store.care import mend
+from expstore.store.care import salvage
 from expstore.store.files import placing
 from formats.damage.salvage import Gap
 from tests.helpers.descriptors import open_descriptors
@@ -32,7 +32,7 @@ def test_aligned_log_is_copied_byte_for_byte(
     tail: bytes, chunk: int, path: Path, store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In chunks of any size; the only gap is its tail, if it has one."""
-    monkeypatch.setattr(mend, "_CHUNK", chunk)
+    monkeypatch.setattr(salvage, "_CHUNK", chunk)
     path.write_bytes(log(30) + tail)
     report = store.salvage("abc", "new")
     assert store.metrics_path("new").read_bytes() == log(30)
@@ -58,8 +58,8 @@ def test_misaligned_log_is_copied_without_its_gaps(
     path: Path, store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All gaps are counted; only the first are listed."""
-    monkeypatch.setattr(mend, "_CHUNK", 7)
-    monkeypatch.setattr(mend, "_GAPS", 2)
+    monkeypatch.setattr(salvage, "_CHUNK", 7)
+    monkeypatch.setattr(salvage, "_GAPS", 2)
     tear = log(1)[:13]
     path.write_bytes(tear.join([log(30)] * 5))
     report = store.salvage("abc", "new")

@@ -1,0 +1,139 @@
+"""The option `--where`, and completion of the names of parameters, metrics and fields."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from expstore import ExperimentStore, ExpStoreError, FormatError, WhereError
+from expstore.cli.base import fail, open_store, printable, progress
+from expstore.cli.ids import resolve_all
+
+_LOOKED_AT = 20  # experiments that names are completed from: the last ones
+_TAME = re.compile(r"[\w][\w./:-]*", re.ASCII)
+
+
+def complete_metric(context: typer.Context, incomplete: str) -> list[str]:
+    """The metrics that begin with what was typed, of the experiments that were, or of some."""
+    return _offered(incomplete, _names(context, params=False, metrics=True))
+
+
+def complete_name(context: typer.Context, incomplete: str) -> list[str]:
+    """The fields, parameters and metrics that begin with what was typed."""
+    return _offered(incomplete, _names(context, params=True, metrics=True))
+
+
+def complete_where(context: typer.Context, incomplete: str) -> list[str]:
+    """What was typed, with its last word completed to a field, parameter or metric."""
+    match = re.search(r"[^\s()]*\Z", incomplete)
+    word = match[0] if match else ""
+    names = _offered(word, _names(context, params=True, metrics=True))
+    return [incomplete[: len(incomplete) - len(word)] + name for name in names]
+
+
+Where = Annotated[
+    str | None,
+    typer.Option(
+        "--where",
+        metavar="EXPRESSION",
+        help="Only those for which this is true: 'lr < 0.01 and val/loss:min < 0.3 and tag == x'.",
+        autocompletion=complete_where,
+    ),
+]
+
+
+def selected(
+    store: ExperimentStore, typed: list[str] | None, where: str | None
+) -> list[str] | None:
+    """The ids that were typed, or all, for which an expression is true; see `resolve_all`.
+
+    None means all experiments. That none matches is an error, and ends the program.
+
+    Raises:
+        InvalidCommitIdError, ExperimentNotFoundError, UnknownMetricError
+    """
+    ids = resolve_all(store, typed)
+    if where is None:
+        return ids
+    chosen = matching(store, where, ids)
+    if not chosen:
+        fail(f"no experiment matches: {where}")
+    return chosen
+
+
+def matching(store: ExperimentStore, where: str, ids: Iterable[str] | None = None) -> list[str]:
+    """The ids for which an expression is true; a mistake in it is pointed at, and ends the program.
+
+    Args:
+        store: the store.
+        where: the expression.
+        ids: only these; None: all.
+    """
+    from expstore.compare.selection import select
+
+    with pointing_at_mistakes():
+        return select(store, where, ids, progress=progress("reading"))
+
+
+def expanded_names(
+    store: ExperimentStore, names: list[str] | None, ids: Iterable[str] | None
+) -> list[str] | None:
+    """The names that were typed, with those that patterns match; one that matches none stays.
+
+    Logs are read for it only if there is a pattern.
+    """
+    from expstore.compare.conditions import is_pattern
+    from expstore.compare.experiments import experiments
+    from expstore.compare.patterns import expand
+
+    if not names or not any(map(is_pattern, names)):
+        return names or None
+    known: dict[str, None] = {}
+    chosen = store.select_ids(ids)
+    for one, _ in zip(experiments(store, chosen), progress("reading")(chosen), strict=True):
+        known |= dict.fromkeys(one.metrics)
+    return list(
+        dict.fromkeys(
+            found for name in names for found in (expand([name], known, strict=False) or [name])
+        )
+    )
+
+
+@contextmanager
+def pointing_at_mistakes() -> Iterator[None]:
+    """Show where an expression is wrong, and end the program as for wrong usage."""
+    try:
+        yield
+    except WhereError as error:
+        shown = printable(error.text)
+        if len(shown) == len(error.text) < 500:
+            print(f"  {shown}\n  {' ' * (error.column - 1)}^", file=sys.stderr)
+        fail(str(error), 2)
+
+
+def _offered(incomplete: str, names: Iterable[str]) -> list[str]:
+    """Shells insert names unquoted, and some evaluate them at once, so only tame ones are."""
+    return [name for name in names if name.startswith(incomplete) and _TAME.fullmatch(name)]
+
+
+def _names(context: typer.Context, *, params: bool, metrics: bool) -> list[str]:
+    from expstore.compare.experiments import experiments
+    from expstore.compare.naming import FIELDS
+
+    parent = context.find_root()
+    names: dict[str, None] = dict.fromkeys(FIELDS) if params else {}
+    try:
+        store = open_store(context, context.params.get("root") or parent.params.get("root"))
+        typed = context.params.get("commit_ids") or [context.params.get("commit_id")]
+        ids = [one for one in typed if one and store.experiment_exists(one)]
+        for one in experiments(store, (ids or store.list_experiments())[-_LOOKED_AT:]):
+            names |= dict.fromkeys(one.params if params else ())
+            names |= dict.fromkeys(one.metrics if metrics else ())
+    except (ExpStoreError, FormatError):
+        return []  # shell completion cannot show errors
+    return list(names)

@@ -1,0 +1,209 @@
+"""Experiments as they are looked at: what meta.bin and run.json say, and their metrics.
+
+Guarantees: metadata and parameters are read for many experiments at once; a log and a status only
+if they are asked for, and once. What cannot be read is one of the experiment's `problems`, and does
+not affect the others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from expstore.compare.series import Extremes, summarize
+from expstore.errors import ExpStoreError, RunFileError, UnreadableFileError
+from expstore.model.runinfo import RunInfo, RunState, Status
+from expstore.model.values import Metadata
+from expstore.store import metafile, runfile
+from expstore.store.care.state import run_state
+from expstore.store.files.place import log_of
+from expstore.store.jobs import in_order
+from expstore.store.read.rewind import Rewind
+from expstore.store.read.tables import read_table, table_parser
+from formats import CLEAN, FormatError, TailStatus
+
+if TYPE_CHECKING:
+    from expstore.model.table import MetricTable
+    from expstore.store.read.parser import LogParser
+    from expstore.store.reader import StoreReader
+
+
+_EMPTY = RunInfo()
+
+
+class _Log(NamedTuple):
+    """What is known of a log: metrics' statistics, the state of its end, the last record's time."""
+
+    metrics: dict[str, Extremes]
+    tail: TailStatus
+    ended: float | None
+
+
+class Experiment:
+    """One experiment; its metrics and status are read on first use.
+
+    Attributes:
+        commit_id: its id.
+        metadata: None if it cannot be read.
+        run: what run.json says; empty if there is none, or it cannot be read.
+        params: the parameters by flat name.
+        problems: what could not be read so far, and why.
+    """
+
+    def __init__(
+        self,
+        store: StoreReader,
+        commit_id: str,
+        metadata: metafile.Outcome,
+        run: RunInfo | ExpStoreError,
+        parser: LogParser,
+    ) -> None:
+        self.commit_id = commit_id
+        self.metadata = metadata if isinstance(metadata, Metadata) else None
+        self.run = run if isinstance(run, RunInfo) else _EMPTY
+        self.params = run.flat_params if self.run is run and self.run.params else {}
+        self.problems: list[str] = []
+        if self.metadata is None:
+            self.problems.append(str(metadata))
+        if isinstance(run, RunFileError | UnreadableFileError):
+            self.problems.append(str(run))
+        self._store = store
+        self._parser = parser
+        self._log: _Log | None = None
+        self._state: RunState | None = None
+
+    def read_table(self) -> MetricTable | None:
+        """Its metrics without what is superseded, read anew; None if they cannot be read."""
+        try:
+            table = read_table(log_of(self._store.location, self.commit_id), parser=self._parser)
+            return Rewind(self.run.starts).current(table) if self.run.starts else table
+        except (ExpStoreError, FormatError) as error:
+            problem = str(error)
+            if problem not in self.problems:
+                self.problems.append(problem)
+            return None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether its log was read."""
+        return self._log is not None
+
+    def read(self) -> _Log:
+        """What its log says; it is read once."""
+        if self._log is None:
+            table = self.read_table()
+            if table is None:
+                self._log = _Log({}, CLEAN, None)
+            else:
+                last = float(table.timestamps[-1]) if len(table) else None
+                self._log = _Log(summarize(table), table.status, last)
+        return self._log
+
+    def take(self, log: _Log, problems: list[str]) -> None:
+        """Take what another process read of its log, and the problems that it had."""
+        self._log = log
+        self.problems += [problem for problem in problems if problem not in self.problems]
+
+    @property
+    def metrics(self) -> dict[str, Extremes]:
+        """Each metric's statistics, by name in order of first appearance."""
+        return self.read().metrics
+
+    @property
+    def tail(self) -> TailStatus:
+        """The state of the end of its metrics.bin."""
+        return self.read().tail
+
+    @property
+    def state(self) -> RunState:
+        """How its run is, since when, and how that is known."""
+        if self._state is None:
+            try:
+                self._state = run_state(self._store.location / self.commit_id, self.run)
+            except ExpStoreError as error:  # deleted meanwhile, or not readable
+                self._state = RunState("unknown", None, str(error))
+        return self._state
+
+    @property
+    def status(self) -> Status:
+        """How its run is, in one word."""
+        return self.state.status
+
+    @property
+    def duration(self) -> float | None:
+        """The seconds that it ran, in all its starts; None if nothing tells.
+
+        A start that did not say when it ended counts until now if it runs, and otherwise until the
+        last record, as does an experiment without run.json.
+        """
+        if not self.run.starts:
+            first = None if self.metadata is None else float(self.metadata.timestamp)
+            return self._until_last_record(first)
+        total = 0.0
+        for start in self.run.starts[:-1]:
+            total += max((start.ended or start.started) - start.started, 0.0)
+        final = self.run.starts[-1]
+        if final.ended is not None:
+            return total + max(final.ended - final.started, 0.0)
+        if self.status == "running":
+            return total + max(time.time() - final.started, 0.0)
+        rest = self._until_last_record(final.started)
+        return total if rest is None else total + rest
+
+    def _until_last_record(self, first: float | None) -> float | None:
+        last = self.read().ended
+        return None if first is None or last is None else max(last - first, 0.0)
+
+
+def experiments(store: StoreReader, ids: Iterable[str]) -> Iterator[Experiment]:
+    """The experiments of these ids, which `select_ids` returned, in that order.
+
+    Raises:
+        StoreNotFoundError: the root does not exist.
+    """
+    ids = list(ids)
+    parser = table_parser()
+    outcomes = metafile.read_all(store.location, ids)
+    runs = runfile.read_all(store.location, ids)
+    for (commit_id, metadata), (_, run) in zip(outcomes, runs, strict=True):
+        yield Experiment(store, commit_id, metadata, run, parser)
+
+
+ReadLogs = Callable[[list[Experiment]], list[Experiment]]
+"""Reads the logs of experiments that were not read yet; returns the same experiments."""
+
+
+def read_logs(
+    store: StoreReader,
+    found: list[Experiment],
+    progress: Callable[[list[str]], Iterable[str]] = iter,
+    jobs: int = 1,
+) -> list[Experiment]:
+    """Read the logs of experiments, unless they were; returns the same experiments.
+
+    Args:
+        store: the store that they are in.
+        found: the experiments.
+        progress: wraps the list of ids while their logs are read.
+        jobs: the number of processes, as `check_jobs` returns it.
+
+    Raises:
+        JobError: a process died.
+    """
+    unread = [one for one in found if not one.is_read]
+    ids = [one.commit_id for one in unread]
+    if jobs > 1 and len(unread) > 1:
+        logs = in_order(partial(_logs, store), store.log_sizes(ids), jobs)
+        for one, (log, problems), _ in zip(unread, logs, progress(ids), strict=True):
+            one.take(log, problems)
+    elif unread:
+        for one, _ in zip(unread, progress(ids), strict=True):
+            one.read()
+    return found
+
+
+def _logs(store: StoreReader, ids: list[str]) -> Iterator[tuple[_Log, list[str]]]:
+    for one in experiments(store, ids):
+        yield one.read(), one.problems

@@ -1,0 +1,105 @@
+"""What run.json says, as further columns of an export: parameters, tags and status.
+
+Guarantees: a parameter has the same type in all rows: numbers if it is one in every experiment that
+has it, truth values likewise, else text, as JSON where it was none. An experiment without it has
+null. A run.json that cannot be read is reported, and its experiment has nulls.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from expstore.errors import ExportError, ExpStoreError
+from expstore.exchange.wide import PARAM, RUN_COLUMNS
+from expstore.extras import require
+from expstore.model.frames import repeated_text
+from expstore.model.texts import escape
+from formats import FormatError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from expstore.store.reader import StoreReader
+
+_LIMIT = 2_000  # parameters that get a column
+
+
+class RunColumns:
+    """The columns `tags`, `status` and one named `param:NAME` for each parameter.
+
+    Args:
+        store: where the experiments are.
+        ids: the experiments.
+        failures: gets what cannot be read, by commit id.
+
+    Raises:
+        ExportError: there are too many parameters for a table.
+    """
+
+    def __init__(
+        self,
+        store: StoreReader,
+        ids: Iterable[str],
+        failures: dict[str, ExpStoreError | FormatError],
+    ) -> None:
+        self._rows: dict[str, dict[str, Any]] = {}
+        names: dict[str, set[type]] = {}
+        for commit_id in ids:
+            try:
+                info = store.read_run(commit_id)
+                facts: dict[str, Any] = {"tags": ", ".join(info.tags) or None}
+                facts["status"] = store.status(commit_id)
+            except (ExpStoreError, FormatError) as error:
+                failures[commit_id] = error
+                continue
+            for name, value in info.flat_params.items():
+                facts[PARAM + name] = value
+                if value is not None:
+                    names.setdefault(PARAM + name, set()).add(type(value))
+            if len(names) > _LIMIT:
+                raise ExportError(
+                    f"more than {_LIMIT:,} parameters are too many for a table; choose experiments"
+                )
+            self._rows[escape(commit_id)] = facts
+        self._kinds = dict.fromkeys(RUN_COLUMNS, str) | {
+            name: _kind(kinds) for name, kinds in names.items()
+        }
+
+    def extended(self, schema: pa.Schema) -> pa.Schema:
+        """A schema with these columns after its own."""
+        arrow = require("pyarrow", "arrow")
+        types = {
+            str: arrow.dictionary(arrow.int32(), arrow.string()),
+            int: arrow.int64(),
+            float: arrow.float64(),
+            bool: arrow.bool_(),
+        }
+        for name, kind in self._kinds.items():
+            schema = schema.append(arrow.field(escape(name), types[kind]))
+        return schema
+
+    def extend(self, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+        """A batch of one experiment, whose id is its first column, with these columns."""
+        arrow = require("pyarrow", "arrow")
+        facts: Mapping[str, Any] = self._rows.get(batch.column(0)[0].as_py(), {})
+        columns = list(batch.columns)
+        for number, (name, kind) in enumerate(self._kinds.items(), len(columns)):
+            value = facts.get(name)
+            if kind is str:
+                text = value if isinstance(value, str) or value is None else json.dumps(value)
+                columns.append(repeated_text(text, batch.num_rows))
+            else:
+                scalar = arrow.scalar(value, schema.field(number).type)
+                columns.append(arrow.repeat(scalar, batch.num_rows))
+        return arrow.record_batch(columns, schema=schema)
+
+
+def _kind(kinds: set[type]) -> type:
+    """The type of a column that holds values of these types."""
+    if kinds == {bool}:
+        return bool
+    if kinds == {int}:
+        return int
+    return float if kinds <= {int, float} else str

@@ -1,0 +1,227 @@
+"""CSV and TSV files: a row per step, or a row per metric.
+
+A row per step is what Lightning, Keras, ultralytics, Stable-Baselines, RLlib, DVCLive, CatBoost,
+TensorBoard's and W&B's downloads and `export --wide` write. A directory is searched for the file
+names of these programs; what they write in several files beside each other is one run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import expstore.exchange.sources.texttable as tables
+from expstore.errors import ImportSourceError
+from expstore.exchange.sources.base import ForeignRun, Reading, Runs, renamed
+from expstore.exchange.sources.files import files_below, first_bytes, modified
+from expstore.exchange.sources.grid import UNTIMED, Grid, run_of
+from expstore.exchange.sources.longform import LongReader, is_long
+from expstore.exchange.sources.params import fitting, params_beside
+from expstore.exchange.sources.severalruns import (
+    chart_runs,
+    exported_runs,
+    is_chart,
+)
+from expstore.model.runinfo import RunInfo
+from expstore.model.table import MetricTable
+
+_NAMES = re.compile(
+    r"metrics\.csv|results\.csv|progress\.csv|(.+\.)?monitor\.csv|training(_log)?\.csv|"
+    r"(train_)?log\.csv|history\.csv|.+\.tsv|run-.*-tag-.*\.csv"
+)
+_DOWNLOAD = re.compile(r"run-(?P<run>.*?)-?tag-(?P<tag>.+)")  # TensorBoard's name for a download
+_TABLE_OF_RUNS = frozenset({"Name", "State", "Runtime"})  # W&B's list of runs
+
+
+def recognise(path: Path) -> bool:
+    """Whether it is a CSV or TSV file, or a directory with some that a trainer has named."""
+    if path.is_dir():
+        return bool(files_below(path, _wanted))
+    start = first_bytes(path)
+    if path.suffix.lower() in (".csv", ".tsv"):
+        return True
+    line = start.split(b"\n", 1)[0]
+    return line[:1] not in b"{[" and b"\0" not in start and (b"," in line or b"\t" in line)
+
+
+def _wanted(name: str) -> bool:
+    return _NAMES.fullmatch(name) is not None
+
+
+def runs(path: Path, reading: Reading) -> Runs:
+    """The runs of a file, or of all files below a directory that a trainer has named.
+
+    Raises:
+        ImportSourceError: no such file, or it is not a table.
+    """
+    if not path.is_dir():
+        yield from _runs_of_file(path, path.stem, reading)
+        return
+    files = files_below(path, _wanted)
+    if not files:
+        raise ImportSourceError(
+            f"{path}: no metrics.csv, results.csv, progress.csv or other table of a trainer; give "
+            "the file itself"
+        )
+    top = path.resolve().name
+    for folder, parts in _together(path, files).items():
+        where = folder.relative_to(path)
+        name = top if where == Path() else str(where)
+        if len(parts) > 1 or parts[0].suffix == ".tsv":
+            yield reading.attempt(name, lambda f=folder, p=parts, n=name: _joined(f, p, n, reading))  # type: ignore[misc]
+        else:
+            yield from _runs_of_file(parts[0], name, reading)
+
+
+def _together(top: Path, files: list[Path]) -> dict[Path, list[Path]]:
+    """The files of each run, by the run's directory."""
+    found: dict[Path, list[Path]] = {}
+    for file in files:
+        folder = file.parent
+        if file.suffix == ".tsv":  # DVCLive: RUN/plots/metrics/train/loss.tsv
+            for above in file.relative_to(top).parents:
+                if above.name == "metrics":
+                    folder = top / above
+                    folder = folder.parent if folder.parent.name == "plots" else folder
+                    folder = folder.parent if folder != top else folder
+                    break
+        found.setdefault(folder, []).append(file)
+    separate: dict[Path, list[Path]] = {}
+    for folder, parts in found.items():
+        if all(part.suffix == ".csv" for part in parts) and len(parts) > 1:
+            separate |= {
+                part.with_suffix("") if len(parts) > 1 else folder: [part] for part in parts
+            }
+        else:
+            separate[folder] = parts
+    return separate
+
+
+def _joined(folder: Path, parts: list[Path], name: str, reading: Reading) -> ForeignRun:
+    """One run of several files, each with metrics of its own."""
+    notes: list[str] = []
+    left_out: Counter[str] = Counter()
+    tables_: list[MetricTable] = []
+    timed = True
+    for part in parts:
+        grid, _ = _grid(part, reading)
+        prefix, names = _names_in(folder, part, [*grid.columns])
+        table = grid.table(modified(parts[0]))
+        renamed = [names.get(one, one) for one in table.names]
+        tables_.append(
+            MetricTable(
+                [f"{prefix}{one}" for one in renamed],
+                table.name_codes,
+                table.values,
+                table.steps,
+                table.timestamps,
+            )
+        )
+        timed = timed and grid.timed
+        left_out += grid.left_out
+        notes += [note for note in grid.notes if note not in notes]
+    params = fitting(params_beside(folder, notes), left_out)
+    created = None if timed else modified(parts[0])
+    if not timed:
+        notes.append(UNTIMED)
+    info = RunInfo(params=params)
+    return ForeignRun(
+        name, _concatenated(tables_), "", "", created, info, left_out, tuple(notes), timed
+    )
+
+
+def _names_in(folder: Path, part: Path, columns: list[str]) -> tuple[str, dict[str, str]]:
+    """What a file's metrics are called: CatBoost's test/Logloss, DVCLive's train/loss."""
+    if part.stem in ("learn_error", "test_error", "time_left"):
+        return part.stem.partition("_")[0] + "/", {}
+    inner = part.relative_to(folder).with_suffix("").parts
+    if "metrics" in inner:
+        inner = inner[len(inner) - inner[::-1].index("metrics") :]
+    whole = "/".join(inner)
+    if part.stem in columns:  # one metric a file, named as the file
+        return "", {part.stem: whole}
+    return f"{whole}/", {}
+
+
+def _concatenated(parts: list[MetricTable]) -> MetricTable:
+    """The points of several tables, by time and then by step."""
+    import numpy as np
+
+    names = list(dict.fromkeys(name for part in parts for name in part.names))
+    codes = [
+        np.array([names.index(name) for name in part.names], np.int32)[part.name_codes]
+        for part in parts
+        if len(part)
+    ]
+    parts = [part for part in parts if len(part)]
+    columns = [
+        np.concatenate([getattr(part, column) for part in parts]) if parts else np.zeros(0)
+        for column in ("values", "steps", "timestamps")
+    ]
+    order = np.lexsort((columns[1], columns[2]))
+    return MetricTable(
+        names,
+        (np.concatenate(codes) if codes else np.zeros(0))[order].astype(np.int32),
+        columns[0][order],
+        columns[1][order].astype(np.uint32),
+        columns[2][order].astype(np.int64),
+    )
+
+
+def _runs_of_file(path: Path, name: str, reading: Reading) -> Runs:
+    with tables.opened_table(path, reading.skip) as table:
+        several = None
+        if is_long(table.header):
+            several = _long
+        elif tables.is_exported(table.header):
+            several = exported_runs
+        elif is_chart(table.header):
+            several = chart_runs
+        elif frozenset(table.header) >= _TABLE_OF_RUNS:
+            raise ImportSourceError(
+                f"{path}: a list of runs, with a row per run and no steps; download the chart of a "
+                "metric, or import the run's folder"
+            )
+        if several is not None:
+            yield from several(path, table, reading)
+            reading.left_out += table.left_out
+            if not table.rows:
+                raise ImportSourceError(f"{path}: has a header, but no rows")
+            return
+    yield reading.attempt(name, lambda: _single(path, name, reading))
+
+
+def _long(path: Path, table: tables.TextTable, reading: Reading) -> Runs:
+    gatherer = LongReader(path, table.header, reading)
+    for block in table.blocks():
+        gatherer.extend(block, lambda row, first=table.rows: table.line(first + row))  # type: ignore[misc]
+    yield from gatherer.runs()
+
+
+def _grid(path: Path, reading: Reading) -> tuple[Grid, dict[str, Any]]:
+    """A file in wide form, and what the comment at its top says."""
+    with tables.opened_table(path, reading.skip) as table:
+        grid = Grid(str(path), reading, table.line, table.comma)
+        for block in table.blocks():
+            grid.extend(table.header, block)
+        grid.left_out += table.left_out
+    if not grid.rows:
+        raise ImportSourceError(f"{path}: has a header, but no rows")
+    return grid, table.comment
+
+
+def _single(path: Path, name: str, reading: Reading) -> ForeignRun:
+    grid, facts = _grid(path, reading)
+    start = facts.pop("t_start", None)
+    base = float(start) if isinstance(start, int | float) else None
+    run = run_of(grid, name, path, facts | params_beside(path.parent, grid.notes), base=base)
+    download = _DOWNLOAD.fullmatch(path.stem)
+    if run.table.names == ("Value",) and download:
+        run = replace(run, table=renamed(run.table, lambda _: download["tag"]))
+        name = download["run"].strip("-._") or name if name == path.stem else name
+    if name == path.stem and _NAMES.fullmatch(path.name):  # many runs have a file of this name
+        name = f"{path.resolve().parent.name}-{name}".removeprefix("-")
+    return replace(run, name=name)

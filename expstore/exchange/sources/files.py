@@ -1,0 +1,143 @@
+"""Finding and opening the files of a source.
+
+Guarantees: no symbolic link below the source is followed, so nothing outside of it is read; a file
+that is not regular is refused without waiting for it; a document is read up to a limit; what cannot
+be read is an ImportSourceError.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from expstore.errors import ImportSourceError
+from expstore.exchange.sources.base import brief, reading_file
+
+DOCUMENT = 1 << 28
+"""The largest JSON document that is read whole, in bytes."""
+
+_ENTRIES = 1 << 21  # files that are looked at below one path
+_BOMS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+def files_below(top: Path, wanted: Callable[[str], bool]) -> list[Path]:
+    """The regular files below a directory whose names are wanted, sorted; `top` itself if a file.
+
+    Raises:
+        ImportSourceError: there are too many files to look at, or a directory cannot be read.
+    """
+    if top.is_file():
+        return [top] if wanted(top.name) else []
+    found: list[Path] = []
+    seen = 0
+    with reading_file(top):
+        for directory, folders, names in os.walk(top, onerror=_fail):
+            folders.sort()
+            seen += len(names) + len(folders)
+            if seen > _ENTRIES:
+                raise ImportSourceError(
+                    f"{top}: more than {_ENTRIES:,} files; give the directory of the runs itself"
+                )
+            found += [Path(directory, name) for name in names if wanted(name)]
+    return sorted(path for path in found if is_regular(path))
+
+
+def _fail(error: OSError) -> None:
+    raise error
+
+
+def is_regular(path: Path) -> bool:
+    """Whether a path is a regular file, and not a link to one.
+
+    Raises:
+        ImportSourceError: it cannot be known, so that it is not taken for nothing.
+    """
+    with reading_file(path):
+        try:
+            return stat.S_ISREG(os.lstat(path).st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """A regular file, open for reading.
+
+    Raises:
+        ImportSourceError: it is missing, cannot be read, or is not a regular file.
+    """
+    with reading_file(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ImportSourceError(f"{path}: not a regular file")
+            yield file
+
+
+@contextmanager
+def opened_text(path: Path) -> Iterator[IO[str]]:
+    """A text file, with its line ends as they are, in the encoding that its first bytes name.
+
+    Bytes that are not UTF-8 become lone surrogates, as in `formats.fields`.
+    """
+    with opened(path) as file:
+        start = file.read(4)
+        file.seek(0)
+        encoding = next((name for bom, name in _BOMS.items() if start.startswith(bom)), "utf-8")
+        errors = "surrogateescape" if encoding.startswith("utf-8") else "strict"
+        with io.TextIOWrapper(file, encoding, errors, newline="") as text:
+            yield text
+
+
+def first_bytes(path: Path, count: int = 1 << 12) -> bytes:
+    """The first bytes of a regular file.
+
+    Raises:
+        ImportSourceError: it is missing, cannot be read, or is not a regular file.
+    """
+    with opened(path) as file:
+        return file.read(count)
+
+
+def modified(path: Path) -> int:
+    """When a file was last changed, in seconds since 1970-01-01 UTC."""
+    with reading_file(path):
+        return int(path.stat().st_mtime)
+
+
+def read_document(path: Path, limit: int = DOCUMENT) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        ImportSourceError: it cannot be read, or is larger than the limit.
+    """
+    with opened(path) as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise ImportSourceError(f"{path}: more than {limit:,} bytes, which is too large")
+    return data
+
+
+def read_json(path: Path, limit: int = DOCUMENT) -> Any:
+    """The JSON document in a file; NaN and Infinity are numbers.
+
+    Raises:
+        ImportSourceError: it cannot be read or parsed, or is larger than the limit.
+    """
+    data = read_document(path, limit)
+    with reading_file(path):
+        try:
+            return json.loads(data)
+        except ValueError as error:
+            raise ImportSourceError(f"{path}: not JSON: {brief(error)}") from error

@@ -1,0 +1,108 @@
+"""Wide tables of several experiments in one file: those of `export --wide`, and W&B's charts.
+
+Guarantees: a file of `export --wide` gives the names, steps and times that were exported.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from expstore.errors import ImportSourceError
+from expstore.exchange.sources.base import ForeignRun, Reading, Runs, check_name, renamed, shown
+from expstore.exchange.sources.grid import STEPS, Grid, run_of
+from expstore.exchange.sources.params import exported_info
+from expstore.exchange.sources.texttable import TextTable
+from expstore.exchange.wide import KEYS, PARAM, RUN_COLUMNS, metric_name
+from expstore.model.texts import unescape
+
+_FACTS = ("job_name", "user", "created", *RUN_COLUMNS)
+_PREFIX = "metric:"  # keeps a metric's name apart from those of steps and times
+_OF_RUN = re.compile(r"(?P<run>.+) - (?P<metric>.+?)(?P<bound>__MIN|__MAX)?")  # W&B's headers
+
+
+def is_chart(header: list[str]) -> bool:
+    """Whether a table is W&B's download of a chart: a column per run, and two with its bounds."""
+    return any((match := _OF_RUN.fullmatch(name)) and match["bound"] for name in header)
+
+
+def exported_runs(path: Path, table: TextTable, reading: Reading) -> Runs:
+    """The experiments in a file of `export --wide`."""
+    grids: dict[str, tuple[Grid, dict[str, str]]] = {}
+    place = {name: number for number, name in enumerate(table.header)}
+    facts = [name for name in table.header if name in _FACTS or name.startswith(PARAM)]
+    names = [name for name in table.header if name not in (*KEYS, *facts)]
+    columns = [place[name] for name in (*KEYS[1:], *names)]
+    labels = [*KEYS[1:], *(_PREFIX + name for name in names)]
+    for block in table.blocks():
+        for commit_id, rows in _grouped(block):
+            if commit_id not in grids:
+                given = {fact: rows[0][place[fact]] for fact in facts}
+                grids[commit_id] = Grid(str(path), reading, exact=True), given
+            cells = [[row[number] for number in columns] for row in rows]
+            grids[commit_id][0].extend(labels, cells)
+    for commit_id, (grid, given) in grids.items():
+        yield reading.attempt(
+            commit_id,
+            lambda c=commit_id, g=grid, v=given: _exported(path, c, g, v),  # type: ignore[misc]
+        )
+
+
+def _grouped(block: list[list[str]]) -> Iterator[tuple[str, list[list[str]]]]:
+    first = 0
+    for row in range(1, len(block) + 1):
+        if row == len(block) or block[row][0] != block[first][0]:
+            yield block[first][0], block[first:row]
+            first = row
+
+
+def _exported(path: Path, commit_id: str, grid: Grid, given: dict[str, str]) -> ForeignRun:
+    where = f"{path}: experiment {shown(commit_id, 80)!r}"
+    try:
+        created = int(given["created"]) if given.get("created") else None
+    except ValueError:
+        raise ImportSourceError(f"{where}: created {given['created']!r} is not a time") from None
+    table = renamed(grid.table(0), lambda name: metric_name(name.removeprefix(_PREFIX)))
+    for name in table.names:
+        check_name(where, name, ours=True)
+    job_name, user = (unescape(given.get(column, "")) for column in ("job_name", "user"))
+    notes = tuple(grid.notes)
+    return ForeignRun(
+        unescape(commit_id),
+        table,
+        job_name,
+        user,
+        created,
+        exported_info(given),
+        grid.left_out,
+        notes,
+    )
+
+
+def chart_runs(path: Path, table: TextTable, reading: Reading) -> Runs:
+    """The runs in W&B's download of a chart; the columns of bounds are left out."""
+    split = [_OF_RUN.fullmatch(name) for name in table.header]
+    grids = {
+        name: Grid(str(path), reading, table.line)
+        for name in dict.fromkeys(match["run"] for match in split if match)
+    }
+    for block in table.blocks():
+        columns = list(zip(*block, strict=True))
+        for name, grid in grids.items():
+            chosen = [
+                (match["metric"] if match else header, cells)
+                for match, header, cells in zip(split, table.header, columns, strict=True)
+                if (match["run"] == name and not match["bound"] if match else _is_axis(header))
+            ]
+            rows = list(zip(*(cells for _, cells in chosen), strict=True))
+            grid.extend([label for label, _ in chosen], rows)
+    reading.left_out["columns of bounds (__MIN, __MAX)"] += sum(
+        bool(match and match["bound"]) for match in split
+    )
+    for name, grid in grids.items():
+        yield reading.attempt(name, lambda n=name, g=grid: run_of(g, n, path))  # type: ignore[misc]
+
+
+def _is_axis(header: str) -> bool:
+    return header.lower() in STEPS
