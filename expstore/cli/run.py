@@ -35,6 +35,7 @@ _THEMES = (
     "seal",
     "compare",
     "watch",
+    "serve",
     "demo",
 )
 

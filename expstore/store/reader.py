@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from expstore.errors import (
     ExperimentNotFoundError,
@@ -22,7 +22,7 @@ from expstore.model.runinfo import RunInfo, RunState, Status
 from expstore.model.table import MetricTable
 from expstore.model.values import Metadata, is_whole_number
 from expstore.store import metafile as meta
-from expstore.store import runfile
+from expstore.store import runfile, views
 from expstore.store.files import layout, system
 from expstore.store.files.place import log_of, open_root
 from expstore.store.jobs import check_jobs, in_order
@@ -298,6 +298,14 @@ class StoreReader(StorePaths):
         return pa.RecordBatchReader.from_batches(
             longform.long_schema(metadata), stream.long_batches(source)
         )
+
+    def view(self, ids: Iterable[str] | None = None, **options: Any) -> object:
+        """Show the store in a notebook, as a page at the end of a cell; see `expstore.live.view`.
+
+        Raises:
+            InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError, MissingExtraError
+        """
+        return views.view(self, ids, options)
 
     def select_ids(self, ids: Iterable[str] | None = None) -> list[str]:
         """The given commit ids without duplicates, each checked to exist; None: all, sorted.
