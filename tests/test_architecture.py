@@ -37,8 +37,10 @@ EXPSTORE = """
     testing     | errors extras model store
     integrations | errors extras model store
     report      | errors extras model store compare
+    watch       | errors extras model store compare
+    live        | errors extras model store compare report
     cluster     | errors extras model store exchange
-    cli         | errors extras model store exchange compare report cluster testing __init__
+    cli         | __init__ errors extras model store exchange compare report live watch cluster testing
     __main__    | cli
     __init__    | errors model store
 """
@@ -55,7 +57,8 @@ STORE = """
     append      | files metafile read
     stream      | files metafile runfile read
     care        | files metafile runfile read append
-    reader      | jobs files metafile runfile paths read notebook stream care
+    views       |
+    reader      | views jobs files metafile runfile paths read notebook stream care
     keeper      | files metafile runfile read append care reader
     repository  | files metafile runfile read append care reader keeper defaults
     monitor     |

@@ -34,6 +34,8 @@ _THEMES = (
     "care",
     "seal",
     "compare",
+    "watch",
+    "serve",
     "demo",
 )
 

@@ -164,6 +164,10 @@ class Run:
         new = parameters.as_params(params)
         self._update(lambda info: replace(info, params=parameters.merged(info.params, new)))
 
+    def view(self, **options: Any) -> object:
+        """Show the run in a notebook, while it logs; see `StoreReader.view`."""
+        return self.store.view([self.commit_id], **options)
+
     def add_tags(self, *tags: str) -> None:
         """Add tags, each once.
 

@@ -17,7 +17,8 @@
 //
 //   onRuns(runs)       Run objects that are new, or replace those with the same key.
 //   onGone(keys)       runs that were deleted.
-//   onPoints(run, metric, curve)   points logged since, to be appended; null: ask again.
+//   onPoints(run, metric, curve)   points logged since, to be appended; null: ask again. With `start`
+//                      and `end`, of which codec.js tells, they need not be in step with `curve`.
 //   onState(text)      what to tell about the connection; empty: all is well.
 //
 // A Curve is what `decode` in codec.js gives. A Run has
