@@ -55,11 +55,14 @@ STORE = """
     stream      | files metafile runfile read
     care        | files metafile runfile read append
     reader      | jobs files metafile runfile paths read notebook stream care
-    keeper      | files metafile runfile read append care reader
-    repository  | files metafile runfile read append care reader keeper defaults
+    runs        | files runfile append reader
+    keeper      | files metafile read append care runs
+    repository  | files metafile runfile read append care runs keeper defaults
     monitor     |
     run         | files metafile runfile append repository monitor
-    start       | files metafile runfile read append repository run defaults origin
+    create      | files metafile runfile append repository defaults origin
+    joining     | append repository run defaults
+    start       | files metafile runfile read append repository run defaults origin create joining
     recordlog   | files read append care
     __init__    | repository
 """

@@ -49,11 +49,13 @@ class Run:
         writer: open for this run alone.
         start: as run.json has it.
         step: gives the last step that is in the log, or None; called when it is first needed.
+        joined: another program started the run, and will say how it ended.
 
     Attributes:
         store: the store it belongs to.
         path: the experiment's directory.
         files: the directory for artifacts of any kind.
+        joined: whether another program, such as `expstore run`, started the run and ends it.
     """
 
     def __init__(
@@ -62,8 +64,10 @@ class Run:
         writer: MetricWriter,
         start: RunStart,
         step: Callable[[], int | None] = lambda: None,
+        joined: bool = False,
     ) -> None:
         self.store = store
+        self.joined = joined
         self.path: Path = writer.path
         self.files: Path = store.files_path(writer.commit_id)
         self._writer = writer
@@ -227,6 +231,8 @@ class Run:
         ended = replace(self._start, ended=time.time(), outcome=outcome, error=error)
 
         def change(info: RunInfo) -> RunInfo:
+            if self.joined:
+                return with_error(info, self._start, error)
             mine = [same_start(start, self._start) for start in info.starts]
             if not any(mine):
                 return replace(info, starts=(*info.starts, ended))
@@ -290,6 +296,15 @@ def outcome_of(error: BaseException | None) -> tuple[Outcome, str]:
     if isinstance(error, KeyboardInterrupt):
         return "stopped", _described(error)
     return "failed", _described(error)
+
+
+def with_error(info: RunInfo, start: RunStart, error: str) -> RunInfo:
+    """Note an exception in a start that has not ended; who ends it knows whether it mattered."""
+    starts = [
+        replace(one, error=error) if error and one.ended is None and same_start(one, start) else one
+        for one in info.starts
+    ]
+    return replace(info, starts=tuple(starts))
 
 
 def same_start(first: RunStart, second: RunStart) -> bool:
