@@ -35,9 +35,10 @@ EXPSTORE = """
     exchange    | errors extras model store
     compare     | errors extras model store
     testing     | errors extras model store
+    integrations | errors extras model store
     report      | errors extras model store compare
     cluster     | errors extras model store exchange
-    cli         | errors extras model store exchange compare report cluster testing __init__
+    cli | errors extras model store exchange compare report cluster integrations testing __init__
     __main__    | cli
     __init__    | errors model store
 """

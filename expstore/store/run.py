@@ -203,9 +203,18 @@ class Run:
                 has failed then.
             NoSpaceError, UnreadableFileError, RunFileError: its end could not be recorded.
         """
-        self._end("finished", "")
+        self.end("finished")
 
-    def _end(self, outcome: Outcome, error: str) -> None:
+    def end(self, outcome: Outcome, error: str = "") -> None:
+        """Stop logging: the run ended as this says. A second call does nothing.
+
+        Args:
+            outcome: how it ended.
+            error: why, for `failed` and `stopped`.
+
+        Raises:
+            As `close`.
+        """
         if self._ended:
             return
         self._ended = True
@@ -251,7 +260,7 @@ class Run:
     ) -> None:
         outcome, text = outcome_of(error)
         try:
-            self._end(outcome, text)
+            self.end(outcome, text)
         except ExpStoreError as fault:
             if error is None:
                 raise
@@ -286,7 +295,7 @@ def _at_exit() -> None:
     # In an interactive session the last exception was shown long ago, and ended nothing.
     error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
     for run in list(_open):
-        run._end(*outcome_of(error))
+        run.end(*outcome_of(error))
 
 
 def outcome_of(error: BaseException | None) -> tuple[Outcome, str]:
