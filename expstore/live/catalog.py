@@ -45,8 +45,8 @@ class Entry:
 
     @property
     def row(self) -> dict[str, Any]:
-        """The whole row."""
-        return self.described | (self.logged or {})
+        """The whole row; `unread` says that what is in its log is not known yet."""
+        return self.described | ({"unread": True} if self.logged is None else self.logged)
 
     @property
     def is_running(self) -> bool:
