@@ -8,6 +8,7 @@ one is noted for the program that does.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 
 from expstore.errors import ExperimentNotFoundError, ExpStoreError
@@ -67,11 +68,10 @@ def join(
     return Run(store, writer, start, lambda: last_step(store, commit_id), joined=True)
 
 
-def last_step(store: ExperimentStore, commit_id: str) -> int | None:
-    """The highest step in a log, without what is superseded."""
-    steps = [
-        int(table.steps.max())
-        for table in store.iter_metrics(commit_id, superseded=False)
-        if len(table)
-    ]
+def last_step(
+    store: ExperimentStore, commit_id: str, names: Iterable[str] | None = None
+) -> int | None:
+    """The highest step in a log, of all metrics or of these, without what is superseded."""
+    tables = store.iter_metrics(commit_id, names, superseded=False)
+    steps = [int(table.steps.max()) for table in tables if len(table)]
     return max(steps, default=None)
