@@ -11,9 +11,12 @@ import secrets
 import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from expstore.model.texts import escape
+
+if TYPE_CHECKING:
+    from expstore.model.runinfo import RunStart
 
 _GONE = 10_000  # deletions that are remembered
 
@@ -27,19 +30,23 @@ class Entry:
         described: its row without what is in its log; see `payload.run_payload`.
         logged: what the row has of its log; None: not read yet.
         number: of the last change.
-        signature: of its files when they were read; None: unknown.
+        size: of its log in bytes when it was described; None: unknown.
+        signature: of its files then; None: unknown.
+        resumed: its starts from which on earlier points are superseded.
     """
 
     commit_id: str
     described: dict[str, Any]
     logged: dict[str, Any] | None = None
     number: int = 0
+    size: int | None = None
     signature: object = None
+    resumed: tuple[RunStart, ...] = ()
 
     @property
     def row(self) -> dict[str, Any]:
-        """The whole row."""
-        return self.described | (self.logged or {})
+        """The whole row; `unread` says that what is in its log is not known yet."""
+        return self.described | ({"unread": True} if self.logged is None else self.logged)
 
     @property
     def is_running(self) -> bool:

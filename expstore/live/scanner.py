@@ -13,24 +13,19 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from expstore.compare.curves import LoadedTable
 from expstore.errors import ExperimentNotFoundError, ExpStoreError, RunFileError, StoreNotFoundError
 from expstore.live.catalog import Catalog, Entry
 from expstore.live.logs import Logs
+from expstore.live.rows import Rows, logged_row, signature
 from expstore.model.runinfo import RunInfo
 from expstore.model.texts import printable
-from expstore.model.values import Metadata
 from expstore.report.contents import newest_first
-from expstore.report.payload import run_payload
-from expstore.store import metafile, runfile
-from expstore.store.files import layout
 from expstore.store.files.place import open_root
 from formats import FormatError
 
 if TYPE_CHECKING:
-    from expstore.store.files.directory import Directory
     from expstore.store.reader import StoreReader
 
 SLICE = 0.05
@@ -40,6 +35,7 @@ _PAGE = 200  # runs that are described at a time
 _FIRST = 20  # runs whose points are kept when they are read first: those that the page draws
 _SHARE = 50  # looking at everything may take one part in this of the time
 _LISTING, _RUNNING, _LOGGED, _FOLLOWING = 1.0, 1.0, 1.0, 0.2  # seconds between two looks
+_SMALL = 4 << 20  # bytes of a log
 _REMOTE = 15  # times longer at a URL
 
 
@@ -56,6 +52,7 @@ class Scanner:
         self._store, self._catalog, self._logs = store, catalog, logs
         self._is_local = isinstance(store.location, Path)
         self._slower = 1 if self._is_local else _REMOTE
+        self._rows = Rows(store)
         self._watched: dict[str, int] = {}  # how many clients follow a run, by commit id
         self._sizes: dict[str, int | None] = {}  # of the logs of those, when they were read
         self._lock = threading.Lock()  # of what clients change
@@ -178,20 +175,11 @@ class Scanner:
 
     def _describe(self, ids: list[str]) -> None:
         """Put the rows of runs into the catalog, with what was known of their logs."""
-        store = self._store
-        with open_root(store.location) as root:
-            signatures = {commit_id: self._signature(root, commit_id) for commit_id in ids}
-        outcomes = metafile.read_all(store.location, ids)
-        runs = runfile.read_all(store.location, ids)
-        for commit_id, (_, metadata), (_, run) in zip(ids, outcomes, runs, strict=True):
-            if isinstance(metadata, ExperimentNotFoundError):
-                continue  # deleted since it was listed
-            row = run_payload(store, _loaded(commit_id, metadata, run))
-            before = self._catalog.of(commit_id)
-            logged = before.logged if before is not None else None
-            entry = Entry(commit_id, row, logged, signature=signatures[commit_id])
+        for entry in self._rows.describe(ids):
+            before = self._catalog.of(entry.commit_id)
+            entry.logged = before.logged if before is not None else None
             self._catalog.put(entry)
-            self._want(commit_id)
+            self._want(entry.commit_id)
 
     def _want(self, commit_id: str) -> None:
         if commit_id not in self._unread_set:
@@ -205,21 +193,30 @@ class Scanner:
             return
         self._read_at[commit_id] = time.monotonic()
         try:
-            held = self._logs.get(commit_id)
-            held.advance(self._info(commit_id), keep=keep)
+            if keep or not self._is_at_rest(entry):
+                logged = self._read_held(entry, keep=keep)
+            else:
+                logged = self._rows.logged(entry)
         except (ExpStoreError, FormatError) as error:
             self._note(entry, error)
             return
-        logged = held.tally.row()
-        if not held.status:
-            logged["tail"] = printable(str(held.status))
         if logged != entry.logged:
             entry.logged = logged
             self._catalog.put(entry)
+
+    def _is_at_rest(self, entry: Entry) -> bool:
+        """Whether reading all of a log at once is cheap, and it will hardly be read again."""
+        is_small = entry.size is not None and entry.size <= _SMALL
+        return is_small and not entry.is_running and self._logs.held(entry.commit_id) is None
+
+    def _read_held(self, entry: Entry, *, keep: bool) -> dict[str, Any]:
+        held = self._logs.get(entry.commit_id)
+        held.advance(self._info(entry.commit_id), keep=keep)
         if keep:
             self._logs.trim()
         elif not held.watchers and not entry.is_running and not held.nbytes:
-            self._logs.forget(commit_id)
+            self._logs.forget(entry.commit_id)
+        return logged_row(held.tally, held.status)
 
     def _info(self, commit_id: str) -> RunInfo:
         try:
@@ -229,11 +226,7 @@ class Scanner:
 
     def _note(self, entry: Entry, error: Exception) -> None:
         """Add to a row that the log cannot be read."""
-        ids = [entry.commit_id]
-        (_, metadata), *_ = metafile.read_all(self._store.location, ids)
-        (_, run), *_ = runfile.read_all(self._store.location, ids)
-        loaded = _loaded(entry.commit_id, metadata, run, str(error))
-        entry.described, entry.logged = run_payload(self._store, loaded), {}
+        entry.described, entry.logged = self._rows.with_problem(entry, error), {}
         self._catalog.put(entry)
 
     def _follow(self) -> None:
@@ -247,6 +240,7 @@ class Scanner:
                     with self._noting(commit_id):
                         self._logs.get(commit_id).advance(keep=True)
                     self._grown.add(commit_id)
+            self._logs.trim()
             self._wait("follow", _FOLLOWING, time.monotonic())
         # Best values are not needed as often as points.
         for commit_id in list(self._grown):
@@ -275,7 +269,7 @@ class Scanner:
             for entry in entries:
                 if self._catalog.of(entry.commit_id) is not entry:
                     continue
-                if entry.signature != self._signature(root, entry.commit_id) or (
+                if entry.signature != signature(root, entry.commit_id) or (
                     entry.is_running and self._status(entry.commit_id) != "running"
                 ):
                     changed.append(entry.commit_id)
@@ -287,20 +281,3 @@ class Scanner:
             return self._store.status(commit_id)
         except ExpStoreError:  # deleted meanwhile: listing will show it
             return "unknown"
-
-    @staticmethod
-    def _signature(root: Directory, commit_id: str) -> object:
-        """What differs if the files of a run have changed."""
-        try:
-            (size,) = root.sizes([f"{commit_id}/{layout.METRICS}"])
-            times = [root.modified(f"{commit_id}/{name}") for name in (layout.RUN, layout.METADATA)]
-        except ExpStoreError:
-            return None
-        return (size if isinstance(size, int) else None, *times)
-
-
-def _loaded(commit_id: str, metadata: object, run: object, *problems: str) -> LoadedTable:
-    known = metadata if isinstance(metadata, Metadata) else None
-    info = run if isinstance(run, RunInfo) else RunInfo()
-    found = [str(one) for one in (metadata, run) if isinstance(one, Exception)]
-    return LoadedTable(commit_id, known, None, info, (*found, *problems))

@@ -223,6 +223,7 @@ class WatchApp(App[None]):
         self.query_one("#side").display = not wanted
         (self.grid if wanted else self.runs).focus()
         self.grid.update()
+        self.live.look()  # other runs may be on screen
         self._show_bars()
 
     def action_page(self, pages: int) -> None:

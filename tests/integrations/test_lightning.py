@@ -94,12 +94,20 @@ def test_other_ranks_log_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert not (tmp_path / "store").exists()
 
 
-def test_a_copy_for_another_process_logs_to_the_same_experiment(tmp_path: Path) -> None:
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_copy_for_another_process_logs_to_the_same_experiment(
+    begun: bool, tmp_path: Path
+) -> None:
     """As strategies need that start the training in processes of their own."""
     logger = ExpStoreLogger(root=tmp_path, commit_id="a", prefix="x")
-    logger.log_metrics({"loss": 1.0}, 0)
+    if begun:
+        logger.log_metrics({"loss": 1.0}, 0)
     copy = pickle.loads(pickle.dumps(logger))
     copy.log_metrics({"loss": 2.0}, 1)
     copy.finalize("success")
     logger.finalize("success")
-    assert curve(ExperimentStore(tmp_path), "a", "x/loss") == [(0, 1.0), (1, 2.0)]
+    store = ExperimentStore(tmp_path)
+    assert copy.version == logger.version == "a"
+    assert copy.save_dir == logger.save_dir
+    assert curve(store, "a", "x/loss") == [(0, 1.0)] * begun + [(1, 2.0)]
+    assert store.status("a") == "finished"

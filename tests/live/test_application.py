@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import itertools
 import math
 import os
+import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +18,7 @@ import pytest
 
 import expstore
 from expstore import ExperimentStore, Metadata
+from expstore.live.scanner import Scanner
 from expstore.live.server import Server
 from expstore.report.contents import collect
 from tests.helpers.application import log
@@ -314,3 +318,95 @@ def test_a_store_that_does_not_exist_is_told(http: httpx.Client, store: Experime
     store.initialize()
     assert next(data for _, kind, data in stream if kind == "trouble") == ""
     stream.close()
+
+
+def test_nothing_is_looked_at_while_nobody_is_there(
+    http: httpx.Client, store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store is read from the first client on, until the last has gone."""
+    looks: list[float] = []
+    step = Scanner.step
+
+    def counted(scanner: Scanner) -> None:
+        looks.append(time.monotonic())
+        step(scanner)
+
+    monkeypatch.setattr(Scanner, "step", counted)
+    log(store, "run", {"loss": [1.0]})
+    assert http.get("/").status_code == 200
+    assert not looks
+    rows(http)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < looks[-1] + 1:  # five times the pause between two looks
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_client_that_reads_nothing_is_dropped(
+    http: httpx.Client, server: Server, store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others get what they ask for meanwhile."""
+    monkeypatch.setattr("expstore.live.streaming.PATIENCE", 0.5)
+    log(store, "run", {"loss": [1.0]})
+    store.files_path("run").mkdir(exist_ok=True)
+    (store.files_path("run") / "model.pt").write_bytes(bytes(30_000_000))
+    host, _, port = server.address[7:-1].partition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as slow:
+        slow.sendall(b"GET /files/run/model.pt HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        began = time.monotonic()
+        assert rows(http)
+        assert time.monotonic() - began < 10
+        time.sleep(1.0)
+        received = 0
+        with contextlib.suppress(ConnectionError):
+            while data := slow.recv(1 << 20):
+                received += len(data)
+    assert received < 30_000_000
+
+
+def test_clients_that_vanish_leave_nothing(
+    http: httpx.Client, server: Server, store: ExperimentStore
+) -> None:
+    """As a browser that is killed: its stream ends, and its file is closed."""
+    log(store, "run", {"loss": [1.0]})
+    store.files_path("run").mkdir(exist_ok=True)
+    (store.files_path("run") / "model.pt").write_bytes(bytes(30_000_000))
+    host, _, port = server.address[7:-1].partition(":")
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        for request in (
+            b"GET /files/run/model.pt HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+            b"POST /api/events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            b'Content-Length: 36\r\n\r\n{"runs": ["run"], "metrics": ["l"] }',
+        ):
+            with socket.create_connection((host, int(port)), timeout=20) as gone:
+                gone.sendall(request)
+                gone.recv(10)
+    deadline = time.monotonic() + 20
+    while len(os.listdir("/proc/self/fd")) > before + 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert rows(http)
+
+
+def test_a_store_at_a_url_is_shown(tmp_path: Path) -> None:
+    """By the same means; it is only read."""
+    fsspec = pytest.importorskip("fsspec", reason="the extra `remote` is not installed")
+    local = ExperimentStore(tmp_path / "experiments")
+    log(local, "run", {"loss": [1.0, 2.0]})
+    local.files_path("run").mkdir(exist_ok=True)
+    (local.files_path("run") / "a.txt").write_text("text")
+    memory = fsspec.filesystem("memory")
+    memory.put(str(local.root), "/live-store", recursive=True)
+    server = Server(ExperimentStore("memory://live-store"))
+    server.start()
+    try:
+        with httpx.Client(base_url=server.address, timeout=20) as http:
+            assert rows(http)["run"]["metrics"]["loss"][0] == 2
+            header, data = curves(http, {"run": ["loss"]})["run", "loss"]
+            assert points(header, data)["values"] == [1.0, 2.0]
+            listed = http.get("/files/run").json()["files"]
+            assert http.get("/" + listed[0]["href"]).text == "text"
+    finally:
+        server.stop()
+        memory.rm("/live-store", recursive=True)
