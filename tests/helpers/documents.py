@@ -14,6 +14,9 @@ from pathlib import Path
 from tests.helpers import commands
 from tests.helpers.paths import ROOT
 
+# Not with -m: each command that is forked would import a main module again.
+_RUN = "import sys; from tests.helpers.page import main; main(sys.argv[1])"
+
 BLOCK = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -56,7 +59,7 @@ def run_apart(page: Path, cwd: Path) -> list[str]:
     """
     environment = {name: value for name, value in os.environ.items() if name != "EXPSTORE_ROOT"}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.helpers.page", str(page)],
+        [sys.executable, "-c", _RUN, str(page)],
         cwd=cwd,
         env=environment | {"PYTHONPATH": str(ROOT), "GIT_CEILING_DIRECTORIES": str(cwd.parent)},
         capture_output=True,

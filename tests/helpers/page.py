@@ -1,8 +1,7 @@
-"""Runs the examples of a page in a process of its own: `python -m tests.helpers.page PATH`.
+"""Runs the examples of a page, in a process of its own that `documents.run_apart` starts.
 
 Blocks run in their order: of Python, and of commands. A shell block with `pip install` installs
-nothing: from there on, what it names is there, and what none has named is not. It prints a JSON
-list of the values that comments gave.
+nothing: from there on, what it names is there, and what none has named is not.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 from pathlib import Path
 
 from tests.helpers import commands, installed
@@ -49,6 +47,6 @@ def run_page(text: str, cwd: Path) -> list[str]:
     return values
 
 
-if __name__ == "__main__":
-    found = run_page(Path(sys.argv[1]).read_text(), Path.cwd())
-    print(json.dumps(found))
+def main(path: str) -> None:
+    """Run a page in the working directory, and print the values."""
+    print(json.dumps(run_page(Path(path).read_text(), Path.cwd())))
