@@ -229,6 +229,10 @@ class ExperimentExistsError(ExpStoreError, FileExistsError):
     """The experiment already exists; an import, a salvage or a start never changes one."""
 
 
+class ProgramNotFoundError(ExpStoreError, FileNotFoundError):
+    """The program to run does not exist, or cannot be executed."""
+
+
 class NameTruncatedWarning(UserWarning):
     """A metric name was cut to the longest prefix of whole characters that fits the format."""
 

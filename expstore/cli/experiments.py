@@ -154,17 +154,30 @@ def log(
     commit_id: Id,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The metric's name.")],
     value: Annotated[float, typer.Argument(metavar="VALUE", help="A number, nan, inf or -inf.")],
-    step: Annotated[int, typer.Option("--step", metavar="N", help="The training step.")],
+    step: Annotated[
+        int | None,
+        typer.Option(
+            "--step",
+            metavar="N",
+            help="The training step. Default: the one after this metric's highest, or 0.",
+        ),
+    ] = None,
     root: Root = None,
 ) -> None:
     """Log one metric to an existing experiment, with the current time.
 
-    It is on the disk when the command ends.
+    It is on the disk when the command ends. `expstore new` creates an experiment for it.
 
     Example: expstore log 3f2a val/loss 0.25 --step 100
     """
+    from expstore.store.joining import last_step
+
     store = open_store(context, root)
-    with store.writer(resolve(store, commit_id), durability="power") as writer:
+    commit_id = resolve(store, commit_id)
+    if step is None:
+        found = last_step(store, commit_id, [name])
+        step = 0 if found is None else found + 1
+    with store.writer(commit_id, durability="power") as writer:
         writer.log(name, value, step)
 
 

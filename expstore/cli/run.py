@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TextIO
 
 import typer
 
-from expstore import ExpStoreError, FormatError, NameTruncatedWarning
+from expstore import ExpStoreError, FormatError, NameTruncatedWarning, NoCommitWarning
 from expstore.cli import streams
 from expstore.cli.base import app, fail, tell
 
@@ -27,6 +27,7 @@ _show_other_warning = warnings.showwarning
 # Importing a module registers its commands, in the order shown by --help.
 _THEMES = (
     "experiments",
+    "launch",
     "prune",
     "schema",
     "exchange",
@@ -34,6 +35,7 @@ _THEMES = (
     "care",
     "seal",
     "compare",
+    "watch",
     "serve",
     "demo",
 )
@@ -111,5 +113,7 @@ def _show_warning(
     """Print the library's own warning as one line, without the source line it came from."""
     if issubclass(category, NameTruncatedWarning):
         tell(str(message))
+    elif issubclass(category, NoCommitWarning):
+        tell(str(message).partition(";")[0])  # the rest is about Python's argument
     else:
         _show_other_warning(message, category, filename, lineno, file, line)

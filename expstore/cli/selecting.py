@@ -20,7 +20,7 @@ _TAME = re.compile(r"[\w][\w./:-]*", re.ASCII)
 
 def complete_metric(context: typer.Context, incomplete: str) -> list[str]:
     """The metrics that begin with what was typed, of the experiments that were, or of some."""
-    return _offered(incomplete, _names(context, params=False, metrics=True))
+    return _offered(incomplete, _names(context, fields=False, metrics=True))
 
 
 def complete_name(context: typer.Context, incomplete: str) -> list[str]:
@@ -34,6 +34,21 @@ def complete_where(context: typer.Context, incomplete: str) -> list[str]:
     word = match[0] if match else ""
     names = _offered(word, _names(context, params=True, metrics=True))
     return [incomplete[: len(incomplete) - len(word)] + name for name in names]
+
+
+def complete_param(context: typer.Context, incomplete: str) -> list[str]:
+    """The parameters that begin with what was typed."""
+    return _offered(incomplete, _names(context, fields=False, params=True))
+
+
+def complete_param_value(context: typer.Context, incomplete: str) -> list[str]:
+    """The parameters that begin with what was typed, to be followed by a value."""
+    return [f"{name}=" for name in complete_param(context, incomplete)]
+
+
+def complete_tag(context: typer.Context, incomplete: str) -> list[str]:
+    """The tags that begin with what was typed."""
+    return _offered(incomplete, _names(context, fields=False, tags=True))
 
 
 Where = Annotated[
@@ -121,12 +136,19 @@ def _offered(incomplete: str, names: Iterable[str]) -> list[str]:
     return [name for name in names if name.startswith(incomplete) and _TAME.fullmatch(name)]
 
 
-def _names(context: typer.Context, *, params: bool, metrics: bool) -> list[str]:
+def _names(
+    context: typer.Context,
+    *,
+    fields: bool = True,
+    params: bool = False,
+    metrics: bool = False,
+    tags: bool = False,
+) -> list[str]:
     from expstore.compare.experiments import experiments
     from expstore.compare.naming import FIELDS
 
     parent = context.find_root()
-    names: dict[str, None] = dict.fromkeys(FIELDS) if params else {}
+    names: dict[str, None] = dict.fromkeys(FIELDS) if fields else {}
     try:
         store = open_store(context, context.params.get("root") or parent.params.get("root"))
         typed = context.params.get("commit_ids") or [context.params.get("commit_id")]
@@ -134,6 +156,7 @@ def _names(context: typer.Context, *, params: bool, metrics: bool) -> list[str]:
         for one in experiments(store, (ids or store.list_experiments())[-_LOOKED_AT:]):
             names |= dict.fromkeys(one.params if params else ())
             names |= dict.fromkeys(one.metrics if metrics else ())
+            names |= dict.fromkeys(one.run.tags if tags else ())
     except (ExpStoreError, FormatError):
         return []  # shell completion cannot show errors
     return list(names)

@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expstore.errors import ExportError, OutputExistsError
+from expstore.exchange.sinks import write_empty_parquet
+from expstore.extras import require
+from expstore.model.longform import long_schema
 from expstore.store.files import system
 from expstore.store.files.output import UNFINISHED, check_place, whole_file
 from expstore.store.files.showable import showable
@@ -25,8 +28,15 @@ if TYPE_CHECKING:
     from expstore.store.reader import StoreReader
 
 SUCCESS = "_SUCCESS"  # marks a complete directory, as for Hadoop and Spark
-_MARK = "_expstore_export"  # has the number of the last export, and what `describe` returned
+# Has the number of the last export and what `describe` returned, in the footer of a Parquet file
+# without rows: programs that read all files of a directory, whatever their names, see no other
+# kind, and an export without parts has its columns.
+_MARK = "_expstore_export.parquet"
+_OLD_MARK = "_expstore_export"  # of older versions: the same as JSON
 PART = re.compile(r"part-[0-9A-Za-z_-]*-\d{15,}-[0-9a-f]{16}\.parquet")
+NOTES = "expstore"
+"""The key of what this package keeps in a Parquet file's metadata."""
+
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # one slash, since Path collapses two into one
 _LABELS = {  # the keys of `describe`, in the words of error messages
     "location": "store",
@@ -105,7 +115,9 @@ def begin(directory: Path, of: Mapping[str, Any]) -> str:
         number = os.urandom(16).hex()
         # Atomically: without a valid mark, later exports would refuse the directory.
         with whole_file(directory / _MARK) as file:
-            file.write(json.dumps({"number": number, "of": of}).encode())
+            notes = {NOTES: json.dumps({"number": number, "of": of})}
+            write_empty_parquet(file, long_schema(bool(of.get("metadata"))), notes)
+        (directory / _OLD_MARK).unlink(missing_ok=True)
         _remove(directory, UNFINISHED, ())
     return number
 
@@ -173,24 +185,40 @@ def _check_same_export(directory: Path, of: Mapping[str, Any]) -> None:
 
 def _mark(directory: Path) -> dict[str, Any]:
     """The contents of the mark; empty if it is missing or invalid."""
+    found = read_notes(directory / _MARK)
+    if found is None:
+        try:
+            contents = json.loads((directory / _OLD_MARK).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return contents if isinstance(contents, dict) else {}
+    return found[1]
+
+
+def read_notes(path: Path) -> tuple[Any, dict[str, Any]] | None:
+    """The metadata of a Parquet file and the notes in it; None if it is missing or damaged."""
+    parquet, arrow = require("pyarrow.parquet", "arrow"), require("pyarrow", "arrow")
     try:
-        contents = json.loads((directory / _MARK).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return contents if isinstance(contents, dict) else {}
+        # Opened here, since Arrow accepts only paths that are valid Unicode.
+        with open(path, "rb") as file:
+            footer = parquet.read_metadata(file)
+        notes = json.loads((footer.metadata or {}).get(NOTES.encode(), b"{}"))
+    except (OSError, ValueError, arrow.ArrowException):
+        return None
+    return (footer, notes) if isinstance(notes, dict) else None
 
 
 def _check_ours(directory: Path) -> None:
     with os.scandir(directory) as entries:
         regular = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
     names = sorted(regular)
-    known = {SUCCESS, _MARK}
+    known = {SUCCESS, _MARK, _OLD_MARK}
     for name in names:
         ours = name in known or PART.fullmatch(name) or UNFINISHED.fullmatch(name)
         if not (ours and regular[name]):
             raise OutputExistsError(f"{directory / name}: was not made by an export; not replaced")
     # Only temporary files: an export was killed before it had written its mark.
-    if _MARK not in names and not all(map(UNFINISHED.fullmatch, names)):
+    if not {_MARK, _OLD_MARK} & set(names) and not all(map(UNFINISHED.fullmatch, names)):
         raise OutputExistsError(f"{directory}: was not made by an export; not touched")
 
 

@@ -116,8 +116,12 @@ class ExpStoreLogger(_Logger):
     def __getstate__(self) -> dict[str, Any]:
         """For processes that a strategy spawns: rank 0 of them goes on in the same experiment."""
         options: dict[str, Any] = dict(self._options)
-        if self._session.is_open:
-            options.update(commit_id=self.version, resume=True)
+        if self._is_main:
+            is_new = not self._session.has_begun
+            run = self._session.latest
+            options.update(root=run.store.root, commit_id=run.commit_id, resume=True)
+            if is_new:  # started for the copy, which will say how training ended
+                self._session.end()
         return {"options": options, "prefix": self._prefix}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -107,6 +107,11 @@ class Session:
         """Whether training has begun and not ended."""
         return self._held.run is not None
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is a run, open or ended."""
+        return self._given is not None or self.is_open or self._ended is not None
+
     def begin(self, params: object = None, step: int | None = None) -> None:
         """Training begins.
 

@@ -1,4 +1,4 @@
-"""StoreKeeper: the verbs that keep a store in order, added to those of `reader`.
+"""StoreKeeper: the verbs that keep a store in order, added to those of `runs`.
 
 Guarantees: every id is checked before any file call; at a URL nothing is written; the default prune
 is that of the reference program.
@@ -20,16 +20,14 @@ from expstore.errors import (
     UnreadableFileError,
     listed,
 )
-from expstore.model import params as parameters
-from expstore.model.runinfo import RunInfo, check_tags, joined
 from expstore.model.times import checked_clock
-from expstore.store import metafile, runfile
+from expstore.store import metafile
 from expstore.store.care import prune
 from expstore.store.care.delete import Judge, delete, in_use, last_logged, recently_logged
 from expstore.store.care.prune import Policy, PrunePlan
 from expstore.store.files import layout, system
 from expstore.store.files.local import LocalDirectory
-from expstore.store.reader import StoreReader
+from expstore.store.runs import RunKeeper
 from formats import FormatError
 
 if TYPE_CHECKING:
@@ -38,7 +36,7 @@ if TYPE_CHECKING:
     from expstore.store.care.seal import Progress, SealReport
 
 
-class StoreKeeper(StoreReader):
+class StoreKeeper(RunKeeper):
     """A store whose experiments are repaired, salvaged, sealed, pruned and deleted.
 
     Args:
@@ -129,60 +127,6 @@ class StoreKeeper(StoreReader):
                     f"check {commit_id}`, repair or restore it, or seal it by --force (force=True)"
                 )
         return seal.seal(path, force=force, progress=progress)
-
-    def update_run(
-        self,
-        commit_id: str,
-        *,
-        params: object = None,
-        tags: Iterable[str] = (),
-        notes: str | None = None,
-        remove_params: Iterable[str] = (),
-        remove_tags: Iterable[str] = (),
-    ) -> RunInfo:
-        """Change the parameters, tags and notes of a run; it may be running.
-
-        What other programs change at the same time is kept. Something is removed first.
-
-        Args:
-            commit_id: the experiment.
-            params: added, or put in place of those of the same name; see `Run.log_params`.
-            tags: added.
-            notes: replace the notes; None: they are kept.
-            remove_params: flat names, such as `model.depth`; missing ones do not matter.
-            remove_tags: likewise.
-
-        Returns:
-            What run.json has now.
-
-        Raises:
-            InvalidCommitIdError: not one plain path component.
-            ExperimentNotFoundError: no such experiment.
-            RunFileError: a value that cannot be kept, or run.json cannot be parsed; it is kept.
-            NoSpaceError, UnreadableFileError: the file system refuses; run.json is kept.
-        """
-        path = self.experiment_path(commit_id)
-        new = RunInfo(parameters.as_params(params), check_tags(tags), notes or "")
-        runfile.build(new)
-        gone, names = frozenset(check_tags(remove_tags)), check_tags(remove_params)
-
-        def change(info: RunInfo) -> RunInfo:
-            kept = tuple(tag for tag in info.tags if tag not in gone)
-            left = replace(info, params=parameters.removed(info.params, names), tags=kept)
-            changed = joined(left, new)
-            return changed if notes is None else replace(changed, notes=notes)
-
-        return self.change_run(path.name, change)
-
-    def change_run(self, commit_id: str, change: Callable[[RunInfo], RunInfo]) -> RunInfo:
-        """Change run.json, or create it; see `runfile.update`.
-
-        Raises:
-            As `update_run`.
-        """
-        path = self.experiment_path(commit_id)
-        with system.open_experiment(path) as directory:
-            return runfile.update(path / layout.RUN, change, directory)
 
     def plan_prune(
         self,

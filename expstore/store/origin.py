@@ -100,13 +100,18 @@ def require_git(state: GitState) -> None:
         )
 
 
-def origin(git: GitState) -> dict[str, Any]:
-    """The value of `origin` in run.json; see `formats.run`."""
+def origin(git: GitState, command: Iterable[str] | None = None) -> dict[str, Any]:
+    """The value of `origin` in run.json; see `formats.run`.
+
+    Args:
+        git: the repository around the working directory.
+        command: the command line; None: this program's.
+    """
     found: dict[str, Any] = {
         "host": os.uname().nodename,
         "python": sys.version.split()[0],
         "expstore": sys.modules[__name__.partition(".")[0]].__version__,
-        "argv": masked(getattr(sys, "argv", [])),
+        "argv": masked(getattr(sys, "argv", []) if command is None else command),
     }
     if git.commit:
         found["commit"] = git.commit

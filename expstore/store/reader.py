@@ -275,7 +275,8 @@ class StoreReader(StorePaths):
             ids: the experiments, in the desired order; None: all, sorted.
             names: select metrics with these names.
             steps: select metrics with these steps.
-            metadata: add the columns `job_name`, `user` and `created` (seconds).
+            metadata: add the columns `job_name`, `user` and `created` (seconds); null where it
+                cannot be read.
 
         Returns:
             Batches with `commit_id`, a dictionary of strings, followed by the columns of
@@ -285,15 +286,17 @@ class StoreReader(StorePaths):
         Raises:
             MissingExtraError: the extra `arrow` is not installed.
             InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: nothing was read.
-            ExpStoreError, FormatError: an experiment is unreadable; raised as the stream is read.
+            ExpStoreError, FormatError: an experiment's metrics are unreadable; raised as the stream
+                is read.
         """
+        from expstore.model import longform
         from expstore.store import stream
 
         pa = require("pyarrow", "arrow")
         ids = self.select_ids(ids)
         source = stream.TableStream(self.location, ids, names, steps, metadata)
         return pa.RecordBatchReader.from_batches(
-            stream.long_schema(metadata), stream.long_batches(source)
+            longform.long_schema(metadata), stream.long_batches(source)
         )
 
     def view(self, ids: Iterable[str] | None = None, **options: Any) -> object:

@@ -18,7 +18,6 @@ import os
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -32,11 +31,10 @@ from expstore.model.runinfo import Outcome, RunInfo, RunStart, check_tags
 from expstore.store import runfile
 from expstore.store.append import forks
 from expstore.store.append.writer import MetricWriter
+from expstore.store.ending import described, outcome_of, same_start, with_error
 from expstore.store.files import layout
 from expstore.store.monitor import INTERVAL, Monitor
 from expstore.store.repository import ExperimentStore
-
-_TEXT = 2000  # characters of an exception that are kept
 
 
 class Run:
@@ -49,11 +47,13 @@ class Run:
         writer: open for this run alone.
         start: as run.json has it.
         step: gives the last step that is in the log, or None; called when it is first needed.
+        joined: another program started the run, and will say how it ended.
 
     Attributes:
         store: the store it belongs to.
         path: the experiment's directory.
         files: the directory for artifacts of any kind.
+        joined: whether another program, such as `expstore run`, started the run and ends it.
     """
 
     def __init__(
@@ -62,8 +62,10 @@ class Run:
         writer: MetricWriter,
         start: RunStart,
         step: Callable[[], int | None] = lambda: None,
+        joined: bool = False,
     ) -> None:
         self.store = store
+        self.joined = joined
         self.path: Path = writer.path
         self.files: Path = store.files_path(writer.commit_id)
         self._writer = writer
@@ -203,9 +205,18 @@ class Run:
                 has failed then.
             NoSpaceError, UnreadableFileError, RunFileError: its end could not be recorded.
         """
-        self._end("finished", "")
+        self.end("finished")
 
-    def _end(self, outcome: Outcome, error: str) -> None:
+    def end(self, outcome: Outcome, error: str = "") -> None:
+        """Stop logging: the run ended as this says. A second call does nothing.
+
+        Args:
+            outcome: how it ended.
+            error: why, for `failed` and `stopped`.
+
+        Raises:
+            As `close`.
+        """
         if self._ended:
             return
         self._ended = True
@@ -224,13 +235,15 @@ class Run:
             except (ExpStoreError, OSError) as fault:
                 if outcome == "finished":
                     with suppress(ExpStoreError):  # which is less than what is raised
-                        self._record_end("failed", _described(fault))
+                        self._record_end("failed", described(fault))
                 raise
 
     def _record_end(self, outcome: Outcome, error: str) -> None:
         ended = replace(self._start, ended=time.time(), outcome=outcome, error=error)
 
         def change(info: RunInfo) -> RunInfo:
+            if self.joined:
+                return with_error(info, self._start, error)
             mine = [same_start(start, self._start) for start in info.starts]
             if not any(mine):
                 return replace(info, starts=(*info.starts, ended))
@@ -249,7 +262,7 @@ class Run:
     ) -> None:
         outcome, text = outcome_of(error)
         try:
-            self._end(outcome, text)
+            self.end(outcome, text)
         except ExpStoreError as fault:
             if error is None:
                 raise
@@ -284,26 +297,7 @@ def _at_exit() -> None:
     # In an interactive session the last exception was shown long ago, and ended nothing.
     error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
     for run in list(_open):
-        run._end(*outcome_of(error))
-
-
-def outcome_of(error: BaseException | None) -> tuple[Outcome, str]:
-    """How a run ended that this exception ended, and the exception's type and text."""
-    if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
-        return "finished", ""
-    if isinstance(error, KeyboardInterrupt):
-        return "stopped", _described(error)
-    return "failed", _described(error)
-
-
-def same_start(first: RunStart, second: RunStart) -> bool:
-    """Whether two values are of the same start of a run."""
-    return (first.started, first.host, first.pid) == (second.started, second.host, second.pid)
-
-
-def _described(error: BaseException) -> str:
-    text = "".join(traceback.format_exception_only(error)).strip()
-    return text if len(text) <= _TEXT else text[:_TEXT] + "..."
+        run.end(*outcome_of(error))
 
 
 def whole(step: Any) -> Any:

@@ -7,23 +7,22 @@
 
 Guarantees: everything is checked before anything is created. An existing experiment is never
 overwritten: a run without an id gets one of its own, also if many processes start at once.
+
+A program that `expstore run` started does not start a second experiment: it joins the run that
+$EXPSTORE_RUN names in the store $EXPSTORE_ROOT. It may log there, and so may several programs at
+the same time; how the run ended is for the one that started it to say.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import time
-import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from expstore.errors import (
-    ExperimentExistsError,
     ExperimentNotFoundError,
     MetadataNotFoundError,
-    NoCommitWarning,
     SelectionError,
 )
 from expstore.extras import require
@@ -32,10 +31,12 @@ from expstore.model.runinfo import RunInfo, RunStart, check_tags, joined
 from expstore.model.values import RECORD_CODEC, Metadata, is_whole_number
 from expstore.store import metafile, runfile
 from expstore.store.append.durability import Durability, check_durability
+from expstore.store.create import create_run
 from expstore.store.defaults import default_root, expand, git_head, login_name
 from expstore.store.files import atomic, system
 from expstore.store.files.place import open_log
-from expstore.store.origin import GitState, git_state, origin, require_git, uncommitted_patch
+from expstore.store.joining import inherited, join, last_step
+from expstore.store.origin import git_state, origin, require_git, uncommitted_patch
 from expstore.store.read.survey import scan_log
 from expstore.store.repository import ExperimentStore
 from expstore.store.run import Run, whole
@@ -59,6 +60,10 @@ def start(
     durability: Durability = "process",
 ) -> Run:
     """Start a run of an experiment and log to it.
+
+    In a program that `expstore run` started, this joins its run, unless another root or commit_id
+    is given: params, tags and notes are added, metrics go on after its last step, and its end is
+    recorded by `expstore run`.
 
     Args:
         root: the store, created if missing; default: $EXPSTORE_ROOT, else ./experiments. `~`,
@@ -97,6 +102,44 @@ def start(
         TruncatedError, UnsupportedVersionError, UnreadableFileError: the metadata of the experiment
             to resume cannot be read; it is not overwritten.
     """
+    return begin(
+        root,
+        commit_id,
+        job_name,
+        user,
+        params=params,
+        tags=tags,
+        notes=notes,
+        resume=resume,
+        from_step=from_step,
+        save_patch=save_patch,
+        system_metrics=system_metrics,
+        durability=durability,
+    )
+
+
+def begin(
+    root: str | os.PathLike[str] | None = None,
+    commit_id: str | None = None,
+    job_name: str = "",
+    user: str | None = None,
+    *,
+    params: object = None,
+    tags: Iterable[str] = (),
+    notes: str = "",
+    resume: bool = False,
+    from_step: int | None = None,
+    save_patch: bool = False,
+    system_metrics: bool = False,
+    durability: Durability = "process",
+    command: Sequence[str] | None = None,
+) -> Run:
+    """As `start`.
+
+    Args:
+        command: the program that the run is of, which this one only starts: it never joins another
+            run. None: this program.
+    """
     store = ExperimentStore(default_root() if root is None else expand(root))
     user = login_name() if user is None else user
     metafile.build(Metadata(commit_id or "checked-below", 0, job_name, user))
@@ -108,30 +151,23 @@ def start(
     new = RunInfo(parameters.as_params(params), check_tags(tags), notes)
     runfile.build(new)
     from_step = _check_from_step(from_step, resume)
+    joined_id = inherited(store, commit_id) if command is None else None
     git = git_state()
     if save_patch:
         require_git(git)
     patch = uncommitted_patch() if save_patch and git.dirty else b""
     now = RunStart(time.time(), host=os.uname().nodename, pid=os.getpid(), from_step=from_step)
+    if joined_id is not None:
+        run = join(store, joined_id, new, from_step, durability)
+        return _begun(run, patch, run.info, system_metrics)
     if resume:
         commit_id = commit_id or git.commit or git_head()
         if _has_metadata(store, commit_id):
             run = _resume(store, commit_id, new, now, durability)
             return _begun(run, patch, run.info, system_metrics)
-    info = replace(new, origin=origin(git), starts=(now,))
-    with system.undone_after_error(store.root):
-        store.initialize()
-        writer = None
-        while writer is None:
-            metadata = Metadata(commit_id or _claim(store, git), int(now.started), job_name, user)
-            try:
-                writer = store.begin_run(
-                    metadata, info, durability=durability, new=not resume, claimed=not commit_id
-                )
-            except ExperimentExistsError:
-                if commit_id is not None:
-                    raise
-                # Else a program that was given this very id has taken what was claimed.
+    info = replace(new, origin=origin(git, command), starts=(now,))
+    metadata = Metadata(commit_id or "", int(now.started), job_name, user)
+    writer = create_run(store, metadata, info, git, durability, new=not resume)
     return _begun(Run(store, writer, now), patch, info, system_metrics)
 
 
@@ -150,7 +186,7 @@ def _resume(
     except BaseException:
         writer.close()
         raise
-    return Run(store, writer, now, lambda: _last_step(store, commit_id))
+    return Run(store, writer, now, lambda: last_step(store, commit_id))
 
 
 def _begun(run: Run, patch: bytes, info: RunInfo, system_metrics: bool) -> Run:
@@ -181,43 +217,9 @@ def _check_from_step(step: int | None, resume: bool) -> int | None:
     return number
 
 
-def _claim(store: ExperimentStore, git: GitState) -> str:
-    """Create the directory of an experiment that is this run's alone; returns its id."""
-    if not git.commit:
-        warnings.warn(
-            f"git finds no commit in {os.getcwd()}: the run's id is made of the time and chance; "
-            "pass commit_id for one of your own",
-            NoCommitWarning,
-            stacklevel=3,
-        )
-        while True:
-            name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.urandom(2).hex()}"
-            if system.make_directory(store.experiment_path(name)):
-                return name
-    if system.make_directory(store.experiment_path(git.commit)):
-        return git.commit
-    # The number after the highest: one that was deleted is not given again.
-    pattern = re.compile(re.escape(git.commit) + r"-([1-9]\d{0,8})")
-    found = map(pattern.fullmatch, os.listdir(store.root))
-    number = max((int(name[1]) for name in found if name), default=1) + 1
-    while not system.make_directory(store.experiment_path(name := f"{git.commit}-{number}")):
-        number += 1
-    return name
-
-
 def _has_metadata(store: ExperimentStore, commit_id: str) -> bool:
     try:
         store.read_metadata(commit_id)
     except (ExperimentNotFoundError, MetadataNotFoundError):
         return False  # only prepared, or the process died before it wrote the metadata
     return True
-
-
-def _last_step(store: ExperimentStore, commit_id: str) -> int | None:
-    """The highest step in a log, without what is superseded."""
-    steps = [
-        int(table.steps.max())
-        for table in store.iter_metrics(commit_id, superseded=False)
-        if len(table)
-    ]
-    return max(steps, default=None)

@@ -50,7 +50,7 @@ CASES = [
     Case(
         "keras",
         ("keras", "jax"),
-        dict.fromkeys(["loss", "mae", "val_loss", "learning_rate"], list(range(5))),
+        {name: list(range(5)) for name in ("loss", "mae", "val_loss", "learning_rate")},
         3,
         {"epochs": 5, "model.parameters": 4, "optimizer.learning_rate": 0.1, "loss": "mse"},
     ),
@@ -125,4 +125,3 @@ def test_the_end_of_a_training_is_recorded(
     assert error in store.read_run(ID).starts[-1].error
     name = next(iter(case.curves))
     assert len(curve(store, ID, name)) >= 3
-

@@ -166,7 +166,7 @@ errors = SimpleNamespace(Error=Error, UsageError=UsageError, CommError=Error)
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("__"):
+    if name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     say_once(f"wandb.{name}")
     return Inert(f"wandb.{name}")

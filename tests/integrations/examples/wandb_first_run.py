@@ -3,7 +3,7 @@
 import random
 import sys
 
-import expstore.integrations.wandb as wandb
+from expstore.integrations import wandb
 
 random.seed(0)
 with wandb.init(

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-import expstore.integrations.wandb as wandb
+from expstore.integrations import wandb
 from tests.integrations.programs.base import ID, arguments, data, strike
 
 root, mode = arguments()
