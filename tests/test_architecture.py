@@ -37,7 +37,7 @@ EXPSTORE = """
     testing     | errors extras model store
     integrations | errors extras model store
     report      | errors extras model store compare
-    cluster     | errors extras model store exchange
+    cluster     | errors extras model store exchange compare
     cli         | errors extras model store exchange compare report cluster testing __init__
     __main__    | cli
     __init__    | errors model store

@@ -31,6 +31,9 @@ from expstore.store.stream import TableStream
 from formats import FormatError, TailStatus
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from expstore.exchange.runcolumns import RunColumns
     from expstore.store.reader import StoreReader
 
 _FORMAT = 2  # version of the parts' contents; part of the hash, so a change renames all of them
@@ -47,12 +50,14 @@ class Part:
         names: only metrics of these names; None: all.
         metadata: add the columns of metadata; True: metadata that cannot be read is a failure;
             None: it is null.
+        further: the columns of what run.json says; None: without them.
     """
 
     name: str
     sections: tuple[Section, ...]
     names: tuple[str, ...] | None
     metadata: bool | None
+    further: RunColumns | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,12 @@ class PartReport:
     tails: dict[str, TailStatus]
 
 
+def columns_of(with_metadata: bool | None, further: RunColumns | None) -> pa.Schema:
+    """The columns of all parts."""
+    schema = long_schema(with_metadata is not False)
+    return schema if further is None else further.extended(schema)
+
+
 def part_of(
     store: StoreReader,
     batch: Sequence[Section],
@@ -71,6 +82,7 @@ def part_of(
     outcomes: Mapping[str, metafile.Outcome],
     names: Collection[str] | None,
     with_metadata: bool | None,
+    further: RunColumns | None = None,
 ) -> Part:
     """The part for a batch of sections.
 
@@ -82,8 +94,11 @@ def part_of(
         outcomes: the result of reading the metadata, by commit id.
         names: only metrics of these names; None: all.
         with_metadata: see `Part.metadata`.
+        further: see `Part.further`; those of all experiments.
     """
     wanted = None if names is None else tuple(sorted(set(names)))
+    if further is not None:
+        further = further.of(section.commit_id for section in batch)
     inputs = [
         _FORMAT,
         str(store.location),
@@ -93,11 +108,12 @@ def part_of(
         wanted,
         str(long_schema(with_metadata is not False)),
         bool(with_metadata),
+        None if further is None else str(further),
     ]
     digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
     first = re.sub(r"[^0-9A-Za-z_-]", "_", batch[0].commit_id[:_SHOWN])
     name = f"part-{first}-{batch[0].start:015d}-{digest}.parquet"
-    return Part(name, tuple(batch), wanted, with_metadata)
+    return Part(name, tuple(batch), wanted, with_metadata, further)
 
 
 def _described(outcome: metafile.Outcome) -> str:
@@ -157,12 +173,13 @@ def write_part(store: StoreReader, directory: Path, number: str, part: Part) -> 
         }
         return {NOTES: json.dumps({"failures": failures, "tails": tails})}
 
-    schema = long_schema(source.metadata)
+    schema = columns_of(part.metadata, part.further)
     try:
         with whole_file(directory / part.name, sweep=False) as file:
             with parquet_sink(file, schema, notes) as write:
-                for batch in stream.long_batches(source, ROW_GROUP):
-                    write(batch)
+                gather = ROW_GROUP if part.further is None else 1
+                for batch in stream.long_batches(source, gather):
+                    write(batch if part.further is None else part.further.extend(batch, schema))
             # Again: a late part must not end up in another export's directory.
             check_found(directory, number)
     except OSError:
