@@ -4,9 +4,9 @@
 
 makes a small store, exports it with local workers, and asks the README's two questions (the best
 `val/loss` of each user; count and mean by name) of one process, Dask, DuckDB, polars' lazy scan,
-PyArrow, and Spark. Spark is asked by another Python, which has pyspark and finds a Java runtime; make
-one with `python3 -m venv spark && spark/bin/pip install pyspark`. The exit code is 1 if two answers
-differ.
+PyArrow, and Spark. Spark is asked by another Python, which has pyspark and finds a Java runtime:
+`python3 -m venv spark && spark/bin/pip install pyspark`, then `--spark spark/bin/python`. The exit
+code is 1 if two answers differ.
 """
 
 from __future__ import annotations
@@ -94,8 +94,7 @@ def of_spark(python: Path) -> Callable[[ExperimentStore, Path], Answers]:
     def ask(_: ExperimentStore, work: Path) -> Answers:
         done = subprocess.run(
             [python, "-c", _SPARK, work / "parts"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             text=True,
             timeout=300,
             check=False,
