@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from expstore.exchange.runcolumns import RunColumns
+    from expstore.model.table import MetricTable
     from expstore.store.reader import StoreReader
 
 _FORMAT = 2  # version of the parts' contents; part of the hash, so a change renames all of them
@@ -154,15 +156,23 @@ def write_part(store: StoreReader, directory: Path, number: str, part: Part) -> 
         UnreadableFileError: the part cannot be written.
     """
     check_found(directory, number)
-    by_id = {section.commit_id: section for section in part.sections}
+    tables = sections.read_each(store.location, part.sections, partial(_table, store))
+
+    def read(*_: object) -> MetricTable:
+        """The table of the next section: the stream asks for each once, in order."""
+        table = next(tables)
+        if isinstance(table, Exception):
+            raise table
+        return table
+
     source = TableStream(
         store.location,
-        by_id,
+        [section.commit_id for section in part.sections],
         part.names,
         metadata=part.metadata is not False,
         metadata_required=bool(part.metadata),
         strict=False,
-        read=lambda root, commit_id, parser: sections.table(root, by_id[commit_id], parser),
+        read=read,
     )
 
     def notes() -> dict[str, str]:
@@ -187,3 +197,10 @@ def write_part(store: StoreReader, directory: Path, number: str, part: Part) -> 
         check_found(directory, number)
         raise
     return PartReport(source.rows, source.failures, source.tails)
+
+
+def _table(store: StoreReader, section: Section) -> MetricTable | ExpStoreError | FormatError:
+    try:
+        return sections.table(store.location, section)
+    except (ExpStoreError, FormatError) as error:
+        return error
