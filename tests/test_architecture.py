@@ -39,7 +39,7 @@ EXPSTORE = """
     report      | errors extras model store compare
     watch       | errors extras model store compare
     live        | errors extras model store compare report
-    cluster     | errors extras model store exchange
+    cluster     | errors extras model store exchange compare
     cli         | errors extras model store exchange compare report live watch cluster
     cli         | integrations testing __init__
     __main__    | cli
