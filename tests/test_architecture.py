@@ -47,6 +47,7 @@ STORE = """
     defaults    |
     jobs        |
     paths       | files
+    artifacts   | files paths
     metafile    | files
     runfile     | files
     origin      | files
@@ -55,7 +56,7 @@ STORE = """
     append      | files metafile read
     stream      | files metafile runfile read
     care        | files metafile runfile read append
-    reader      | jobs files metafile runfile paths read notebook stream care
+    reader      | jobs files metafile runfile artifacts paths read notebook stream care
     runs        | files runfile append reader
     keeper      | files metafile read append care runs
     repository  | files metafile runfile read append care runs keeper defaults

@@ -28,6 +28,7 @@ _THEMES = (
     "experiments",
     "launch",
     "prune",
+    "files",
     "schema",
     "exchange",
     "imports",
