@@ -120,9 +120,9 @@ def export_command(
         )
     if to is Target.TENSORBOARD and (wide or metadata is not None):
         raise typer.BadParameter("not available for TensorBoard", param_hint="--wide, --metadata")
-    if params and (to not in (Target.CSV, Target.PARQUET) or cluster is not None):
+    if params and to not in (Target.CSV, Target.PARQUET):
         raise typer.BadParameter(
-            "for CSV and Parquet without --cluster; TensorBoard always gets the parameters",
+            "for CSV and Parquet; TensorBoard always gets the parameters",
             param_hint="--with-params",
         )
     if cluster is not None and (to is not Target.PARQUET or wide or force):
@@ -149,7 +149,7 @@ def export_command(
         output_directory(store, output)  # refuse a bad path before starting any process
         with open_cluster(cluster) as client:
             report = _export_parts(
-                store, output, client, ids=chosen, with_metadata=metadata, **options
+                store, output, client, ids=chosen, with_metadata=metadata, params=params, **options
             )
     elif to is Target.TENSORBOARD:
         assert output is not None

@@ -19,6 +19,7 @@ from expstore.cli.base import (
     printable,
     tell,
 )
+from expstore.cli.cluster_option import Cluster, ClusterCommand, log_reading
 from expstore.cli.ids import Id, OptionalId, resolve, tell_links
 from expstore.cli.selecting import Where, complete_metric, complete_name, pointing_at_mistakes
 from expstore.cli.times import parse_since
@@ -40,7 +41,7 @@ def init(context: typer.Context, root: Root = None) -> None:
     print(f"the store is {printable(str(store.root.resolve()))}")
 
 
-@app.command()
+@app.command(cls=ClusterCommand)
 def ls(
     context: typer.Context,
     sort: Annotated[
@@ -64,6 +65,7 @@ def ls(
         bool, typer.Option("--params", help="Show the parameters that differ.")
     ] = False,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most N.")] = None,
+    cluster: Cluster = None,
     root: Root = None,
     as_json: Json = False,
 ) -> None:
@@ -89,8 +91,8 @@ def ls(
             and (oldest is None or metadata.timestamp >= oldest)
         )
 
-    with pointing_at_mistakes():
-        rows = list_experiments(store, wanted, where, sort, reverse)[:limit]
+    with pointing_at_mistakes(), log_reading(store, cluster) as read:
+        rows = list_experiments(store, wanted, where, sort, reverse, read)[:limit]
     if as_json:
         print_json_array(describe_all(rows))
     elif rows:

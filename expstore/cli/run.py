@@ -29,6 +29,7 @@ _THEMES = (
     "experiments",
     "launch",
     "prune",
+    "files",
     "schema",
     "exchange",
     "imports",

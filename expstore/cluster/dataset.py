@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,10 @@ from expstore.store.stream import TableStream
 from formats import FormatError, TailStatus
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from expstore.exchange.runcolumns import RunColumns
+    from expstore.model.table import MetricTable
     from expstore.store.reader import StoreReader
 
 _FORMAT = 2  # version of the parts' contents; part of the hash, so a change renames all of them
@@ -47,12 +52,14 @@ class Part:
         names: only metrics of these names; None: all.
         metadata: add the columns of metadata; True: metadata that cannot be read is a failure;
             None: it is null.
+        further: the columns of what run.json says; None: without them.
     """
 
     name: str
     sections: tuple[Section, ...]
     names: tuple[str, ...] | None
     metadata: bool | None
+    further: RunColumns | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,12 @@ class PartReport:
     tails: dict[str, TailStatus]
 
 
+def columns_of(with_metadata: bool | None, further: RunColumns | None) -> pa.Schema:
+    """The columns of all parts."""
+    schema = long_schema(with_metadata is not False)
+    return schema if further is None else further.extended(schema)
+
+
 def part_of(
     store: StoreReader,
     batch: Sequence[Section],
@@ -71,6 +84,7 @@ def part_of(
     outcomes: Mapping[str, metafile.Outcome],
     names: Collection[str] | None,
     with_metadata: bool | None,
+    further: RunColumns | None = None,
 ) -> Part:
     """The part for a batch of sections.
 
@@ -82,8 +96,11 @@ def part_of(
         outcomes: the result of reading the metadata, by commit id.
         names: only metrics of these names; None: all.
         with_metadata: see `Part.metadata`.
+        further: see `Part.further`; those of all experiments.
     """
     wanted = None if names is None else tuple(sorted(set(names)))
+    if further is not None:
+        further = further.of(section.commit_id for section in batch)
     inputs = [
         _FORMAT,
         str(store.location),
@@ -93,11 +110,12 @@ def part_of(
         wanted,
         str(long_schema(with_metadata is not False)),
         bool(with_metadata),
+        None if further is None else str(further),
     ]
     digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
     first = re.sub(r"[^0-9A-Za-z_-]", "_", batch[0].commit_id[:_SHOWN])
     name = f"part-{first}-{batch[0].start:015d}-{digest}.parquet"
-    return Part(name, tuple(batch), wanted, with_metadata)
+    return Part(name, tuple(batch), wanted, with_metadata, further)
 
 
 def _described(outcome: metafile.Outcome) -> str:
@@ -138,15 +156,23 @@ def write_part(store: StoreReader, directory: Path, number: str, part: Part) -> 
         UnreadableFileError: the part cannot be written.
     """
     check_found(directory, number)
-    by_id = {section.commit_id: section for section in part.sections}
+    tables = sections.read_each(store.location, part.sections, partial(_table, store))
+
+    def read(*_: object) -> MetricTable:
+        """The table of the next section: the stream asks for each once, in order."""
+        table = next(tables)
+        if isinstance(table, Exception):
+            raise table
+        return table
+
     source = TableStream(
         store.location,
-        by_id,
+        [section.commit_id for section in part.sections],
         part.names,
         metadata=part.metadata is not False,
         metadata_required=bool(part.metadata),
         strict=False,
-        read=lambda root, commit_id, parser: sections.table(root, by_id[commit_id], parser),
+        read=read,
     )
 
     def notes() -> dict[str, str]:
@@ -157,12 +183,13 @@ def write_part(store: StoreReader, directory: Path, number: str, part: Part) -> 
         }
         return {NOTES: json.dumps({"failures": failures, "tails": tails})}
 
-    schema = long_schema(source.metadata)
+    schema = columns_of(part.metadata, part.further)
     try:
         with whole_file(directory / part.name, sweep=False) as file:
             with parquet_sink(file, schema, notes) as write:
-                for batch in stream.long_batches(source, ROW_GROUP):
-                    write(batch)
+                gather = ROW_GROUP if part.further is None else 1
+                for batch in stream.long_batches(source, gather):
+                    write(batch if part.further is None else part.further.extend(batch, schema))
             # Again: a late part must not end up in another export's directory.
             check_found(directory, number)
     except OSError:
@@ -170,3 +197,10 @@ def write_part(store: StoreReader, directory: Path, number: str, part: Part) -> 
         check_found(directory, number)
         raise
     return PartReport(source.rows, source.failures, source.tails)
+
+
+def _table(store: StoreReader, section: Section) -> MetricTable | ExpStoreError | FormatError:
+    try:
+        return sections.table(store.location, section)
+    except (ExpStoreError, FormatError) as error:
+        return error

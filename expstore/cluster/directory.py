@@ -25,6 +25,8 @@ from expstore.store.files.output import UNFINISHED, check_place, whole_file
 from expstore.store.files.showable import showable
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from expstore.store.reader import StoreReader
 
 SUCCESS = "_SUCCESS"  # marks a complete directory, as for Hadoop and Spark
@@ -43,6 +45,7 @@ _LABELS = {  # the keys of `describe`, in the words of error messages
     "ids": "choice of experiments",
     "names": "choice of names",
     "metadata": "choice of columns",
+    "params": "choice of parameters",
 }
 _TAKEN_OVER = "another export took the directory over; run one at a time"
 
@@ -69,6 +72,7 @@ def describe(
     ids: Collection[str] | None,
     names: Collection[str] | None,
     with_metadata: bool,
+    params: bool = False,
 ) -> dict[str, Any]:
     """A description of what is exported, to be kept in the directory.
 
@@ -77,6 +81,7 @@ def describe(
         ids: the experiments asked for; None: all that exist at the time.
         names: only metrics of these names; None: all.
         with_metadata: add the columns of metadata.
+        params: add the columns of what run.json says.
     """
     listed = None if ids is None else json.dumps(sorted(set(ids))).encode()
     return {
@@ -85,15 +90,17 @@ def describe(
         "ids": None if listed is None else hashlib.sha256(listed).hexdigest(),
         "names": None if names is None else sorted(set(names)),
         "metadata": with_metadata,
+        "params": params,
     }
 
 
-def begin(directory: Path, of: Mapping[str, Any]) -> str:
+def begin(directory: Path, of: Mapping[str, Any], schema: pa.Schema | None = None) -> str:
     """Create or take over the directory for an export, and mark it as incomplete.
 
     Args:
         directory: the directory, which need not exist yet.
         of: what `describe` returned.
+        schema: the columns of the parts; None: those of the long form.
 
     Returns:
         The export's number, by which workers recognize the directory.
@@ -116,7 +123,7 @@ def begin(directory: Path, of: Mapping[str, Any]) -> str:
         # Atomically: without a valid mark, later exports would refuse the directory.
         with whole_file(directory / _MARK) as file:
             notes = {NOTES: json.dumps({"number": number, "of": of})}
-            write_empty_parquet(file, long_schema(bool(of.get("metadata"))), notes)
+            write_empty_parquet(file, schema or long_schema(bool(of.get("metadata"))), notes)
         (directory / _OLD_MARK).unlink(missing_ok=True)
         _remove(directory, UNFINISHED, ())
     return number
@@ -173,7 +180,8 @@ def _check_same_export(directory: Path, of: Mapping[str, Any]) -> None:
     if not any(map(PART.fullmatch, os.listdir(directory))):
         return  # there are no parts to lose
     found = _mark(directory).get("of")
-    found = found if isinstance(found, dict) else {}
+    # Exports of older versions do not say that they have no parameters.
+    found = {"params": False, **found} if isinstance(found, dict) else {}
     differing = [_LABELS[key] for key in _LABELS if key not in found or found[key] != of.get(key)]
     if differing:
         raise OutputExistsError(

@@ -19,6 +19,7 @@ from expstore.cluster.sight import as_reader, must_be_gone
 from expstore.cluster.workers import EXTRA
 from expstore.errors import ExperimentNotFoundError, ExpStoreError
 from expstore.exchange.export import ExportReport
+from expstore.exchange.runcolumns import RunColumns
 from expstore.extras import require
 from expstore.store import metafile as meta
 from expstore.store.read.tables import Selection
@@ -57,6 +58,7 @@ def export_parquet(
     names: Collection[str] | None = None,
     with_metadata: bool | None = None,
     metadata: bool | None = None,
+    params: bool = False,
     batch: int = BATCH,
     progress: Progress[Any] = iter,
 ) -> PartsReport:
@@ -77,6 +79,8 @@ def export_parquet(
         with_metadata: add the columns `job_name`, `user` and `created` (seconds since 1970-01-01
             UTC). True: metadata that cannot be read is a failure; None: it is null.
         metadata: the older name of `with_metadata`.
+        params: add the columns `tags` (joined by commas), `status`, and `param:NAME` for each
+            parameter; see `exchange.runcolumns`.
         batch: bytes of log in a part.
         progress: see `Progress`; it receives the parts as they are completed.
 
@@ -101,13 +105,16 @@ def export_parquet(
     ids = None if ids is None else list(ids)
     chosen = store.select_ids(ids)
     outcomes = dict(meta.read_all(store.location, chosen))
+    unread: dict[str, ExpStoreError | FormatError] = {}
+    further = RunColumns(store, chosen, unread) if params else None
     batches = sections.plan(store, chosen, batch)
     marks = sections.fingerprints(store, batches)
     planned = [
-        dataset.part_of(store, batch_sections, marks, outcomes, names, asked)
+        dataset.part_of(store, batch_sections, marks, outcomes, names, asked, further)
         for batch_sections in batches
     ]
-    number = directory.begin(path, directory.describe(store, ids, names, asked is not False))
+    described = directory.describe(store, ids, names, asked is not False, params)
+    number = directory.begin(path, described, dataset.columns_of(asked, further))
     reports = {part.name: dataset.read_part(path, part) for part in planned}
     missing = [part for part in planned if reports[part.name] is None]
     calls = [(store, path, number, part) for part in missing]
@@ -125,7 +132,7 @@ def export_parquet(
                 )
                 reports[missing[index].name] = report
     done = [report for part in planned if (report := reports[part.name]) is not None]
-    failures = dict(chain.from_iterable(report.failures.items() for report in done))
+    failures = unread | dict(chain.from_iterable(report.failures.items() for report in done))
     directory.finish(path, number, {part.name for part in planned}, whole=not failures)
     tails = dict(chain.from_iterable(report.tails.items() for report in done))
     return PartsReport(

@@ -9,7 +9,7 @@ directory has changed since.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,6 @@ from expstore.model.texts import escape
 from expstore.model.values import Metadata
 from expstore.store import metafile
 from expstore.store.files.place import address
-from expstore.store.read.parser import LogParser
 from expstore.store.read.tables import Selection
 from formats import FormatError
 
@@ -112,11 +111,11 @@ class MetricsReader(_Reader):
         described: dict[str, metafile.Outcome] = {}
         if not set(gathered.columns).isdisjoint(METADATA_COLUMNS):
             described = dict(self._described(section.commit_id for section in batch))
-        parser = LogParser()
-        for section in batch:
+        all_tables = sections.read_each(self.store.location, batch, self._tables)
+        for section, tables in zip(batch, all_tables, strict=True):
             outcome = described.get(section.commit_id)
             metadata = outcome if isinstance(outcome, Metadata) else None
-            for table in self._tables(section, parser):
+            for table in tables:
                 gathered.add(section.commit_id, table, metadata)
         rows = gathered.rows
         made = {name: _as_pandas(name, column) for name, column in gathered.finish().items()}
@@ -124,16 +123,18 @@ class MetricsReader(_Reader):
         frame: pd.DataFrame = pandas.DataFrame(made, index=pandas.RangeIndex(rows), copy=True)
         return frame
 
-    def _tables(self, section: Section, parser: LogParser) -> Iterator[MetricTable]:
+    def _tables(self, section: Section) -> list[MetricTable]:
+        tables: list[MetricTable] = []
         try:
-            for table in sections.tables(self.store.location, section, self.selection, parser):
+            for table in sections.tables(self.store.location, section, self.selection):
                 if len(table):
-                    yield table
+                    tables.append(table)
         except (ExpStoreError, FormatError) as error:
             if isinstance(error, ExperimentNotFoundError):
                 self.sight.check(self.store)
             if not self.skip_damaged:
                 raise
+        return tables
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from expstore.watch.drawing import View
 from expstore.watch.live import Live
 from expstore.watch.texts import colour, fitted_id
 from expstore.watch.ticks import number, positions
+from formats.errors import counted
 
 _LEGEND = 8  # runs
 _HINTS = (
@@ -36,8 +37,8 @@ _HINTS = (
 def status_line(live: Live, title: str, view: View, metrics: str, page: str) -> Text:
     """What is shown, and how."""
     query, total, shown = live.query, live.listing.total, len(live.listing.rows)
-    count = f"{total:,} runs" if shown == total else f"{shown:,} of {total:,} runs"
-    parts = [printable(title), count]
+    count = counted(total, "run", ",")
+    parts = [count if shown == total else f"{shown:,} of {count}"]
     if query.filter:
         parts.append(f"where {printable(query.filter)}")
     if query.sort:
@@ -54,6 +55,7 @@ def status_line(live: Live, title: str, view: View, metrics: str, page: str) -> 
         parts.append(f"smooth {view.smoothing:g}")
     if page != "1/1":
         parts.append(f"page {page}")
+    parts.append(printable(title))  # last, since it may be long
     return Text("  ".join(parts), "reverse", no_wrap=True, overflow="ellipsis")
 
 

@@ -57,7 +57,7 @@ class Canvas:
         starts = np.flatnonzero(np.diff(place, prepend=place[0] - 1))
         ends = np.append(starts[1:], len(place)) - 1
         low, high = np.minimum.reduceat(y, starts), np.maximum.reduceat(y, starts)
-        self._fill(place[starts], low, high, owner)
+        self._fill(place[starts], np.floor(low + 0.5), np.floor(high + 0.5), owner)
         joined = gaps[starts[1:]] == gaps[ends[:-1]]
         left, right = ends[:-1][joined], starts[1:][joined]
         self._connect(place[left], y[left], place[right], y[right], owner)
@@ -88,7 +88,7 @@ class Canvas:
         # Half a column to either side, so that steep lines have no holes.
         one, other = at(columns - 0.5), at(columns + 0.5)
         low, high = np.minimum(one, other), np.maximum(one, other)
-        self._fill(columns[inside], low[inside], high[inside], owner)
+        self._fill_between(columns[inside], low[inside], high[inside], owner)
         self._join_from_left(x1, x2, y2, slope, owner)
 
     def _join_from_left(
@@ -101,19 +101,29 @@ class Canvas:
     ) -> None:
         """Draw the last half column of each line, in which the next one begins."""
         before = y2 - slope * 0.5
-        self._fill(x2, np.minimum(before, y2), np.maximum(before, y2), owner)
+        self._fill_between(x2, np.minimum(before, y2), np.maximum(before, y2), owner)
 
-    def _fill(
+    def _fill_between(
         self,
         columns: NDArray[np.int64],
         low: NDArray[np.float64],
         high: NDArray[np.float64],
         owner: int,
     ) -> None:
-        """Set the dots from `low` to `high` in these columns, each given once."""
+        """Set the dots that a line crosses; where two columns meet, the corner counts for one."""
+        bottom = np.floor(low + 0.5)
+        self._fill(columns, bottom, np.maximum(bottom, np.ceil(high - 0.5)), owner)
+
+    def _fill(
+        self,
+        columns: NDArray[np.int64],
+        bottom: NDArray[np.float64],
+        top: NDArray[np.float64],
+        owner: int,
+    ) -> None:
+        """Set the dots in the rows from `bottom` to `top` of these columns, each given once."""
         seen = (columns >= 0) & (columns < self.width)
-        columns = columns[seen]
-        bottom, top = np.floor(low[seen] + 0.5), np.floor(high[seen] + 0.5)
+        columns, bottom, top = columns[seen], bottom[seen], top[seen]
         row = np.arange(self.height - 1, -1, -1)[:, None]
         dots = (row >= bottom) & (row <= top)
         self._dots[:, columns] |= dots

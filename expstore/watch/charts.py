@@ -164,7 +164,7 @@ class ChartGrid(Widget, can_focus=True):
         width, height = self.size
         wide, high = max(width // _SMALLEST[0], 1), max(height // _SMALLEST[1], 1)
         if self.columns:
-            wide, high = self.columns, max(min(height // 4, high * self.columns // wide), 1)
+            wide, high = self.columns, max(min(height // 4, -(-high * self.columns // wide)), 1)
         count = max(len(self.names), 1)
         wide, high = min(wide, _MOST, count), min(high, _MOST)
         return wide, min(high, -(-count // wide))

@@ -112,7 +112,9 @@ def draw(
         reason = "no value above zero here" if view.log else "no finite value here"
         return Drawing(_message(reason, columns, rows).rows, (low, high))
     bottom, top = _reach(float(values.min()), float(values.max()))
-    marks = (log_ticks if view.log else ticks)(bottom, top, max(min(rows // 3, 6), 2))
+    marks = (log_ticks if view.log else ticks)(bottom, top, min(rows // 3 + 1, 6))
+    if len(marks) < 2:  # no two round numbers are in reach
+        marks = [bottom, top]
     names = labels([10.0**mark for mark in marks] if view.log else marks)
     left = min(max(map(len, names), default=1), _LABEL) + 1
     canvas = Canvas(columns - left, rows - 1)

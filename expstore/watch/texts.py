@@ -58,6 +58,8 @@ def age(timestamp: int, now: float) -> str:
     seconds = now - timestamp
     if not -60 < seconds < 100 * 365 * 86400:
         return "?"
+    if seconds >= 1000 * 86400:
+        return f"{int(seconds / 86400 / 365.25)}y"
     text = duration(max(seconds, 0))
     return text[: next(i for i, c in enumerate(text) if c.isalpha()) + 1]
 

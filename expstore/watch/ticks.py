@@ -103,5 +103,5 @@ def log_ticks(low: float, high: float, count: int) -> list[float]:
     if last - first >= 1:
         step = max(math.ceil((last - first + 1) / count), 1)
         return [float(place) for place in range(first, last + 1, step)]
-    found = ticks(10.0**low, 10.0**high, count) if high < 300 else []
+    found = ticks(10.0**low, 10.0**high, count) if low > -300 and high < 300 else []
     return [math.log10(value) for value in found if value > 0]

@@ -280,7 +280,7 @@ function collector(take, isMuch) {
 }
 
 function addSaving() {
-  const button = make("button", { type: "button", text: "Save as report", title: "A file with the drawn experiments that needs no server" });
+  const button = make("button", { id: "save", type: "button", text: "Save as report", title: "A file with the drawn experiments that needs no server" });
   button.addEventListener("click", async () => {
     button.disabled = true;
     button.textContent = "Saving…";
