@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -44,7 +45,7 @@ def demo(
     from expstore.cli import demo_training as demonstration
     from expstore.compare.summaries import compare
 
-    store = open_store(context, directory or root)
+    store = open_store(context, directory or root, new=True)
     store.initialize()
     settings = demonstration.free_settings(store)
     for setting in settings:
@@ -63,9 +64,12 @@ def _show(store: ExperimentStore, best: Summary) -> None:
     from expstore.cli import render, tables
     from expstore.cli.comparing import print_rows
     from expstore.cli.showing import print_experiment
+    from expstore.compare import compare, select
+    from expstore.compare.best import parse_best, rank
     from expstore.compare.experiments import experiments
-    from expstore.compare.summaries import compare
 
+    # The page that follows a store needs an extra; the file that any browser opens does not.
+    page = "serve --open" if find_spec("uvicorn") else "report --output report.html"
     where, now = shlex.quote(printable(str(store.root))), time.time()
     command = f"expstore --root {where}"
     _say(f"$ {command} compare --where 'tag == demo' --sort {_BEST}")
@@ -75,13 +79,16 @@ def _show(store: ExperimentStore, best: Summary) -> None:
     _say(f"$ {command} show {best.commit_id}")
     (one,) = experiments(store, [best.commit_id])
     print_experiment(one, store.get_metrics(best.commit_id))
-    _say("Of the others, keep only the newest (--dry-run: nothing is deleted):")
-    _say(f"$ {command} prune --keep 1 --protect {best.commit_id} --grace 0 --dry-run")
-    plan = store.plan_prune(keep_count=1, protect=[best.commit_id], now=now)
+    _say("Keep only the best (--dry-run: nothing is deleted):")
+    rule = f"{_BEST}=1"
+    _say(f"$ {command} prune --where 'tag == demo' --keep-best {rule} --grace 0 --dry-run")
+    only = select(store, "tag == demo")
+    kept, _, others = rank(store, [parse_best(rule)], only)
+    plan = store.plan_prune(None, 0, protect=kept, only=others | kept, now=now)
     logged = store.last_logged(row.commit_id for row in plan)
     tables.show(render.console(), render.plan(plan, logged, now))
-    _say("Now look at the curves, in a file that any browser opens:")
-    _say(f"$ {command} report --output report.html")
+    _say("Now look at the curves, in a browser:")
+    _say(f"$ {command} {page}")
 
 
 def _say(line: str) -> None:

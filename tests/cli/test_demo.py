@@ -34,18 +34,18 @@ def test_demo_trains_logs_and_shows_three_experiments(tmp_path: Path) -> None:
         assert len((store.files_path(commit_id) / "sample.txt").read_text()) == 400
     assert min(last, key=last.__getitem__) == "demo-lr-0.003"
     assert last["demo-lr-0.003"] < 2.6
-    for part in (*ids, "val/accuracy", "The best is demo-lr-0.003", "beyond the newest 1"):
+    for part in (*ids, "val/accuracy", "The best is demo-lr-0.003", "the best by val/loss:min"):
         assert part in done.stdout
     lines = [line[2:] for line in done.stdout.splitlines() if line.startswith("$ ")]
     for line in lines[:2]:  # the prune's plan says how long ago things were
         again = [*command[:3], *shlex.split(line)[1:]]
         shown = subprocess.run(again, env=environment, capture_output=True, text=True, check=True)
         assert shown.stdout in done.stdout
-    assert shlex.split(lines[-1])[3:] == ["report", "--output", "report.html"]
+    assert shlex.split(lines[-1])[3:] == ["serve", "--open"]
     prune = [*command[:3], *shlex.split(lines[2])[1:], "--json"]
     plan = subprocess.run(prune, env=environment, capture_output=True, text=True, check=True)
     actions = {row["commit_id"]: row["action"] for row in json.loads(plan.stdout)["plan"]}
-    assert actions == dict(zip(ids, ("prune", "keep", "keep"), strict=True))
+    assert actions == dict(zip(ids, ("prune", "keep", "prune"), strict=True))
     before = {path: path.read_bytes() for path in store.root.rglob("*") if path.is_file()}
     again = [*command, "--json"]
     told = subprocess.run(again, env=environment, capture_output=True, text=True, check=True)
