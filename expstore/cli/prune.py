@@ -163,7 +163,8 @@ def rm(
     if where is not None:
         ids = matching(store, where, ids)
         if not ids:
-            fail(f"no experiment matches: {where}")
+            tell_none(store, {"--where": where})
+            sys.exit(1)
     plan = store.plan_deletion(ids or (), force=force)
     _carry_out(store, plan, _Deletion("delete", "deleted", 0, force, dry_run, yes, as_json))
     left = sum(row.action == "skip" for row in plan)

@@ -31,7 +31,7 @@ def explain(error: Any) -> str:
         given = _given(error.param, sys.argv[1:])
         return f"{name} takes {takes}" + (f", not {given!r}" if given is not None else "")
     if text.startswith("Got unexpected extra argument"):
-        extra = re.search(r"\((.*)\)$", error.message.rstrip("."))
+        extra = re.search(r"\(([^()]*)\)$", error.message.rstrip("."))
         named = f"; what is {extra[1]}?" if extra else ""
         return f"{error.ctx.info_name} takes no more arguments{named}"
     if text.startswith("Invalid value"):

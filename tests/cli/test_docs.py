@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
+from itertools import takewhile
 from typing import Any
 
 import pytest
@@ -48,7 +49,7 @@ def test_every_command_is_in_the_pages(name: str) -> None:
 @pytest.mark.parametrize("line", lines())
 def test_every_line_shown_is_a_command_with_its_options(line: str) -> None:
     """Each line parses unchanged, without the shell's `> file`."""
-    words = shlex.split(line.split(" > ", maxsplit=1)[0].split(" | ", maxsplit=1)[0])[1:]
+    words = list(takewhile(lambda word: word not in (">", "|"), shlex.split(line)))[1:]
     command = COMMANDS[words[0]]
     parser = command.make_context(words[0], words[1:], resilient_parsing=True)
     known = {option for parameter in command.params for option in parameter.opts}
