@@ -304,6 +304,7 @@ class WatchApp(App[None]):
         query = self.live.query
         box = self.query_one(Input)
         box.value = {"filter": query.filter, "sort": query.sort, "metrics": self.metrics}[what]
+        box.cursor_position = len(box.value)
         box.border_title = what
         box.display = True
         box.focus()
