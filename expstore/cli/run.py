@@ -35,6 +35,7 @@ _THEMES = (
     "care",
     "seal",
     "compare",
+    "diff",
     "demo",
 )
 
