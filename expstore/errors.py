@@ -213,6 +213,10 @@ class PlotError(ExpStoreError, ValueError):
     """The curves cannot be drawn: none, none above zero, or an unsupported kind of file."""
 
 
+class ServeError(ExpStoreError, OSError):
+    """A server cannot be run at this address: it is in use, or needs a token."""
+
+
 class RunFileError(ExpStoreError, ValueError):
     """A run.json cannot be parsed, or a value cannot be kept in one."""
 

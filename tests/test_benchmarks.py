@@ -173,3 +173,15 @@ def test_a_sum_over_rows_sees_any_change_and_no_order(tmp_path: Path) -> None:
         )
         pq.write_table(changed, tmp_path / "changed.parquet")
         assert not cluster.same(whole, tmp_path / "changed.parquet")
+
+
+def test_a_store_of_any_number_of_records_has_the_shape_of_a_measured_one(tmp_path: Path) -> None:
+    """The share in long logs stays; a raw read is of all bytes."""
+    assert cluster.size_of(100_000_000) == cluster.FULL
+    long = cluster.size_of(1_000_000_000)
+    assert long.experiments == 5 * cluster.FULL.experiments
+    small = cluster.size_of(1_000_000)
+    assert (small.long_records, small.short_records) == (100_000, 30)
+    store = cluster.make_store(tmp_path / "store", cluster.Size(3, 90, 1, 50))
+    sizes = store.log_sizes(store.list_experiments()).values()
+    assert cluster.raw_read(store)[0] == sum(filter(None, sizes))

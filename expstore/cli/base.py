@@ -109,22 +109,32 @@ def tell(message: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print a JSON document to stdout."""
-    print(json.dumps(_finite(value), ensure_ascii=True, indent=2))
+    """Print a JSON document to stdout; a list as `print_json_array` does."""
+    if isinstance(value, list):
+        print_json_array(value)
+    else:
+        print(_json(value, indent=2))
 
 
 def print_json_line(value: Any) -> None:
     """Print a JSON document on one line of stdout, and flush, so that output can be followed."""
-    print(json.dumps(_finite(value), ensure_ascii=True), flush=True)
+    print(_json(value), flush=True)
 
 
 def print_json_array(rows: Iterable[dict[str, Any]]) -> None:
     """Print a JSON array to stdout, one row per line, as the rows arrive."""
     between = "[\n"
     for row in rows:
-        print(between + json.dumps(_finite(row), ensure_ascii=True), end="")
+        print(between + _json(row), end="")
         between = ",\n"
     print("[]" if between == "[\n" else "\n]")
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    try:  # at first as it is, since `_finite` takes longer than the rest
+        return json.dumps(value, ensure_ascii=True, allow_nan=False, indent=indent)
+    except (ValueError, TypeError):
+        return json.dumps(_finite(value), ensure_ascii=True, indent=indent)
 
 
 def _finite(value: Any) -> Any:

@@ -7,7 +7,7 @@ is success, 1 an error, and 2 wrong usage.
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -268,26 +268,23 @@ def _rows(report: CheckReport) -> Iterator[dict[str, Any]]:
 def _show_findings(
     store: ExperimentStore, reports: list[CheckReport], checked: int, damaged: int
 ) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
+    from expstore.cli import tables
+    from expstore.cli.render import console
     from expstore.store.care.findings import DAMAGE, NOTES
 
-    console = Console(highlight=False, soft_wrap=True)
-    kinds = set()
+    pen, room = tables.Pen(console()), tables.room()
+    kinds: Counter[str] = Counter()
     for report in reports:
         for finding in report.findings:
-            kinds.add(finding.kind)
+            kinds[finding.kind] += 1
+            if kinds[finding.kind] > room:
+                continue
             file = str(finding.path).removeprefix(f"{store.location}/")
             place = "" if finding.offset is None else f" at byte {finding.offset}"
             place += "" if finding.record is None else f", record {finding.record}"
-            style = "red" if finding.severity == "damage" else "yellow"
-            line = (
-                f"{printable(file)}: ",
-                (finding.kind, style),
-                f"{place}: {printable(finding.detail)}",
-            )
-            console.print(Text.assemble(*line))
-    for kind in sorted(kinds):
-        console.print(f"  {kind}: {(DAMAGE | NOTES)[kind]}", style="dim")
-    console.print(f"{checked} checked, {damaged} damaged")
+            kind = pen.write(finding.kind, "red" if finding.severity == "damage" else "yellow")
+            print(f"{printable(file)}: {kind}{place}: {printable(finding.detail)}")
+    for kind, count in sorted(kinds.items()):
+        more = f" ({count - room:,} more; `| less` shows all)" if count > room else ""
+        print(pen.write(f"  {kind}: {(DAMAGE | NOTES)[kind]}{more}", "dim"))
+    print(f"{checked} checked, {damaged} damaged")

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from expstore.cli.base import tell
+from expstore.cli.base import progress, tell
 
 if TYPE_CHECKING:
     from distributed import Client
+
+    from expstore.compare.experiments import ReadLogs
+    from expstore.store.repository import ExperimentStore
 
 LOCAL = "local"
 
@@ -71,3 +74,19 @@ def open_cluster(address: str) -> Iterator[Client]:
         if link:
             tell(f"Dask's dashboard: {link}")
         yield client
+
+
+@contextmanager
+def log_reading(store: ExperimentStore, address: str | None) -> Iterator[ReadLogs | None]:
+    """What reads the logs for a comparison: the workers that `--cluster` selects, or None.
+
+    Raises:
+        MissingExtraError, ClusterError: see `expstore.cluster.workers.open_client`.
+    """
+    if address is None:
+        yield None
+        return
+    with open_cluster(address) as client:
+        from expstore.cluster.compare import log_reader
+
+        yield log_reader(store, client, progress=progress("reading"))

@@ -23,6 +23,7 @@ from expstore.cli.base import (
     progress,
     tell,
 )
+from expstore.cli.cluster_option import Cluster, ClusterCommand, log_reading
 from expstore.cli.experiments import describe_tail
 from expstore.cli.ids import Ids, resolve_all
 from expstore.cli.selecting import (
@@ -42,7 +43,7 @@ AxisName = Literal["step", "time", "relative"]  # as in `axes.AXES`, which would
 _COLUMNS = ("last", "min", "max", "last_step", "min_step", "max_step", "points")
 
 
-@app.command("compare")
+@app.command("compare", cls=ClusterCommand)
 def compare_command(
     context: typer.Context,
     commit_ids: Ids = None,
@@ -83,6 +84,7 @@ def compare_command(
         bool, typer.Option("--csv", help="Print CSV, one row per experiment and metric.")
     ] = False,
     jobs: Jobs = 1,
+    cluster: Cluster = None,
     root: Root = None,
 ) -> None:
     """Compare experiments: the parameters that differ, and the best value of each metric.
@@ -116,7 +118,7 @@ def compare_command(
     options |= {"progress": progress("reading"), "jobs": jobs}
     if sort is None and chosen is None and not (group_by or as_json or as_csv or by_metric):
         options |= {"sort": "created", "reverse": not reverse}  # the newest first, as in `ls`
-    with pointing_at_mistakes():
+    with pointing_at_mistakes(), log_reading(store, cluster) as options["read"]:
         if group_by:
             groups = compare(store, chosen, group_by=group_by, **options)
             print_grouped(groups, names, sort, limit, as_json)
@@ -218,7 +220,8 @@ def plot_command(
     """
     from expstore.compare.conditions import is_pattern
     from expstore.compare.curves import curves
-    from expstore.compare.plot import ON_LIGHT, drawable, save
+    from expstore.compare.plot import drawable, save
+    from expstore.compare.styles import ON_LIGHT
     from expstore.compare.textplot import COLOURS, text
 
     store = open_store(context, root)
@@ -269,7 +272,7 @@ def _only_name(ids: Iterable[str], store: ExperimentStore) -> str:
     return next(iter(names))
 
 
-@app.command("report")
+@app.command("report", cls=ClusterCommand)
 def report_command(
     context: typer.Context,
     commit_ids: Ids = None,
@@ -279,23 +282,28 @@ def report_command(
     ] = Path("report.html"),
     title: Annotated[str | None, typer.Option(help="Default: named after the store.")] = None,
     x: Annotated[AxisName, typer.Option("--x", help="The x axis at first.")] = "step",
+    cluster: Cluster = None,
     root: Root = None,
 ) -> None:
     """Write one HTML file with interactive curves, a table, parameters and images.
 
     The file is self-contained, needs no network, and has at most 15 MB. Long curves are thinned
     without losing spikes. What does not fit is left out, the oldest experiments first, and reported
-    on standard error and in the file.
+    on standard error and in the file. --cluster evaluates --where by Dask workers.
 
     Example: expstore report -o report.html
     """
     from expstore.report.page import write_report
 
     store = open_store(context, root)
+    if cluster is not None and where is None:
+        raise typer.BadParameter("it is for --where; add an expression", param_hint="--cluster")
+    with log_reading(store, cluster) as read:
+        chosen = selected(store, commit_ids, where, read)
     count = write_report(
         store,
         output,
-        selected(store, commit_ids, where),
+        chosen,
         title=title,
         x=x,
         progress=progress("reading"),

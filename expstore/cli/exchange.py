@@ -73,8 +73,14 @@ def export_command(
         ),
     ] = False,
     metadata: Annotated[
-        bool, typer.Option("--metadata", help="Add the columns job_name, user and created.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--metadata/--no-metadata",
+            help="Add the columns job_name, user and created, and report metadata that cannot be "
+            "read. Default: only Parquet has them, null where unknown.",
+            show_default=False,
+        ),
+    ] = None,
     params: Annotated[
         bool,
         typer.Option(
@@ -91,7 +97,8 @@ def export_command(
 ) -> None:
     """Write experiments for other tools.
 
-    Columns: commit_id, name, value, step, timestamp (Unix seconds).
+    Columns: commit_id, name, value, step, timestamp (Unix seconds); for Parquet, or with
+    --metadata, also job_name, user and created (Unix seconds).
 
     CSV and JSON lines go to standard output unless -o is given.
 
@@ -111,11 +118,11 @@ def export_command(
         raise typer.BadParameter(
             "standard output is used for the rows; add -o", param_hint="--json"
         )
-    if to is Target.TENSORBOARD and (wide or metadata):
+    if to is Target.TENSORBOARD and (wide or metadata is not None):
         raise typer.BadParameter("not available for TensorBoard", param_hint="--wide, --metadata")
-    if params and (to not in (Target.CSV, Target.PARQUET) or cluster is not None):
+    if params and to not in (Target.CSV, Target.PARQUET):
         raise typer.BadParameter(
-            "for CSV and Parquet without --cluster; TensorBoard always gets the parameters",
+            "for CSV and Parquet; TensorBoard always gets the parameters",
             param_hint="--with-params",
         )
     if cluster is not None and (to is not Target.PARQUET or wide or force):
@@ -141,12 +148,14 @@ def export_command(
 
         output_directory(store, output)  # refuse a bad path before starting any process
         with open_cluster(cluster) as client:
-            report = _export_parts(store, output, client, ids=chosen, metadata=metadata, **options)
+            report = _export_parts(
+                store, output, client, ids=chosen, with_metadata=metadata, params=params, **options
+            )
     elif to is Target.TENSORBOARD:
         assert output is not None
         report = export_tensorboard(store, chosen, output, force=force, **options)
     else:
-        options |= {"to": to.value, "wide_form": wide, "metadata": metadata, "force": force}
+        options |= {"to": to.value, "wide_form": wide, "with_metadata": metadata, "force": force}
         options["params"] = params
         target = _standard_output() if output is None or streamed else output
         report = export_file(store, chosen, target, **options)

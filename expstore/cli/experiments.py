@@ -19,6 +19,7 @@ from expstore.cli.base import (
     printable,
     tell,
 )
+from expstore.cli.cluster_option import Cluster, ClusterCommand, log_reading
 from expstore.cli.ids import Id, OptionalId, resolve, tell_links
 from expstore.cli.selecting import Where, complete_metric, complete_name, pointing_at_mistakes
 from expstore.cli.times import parse_since
@@ -40,7 +41,7 @@ def init(context: typer.Context, root: Root = None) -> None:
     print(f"the store is {printable(str(store.root.resolve()))}")
 
 
-@app.command()
+@app.command(cls=ClusterCommand)
 def ls(
     context: typer.Context,
     sort: Annotated[
@@ -64,14 +65,18 @@ def ls(
         bool, typer.Option("--params", help="Show the parameters that differ.")
     ] = False,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most N.")] = None,
+    cluster: Cluster = None,
     root: Root = None,
     as_json: Json = False,
 ) -> None:
     """List the experiments; one that cannot be read is listed with its error.
 
+    A terminal shows the first 200, unless --limit is given; a pipe gets all.
+
     Example: expstore ls --where 'status == running and lr < 0.01' --params
     """
     from expstore.cli.listing import describe_all, list_experiments, print_experiments
+    from expstore.cli.tables import room
 
     now = time.time()
     oldest = None if since is None else parse_since(since, now)
@@ -86,12 +91,15 @@ def ls(
             and (oldest is None or metadata.timestamp >= oldest)
         )
 
-    with pointing_at_mistakes():
-        rows = list_experiments(store, wanted, where, sort, reverse)[:limit]
+    with pointing_at_mistakes(), log_reading(store, cluster) as read:
+        rows = list_experiments(store, wanted, where, sort, reverse, read)[:limit]
     if as_json:
         print_json_array(describe_all(rows))
     elif rows:
-        print_experiments(store, rows, sort, params, now)
+        shown = rows[: limit or room()]
+        print_experiments(store, shown, sort, params, now)
+        if left := len(rows) - len(shown):
+            tell(f"{left:,} more; `--limit {len(rows)}` or `| less` shows all")
     elif where is not None and store.list_experiments():
         tell(f"no experiment matches: {where}")
     else:

@@ -17,7 +17,7 @@ from expstore.cli.fitting import Candidate
 from expstore.cli.overview import Row, print_listing
 from expstore.cli.times import absolute, relative
 from expstore.compare.conditions import as_text
-from expstore.compare.experiments import Experiment, experiments, read_logs
+from expstore.compare.experiments import Experiment, ReadLogs, experiments, read_logs
 from expstore.compare.naming import FIELDS, Reference, resolve
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def list_experiments(
     where: str | None,
     sort: str,
     reverse: bool,
+    read: ReadLogs | None = None,
 ) -> list[Experiment]:
     """The experiments to list, in order.
 
@@ -41,11 +42,12 @@ def list_experiments(
         where: an expression that must be true; None: any.
         sort: what to sort by, ascending; but `created` has the newest first.
         reverse: the other way round.
+        read: reads the logs; None: this process.
 
     Raises:
         WhereError, UnknownMetricError: see `expstore.compare.compare`.
     """
-    read = partial(read_logs, store, progress=progress("reading"))
+    read = read or partial(read_logs, store, progress=progress("reading"))
     found = [one for one in experiments(store, store.list_experiments()) if wanted(one.metadata)]
     if where is not None:
         from expstore.compare.selection import matching

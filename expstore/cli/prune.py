@@ -1,13 +1,15 @@
 """`prune` and `rm`: show what would be deleted and why, ask, and delete.
 
-Guarantees: without `--json` the plan is shown before anything is deleted; on a terminal nothing is
-deleted without confirmation or `--yes`, elsewhere nothing without `--yes`.
+Guarantees: without `--json` the plan is shown before anything is deleted; of a long plan a terminal
+shows the first rows of each action, and the number of the others. On a terminal nothing is deleted
+without confirmation or `--yes`, elsewhere nothing without `--yes`.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple
 
@@ -148,7 +150,7 @@ def rm(
 
     Mind the language: age > 30d is what is older, created > 30d what is of the last 30 days.
 
-    Example: expstore rm --where 'status == failed and age > 7d' --dry-run
+    Example: expstore rm --where 'status == failed and tag == try' --dry-run
     """
     if not commit_ids and where is None:
         raise typer.BadParameter("give ids, or --where, or both")
@@ -201,7 +203,17 @@ def _carry_out(
 def _show(plan: PrunePlan, logged: Mapping[str, float | None], now: float, verb: str) -> None:
     from expstore.cli import render, tables
 
-    tables.show(render.console(), render.plan(plan, logged, now, verb))
+    room = tables.room() // 2  # of an action
+    counts: Counter[str] = Counter()
+    shown = []
+    for row in plan:
+        counts[row.action] += 1
+        if counts[row.action] <= room:
+            shown.append(row)
+    tables.show(render.console(), render.plan(shown, logged, now, verb))
+    left = [f"{count - room:,} to {action}" for action, count in counts.items() if count > room]
+    if left:
+        tell(f"not shown: {', '.join(left)}; `--dry-run | less` shows all")
 
 
 def _describe(row: PruneRow, logged: float | None, verb: str) -> dict[str, Any]:

@@ -7,10 +7,10 @@ as wide as its content, so that nothing is truncated before `grep` sees it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from expstore import PrunePlan
+from expstore import PruneRow
 from expstore.cli.base import printable
 from expstore.cli.tables import Column, Styled, Table
 from expstore.cli.times import relative
@@ -32,19 +32,22 @@ def console() -> Console:
 
 
 def plan(
-    plan: PrunePlan, logged: Mapping[str, float | None], now: float, verb: str = "prune"
+    rows: Iterable[PruneRow],
+    logged: Mapping[str, float | None],
+    now: float,
+    verb: str = "prune",
 ) -> Table:
     """What a prune would do, and why.
 
     Args:
-        plan: the plan.
+        rows: of the plan.
         logged: the time of each experiment's last metric, if known.
         now: the present time.
         verb: what is shown for `prune`.
     """
     job = Column("job", limit=_PIPE_WIDTH)  # cut where there is no room, so that a row is a line
     table = Table("action", "experiment", "created", "last logged", job, "user", "reason")
-    for row in plan:
+    for row in rows:
         known, active = row.metadata, logged[row.commit_id]
         table.add_row(
             Styled(verb if row.action == "prune" else row.action, _COLOURS[row.action]),

@@ -6,6 +6,7 @@ the user interrupts), never a traceback; a closed pipe is not an error.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 import warnings
@@ -36,6 +37,8 @@ _THEMES = (
     "seal",
     "compare",
     "diff",
+    "watch",
+    "serve",
     "demo",
 )
 
@@ -46,6 +49,9 @@ def run() -> None:
     Exit codes: 1 for an error, 2 for wrong usage, 130 if the user interrupts.
     """
     warnings.showwarning = _show_warning
+    # A list of many experiments is no garbage, but the usual thresholds have Python search it for
+    # some again and again: half of the time of `ls` of 200,000.
+    gc.set_threshold(100_000, 20, 100)
     try:
         _run()
     except BrokenPipeError:  # the reader of the pipe (head, less) has exited

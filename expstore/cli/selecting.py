@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from expstore.cli.base import fail, open_store, printable, progress
 from expstore.cli.ids import resolve_all
 
 _LOOKED_AT = 20  # experiments that names are completed from: the last ones
+if TYPE_CHECKING:
+    from expstore.compare.experiments import ReadLogs
+
 _TAME = re.compile(r"[\w][\w./:-]*", re.ASCII)
 
 
@@ -63,11 +66,15 @@ Where = Annotated[
 
 
 def selected(
-    store: ExperimentStore, typed: list[str] | None, where: str | None
+    store: ExperimentStore,
+    typed: list[str] | None,
+    where: str | None,
+    read: ReadLogs | None = None,
 ) -> list[str] | None:
     """The ids that were typed, or all, for which an expression is true; see `resolve_all`.
 
-    None means all experiments. That none matches is an error, and ends the program.
+    None means all experiments. That none matches is an error, and ends the program. Without `read`,
+    this process reads the logs.
 
     Raises:
         InvalidCommitIdError, ExperimentNotFoundError, UnknownMetricError
@@ -75,24 +82,30 @@ def selected(
     ids = resolve_all(store, typed)
     if where is None:
         return ids
-    chosen = matching(store, where, ids)
+    chosen = matching(store, where, ids, read)
     if not chosen:
         fail(f"no experiment matches: {where}")
     return chosen
 
 
-def matching(store: ExperimentStore, where: str, ids: Iterable[str] | None = None) -> list[str]:
+def matching(
+    store: ExperimentStore,
+    where: str,
+    ids: Iterable[str] | None = None,
+    read: ReadLogs | None = None,
+) -> list[str]:
     """The ids for which an expression is true; a mistake in it is pointed at, and ends the program.
 
     Args:
         store: the store.
         where: the expression.
         ids: only these; None: all.
+        read: reads the logs; None: this process.
     """
     from expstore.compare.selection import select
 
     with pointing_at_mistakes():
-        return select(store, where, ids, progress=progress("reading"))
+        return select(store, where, ids, progress=progress("reading"), read=read)
 
 
 def expanded_names(

@@ -10,6 +10,7 @@ system, or at a URL.
 """
 
 from expstore.cluster.check import check_store
+from expstore.cluster.compare import compare_store, log_reader
 from expstore.cluster.export import PartsReport, export_parquet
 from expstore.cluster.frames import read_metadata, read_metrics
 from expstore.cluster.workers import open_client
@@ -17,7 +18,9 @@ from expstore.cluster.workers import open_client
 __all__ = [
     "PartsReport",
     "check_store",
+    "compare_store",
     "export_parquet",
+    "log_reader",
     "open_client",
     "read_metadata",
     "read_metrics",

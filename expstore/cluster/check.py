@@ -5,12 +5,13 @@ Guarantees: the reports are those of one process, in the same order.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from expstore.cluster import sections, workers
 from expstore.cluster.sections import BATCH
-from expstore.errors import ClusterError
+from expstore.cluster.sight import as_reader, must_be_gone
 from expstore.extras import require
 from expstore.store.care import check
 from expstore.store.care.findings import CheckReport
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
 
 
 def check_store(
-    store: StoreReader, client: Client | None = None, *, batch: int = BATCH
+    store: StoreReader | str | os.PathLike[str],
+    client: Client | None = None,
+    *,
+    batch: int = BATCH,
 ) -> Iterator[CheckReport]:
     """The reports of `store.check_all`, in the same order, made by many workers.
 
     Args:
-        store: what to check.
+        store: the store, or its root.
         client: of the workers; None: the one that is open, else new local processes.
         batch: bytes of log in a task.
 
@@ -39,6 +43,7 @@ def check_store(
     """
     require("distributed", workers.EXTRA)
     sections.check_size(batch)
+    store = as_reader(store)
     yield check.check_root(store.location)
     sizes = store.log_sizes(store.list_experiments())
     calls = [(store, ids) for ids in sections.batches(sizes, batch)]
@@ -46,21 +51,11 @@ def check_store(
         ready: dict[int, list[CheckReport]] = {}
         turn = 0
         for number, reports in workers.completed(chosen, _check, calls):
-            _must_be_gone(store, {*calls[number][1]} - {report.commit_id for report in reports})
+            must_be_gone(store, {*calls[number][1]} - {report.commit_id for report in reports})
             ready[number] = reports
             while turn in ready:
                 yield from ready.pop(turn)
                 turn += 1
-
-
-def _must_be_gone(store: StoreReader, unseen: set[str]) -> None:
-    """Raise ClusterError if an experiment that a worker did not find exists."""
-    for commit_id in sorted(unseen):
-        if store.experiment_exists(commit_id):
-            raise ClusterError(
-                f"{store.locate(commit_id)}: a worker does not see it; the store must be where "
-                "all workers reach it under the same name"
-            )
 
 
 def _check(store: StoreReader, ids: list[str]) -> list[CheckReport]:

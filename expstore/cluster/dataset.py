@@ -15,15 +15,16 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expstore.cluster import sections
-from expstore.cluster.directory import check_found
+from expstore.cluster.directory import NOTES, check_found, read_notes
 from expstore.cluster.sections import Section
 from expstore.errors import ExpStoreError
-from expstore.exchange.sinks import parquet_sink
-from expstore.extras import require
+from expstore.exchange.sinks import ROW_GROUP, parquet_sink
+from expstore.model.longform import long_schema
 from expstore.store import metafile, stream
 from expstore.store.files.output import whole_file
 from expstore.store.files.showable import public_options
@@ -31,10 +32,13 @@ from expstore.store.stream import TableStream
 from formats import FormatError, TailStatus
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from expstore.exchange.runcolumns import RunColumns
+    from expstore.model.table import MetricTable
     from expstore.store.reader import StoreReader
 
-_NOTES = "expstore"  # key of a part's notes in its Parquet metadata
-_FORMAT = 1  # version of the parts' contents; part of the hash, so a change renames all of them
+_FORMAT = 2  # version of the parts' contents; part of the hash, so a change renames all of them
 _SHOWN = 24  # characters of a commit id in a part's name
 
 
@@ -46,13 +50,16 @@ class Part:
         name: of the file.
         sections: of the logs.
         names: only metrics of these names; None: all.
-        metadata: add the columns of metadata.
+        metadata: add the columns of metadata; True: metadata that cannot be read is a failure;
+            None: it is null.
+        further: the columns of what run.json says; None: without them.
     """
 
     name: str
     sections: tuple[Section, ...]
     names: tuple[str, ...] | None
-    metadata: bool
+    metadata: bool | None
+    further: RunColumns | None = None
 
 
 @dataclass(frozen=True)
@@ -64,13 +71,20 @@ class PartReport:
     tails: dict[str, TailStatus]
 
 
+def columns_of(with_metadata: bool | None, further: RunColumns | None) -> pa.Schema:
+    """The columns of all parts."""
+    schema = long_schema(with_metadata is not False)
+    return schema if further is None else further.extended(schema)
+
+
 def part_of(
     store: StoreReader,
     batch: Sequence[Section],
     marks: Mapping[Section, str],
     outcomes: Mapping[str, metafile.Outcome],
     names: Collection[str] | None,
-    with_metadata: bool,
+    with_metadata: bool | None,
+    further: RunColumns | None = None,
 ) -> Part:
     """The part for a batch of sections.
 
@@ -81,9 +95,12 @@ def part_of(
             have a log of the same length.
         outcomes: the result of reading the metadata, by commit id.
         names: only metrics of these names; None: all.
-        with_metadata: add the columns of metadata.
+        with_metadata: see `Part.metadata`.
+        further: see `Part.further`; those of all experiments.
     """
     wanted = None if names is None else tuple(sorted(set(names)))
+    if further is not None:
+        further = further.of(section.commit_id for section in batch)
     inputs = [
         _FORMAT,
         str(store.location),
@@ -91,12 +108,14 @@ def part_of(
         json.dumps(public_options(store.storage_options or {}), sort_keys=True),
         [(*section, marks[section], _described(outcomes[section.commit_id])) for section in batch],
         wanted,
-        str(stream.long_schema(with_metadata)),
+        str(long_schema(with_metadata is not False)),
+        bool(with_metadata),
+        None if further is None else str(further),
     ]
     digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
     first = re.sub(r"[^0-9A-Za-z_-]", "_", batch[0].commit_id[:_SHOWN])
     name = f"part-{first}-{batch[0].start:015d}-{digest}.parquet"
-    return Part(name, tuple(batch), wanted, with_metadata)
+    return Part(name, tuple(batch), wanted, with_metadata, further)
 
 
 def _described(outcome: metafile.Outcome) -> str:
@@ -110,18 +129,17 @@ def read_part(directory: Path, part: Part) -> PartReport | None:
 
     A part in which something could not be read is written again, since it may be readable now.
     """
-    parquet, arrow = require("pyarrow.parquet", "arrow"), require("pyarrow", "arrow")
+    found = read_notes(directory / part.name)
+    if found is None:
+        return None  # missing, or damaged, for example by a crash of the machine
+    footer, notes = found
     try:
-        # Opened here, since Arrow accepts only paths that are valid Unicode.
-        with open(directory / part.name, "rb") as file:
-            footer = parquet.read_metadata(file)
-        notes = json.loads((footer.metadata or {}).get(_NOTES.encode(), b"{}"))
         if notes.get("failures", True):
             return None
         tails = {commit_id: TailStatus(*tail) for commit_id, tail in notes["tails"].items()}
         return PartReport(footer.num_rows, {}, tails)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, arrow.ArrowException):
-        return None  # missing, or damaged, for example by a crash of the machine
+    except (LookupError, TypeError, AttributeError):
+        return None
 
 
 def write_part(store: StoreReader, directory: Path, number: str, part: Part) -> PartReport:
@@ -138,14 +156,23 @@ def write_part(store: StoreReader, directory: Path, number: str, part: Part) -> 
         UnreadableFileError: the part cannot be written.
     """
     check_found(directory, number)
-    by_id = {section.commit_id: section for section in part.sections}
+    tables = sections.read_each(store.location, part.sections, partial(_table, store))
+
+    def read(*_: object) -> MetricTable:
+        """The table of the next section: the stream asks for each once, in order."""
+        table = next(tables)
+        if isinstance(table, Exception):
+            raise table
+        return table
+
     source = TableStream(
         store.location,
-        by_id,
+        [section.commit_id for section in part.sections],
         part.names,
-        metadata=part.metadata,
+        metadata=part.metadata is not False,
+        metadata_required=bool(part.metadata),
         strict=False,
-        read=lambda root, commit_id, parser: sections.table(root, by_id[commit_id], parser),
+        read=read,
     )
 
     def notes() -> dict[str, str]:
@@ -154,14 +181,15 @@ def write_part(store: StoreReader, directory: Path, number: str, part: Part) -> 
             commit_id: (tail.kind, tail.offset, tail.size, tail.records)
             for commit_id, tail in source.tails.items()
         }
-        return {_NOTES: json.dumps({"failures": failures, "tails": tails})}
+        return {NOTES: json.dumps({"failures": failures, "tails": tails})}
 
-    schema = stream.long_schema(part.metadata)
+    schema = columns_of(part.metadata, part.further)
     try:
         with whole_file(directory / part.name, sweep=False) as file:
             with parquet_sink(file, schema, notes) as write:
-                for batch in stream.long_batches(source):
-                    write(batch)
+                gather = ROW_GROUP if part.further is None else 1
+                for batch in stream.long_batches(source, gather):
+                    write(batch if part.further is None else part.further.extend(batch, schema))
             # Again: a late part must not end up in another export's directory.
             check_found(directory, number)
     except OSError:
@@ -169,3 +197,10 @@ def write_part(store: StoreReader, directory: Path, number: str, part: Part) -> 
         check_found(directory, number)
         raise
     return PartReport(source.rows, source.failures, source.tails)
+
+
+def _table(store: StoreReader, section: Section) -> MetricTable | ExpStoreError | FormatError:
+    try:
+        return sections.table(store.location, section)
+    except (ExpStoreError, FormatError) as error:
+        return error

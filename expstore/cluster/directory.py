@@ -17,22 +17,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expstore.errors import ExportError, OutputExistsError
+from expstore.exchange.sinks import write_empty_parquet
+from expstore.extras import require
+from expstore.model.longform import long_schema
 from expstore.store.files import system
 from expstore.store.files.output import UNFINISHED, check_place, whole_file
 from expstore.store.files.showable import showable
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from expstore.store.reader import StoreReader
 
 SUCCESS = "_SUCCESS"  # marks a complete directory, as for Hadoop and Spark
-_MARK = "_expstore_export"  # has the number of the last export, and what `describe` returned
+# Has the number of the last export and what `describe` returned, in the footer of a Parquet file
+# without rows: programs that read all files of a directory, whatever their names, see no other
+# kind, and an export without parts has its columns.
+_MARK = "_expstore_export.parquet"
+_OLD_MARK = "_expstore_export"  # of older versions: the same as JSON
 PART = re.compile(r"part-[0-9A-Za-z_-]*-\d{15,}-[0-9a-f]{16}\.parquet")
+NOTES = "expstore"
+"""The key of what this package keeps in a Parquet file's metadata."""
+
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # one slash, since Path collapses two into one
 _LABELS = {  # the keys of `describe`, in the words of error messages
     "location": "store",
     "ids": "choice of experiments",
     "names": "choice of names",
     "metadata": "choice of columns",
+    "params": "choice of parameters",
 }
 _TAKEN_OVER = "another export took the directory over; run one at a time"
 
@@ -59,6 +72,7 @@ def describe(
     ids: Collection[str] | None,
     names: Collection[str] | None,
     with_metadata: bool,
+    params: bool = False,
 ) -> dict[str, Any]:
     """A description of what is exported, to be kept in the directory.
 
@@ -67,6 +81,7 @@ def describe(
         ids: the experiments asked for; None: all that exist at the time.
         names: only metrics of these names; None: all.
         with_metadata: add the columns of metadata.
+        params: add the columns of what run.json says.
     """
     listed = None if ids is None else json.dumps(sorted(set(ids))).encode()
     return {
@@ -75,15 +90,17 @@ def describe(
         "ids": None if listed is None else hashlib.sha256(listed).hexdigest(),
         "names": None if names is None else sorted(set(names)),
         "metadata": with_metadata,
+        "params": params,
     }
 
 
-def begin(directory: Path, of: Mapping[str, Any]) -> str:
+def begin(directory: Path, of: Mapping[str, Any], schema: pa.Schema | None = None) -> str:
     """Create or take over the directory for an export, and mark it as incomplete.
 
     Args:
         directory: the directory, which need not exist yet.
         of: what `describe` returned.
+        schema: the columns of the parts; None: those of the long form.
 
     Returns:
         The export's number, by which workers recognize the directory.
@@ -105,7 +122,9 @@ def begin(directory: Path, of: Mapping[str, Any]) -> str:
         number = os.urandom(16).hex()
         # Atomically: without a valid mark, later exports would refuse the directory.
         with whole_file(directory / _MARK) as file:
-            file.write(json.dumps({"number": number, "of": of}).encode())
+            notes = {NOTES: json.dumps({"number": number, "of": of})}
+            write_empty_parquet(file, schema or long_schema(bool(of.get("metadata"))), notes)
+        (directory / _OLD_MARK).unlink(missing_ok=True)
         _remove(directory, UNFINISHED, ())
     return number
 
@@ -161,7 +180,8 @@ def _check_same_export(directory: Path, of: Mapping[str, Any]) -> None:
     if not any(map(PART.fullmatch, os.listdir(directory))):
         return  # there are no parts to lose
     found = _mark(directory).get("of")
-    found = found if isinstance(found, dict) else {}
+    # Exports of older versions do not say that they have no parameters.
+    found = {"params": False, **found} if isinstance(found, dict) else {}
     differing = [_LABELS[key] for key in _LABELS if key not in found or found[key] != of.get(key)]
     if differing:
         raise OutputExistsError(
@@ -173,24 +193,40 @@ def _check_same_export(directory: Path, of: Mapping[str, Any]) -> None:
 
 def _mark(directory: Path) -> dict[str, Any]:
     """The contents of the mark; empty if it is missing or invalid."""
+    found = read_notes(directory / _MARK)
+    if found is None:
+        try:
+            contents = json.loads((directory / _OLD_MARK).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return contents if isinstance(contents, dict) else {}
+    return found[1]
+
+
+def read_notes(path: Path) -> tuple[Any, dict[str, Any]] | None:
+    """The metadata of a Parquet file and the notes in it; None if it is missing or damaged."""
+    parquet, arrow = require("pyarrow.parquet", "arrow"), require("pyarrow", "arrow")
     try:
-        contents = json.loads((directory / _MARK).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return contents if isinstance(contents, dict) else {}
+        # Opened here, since Arrow accepts only paths that are valid Unicode.
+        with open(path, "rb") as file:
+            footer = parquet.read_metadata(file)
+        notes = json.loads((footer.metadata or {}).get(NOTES.encode(), b"{}"))
+    except (OSError, ValueError, arrow.ArrowException):
+        return None
+    return (footer, notes) if isinstance(notes, dict) else None
 
 
 def _check_ours(directory: Path) -> None:
     with os.scandir(directory) as entries:
         regular = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
     names = sorted(regular)
-    known = {SUCCESS, _MARK}
+    known = {SUCCESS, _MARK, _OLD_MARK}
     for name in names:
         ours = name in known or PART.fullmatch(name) or UNFINISHED.fullmatch(name)
         if not (ours and regular[name]):
             raise OutputExistsError(f"{directory / name}: was not made by an export; not replaced")
     # Only temporary files: an export was killed before it had written its mark.
-    if _MARK not in names and not all(map(UNFINISHED.fullmatch, names)):
+    if not {_MARK, _OLD_MARK} & set(names) and not all(map(UNFINISHED.fullmatch, names)):
         raise OutputExistsError(f"{directory}: was not made by an export; not touched")
 
 

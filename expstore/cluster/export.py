@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from expstore.cluster import dataset, directory, sections, workers
 from expstore.cluster.sections import BATCH, Section
+from expstore.cluster.sight import as_reader, must_be_gone
 from expstore.cluster.workers import EXTRA
-from expstore.errors import ExpStoreError
+from expstore.errors import ExperimentNotFoundError, ExpStoreError
 from expstore.exchange.export import ExportReport
+from expstore.exchange.runcolumns import RunColumns
 from expstore.extras import require
 from expstore.store import metafile as meta
 from expstore.store.read.tables import Selection
@@ -48,13 +50,15 @@ class PartsReport(ExportReport):
 
 
 def export_parquet(
-    store: StoreReader,
+    store: StoreReader | str | os.PathLike[str],
     path: str | os.PathLike[str],
     client: Client | None = None,
     *,
     ids: Iterable[str] | None = None,
     names: Collection[str] | None = None,
-    metadata: bool = False,
+    with_metadata: bool | None = None,
+    metadata: bool | None = None,
+    params: bool = False,
     batch: int = BATCH,
     progress: Progress[Any] = iter,
 ) -> PartsReport:
@@ -66,13 +70,17 @@ def export_parquet(
     directory of its own.
 
     Args:
-        store: the store.
+        store: the store, or its root.
         path: the directory, on a file system that all workers share, for one export at a time; it
             has the file `_SUCCESS` if the export is complete, that is, if `failures` is empty.
         client: of the workers; None: the one that is open, else new local processes.
         ids: commit ids; None: all.
         names: only metrics of these names; None: all.
-        metadata: add the columns `job_name`, `user` and `created` (seconds since 1970-01-01 UTC).
+        with_metadata: add the columns `job_name`, `user` and `created` (seconds since 1970-01-01
+            UTC). True: metadata that cannot be read is a failure; None: it is null.
+        metadata: the older name of `with_metadata`.
+        params: add the columns `tags` (joined by commas), `status`, and `param:NAME` for each
+            parameter; see `exchange.runcolumns`.
         batch: bytes of log in a part.
         progress: see `Progress`; it receives the parts as they are completed.
 
@@ -85,23 +93,28 @@ def export_parquet(
             nothing was written.
         ExportError: the output is a URL, or in the store, and nothing was written; or a worker does
             not find the directory, or another export has taken it over.
-        ClusterError: the cluster failed; the parts that were written are kept and need not be
-            written again.
+        ClusterError: the cluster failed, or a worker does not see the store; the parts that were
+            written are kept and need not be written again.
         NoSpaceError, UnreadableFileError: a part cannot be written.
     """
     require("distributed", EXTRA)
+    store = as_reader(store)
+    asked = metadata if with_metadata is None else with_metadata
     path = directory.output_directory(store, path)
     names = Selection(names).key[0]  # raises before anything is written
     ids = None if ids is None else list(ids)
     chosen = store.select_ids(ids)
     outcomes = dict(meta.read_all(store.location, chosen))
+    unread: dict[str, ExpStoreError | FormatError] = {}
+    further = RunColumns(store, chosen, unread) if params else None
     batches = sections.plan(store, chosen, batch)
     marks = sections.fingerprints(store, batches)
     planned = [
-        dataset.part_of(store, batch_sections, marks, outcomes, names, metadata)
+        dataset.part_of(store, batch_sections, marks, outcomes, names, asked, further)
         for batch_sections in batches
     ]
-    number = directory.begin(path, directory.describe(store, ids, names, metadata))
+    described = directory.describe(store, ids, names, asked is not False, params)
+    number = directory.begin(path, described, dataset.columns_of(asked, further))
     reports = {part.name: dataset.read_part(path, part) for part in planned}
     missing = [part for part in planned if reports[part.name] is None]
     calls = [(store, path, number, part) for part in missing]
@@ -109,9 +122,17 @@ def export_parquet(
         with workers.chosen_client(client) as chosen_client:
             results = workers.completed(chosen_client, dataset.write_part, calls)
             for index, report in progress(_Sized(results, len(calls))):
+                must_be_gone(
+                    store,
+                    {
+                        commit_id
+                        for commit_id, error in report.failures.items()
+                        if isinstance(error, ExperimentNotFoundError)
+                    },
+                )
                 reports[missing[index].name] = report
     done = [report for part in planned if (report := reports[part.name]) is not None]
-    failures = dict(chain.from_iterable(report.failures.items() for report in done))
+    failures = unread | dict(chain.from_iterable(report.failures.items() for report in done))
     directory.finish(path, number, {part.name for part in planned}, whole=not failures)
     tails = dict(chain.from_iterable(report.tails.items() for report in done))
     return PartsReport(

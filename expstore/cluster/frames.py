@@ -8,88 +8,58 @@ directory has changed since.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from expstore.cluster import sections
 from expstore.cluster.sections import Section
-from expstore.errors import ExpStoreError
+from expstore.cluster.sight import Sight, as_reader
+from expstore.errors import ExperimentNotFoundError, ExpStoreError, StoreNotFoundError
 from expstore.extras import require
-from expstore.model.frames import number_type
+from expstore.model.longform import COMMIT_ID, METADATA_COLUMNS, LongRows, long_columns
 from expstore.model.texts import escape
 from expstore.model.values import Metadata
 from expstore.store import metafile
 from expstore.store.files.place import address
-from expstore.store.read.parser import LogParser
 from expstore.store.read.tables import Selection
 from formats import FormatError
 
 if TYPE_CHECKING:
     import dask.dataframe as dd
     import pandas as pd
+    import pyarrow as pa
 
     from expstore.model.table import MetricTable
     from expstore.store.reader import StoreReader
 
-METRICS = ("commit_id", "name", "step", "value", "timestamp")
-METADATA = ("commit_id", "timestamp", "job_name", "user", "error")
-METADATA_PARTITION = 10_000
-"""Experiments in a partition of metadata: a tenth of a second's work."""
+METADATA = (COMMIT_ID, *METADATA_COLUMNS, "error")
+METADATA_PARTITION = 2_000
+"""Most experiments in a partition of metadata: a fiftieth of a second's work."""
 
-_TEXTS = ("commit_id", "name")
-_NUMBERS = {"step": "steps", "value": "values", "timestamp": "timestamps"}
+_METADATA_PARTITIONS = 64
 
 
-@dataclass
-class _Texts:
-    """A column of texts being built: codes, in the smallest dtype, in order of first occurrence."""
+def text_dtype() -> Any:
+    """The pandas type of texts: what Dask, too, reads from Parquet.
 
-    index: dict[str, int] = field(default_factory=dict)
-    parts: list[NDArray[Any]] = field(default_factory=list)
-
-    def add(self, text: str, count: int) -> None:
-        """Add rows that all have one text."""
-        code = self._code(text)
-        self.parts.append(np.full(count, code, self._dtype()))
-
-    def add_coded(self, texts: Sequence[str], codes: NDArray[np.int32]) -> None:
-        """Add rows as codes of `texts`, some of which may not occur."""
-        occurs = np.bincount(codes, minlength=len(texts))
-        ours = [
-            self._code(text) if times else 0
-            for text, times in zip(texts, occurs.tolist(), strict=True)
-        ]
-        self.parts.append(np.array(ours, self._dtype())[codes])
-
-    def _code(self, text: str) -> int:
-        return self.index.setdefault(escape(text), len(self.index))
-
-    def _dtype(self) -> np.dtype[Any]:
-        return np.min_scalar_type(-max(len(self.index), 1))
-
-    def finish(self, pandas: Any) -> pd.Categorical:
-        """The column."""
-        codes = _joined(self.parts, np.int8)
-        categories = pandas.Index(list(self.index), dtype=_text_dtype(pandas))
-        return pandas.Categorical.from_codes(codes, categories=categories)
+    Not categories: pandas gives them 16-bit codes, which no shuffle of more than 32,767 ids can
+    join, and Dask does not know them before it computes.
+    """
+    return require("pandas", "cluster").StringDtype("pyarrow")
 
 
-def _joined(arrays: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
-    if len(arrays) == 1:
-        return arrays[0]
-    joined = np.concatenate(arrays) if arrays else np.empty(0, dtype)
-    arrays.clear()  # now, so that only one column at a time is in memory twice
-    return joined
-
-
-def _text_dtype(pandas: Any) -> Any:
-    """The dtype that pandas gives texts, which depends on its version and options."""
-    return pandas.Index(["text"]).dtype
+def _as_pandas(name: str, column: pa.Array) -> Any:
+    """A column of `LongRows` as pandas has it."""
+    arrow, pandas = require("pyarrow", "cluster"), require("pandas", "cluster")
+    if arrow.types.is_dictionary(column.type):
+        # Large: the texts of a partition may exceed the 2 GB of Arrow's 32-bit offsets.
+        texts = column.dictionary.cast(arrow.large_string()).take(column.indices)
+        return text_dtype().__from_arrow__(texts)
+    if name == "created":  # the same type whether or not a partition has nulls
+        return pandas.Int64Dtype().__from_arrow__(column)
+    return column.to_numpy()
 
 
 @dataclass(frozen=True)
@@ -97,6 +67,7 @@ class _Reader:
     """Reads a store."""
 
     store: StoreReader
+    sight: Sight
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         normal = require("dask.base", "cluster").normalize_token
@@ -105,6 +76,21 @@ class _Reader:
         options = dict(self.store.storage_options or {})
         return type(self).__name__, address(self.store.location), normal(options)
 
+    def _described(self, ids: Iterable[str]) -> list[tuple[str, metafile.Outcome]]:
+        """The metadata of experiments, or what reading it gave.
+
+        Raises:
+            ClusterError: this worker does not see the store.
+        """
+        try:
+            outcomes = list(metafile.read_all(self.store.location, ids))
+        except StoreNotFoundError:
+            self.sight.check(self.store)
+            raise
+        if any(isinstance(outcome, LookupError) for _, outcome in outcomes):
+            self.sight.check(self.store)
+        return outcomes
+
 
 @dataclass(frozen=True)
 class MetricsReader(_Reader):
@@ -112,48 +98,43 @@ class MetricsReader(_Reader):
 
     selection: Selection
     skip_damaged: bool = False
+    with_metadata: bool = False
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
-        return *super().__dask_tokenize__(), self.selection.key, self.skip_damaged
+        options = self.selection.key, self.skip_damaged, self.with_metadata
+        return *super().__dask_tokenize__(), options
 
-    def meta(self) -> pd.DataFrame:
-        """An empty frame that tells Dask the columns."""
-        clear = require("dask.dataframe.utils", "cluster").clear_known_categories
-        frame: pd.DataFrame = clear(self([]))
-        return frame
-
-    def __call__(self, batch: Iterable[Section], columns: list[str] | None = None) -> pd.DataFrame:
+    def __call__(self, batch: Sequence[Section], columns: list[str] | None = None) -> pd.DataFrame:
         """The frame; `columns` are those that Dask asks for."""
         pandas = require("pandas", "cluster")
-        wanted = METRICS if columns is None else columns
-        texts = {name: _Texts() for name in wanted if name in _TEXTS}
-        numbers: dict[str, list[NDArray[Any]]] = {name: [] for name in wanted if name in _NUMBERS}
-        parser, rows = LogParser(), 0
-        for section in batch:
-            for table in self._tables(section, parser):
-                rows += len(table)
-                if "commit_id" in texts:
-                    texts["commit_id"].add(section.commit_id, len(table))
-                if "name" in texts:
-                    texts["name"].add_coded(table.names, table.name_codes)
-                for name, arrays in numbers.items():
-                    arrays.append(getattr(table, _NUMBERS[name]))
-        made: dict[str, Any] = {name: text.finish(pandas) for name, text in texts.items()}
-        for name, arrays in numbers.items():
-            made[name] = _joined(arrays, number_type(name))
-        frame: pd.DataFrame = pandas.DataFrame(
-            {name: made[name] for name in wanted}, index=pandas.RangeIndex(rows), copy=False
-        )
+        gathered = LongRows(long_columns(self.with_metadata) if columns is None else columns)
+        described: dict[str, metafile.Outcome] = {}
+        if not set(gathered.columns).isdisjoint(METADATA_COLUMNS):
+            described = dict(self._described(section.commit_id for section in batch))
+        all_tables = sections.read_each(self.store.location, batch, self._tables)
+        for section, tables in zip(batch, all_tables, strict=True):
+            outcome = described.get(section.commit_id)
+            metadata = outcome if isinstance(outcome, Metadata) else None
+            for table in tables:
+                gathered.add(section.commit_id, table, metadata)
+        rows = gathered.rows
+        made = {name: _as_pandas(name, column) for name, column in gathered.finish().items()}
+        # A copy, since the columns of a single table are read-only, and users write to partitions.
+        frame: pd.DataFrame = pandas.DataFrame(made, index=pandas.RangeIndex(rows), copy=True)
         return frame
 
-    def _tables(self, section: Section, parser: LogParser) -> Iterator[MetricTable]:
+    def _tables(self, section: Section) -> list[MetricTable]:
+        tables: list[MetricTable] = []
         try:
-            for table in sections.tables(self.store.location, section, self.selection, parser):
+            for table in sections.tables(self.store.location, section, self.selection):
                 if len(table):
-                    yield table
-        except (ExpStoreError, FormatError):
+                    tables.append(table)
+        except (ExpStoreError, FormatError) as error:
+            if isinstance(error, ExperimentNotFoundError):
+                self.sight.check(self.store)
             if not self.skip_damaged:
                 raise
+        return tables
 
 
 @dataclass(frozen=True)
@@ -163,13 +144,12 @@ class MetadataReader(_Reader):
     def __call__(self, ids: Iterable[str], columns: list[str] | None = None) -> pd.DataFrame:
         """The frame; `columns` are those that Dask asks for."""
         pandas = require("pandas", "cluster")
-        rows = [_row(*outcome) for outcome in metafile.read_all(self.store.location, ids)]
+        rows = [_row(*outcome) for outcome in self._described(ids)]
         by_name = dict(zip(METADATA, zip(*rows, strict=True) if rows else [()] * 5, strict=True))
-        text = pandas.StringDtype("pyarrow")
         frame: pd.DataFrame = pandas.DataFrame(
             {
                 name: pandas.array(
-                    list(by_name[name]), dtype="Int64" if name == "timestamp" else text
+                    list(by_name[name]), dtype="Int64" if name == "created" else text_dtype()
                 )
                 for name in (METADATA if columns is None else columns)
             },
@@ -181,16 +161,17 @@ class MetadataReader(_Reader):
 def _row(commit_id: str, outcome: metafile.Outcome) -> tuple[str | int | None, ...]:
     if isinstance(outcome, Metadata):
         texts = escape(outcome.job_name), escape(outcome.user)
-        return escape(commit_id), outcome.timestamp, *texts, None
+        return escape(commit_id), *texts, outcome.timestamp, None
     return escape(commit_id), None, None, None, escape(str(outcome))
 
 
 def read_metrics(
-    store: StoreReader,
+    store: StoreReader | str | os.PathLike[str],
     ids: Iterable[str] | None = None,
     names: Iterable[str] | None = None,
     steps: range | None = None,
     *,
+    with_metadata: bool = False,
     partition_size: int = sections.BATCH,
     skip_damaged: bool = False,
 ) -> dd.DataFrame:
@@ -199,58 +180,83 @@ def read_metrics(
     Only the columns that a computation needs are built, and only the metrics of these names and
     steps. Select them here: Dask's own filters apply only after everything is read.
 
+    Equal to the bit are the partitions. Dask itself estimates `quantile` and `describe`, and adds
+    up the partitions' sums in an order of its own, so a mean may differ in its last bits, and one
+    of both infinities is NaN or not depending on that order.
+
     Args:
-        store: the store.
+        store: the store, or its root.
         ids: the experiments, in the order wanted; None: all, sorted.
         names: only metrics of these names; None: all.
         steps: only metrics of these steps, such as `range(1000, 2000)`; None: all.
-        partition_size: bytes of log in a partition, which takes about as many in memory.
+        with_metadata: add the columns `job_name`, `user` and `created`, which needs no merge.
+        partition_size: bytes of log in a partition, which takes about eight times as many in
+            memory if all columns are used.
         skip_damaged: leave out what cannot be read, instead of raising when it is computed.
 
     Returns:
-        Columns `commit_id` and `name` (categories that are unknown until computed), `step`
-        (int64), `value` (float64) and `timestamp` (int64, seconds since 1970-01-01 UTC).
+        Columns `commit_id` and `name` (strings), `value` (float64), `step` (int64) and `timestamp`
+        (int64, seconds since 1970-01-01 UTC); then `job_name`, `user` (strings) and `created`
+        (Int64, seconds), null where the metadata cannot be read.
 
     Raises:
         MissingExtraError: the extra `cluster` is not installed.
         SelectionError, InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError
+        ClusterError: when it is computed, by a worker that does not see the store.
     """
     frames = require("dask.dataframe", "cluster")
-    reader = MetricsReader(store, Selection(names, steps), skip_damaged)
+    store = as_reader(store)
+    selection = Selection(names, steps)
     planned = sections.plan(store, store.select_ids(ids), partition_size)
+    reader = MetricsReader(store, Sight.of(store), selection, skip_damaged, with_metadata)
     frame: dd.DataFrame = frames.from_map(
-        reader, planned or [[]], meta=reader.meta(), label="read-metrics"
+        reader, planned or [[]], meta=reader([]), label="read-metrics"
     )
     return frame
 
 
 def read_metadata(
-    store: StoreReader,
+    store: StoreReader | str | os.PathLike[str],
     ids: Iterable[str] | None = None,
     *,
-    partition_size: int = METADATA_PARTITION,
+    partition_size: int | None = None,
 ) -> dd.DataFrame:
     """The metadata of many experiments as a Dask frame, read when it is computed.
 
+    To have metadata beside metrics, use `read_metrics(..., with_metadata=True)`, or compute this
+    frame, which is small, and merge it in pandas. A merge in Dask with the result of a `groupby`,
+    on a column, is only right if this frame has more partitions than that result: Dask (as of
+    2026.8) takes the result for one that it has distributed by a hash, and otherwise finds no match
+    for some rows, silently. It has 64 partitions or more for that reason, which suffices if the
+    metrics are in up to 900; for more, `persist()` the result first.
+
     Args:
-        store: the store.
+        store: the store, or its root.
         ids: the experiments, in the order wanted; None: all, sorted.
-        partition_size: experiments in a partition.
+        partition_size: experiments in a partition; None: 2,000, or fewer, so that there are at
+            least 64 partitions, some of them empty in a small store.
 
     Returns:
-        Columns `commit_id`, `timestamp` (Int64, seconds since 1970-01-01 UTC), `job_name`, `user`
-        and `error`. If the metadata could be read, `error` is null, else the three before it.
+        Columns `commit_id`, `job_name`, `user` (strings), `created` (Int64, seconds since
+        1970-01-01 UTC) and `error`. If the metadata could be read, `error` is null, else the three
+        before it.
 
     Raises:
         MissingExtraError: the extra `cluster` is not installed.
         SelectionError: `partition_size` is not a whole number above 0.
         InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError
+        ClusterError: when it is computed, by a worker that does not see the store.
     """
     frames = require("dask.dataframe", "cluster")
-    sections.check_size(partition_size, "experiments")
-    rest = iter(store.select_ids(ids))
-    planned = list(iter(lambda: list(islice(rest, partition_size)), []))
-    reader = MetadataReader(store)
+    if partition_size is not None:
+        sections.check_size(partition_size, "experiments")
+    store = as_reader(store)
+    chosen = store.select_ids(ids)
+    size = partition_size or min(METADATA_PARTITION, -(-len(chosen) // _METADATA_PARTITIONS) or 1)
+    planned = [chosen[start : start + size] for start in range(0, len(chosen), size)]
+    if partition_size is None:
+        planned += [[] for _ in range(_METADATA_PARTITIONS - len(planned))]
+    reader = MetadataReader(store, Sight.of(store))
     frame: dd.DataFrame = frames.from_map(
         reader, planned or [[]], meta=reader([]), label="read-metadata"
     )

@@ -16,11 +16,11 @@ import os
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from expstore.errors import ExpStoreError, SelectionError
 from expstore.model.values import RECORD_CODEC, is_whole_number
@@ -41,8 +41,12 @@ BATCH = 1 << 26
 OPENING = 1 << 16
 """The cost of opening an experiment's files, expressed in bytes of log."""
 
+_REQUESTS = 16  # logs read concurrently at a URL, where waiting for answers is what takes time
 _THREADS = 32  # fingerprints taken concurrently, which helps with stores at URLs
 _EAGER = 4  # ids in half a batch that may end it, on average, so that few batches fill up
+
+
+Result = TypeVar("Result")
 
 
 class Section(NamedTuple):
@@ -114,6 +118,28 @@ def table(root: Location, section: Section, parser: LogParser | None = None) -> 
     """A section in one table; see `store.read.tables.read_table`."""
     path = root / section.commit_id / layout.METRICS
     return read_table(path, section.start, section.end, parser)
+
+
+def read_each(
+    root: Location, batch: Sequence[Section], read: Callable[[Section], Result]
+) -> Iterator[Result]:
+    """What `read` returns for each section, in order; at a URL, several are read at a time.
+
+    Args:
+        root: the store's location.
+        batch: the sections of one task, since results may wait in memory for their turn.
+        read: reads one section; it may run in another thread.
+    """
+    if isinstance(root, Path):
+        yield from map(read, batch)
+        return
+    with ThreadPoolExecutor(_REQUESTS) as pool:
+        waiting = [pool.submit(read, section) for section in batch]
+        try:
+            for future in waiting:
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def fingerprints(store: StoreReader, planned: Iterable[Sequence[Section]]) -> dict[Section, str]:

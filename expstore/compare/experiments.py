@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _EMPTY = RunInfo()
 
 
-class _Log(NamedTuple):
+class Log(NamedTuple):
     """What is known of a log: metrics' statistics, the state of its end, the last record's time."""
 
     metrics: dict[str, Extremes]
@@ -71,7 +71,7 @@ class Experiment:
             self.problems.append(str(run))
         self._store = store
         self._parser = parser
-        self._log: _Log | None = None
+        self._log: Log | None = None
         self._state: RunState | None = None
 
     def read_table(self) -> MetricTable | None:
@@ -90,18 +90,18 @@ class Experiment:
         """Whether its log was read."""
         return self._log is not None
 
-    def read(self) -> _Log:
+    def read(self) -> Log:
         """What its log says; it is read once."""
         if self._log is None:
             table = self.read_table()
             if table is None:
-                self._log = _Log({}, CLEAN, None)
+                self._log = Log({}, CLEAN, None)
             else:
                 last = float(table.timestamps[-1]) if len(table) else None
-                self._log = _Log(summarize(table), table.status, last)
+                self._log = Log(summarize(table), table.status, last)
         return self._log
 
-    def take(self, log: _Log, problems: list[str]) -> None:
+    def take(self, log: Log, problems: list[str]) -> None:
         """Take what another process read of its log, and the problems that it had."""
         self._log = log
         self.problems += [problem for problem in problems if problem not in self.problems]
@@ -195,7 +195,7 @@ def read_logs(
     unread = [one for one in found if not one.is_read]
     ids = [one.commit_id for one in unread]
     if jobs > 1 and len(unread) > 1:
-        logs = in_order(partial(_logs, store), store.log_sizes(ids), jobs)
+        logs = in_order(partial(logs_of, store), store.log_sizes(ids), jobs)
         for one, (log, problems), _ in zip(unread, logs, progress(ids), strict=True):
             one.take(log, problems)
     elif unread:
@@ -204,6 +204,7 @@ def read_logs(
     return found
 
 
-def _logs(store: StoreReader, ids: list[str]) -> Iterator[tuple[_Log, list[str]]]:
+def logs_of(store: StoreReader, ids: list[str]) -> Iterator[tuple[Log, list[str]]]:
+    """What the logs of experiments say, each with the problems of the experiment."""
     for one in experiments(store, ids):
         yield one.read(), one.problems

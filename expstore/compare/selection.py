@@ -33,6 +33,7 @@ def select(
     ids: Iterable[str] | None = None,
     *,
     progress: Callable[[list[str]], Iterable[str]] = iter,
+    read: ReadLogs | None = None,
 ) -> list[str]:
     """The ids of the experiments for which an expression is true.
 
@@ -41,6 +42,7 @@ def select(
         where: the expression; see `expstore.compare.where`.
         ids: only these, in this order; None: all, sorted.
         progress: wraps the list of ids while their metrics are read.
+        read: reads the logs instead, such as `expstore.cluster.log_reader(store)`.
 
     Raises:
         WhereError: it is not an expression; nothing was read.
@@ -50,7 +52,7 @@ def select(
     """
     expression = parse(where)
     found = list(experiments(store, store.select_ids(ids)))
-    read = partial(read_logs, store, progress=progress)
+    read = read or partial(read_logs, store, progress=progress)
     return [one.commit_id for one in matching(found, expression, where, read)]
 
 

@@ -6,13 +6,15 @@ Summaries are plain values that hold no open files or arrays.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import Any, Self, overload
 
 from expstore.compare.comparison import Comparison
 from expstore.compare.experiments import Experiment, ReadLogs, experiments, read_logs
+from expstore.compare.exported import experiments_in, is_export
 from expstore.compare.groups import GroupSummary, grouped
 from expstore.compare.naming import ASPECTS, order, resolve
 from expstore.compare.patterns import expand
@@ -22,10 +24,8 @@ from expstore.compare.where import parse
 from expstore.errors import SelectionError
 from expstore.model.values import Metadata, is_whole_number
 from expstore.store.jobs import check_jobs
+from expstore.store.reader import StoreReader
 from formats import CLEAN, TailStatus
-
-if TYPE_CHECKING:
-    from expstore.store.reader import StoreReader
 
 __all__ = ["ASPECTS", "Comparison", "GroupSummary", "RunStatus", "Summary", "compare"]
 
@@ -110,7 +110,7 @@ class Summary:
 
 @overload
 def compare(
-    store: StoreReader,
+    store: StoreReader | str | os.PathLike[str],
     ids: Iterable[str] | None = None,
     names: Collection[str] | None = None,
     *,
@@ -121,12 +121,13 @@ def compare(
     group_by: None = None,
     progress: Progress = iter,
     jobs: int = 1,
+    read: ReadLogs | None = None,
 ) -> Comparison[Summary]: ...
 
 
 @overload
 def compare(
-    store: StoreReader,
+    store: StoreReader | str | os.PathLike[str],
     ids: Iterable[str] | None = None,
     names: Collection[str] | None = None,
     *,
@@ -137,11 +138,12 @@ def compare(
     group_by: str | Sequence[str],
     progress: Progress = iter,
     jobs: int = 1,
+    read: ReadLogs | None = None,
 ) -> Comparison[GroupSummary]: ...
 
 
 def compare(
-    store: StoreReader,
+    store: StoreReader | str | os.PathLike[str],
     ids: Iterable[str] | None = None,
     names: Collection[str] | None = None,
     *,
@@ -152,11 +154,13 @@ def compare(
     group_by: str | Sequence[str] | None = None,
     progress: Progress = iter,
     jobs: int = 1,
+    read: ReadLogs | None = None,
 ) -> Comparison[Summary] | Comparison[GroupSummary]:
     """Summarize experiments: their parameters, and the statistics of their metrics.
 
     Args:
-        store: the store to read from.
+        store: the store to read from, or its root; or the path of an export to Parquet, in the long
+            form, which is searched without the store: see `expstore.compare.exported`.
         ids: commit ids, in output order; None: all, sorted.
         names: only metrics with these names, or patterns such as `val/*`; None: all.
         where: only experiments for which this is true, such as `lr < 0.01 and tag == baseline`; see
@@ -174,6 +178,7 @@ def compare(
         jobs: the number of processes that read; 0: one for each processor. More than one pay for
             long logs, or many. A script that uses them must do so under
             `if __name__ == "__main__":`.
+        read: reads the logs instead, such as `expstore.cluster.log_reader(store)`.
 
     Raises:
         WhereError, SelectionError: an invalid argument; nothing was read.
@@ -183,9 +188,15 @@ def compare(
         MissingExtraError: `where` is given, and the extra `where` is not installed.
     """
     check_limit(limit)
-    read = partial(read_logs, store, progress=progress, jobs=check_jobs(jobs))
+    jobs = check_jobs(jobs)
     expression = None if where is None else parse(where)
-    found = list(experiments(store, store.select_ids(ids)))
+    found: list[Experiment]
+    if not isinstance(store, StoreReader) and is_export(store):
+        found, read = experiments_in(store, ids), list
+    else:
+        store = store if isinstance(store, StoreReader) else StoreReader(store)
+        read = read or partial(read_logs, store, progress=progress, jobs=jobs)
+        found = list(experiments(store, store.select_ids(ids)))
     if expression is not None:
         found = matching(found, expression, where or "", read)
     if group_by is not None:

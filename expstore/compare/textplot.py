@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from expstore.compare.axes import Axis, Scale, scale_of
 from expstore.compare.curves import Curve
-from expstore.compare.plot import ON_LIGHT, drawable, short, thinned, within_reach
+from expstore.compare.plot import drawable, short, thinned, within_reach
 from expstore.compare.series import smooth
+from expstore.compare.styles import ON_LIGHT
 from expstore.extras import require
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """Exporting experiments to CSV, JSON lines, Parquet and TensorBoard.
 
-Guarantees: experiments are read and written one at a time. One that cannot be read is skipped and
-reported, and does not affect the others. An output appears only when complete, and nothing is
-overwritten unless requested.
+Guarantees: experiments are read one at a time, and few are in memory. One that cannot be read is
+skipped and reported, and does not affect the others. An output appears only when complete, and
+nothing is overwritten unless requested.
 
 Values are exported exactly as stored. Text is changed only by `texts.escape`: a metric name such as
 `=1+1` is written to CSV unchanged, and a spreadsheet may treat it as a formula. Non-finite numbers
@@ -22,8 +22,9 @@ from typing import IO, TYPE_CHECKING
 from expstore.errors import ExpStoreError
 from expstore.exchange import wide
 from expstore.exchange.runcolumns import RunColumns
-from expstore.exchange.sinks import SINKS, FileFormat
+from expstore.exchange.sinks import ROW_GROUP, SINKS, FileFormat
 from expstore.extras import require
+from expstore.model.longform import long_schema
 from expstore.store import stream
 from expstore.store.files.output import check_output, whole_file
 from expstore.store.stream import TableStream
@@ -65,7 +66,8 @@ def export_file(
     *,
     names: Collection[str] | None = None,
     wide_form: bool = False,
-    metadata: bool = False,
+    with_metadata: bool | None = None,
+    metadata: bool | None = None,
     params: bool = False,
     force: bool = False,
     progress: Progress = iter,
@@ -80,7 +82,10 @@ def export_file(
         names: export only metrics with these names; in the wide form, these are the columns.
         wide_form: one row per step, see `wide`, without superseded metrics; otherwise one row per
             metric, with all of them.
-        metadata: add the columns `job_name`, `user` and `created` (seconds since 1970-01-01 UTC).
+        with_metadata: add the columns `job_name`, `user` and `created` (seconds since 1970-01-01
+            UTC). True: metadata that cannot be read is a failure; None: it is null, and only
+            Parquet has the columns.
+        metadata: the older name of `with_metadata`.
         params: add the columns `tags` (joined by commas), `status`, and `param:NAME` for each
             parameter; see `runcolumns`.
         force: replace an existing output.
@@ -93,6 +98,8 @@ def export_file(
         OSError: the output cannot be written; no partial output is left at a path.
     """
     require("pyarrow", "arrow")
+    asked = metadata if with_metadata is None else with_metadata
+    with_metadata = to == "parquet" if asked is None else asked
     chosen = store.select_ids(ids)
     if isinstance(output, str | os.PathLike):
         output = Path(output)
@@ -102,17 +109,23 @@ def export_file(
     stream_of = TableStream(
         store.location, (), strict=False, superseded=not wide_form, failures=failures
     )
-    source = replace(stream_of, ids=progress(chosen), names=names, metadata=metadata)
+    source = replace(
+        stream_of,
+        ids=progress(chosen),
+        names=names,
+        metadata=with_metadata,
+        metadata_required=bool(asked),
+    )
     if wide_form:
         columns, counts = list(dict.fromkeys(names or ())), None
         if names is None:
             columns, counts = wide.metric_names(replace(stream_of, ids=progress(chosen)))
         wide.check_columns(columns)
-        schema = wide.wide_schema(columns, metadata)
+        schema = wide.wide_schema(columns, with_metadata)
         batches = wide.wide_batches(source, columns, counts)
     else:
-        schema = stream.long_schema(metadata)
-        batches = stream.long_batches(source)
+        schema = long_schema(with_metadata)
+        batches = stream.long_batches(source, 1 if params else ROW_GROUP)
     if params:
         further = RunColumns(store, chosen, failures)
         schema = further.extended(schema)

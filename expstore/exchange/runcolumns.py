@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from expstore.errors import ExportError, ExpStoreError
@@ -66,6 +67,15 @@ class RunColumns:
         self._kinds = dict.fromkeys(RUN_COLUMNS, str) | {
             name: _kind(kinds) for name, kinds in names.items()
         }
+
+    def of(self, ids: Iterable[str]) -> RunColumns:
+        """The same columns, with what they hold for these experiments only."""
+        some = copy(self)
+        some._rows = {one: self._rows[one] for one in map(escape, ids) if one in self._rows}
+        return some
+
+    def __str__(self) -> str:
+        return json.dumps([self._rows, {name: kind.__name__ for name, kind in self._kinds.items()}])
 
     def extended(self, schema: pa.Schema) -> pa.Schema:
         """A schema with these columns after its own."""

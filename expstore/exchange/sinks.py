@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 Write: TypeAlias = "Callable[[pa.RecordBatch], None]"
 FileFormat = Literal["csv", "jsonl", "parquet"]
 
-_ROW_GROUP = 1 << 26  # size of a Parquet row group, in bytes in memory
+ROW_GROUP = 1 << 17
+"""Rows of a Parquet row group: few enough for readers to skip by `commit_id` most of a file."""
+
+_ROW_GROUP_BYTES = 1 << 26  # in memory; wide tables reach it first
 
 
 @contextmanager
@@ -68,39 +71,64 @@ def _json_column(column: pa.Array) -> list[Any]:
 def parquet_sink(
     file: IO[bytes], schema: pa.Schema, notes: Callable[[], dict[str, str]] = dict
 ) -> Iterator[Write]:
-    """Write batches to a Parquet file.
+    """Write batches to a Parquet file, whose texts are plain strings for every reader.
 
     Args:
         file: open for writing.
         schema: the columns.
         notes: called after the last batch; returns key-value metadata for the footer.
     """
-    arrow, parquet = require("pyarrow", "arrow"), require("pyarrow.parquet", "arrow")
+    arrow = require("pyarrow", "arrow")
     pending: list[pa.RecordBatch] = []
-    size = 0
+    rows = size = 0
 
     def flush() -> None:
-        nonlocal size
+        nonlocal rows, size
         if pending:
             # If dictionaries differ, the writer keeps only the first and writes the rest plain.
             table = arrow.Table.from_batches(pending).unify_dictionaries()
-            writer.write_table(table, row_group_size=max(1, table.num_rows))
+            writer.write_table(table, row_group_size=min(max(1, table.num_rows), ROW_GROUP))
             pending.clear()
-            size = 0
+            rows = size = 0
 
     def write(batch: pa.RecordBatch) -> None:
         # Small experiments share a row group: one group each would make the file slow to read.
-        nonlocal size
+        nonlocal rows, size
         pending.append(batch)
-        size += batch.nbytes
-        if size >= _ROW_GROUP:
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        if rows >= ROW_GROUP or size >= _ROW_GROUP_BYTES:
             flush()
 
-    with parquet.ParquetWriter(file, schema) as writer:
+    with _parquet_writer(file, schema) as writer:
         yield write
         flush()
         if metadata := notes():
             writer.add_key_value_metadata(metadata)
+
+
+def write_empty_parquet(file: IO[bytes], schema: pa.Schema, notes: dict[str, str]) -> None:
+    """Write a Parquet file without rows, which has the columns and the notes."""
+    with parquet_sink(file, schema, lambda: notes):
+        pass
+
+
+def _parquet_writer(file: IO[bytes], schema: pa.Schema) -> Any:
+    arrow, parquet = require("pyarrow", "arrow"), require("pyarrow.parquet", "arrow")
+    types = {field.name: field.type for field in schema}
+    numbers = {name: kind for name, kind in types.items() if not arrow.types.is_dictionary(kind)}
+    return parquet.ParquetWriter(
+        file,
+        schema,
+        # Without Arrow's own schema, which says that texts are dictionaries: PyArrow then skips no
+        # row group, and polars refuses operations on strings. They are encoded as such anyway.
+        store_schema=False,
+        compression="zstd",
+        use_dictionary=[name for name in types if name not in numbers],
+        column_encoding={
+            name: "BYTE_STREAM_SPLIT" if arrow.types.is_floating(kind) else "DELTA_BINARY_PACKED"
+            for name, kind in numbers.items()
+        },
+    )
 
 
 SINKS = {"csv": _csv, "jsonl": _jsonl, "parquet": parquet_sink}

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from expstore.errors import ExportError
 from expstore.extras import require
 from expstore.model.frames import repeated_text
+from expstore.model.longform import METADATA_COLUMNS
 from expstore.model.table import MetricTable
 from expstore.model.texts import escape, unescape
-from expstore.store.stream import METADATA_COLUMNS, TableStream, metadata_columns
+from expstore.store.stream import TableStream, metadata_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa

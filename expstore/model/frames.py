@@ -1,11 +1,13 @@
 """Metrics as pyarrow, pandas and polars tables.
 
 Guarantees: columns have the names that the format declares, in the order of `Metric`, and its
-types, except that unsigned integers are int64, so that differences do not wrap around; numbers are
-not copied if the library can share them. `timestamp` stays an int64 count of seconds
-since 1970-01-01 UTC, because files may hold values beyond the range of any calendar type (casting
-to `timestamp[s]` is free where they are dates). Names are dictionary-encoded, and made valid
-Unicode by `texts.escape`, which keeps different names different.
+types, except that unsigned integers are int64, so that differences do not wrap around. Numbers are
+not copied if the library can share them; pandas gets a copy, since its users write to frames.
+`timestamp` stays an int64 count of seconds since 1970-01-01 UTC, because files may hold values
+beyond the range of any calendar type (casting to `timestamp[s]` is free where they are dates).
+Names are made valid Unicode by `texts.escape`, which keeps different names different. In Arrow they
+are dictionary-encoded; in pandas and polars they are strings, as in what these read from Parquet,
+so that every operation takes both.
 
 The functions take columns, not a table: the names, then for each metric the index of its name, its
 value, step and timestamp; see `MetricTable`.
@@ -14,6 +16,7 @@ value, step and timestamp; see `MetricTable`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from expstore.extras import require
@@ -44,7 +47,12 @@ def to_arrow(
         "step": pa.array(steps),
         "timestamp": pa.array(timestamps),
     }
-    return pa.table(columns, schema=pa.schema(metric_fields()))
+    return pa.table(columns, schema=_schema())
+
+
+@cache
+def _schema() -> pa.Schema:
+    return require("pyarrow", "arrow").schema(metric_fields())
 
 
 def to_pandas(
@@ -56,15 +64,15 @@ def to_pandas(
 ) -> pd.DataFrame:
     """See `MetricTable.to_pandas`."""
     pandas = require("pandas", "pandas")
+    texts = pandas.array([escape(name) for name in names], dtype=pandas.Index(["text"]).dtype)
     columns = {
-        "name": pandas.Categorical.from_codes(
-            name_codes, categories=[escape(name) for name in names]
-        ),
+        "name": texts.take(name_codes),
         "value": values,
         "step": steps,
         "timestamp": timestamps,
     }
-    frame: pd.DataFrame = pandas.DataFrame(columns, copy=False)
+    # A copy, since the columns are read-only, and pandas' users write to frames.
+    frame: pd.DataFrame = pandas.DataFrame(columns, copy=True)
     return frame
 
 
@@ -77,7 +85,7 @@ def to_polars(
 ) -> pl.DataFrame:
     """See `MetricTable.to_polars`."""
     polars = require("polars", "polars")
-    texts = polars.Series([escape(name) for name in names], dtype=polars.Categorical)
+    texts = polars.Series([escape(name) for name in names], dtype=polars.String)
     frame: pl.DataFrame = polars.DataFrame(
         {
             "name": texts.gather(name_codes),
@@ -89,7 +97,8 @@ def to_polars(
     return frame
 
 
-def metric_fields() -> list[tuple[str, Any]]:
+@cache
+def metric_fields() -> tuple[tuple[str, Any], ...]:
     """The name and Arrow type of each column: the declared one, or int64 for what is unsigned."""
     pa = require("pyarrow", "arrow")
 
@@ -98,9 +107,10 @@ def metric_fields() -> list[tuple[str, Any]]:
             return pa.dictionary(pa.int32(), pa.string())
         return pa.from_numpy_dtype(number_type(name))
 
-    return [(name, arrow_type(name)) for name in Metric._fields]
+    return tuple((name, arrow_type(name)) for name in Metric._fields)
 
 
+@cache
 def number_type(name: str) -> np.dtype[Any]:
     """The NumPy type of a column of numbers: the declared one, or int64 for what is unsigned."""
     import numpy as np

@@ -282,7 +282,10 @@ class MetricTable(Sequence[Metric]):
         return to_arrow(self.names, self.name_codes, self.values, self.steps, self.timestamps)
 
     def to_pandas(self) -> pd.DataFrame:
-        """The metrics as a pandas DataFrame: the columns of `to_arrow`, `name` categorical.
+        """The metrics as a pandas DataFrame: the columns of `to_arrow`, `name` as strings.
+
+        The frame is a copy, and may be written to. `pd.DataFrame(table)` is the same, but made of
+        one object for each metric, which takes a thousand times as long.
 
         Raises:
             MissingExtraError: the extra `pandas` is not installed.
@@ -292,7 +295,10 @@ class MetricTable(Sequence[Metric]):
         return to_pandas(self.names, self.name_codes, self.values, self.steps, self.timestamps)
 
     def to_polars(self) -> pl.DataFrame:
-        """The metrics as a polars DataFrame: the columns of `to_arrow`, `name` categorical.
+        """The metrics as a polars DataFrame: the columns of `to_arrow`, `name` as strings.
+
+        `pl.DataFrame(table)` is the same, but made of one object for each metric, which takes a
+        thousand times as long.
 
         Raises:
             MissingExtraError: the extra `polars` is not installed.
@@ -302,9 +308,10 @@ class MetricTable(Sequence[Metric]):
         return to_polars(self.names, self.name_codes, self.values, self.steps, self.timestamps)
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """The Arrow PyCapsule protocol: DuckDB, pandas and pyarrow accept a table directly.
+        """The Arrow PyCapsule protocol: `pa.table(table)`, DuckDB, `pd.DataFrame.from_arrow`.
 
-        polars accepts it too, but as a sequence of rows; `to_polars` is faster.
+        What is written in C for one type of its own, such as `pq.write_table`, takes the result of
+        `to_arrow`.
 
         Raises:
             MissingExtraError: the extra `arrow` is not installed.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expstore.compare.axes import split_timed
-from expstore.compare.plot import DASHES, ON_DARK, ON_LIGHT
+from expstore.compare.styles import DASHES, ON_DARK, ON_LIGHT
 from expstore.errors import ExpStoreError
 from expstore.model.texts import escape, printable
 from expstore.model.values import Metadata

@@ -138,17 +138,23 @@ def _text(text: str) -> str:
 
 def summaries_payload(table: MetricTable) -> dict[str, list[Any]]:
     """`summary_payload` of each metric of a table, by its name, escaped."""
-    import numpy as np
-
-    wrong: dict[str, tuple[int, int]] = {}
-    bad = np.flatnonzero(~np.isfinite(table.values))
-    for code in np.unique(table.name_codes[bad]).tolist():
-        steps = table.steps[bad[table.name_codes[bad] == code]]
-        wrong[table.names[code]] = len(steps), int(steps.min())
+    wrong = not_finite(table)
     return {
         escape(name): summary_payload(found, *wrong.get(name, ()))
         for name, found in summarize(table).items()
     }
+
+
+def not_finite(table: MetricTable) -> dict[str, tuple[int, int]]:
+    """By name, how many values of a metric are not finite, and the first step with one."""
+    import numpy as np
+
+    found: dict[str, tuple[int, int]] = {}
+    bad = np.flatnonzero(~np.isfinite(table.values))
+    for code in np.unique(table.name_codes[bad]).tolist():
+        steps = table.steps[bad[table.name_codes[bad] == code]]
+        found[table.names[code]] = len(steps), int(steps.min())
+    return found
 
 
 def summary_payload(found: Extremes, wrong: int = 0, wrong_step: int = 0) -> list[Any]:

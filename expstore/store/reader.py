@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from expstore.errors import (
     ExperimentNotFoundError,
@@ -22,7 +22,7 @@ from expstore.model.runinfo import RunInfo, RunState, Status
 from expstore.model.table import MetricTable
 from expstore.model.values import Metadata, is_whole_number
 from expstore.store import metafile as meta
-from expstore.store import runfile
+from expstore.store import runfile, views
 from expstore.store.artifacts import ArtifactReader
 from expstore.store.files import layout, system
 from expstore.store.files.place import log_of, open_root
@@ -275,7 +275,8 @@ class StoreReader(ArtifactReader):
             ids: the experiments, in the desired order; None: all, sorted.
             names: select metrics with these names.
             steps: select metrics with these steps.
-            metadata: add the columns `job_name`, `user` and `created` (seconds).
+            metadata: add the columns `job_name`, `user` and `created` (seconds); null where it
+                cannot be read.
 
         Returns:
             Batches with `commit_id`, a dictionary of strings, followed by the columns of
@@ -285,16 +286,26 @@ class StoreReader(ArtifactReader):
         Raises:
             MissingExtraError: the extra `arrow` is not installed.
             InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: nothing was read.
-            ExpStoreError, FormatError: an experiment is unreadable; raised as the stream is read.
+            ExpStoreError, FormatError: an experiment's metrics are unreadable; raised as the stream
+                is read.
         """
+        from expstore.model import longform
         from expstore.store import stream
 
         pa = require("pyarrow", "arrow")
         ids = self.select_ids(ids)
         source = stream.TableStream(self.location, ids, names, steps, metadata)
         return pa.RecordBatchReader.from_batches(
-            stream.long_schema(metadata), stream.long_batches(source)
+            longform.long_schema(metadata), stream.long_batches(source)
         )
+
+    def view(self, ids: Iterable[str] | None = None, **options: Any) -> object:
+        """Show the store in a notebook, as a page at the end of a cell; see `expstore.live.view`.
+
+        Raises:
+            InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError, MissingExtraError
+        """
+        return views.view(self, ids, options)
 
     def select_ids(self, ids: Iterable[str] | None = None) -> list[str]:
         """The given commit ids without duplicates, each checked to exist; None: all, sorted.

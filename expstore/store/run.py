@@ -18,7 +18,6 @@ import os
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -32,11 +31,10 @@ from expstore.model.runinfo import Outcome, RunInfo, RunStart, check_tags
 from expstore.store import runfile
 from expstore.store.append import forks
 from expstore.store.append.writer import MetricWriter
+from expstore.store.ending import described, outcome_of, same_start, with_error
 from expstore.store.files import layout
 from expstore.store.monitor import INTERVAL, Monitor
 from expstore.store.repository import ExperimentStore
-
-_TEXT = 2000  # characters of an exception that are kept
 
 
 class Run:
@@ -168,6 +166,10 @@ class Run:
         new = parameters.as_params(params)
         self._update(lambda info: replace(info, params=parameters.merged(info.params, new)))
 
+    def view(self, **options: Any) -> object:
+        """Show the run in a notebook, while it logs; see `StoreReader.view`."""
+        return self.store.view([self.commit_id], **options)
+
     def add_tags(self, *tags: str) -> None:
         """Add tags, each once.
 
@@ -233,7 +235,7 @@ class Run:
             except (ExpStoreError, OSError) as fault:
                 if outcome == "finished":
                     with suppress(ExpStoreError):  # which is less than what is raised
-                        self._record_end("failed", _described(fault))
+                        self._record_end("failed", described(fault))
                 raise
 
     def _record_end(self, outcome: Outcome, error: str) -> None:
@@ -296,34 +298,6 @@ def _at_exit() -> None:
     error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
     for run in list(_open):
         run.end(*outcome_of(error))
-
-
-def outcome_of(error: BaseException | None) -> tuple[Outcome, str]:
-    """How a run ended that this exception ended, and the exception's type and text."""
-    if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
-        return "finished", ""
-    if isinstance(error, KeyboardInterrupt):
-        return "stopped", _described(error)
-    return "failed", _described(error)
-
-
-def with_error(info: RunInfo, start: RunStart, error: str) -> RunInfo:
-    """Note an exception in a start that has not ended; who ends it knows whether it mattered."""
-    starts = [
-        replace(one, error=error) if error and one.ended is None and same_start(one, start) else one
-        for one in info.starts
-    ]
-    return replace(info, starts=tuple(starts))
-
-
-def same_start(first: RunStart, second: RunStart) -> bool:
-    """Whether two values are of the same start of a run."""
-    return (first.started, first.host, first.pid) == (second.started, second.host, second.pid)
-
-
-def _described(error: BaseException) -> str:
-    text = "".join(traceback.format_exception_only(error)).strip()
-    return text if len(text) <= _TEXT else text[:_TEXT] + "..."
 
 
 def whole(step: Any) -> Any:

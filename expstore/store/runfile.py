@@ -129,12 +129,13 @@ def read_all(root: Location, commit_ids: Iterable[str]) -> Iterator[tuple[str, O
             names = [f"{commit_id}/{layout.RUN}" for commit_id in commit_ids[part]]
             found = directory.read_starts(names, _USUAL)
             for commit_id, data in zip(commit_ids[part], found, strict=True):
-                missing = isinstance(data, FileNotFoundError)
-                yield commit_id, _EMPTY if missing else _outcome(root / commit_id, data)
+                if isinstance(data, FileNotFoundError):  # the usual case; a path costs time
+                    yield commit_id, _EMPTY
+                else:
+                    yield commit_id, _outcome(root / commit_id / layout.RUN, data)
 
 
-def _outcome(experiment: Location, data: bytes | OSError) -> Outcome:
-    path = experiment / layout.RUN
+def _outcome(path: Location, data: bytes | OSError) -> Outcome:
     try:
         if isinstance(data, ExpStoreError):
             return data

@@ -1,10 +1,9 @@
 """The experiments of a store as one stream of tables.
 
-Guarantees: one experiment is held at a time; an unreadable one is either raised, or recorded and
-left out, as requested.
+Guarantees: one experiment is held at a time, or the small ones of one batch; an unreadable one is
+either raised, or recorded and left out, as requested.
 
-In the long form of many experiments, `commit_id` is the first column; `job_name`, `user` and
-`created` (seconds) are the last, if metadata was requested.
+`model.longform` says which columns the long form has.
 """
 
 from __future__ import annotations
@@ -15,7 +14,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from expstore.errors import ExpStoreError
 from expstore.extras import require
-from expstore.model.frames import metric_fields, repeated_text
+from expstore.model.frames import repeated_text
+from expstore.model.longform import LongRows, long_columns, long_schema
 from expstore.model.runinfo import RunInfo
 from expstore.model.table import MetricTable
 from expstore.model.values import Metadata
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 ROWS = 1 << 20  # maximum rows in a batch
-METADATA_COLUMNS = ("job_name", "user", "created")
 
 
 def _read_whole(root: Location, commit_id: str, parser: LogParser) -> MetricTable:
@@ -51,7 +50,8 @@ class TableStream:
         ids: commit ids, already validated, in the desired order.
         names, steps: select metrics with these; None: all.
         metadata: also read the metadata.
-        strict: raise on unreadable data; otherwise record the error and continue.
+        metadata_required: record unreadable metadata as a failure.
+        strict: raise on unreadable metrics; otherwise record the error and continue.
         superseded: whether to include what is superseded; see `StoreReader.get_metrics`. If not,
             and run.json cannot be parsed, that is a failure, but nothing is left out.
         read: reads an experiment's metrics, given the root, the commit id and a shared parser.
@@ -68,6 +68,7 @@ class TableStream:
     names: Collection[str] | None = None
     steps: range | None = None
     metadata: bool = False
+    metadata_required: bool = False
     strict: bool = True
     superseded: bool = True
     read: Callable[[Location, str, LogParser], MetricTable] = _read_whole
@@ -84,15 +85,20 @@ class TableStream:
             if not self.superseded:
                 info = self._attempt(commit_id, self._read_run)
                 table = table if info is None else Rewind(info.starts).current(table)
-            metadata = self._attempt(commit_id, self._read_metadata) if self.metadata else None
+            metadata = self._attempt_metadata(commit_id) if self.metadata else None
             if not table.status:
                 self.tails[commit_id] = table.status
             table = select(table, self.names, self.steps)
             self.rows += len(table)
             yield commit_id, metadata, table
 
-    def _read_metadata(self, commit_id: str) -> Metadata:
-        return metafile.read(self.root / commit_id / layout.METADATA)
+    def _attempt_metadata(self, commit_id: str) -> Metadata | None:
+        try:
+            return metafile.read(self.root / commit_id / layout.METADATA)
+        except (ExpStoreError, FormatError) as error:
+            if self.metadata_required:
+                self.failures[commit_id] = error
+            return None
 
     def _read_run(self, commit_id: str) -> RunInfo:
         return runfile.read(self.root / commit_id / layout.RUN)
@@ -107,25 +113,29 @@ class TableStream:
             return None
 
 
-def long_schema(metadata: bool = False) -> pa.Schema:
-    """The columns of many experiments in the long form."""
-    pa = require("pyarrow", "arrow")
-    text = pa.dictionary(pa.int32(), pa.string())
-    fields = [("commit_id", text), *metric_fields()]
-    if metadata:
-        fields += [("job_name", text), ("user", text), ("created", pa.int64())]
-    return pa.schema(fields)
+def long_batches(source: TableStream, gather: int = 1) -> Iterator[pa.RecordBatch]:
+    """Yield the experiments in the long form.
 
-
-def long_batches(source: TableStream) -> Iterator[pa.RecordBatch]:
-    """Yield the experiments in the long form, each in one or more batches."""
-    pa = require("pyarrow", "arrow")
-    schema = long_schema(source.metadata)
+    Args:
+        source: the experiments.
+        gather: rows that a batch should have at least; 1: a batch has one experiment. Batches of
+            many small experiments take a fraction of the time and memory.
+    """
+    columns = long_columns(source.metadata)
+    gathered = LongRows(columns)
     for commit_id, metadata, table in source:
-        columns = [repeated_text(commit_id, len(table)), *table.to_arrow().columns]
-        if source.metadata:
-            columns += metadata_columns(metadata, len(table))
-        yield from pa.table(columns, schema=schema).to_batches(max_chunksize=ROWS)
+        gathered.add(commit_id, table, metadata)
+        if gathered.rows >= gather:
+            yield from _batches(gathered, source.metadata)
+            gathered = LongRows(columns)
+    if gathered.rows:
+        yield from _batches(gathered, source.metadata)
+
+
+def _batches(gathered: LongRows, metadata: bool) -> list[pa.RecordBatch]:
+    table = require("pyarrow", "arrow").table(gathered.finish(), schema=long_schema(metadata))
+    batches: list[pa.RecordBatch] = table.to_batches(max_chunksize=ROWS)
+    return batches
 
 
 def metadata_columns(metadata: Metadata | None, count: int) -> list[pa.Array]:

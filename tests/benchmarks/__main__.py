@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -76,7 +75,7 @@ def run(bench: Bench, only: list[str] | None) -> tuple[dict[str, Any], list[Resu
     for row in rows(bench, corpora):
         if not _wanted(row.name, only):
             continue
-        _progress(row.name)
+        report.progress(row.name)
         try:
             results.append(measure(row, bench.repeat))
         except Unavailable as reason:
@@ -84,7 +83,7 @@ def run(bench: Bench, only: list[str] | None) -> tuple[dict[str, Any], list[Resu
     document["rows"] = [result.as_json() for result in results]
     limit = bench.size(1_000_000, 20_000)
     for corpus in list(corpora.used.values()) if _wanted("equality", only) else []:
-        _progress(f"equality with construct: {corpus.title}")
+        report.progress(f"equality with construct: {corpus.title}")
         compared, equal = corpora.verify(corpus, limit)
         document["equality"].append(
             {
@@ -95,14 +94,9 @@ def run(bench: Bench, only: list[str] | None) -> tuple[dict[str, Any], list[Resu
             }
         )
     if _wanted("peers", only):
-        document["peers"], notes = comparison.measure(bench, _progress)
+        document["peers"], notes = comparison.measure(bench, report.progress)
         document["notes"] += notes
     return document, results
-
-
-def _progress(what: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{what}", end="", file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -114,7 +108,7 @@ def main() -> None:
         work.mkdir(parents=True, exist_ok=True)
         bench = Bench(work, reference, options.quick, options.repeat)
         document, results = run(bench, options.only)
-    _progress("")
+    report.progress("")
     if options.json:
         print(json.dumps(document, indent=2))
         return

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 from construct import Struct, Tell
 
 from expstore import ExperimentStore, MetricTable
-from formats import META, METRICS, RECORD, RecordCodec, Schema
+from formats import META, METRICS, RECORD, RecordCodec, Schema, build_columns
 from formats.columns import TextColumn
 from tests.benchmarks.harness import Bench
 
@@ -125,25 +126,38 @@ class Corpora:
             for start in range(0, corpus.count, _BLOCK):
                 writer.append(corpus.columns(start, min(start + _BLOCK, corpus.count)))
 
-    def experiments(self, count: int) -> Path:
-        """The root of a store of `count` experiments with metadata, not sorted by age."""
-        root = self._bench.work / f"experiments-{count}"
+    def experiments(self, count: int, records: int = 0) -> Path:
+        """The root of a store of `count` experiments with metadata, not sorted by age.
+
+        Args:
+            count: the experiments.
+            records: in the log of each, five names in turn; 0: no log.
+        """
+        root = self._bench.work / f"experiments-{count}{f'-of-{records}' if records else ''}"
         if root.exists():
             return root
         partial = root.with_name(f"partial-{root.name}")
         shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
         build = RecordCodec(META).build
+        blocks = _random_blocks(Corpus("", FIVE, records))
         # Ages in steps of a prime: the reference's sort has work to do, the same each time.
         for number in range(count):
             commit_id = f"{number * 2654435761 % 2**32:08x}{number:032x}"
             (partial / commit_id / "files").mkdir(parents=True)
+            timestamp = 1_700_000_000 + number * 7919 % count * 60
             metadata = build(
-                timestamp=1_700_000_000 + number * 7919 % count * 60,
+                timestamp=timestamp,
                 commit_id=commit_id,
                 job_name=f"train-{number % 100}",
                 user=f"user{number % 10}",
             )
             (partial / commit_id / "meta.bin").write_bytes(metadata)
+            if records:
+                log = partial / commit_id / "metrics.bin"
+                with log.open("wb") as file:
+                    file.writelines(next(blocks))
+                os.utime(log, (timestamp, timestamp))  # else a prune would spare what is so recent
         os.sync()
         partial.rename(root)
         return root
@@ -170,6 +184,21 @@ class Corpora:
                 position += piece.end
         whole = compared < corpus.count or len(table) == corpus.count
         return compared, equal and whole
+
+
+def _random_blocks(corpus: Corpus) -> Iterator[Iterator[bytes]]:
+    """The bytes of logs without end, block by block, each with random values."""
+    generator = np.random.default_rng(1)
+    parts = range(0, corpus.count, _BLOCK)
+    short = [corpus.columns(0, corpus.count)] if len(parts) == 1 else None  # made once for all
+
+    def block(columns: dict[str, Any]) -> bytes:
+        columns["value"] = generator.random(len(columns["step"]))
+        return build_columns(RECORD, columns)
+
+    while True:
+        found = short or (corpus.columns(i, min(i + _BLOCK, corpus.count)) for i in parts)
+        yield map(block, found)
 
 
 def _equal(table: MetricTable, start: int, records: list[Any]) -> bool:

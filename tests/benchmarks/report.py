@@ -18,8 +18,14 @@ import numpy as np
 from tests.benchmarks.harness import Bench, Result, spread
 
 
-def machine(bench: Bench) -> dict[str, Any]:
-    """The machine and the versions that the figures were measured with."""
+def progress(what: str) -> None:
+    """Show on a terminal what is measured now."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{what}", end="", file=sys.stderr, flush=True)
+
+
+def machine(bench: Bench, module: str = "tests.benchmarks") -> dict[str, Any]:
+    """The machine and the versions that the figures were measured with by a module."""
     return {
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
@@ -31,9 +37,7 @@ def machine(bench: Bench) -> dict[str, Any]:
         "date": datetime.now(UTC).date().isoformat(),
         "mode": "quick: sizes too small to judge by" if bench.quick else "full",
         # File names only: local paths mean nothing to other readers.
-        "command": " ".join(
-            ("python -m tests.benchmarks", *(Path(word).name for word in sys.argv[1:]))
-        ),
+        "command": " ".join((f"python -m {module}", *(Path(word).name for word in sys.argv[1:]))),
     }
 
 

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from expstore import Metadata
-from tests.benchmarks import many
+from tests.benchmarks import first_curve, many
 from tests.benchmarks.corpora import FIVE, Corpora, Corpus
 from tests.benchmarks.harness import (
     Bench,
@@ -42,7 +42,9 @@ def rows(bench: Bench, corpora: Corpora) -> Iterator[Row]:
     yield from _memory(bench, corpora)
     yield from _writing(bench, corpora)
     yield from _scanning(bench, corpora)
+    yield from _searching(bench, corpora)
     yield from _starting(bench)
+    yield _first_curve(bench, corpora)
 
 
 def _million(bench: Bench) -> Corpus:
@@ -294,6 +296,35 @@ def _scanning(bench: Bench, corpora: Corpora) -> Iterator[Row]:
     )
 
 
+def _searching(bench: Bench, corpora: Corpora) -> Iterator[Row]:
+    def ours(count: int, times: int) -> Contender:
+        def sample() -> float:
+            root = corpora.experiments(count, 300)
+            return float(bench.ours("best", root, times)["seconds"]) * 1e3
+
+        return sample
+
+    def mlflow(count: int, times: int) -> Contender:
+        def sample() -> float:
+            root = corpora.experiments(count, 300)
+            database = root.with_suffix(".db")
+            bench.ours("fill_mlflow", database, root)
+            return float(bench.ours("best_of_mlflow", database, root, times)["seconds"]) * 1e3
+
+        return sample
+
+    for count in (bench.size(1_000, 50), bench.size(20_000, 200)):
+        for times, which in ((1, "first"), (2, "second")):
+            yield Row(
+                f"best 10 of {count:,} runs of 300 records by val/loss, {which} search",
+                "ms of a core",
+                faster(1),
+                ours(count, times),
+                mlflow(count, times),
+                "mlflow on SQLite",
+            )
+
+
 def _starting(bench: Bench) -> Iterator[Row]:
     def process(*command: str) -> float:
         start = time.perf_counter()
@@ -319,6 +350,26 @@ def _starting(bench: Bench) -> Iterator[Row]:
 
     python_module = partial(process, sys.executable, "-m")
     yield Row("expstore ls of 10 experiments, whole process", "ms", within(350, "ms"), ls)
+
+
+def _first_curve(bench: Bench, corpora: Corpora) -> Row:
+    runs, records = bench.size(20, 3), bench.size(100_000, 1_000)
+
+    def ours() -> float:
+        return first_curve.of_report(corpora.experiments(runs, records), bench.work / "report.html")
+
+    def tensorboard() -> float:
+        events = first_curve.event_files(corpora.experiments(runs, records))
+        return first_curve.of_tensorboard(events)
+
+    return Row(
+        f"first curve of {runs} runs, {runs * records:,} points: `expstore report`",
+        "s",
+        faster(1),
+        ours,
+        tensorboard,
+        "TensorBoard",
+    )
 
 
 def _ten(bench: Bench) -> Path:

@@ -14,6 +14,7 @@ import secrets
 import struct
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any
 from expstore import ExperimentStore
 from expstore.compare import compare
 from formats.columns import brief
+from tests.benchmarks import search
 from tests.benchmarks.corpora import FIVE, Corpus
 from tests.benchmarks.harness import UNAVAILABLE, Unavailable
 
@@ -233,6 +235,28 @@ def plan(root: str, keep_count: str, older_than_days: str) -> dict[str, Any]:
     return timed(lambda: store.plan_prune(int(keep_count), int(older_than_days)))
 
 
+_CALLS: dict[str, Callable[[ExperimentStore], Any]] = {
+    "iter_metadata": lambda store: deque(store.iter_metadata(), 0),
+    "plan_prune": lambda store: store.plan_prune(100),
+    "check_all": lambda store: deque(store.check_all(), 0),
+    "compare": compare,
+    "get_metrics": lambda store: [store.get_metrics(i) for i in store.list_experiments()],
+    "iter_metrics": lambda store: [
+        deque(store.iter_metrics(i), 0) for i in store.list_experiments()
+    ],
+}
+
+
+def scale(call: str, root: str, small: str) -> dict[str, Any]:
+    """Processor seconds of a call, after one on a small store."""
+    work = _CALLS[call]
+    work(ExperimentStore(small))
+    store = ExperimentStore(root)
+    start = time.process_time()
+    work(store)
+    return {"seconds": time.process_time() - start, "peak": None}
+
+
 def peer(*args: str) -> dict[str, Any]:
     """One measure of a peer; see `comparison.run`."""
     from tests.benchmarks.comparison import run
@@ -245,7 +269,8 @@ TASKS: tuple[Callable[..., dict[str, Any]], ...] = (
     *(read, objects, iterate, one_name, parquet),
     *(read_all, compare_all, check_all),
     *(log, log_many, append),
-    *(scan, plan, peer),
+    *(scan, plan, scale, peer),
+    *(search.best, search.best_of_mlflow, search.fill_mlflow),
 )
 
 

@@ -50,7 +50,9 @@ from expstore.cluster import (
     workers,
 )
 from expstore.cluster.sections import Section
+from expstore.cluster.sight import Sight
 from expstore.exchange.export import export_file
+from expstore.model import longform
 from expstore.model.texts import escape
 from expstore.store import stream
 from expstore.store.read.tables import Selection
@@ -155,8 +157,8 @@ def test_a_frame_is_what_one_process_reads(
     """Every cell, bit by bit, in the same order; text is escaped as for other tools."""
     frame = read_metrics(whole, names=names, steps=steps, partition_size=size)
     assert (frame.npartitions > 5) == (size == BATCH)
-    assert list(frame.columns) == ["commit_id", "name", "step", "value", "timestamp"]
-    dtypes = ["category", "category", "int64", "float64", "int64"]
+    assert list(frame.columns) == ["commit_id", "name", "value", "step", "timestamp"]
+    dtypes = ["string", "string", "float64", "int64", "int64"]
     assert list(map(str, frame.dtypes)) == list(map(str, frame.compute().dtypes)) == dtypes
     # By partitions, since pandas 2.1 changes a NaN's bits when it joins frames that are all NaN.
     found = [
@@ -176,13 +178,6 @@ def test_ids_keep_the_order_that_was_asked_for(client: Client, whole: Experiment
         read_metrics(whole, ["missing"])
     with pytest.raises(SelectionError):
         read_metrics(whole, names="loss")
-
-
-def test_categories_are_those_that_occur(whole: ExperimentStore) -> None:
-    """Names and experiments without a selected row are not categories."""
-    frame = read_metrics(whole, names=["loss"], steps=range(3)).compute(scheduler="sync")
-    assert list(frame["name"].cat.categories) == ["loss"]
-    assert set(frame["commit_id"].cat.categories) == set(frame["commit_id"])
 
 
 def test_only_the_columns_asked_for_are_made(
@@ -206,11 +201,11 @@ def test_only_the_columns_asked_for_are_made(
     def no_text(*_: Any) -> None:
         raise AssertionError("a text column was made")
 
-    monkeypatch.setattr(frames._Texts, "add", no_text)
-    monkeypatch.setattr(frames._Texts, "add_coded", no_text)
+    by_name = read_metrics(whole, names=["loss"])
+    monkeypatch.setattr(longform, "repeated", no_text)
     frame[["value", "timestamp"]].compute(scheduler="sync")
     # Selecting by name does not need the column of names.
-    read_metrics(whole, names=["loss"])["value"].compute(scheduler="sync")
+    by_name["value"].compute(scheduler="sync")
     count = frame["step"].size.compute(scheduler="sync")
     assert count == sum(len(whole.get_metrics(i)) for i in whole.list_experiments())
 
@@ -261,7 +256,11 @@ def test_equal_urls_with_other_options_are_other_frames() -> None:
 
     def token(**options: Any) -> str:
         store = ExperimentStore("memory://frames", storage_options=options)
-        readers = frames.MetricsReader(store, Selection()), frames.MetadataReader(store)
+        sight = Sight.of(store)
+        readers = (
+            frames.MetricsReader(store, sight, Selection()),
+            frames.MetadataReader(store, sight),
+        )
         return str(dask.base.tokenize(*readers))
 
     assert token(a=1, b={"c": 2, "d": 3}) == token(b={"d": 3, "c": 2}, a=1)
@@ -297,7 +296,7 @@ def test_metadata_is_what_one_process_reads(client: Client, whole: ExperimentSto
         for row in computed.itertuples(index=False)
     ]
     assert rows == [
-        [escape(i), m.timestamp, escape(m.job_name), escape(m.user), None]
+        [escape(i), escape(m.job_name), escape(m.user), m.timestamp, None]
         if isinstance(m, Metadata)
         else [escape(i), None, None, None, str(m)]
         for i, m in whole.iter_metadata()
@@ -435,7 +434,7 @@ def test_what_is_done_is_not_done_again(
     ("options", "difference"),
     [
         ({"names": ["loss"]}, "choice of names"),
-        ({"metadata": True}, "choice of columns"),
+        ({"with_metadata": False}, "choice of columns"),
         ({"ids": ["4-100"]}, "choice of experiments"),
     ],
 )
@@ -455,7 +454,8 @@ def test_another_export_is_not_replaced(
             export_parquet(other, output, client)
         assert sorted((path.name, path.read_bytes()) for path in output.iterdir()) == before
         export_parquet(whole, output, client, **first)
-    (output / "_expstore_export").write_text("0" * 32)  # the marker of older versions
+    (output / "_expstore_export.parquet").unlink()
+    (output / "_expstore_export").write_text("0" * 32)  # the mark of older versions
     with pytest.raises(OutputExistsError, match="something else"):
         export_parquet(whole, output, client)
 
@@ -486,14 +486,14 @@ def test_a_part_that_comes_late_is_no_part(
     part = dataset.Part("part-x-000000000000000-0000000000000000.parquet", (section,), None, False)
     batches = stream.long_batches
 
-    def late(source: Any) -> Iterator[Any]:
-        yield from batches(source)
+    def late(*source: Any) -> Iterator[Any]:
+        yield from batches(*source)
         directory.begin(tmp_path, {})
 
     monkeypatch.setattr(stream, "long_batches", late)
     with pytest.raises(ExportError, match="for one export"):
         dataset.write_part(whole, tmp_path, number, part)
-    assert [path.name for path in tmp_path.iterdir()] == ["_expstore_export"]
+    assert [path.name for path in tmp_path.iterdir()] == ["_expstore_export.parquet"]
 
 
 def test_a_replaced_experiment_is_written_again(
@@ -560,7 +560,7 @@ def test_a_killed_export_is_resumed(client: Client, store: ExperimentStore, tmp_
     assert report.written >= 1
     assert rows_of(output) == rows_alone(store, tmp_path / "alone.parquet")
     assert {path.name for path in output.iterdir()} == {
-        "_SUCCESS", "_expstore_export", *files_of(output),
+        "_SUCCESS", "_expstore_export.parquet", *files_of(output),
     }  # fmt: skip
 
 

@@ -95,7 +95,7 @@ def test_unfinished_part_that_another_export_deleted_is_explained(
     monkeypatch.setattr(os, "replace", after_another)
     with pytest.raises(ExportError, match="does not find this export"):
         dataset.write_part(filled, output, number, PART)
-    assert os.listdir(output) == ["_expstore_export"]
+    assert os.listdir(output) == ["_expstore_export.parquet"]
 
 
 @pytest.mark.parametrize("secret", ["hunter2", b"hunter2", object(), {"Authorization": "Bearer x"}])

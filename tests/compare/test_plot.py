@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from expstore import ExperimentStore, MissingExtraError, PlotError, UnknownMetricError
 from expstore.compare.curves import Curve, curves
-from expstore.compare.plot import ON_DARK, ON_LIGHT, save, within_reach
+from expstore.compare.plot import save, within_reach
 from expstore.compare.series import Series
+from expstore.compare.styles import MARKERS, ON_DARK, ON_LIGHT, styles
 from expstore.compare.textplot import COLOURS, text
 from tests.helpers.application import log, run
 
@@ -107,6 +108,50 @@ def test_experiments_and_names_are_distinguishable(tmp_path: Path) -> None:
     assert [entry for entry in texts(path) if entry in ("a", "b", "loss", "accuracy")] == [
         *("a", "b", "loss", "accuracy")
     ]
+
+
+def dashes(path: Path) -> list[str]:
+    """The dashes of each curve in an SVG that has any."""
+    return re.findall(r"stroke-dasharray: ([\d., ]+)", path.read_text())
+
+
+def test_many_experiments_differ_by_dashes_or_where_curves_are_dense_by_markers(
+    tmp_path: Path,
+) -> None:
+    """Dashes of a line that goes up and down all the time would blur."""
+    sparse, dense = [1.0, 2.0, 4.0], [float(i * 7919 % 101) for i in range(2000)]
+    path = tmp_path / "plot.svg"
+    save([curve(sparse, f"run{i}") for i in range(9)], path)
+    assert len(dashes(path)) == 2  # the ninth curve, and its entry in the legend
+    assert len(lines(path)) == 9
+    save([curve(dense, f"run{i}") for i in range(9)], path)
+    assert not dashes(path)
+    marks = [
+        node for node in ET.parse(path).iter(f"{SVG}use") if "stroke: #ffffff" in str(node.attrib)
+    ]
+    assert len(marks) >= 12
+    save([curve(dense, f"run{i}") for i in range(9)], path, smoothing=0.999)
+    assert len(dashes(path)) == 2  # smoothed, it is not dense
+
+
+def test_styles_are_distinct_as_far_as_they_go() -> None:
+    """Eight colours with four dashes or markers."""
+    for dense in (False, True):
+        style_of = styles([f"run{i}" for i in range(33)], ["loss"], dense)
+        found = [style_of(f"run{i}", "loss") for i in range(33)]
+        assert len(set(found)) == len(ON_LIGHT) * len(MARKERS) == 32
+        assert not any(style.dashes and style.marker for style in found)
+
+
+def test_a_legend_lists_some_of_many_and_counts_the_others(tmp_path: Path) -> None:
+    """A picture of many curves is no larger than one of few."""
+    path = tmp_path / "plot.svg"
+    save([curve([1, 2, 4], f"run{i:03}") for i in range(60)], path)
+    assert [entry for entry in texts(path) if entry.startswith(("run", "and "))] == [
+        *(f"run{i:03}" for i in range(40)),
+        "and 20 more",
+    ]
+    assert len(lines(path)) == 60
 
 
 def test_smoothing_draws_the_logged_curve_faintly_underneath(tmp_path: Path) -> None:

@@ -37,8 +37,8 @@ from expstore.exchange import wide as wide_form
 from expstore.exchange.export import export_file
 from expstore.exchange.imports import import_experiments
 from expstore.exchange.tensorboard import export_tensorboard
+from expstore.model.longform import METADATA_COLUMNS
 from expstore.model.texts import escape
-from expstore.store.stream import METADATA_COLUMNS
 from tests.helpers.tables import hide, metrics, names, run, table_of
 
 Row = tuple[str, str, float, int, int]
@@ -111,16 +111,13 @@ def test_parquet_is_read_by_pandas_polars_and_duckdb(
 ) -> None:
     """Three readers return the metrics with their types."""
     output = tmp_path / "metrics.parquet"
-    export_file(filled, None, output, "parquet")
+    export_file(filled, None, output, "parquet", with_metadata=False)
     wanted = expected_rows(filled)
     assert same(pd.read_parquet(output).itertuples(index=False), wanted)
     assert same(pl.read_parquet(output).rows(), wanted)
     assert same(duckdb.read_parquet(str(output)).fetchall(), wanted)
-    assert [str(field.type) for field in pq.read_schema(output)][2:] == [
-        "double",
-        "int64",
-        "int64",
-    ]
+    types = [str(field.type) for field in pq.read_schema(output)]
+    assert types == ["string", "string", "double", "int64", "int64"]
 
 
 def test_json_lines_are_valid_and_complete(filled: ExperimentStore, tmp_path: Path) -> None:
@@ -144,7 +141,7 @@ def test_the_golden_store_is_exported_in_full(
 ) -> None:
     """The export has every record that the reference program reads from the golden store."""
     output = tmp_path / "metrics.parquet"
-    report = export_file(vectors, None, output, "parquet")
+    report = export_file(vectors, None, output, "parquet", with_metadata=False)
     wanted = [
         (
             commit_id,

@@ -166,7 +166,7 @@ def _files(top: Path) -> Files:
     paths = sorted([top, *top.rglob("*")]) if os.path.lexists(top) else []
     return {
         str(path.relative_to(top)): path.read_bytes()
-        if path.is_file() and path.name != "_expstore_export"
+        if path.is_file() and path.name != "_expstore_export.parquet"
         else None
         for path in paths
         if not path.name.startswith(".")

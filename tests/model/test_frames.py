@@ -92,6 +92,45 @@ def test_a_table_is_taken_as_it_is_by_other_libraries() -> None:
         assert pd.DataFrame.from_arrow(logged)["step"].tolist() == logged.steps.tolist()
 
 
+def test_frames_of_pandas_may_be_written_to() -> None:
+    """By assignment and in place, and the table stays as it was."""
+    table = table_of(ROWS)
+    frame = table.to_pandas()
+    frame.loc[frame["step"] == 0, "value"] = 7.0
+    frame.loc[0, "name"] = "other"
+    frame.fillna({"value": 1.0}, inplace=True)
+    assert frame["value"].tolist() == [7.0, 7.0, float("-inf")]
+    assert table == table_of(ROWS)
+
+
+@pytest.mark.parametrize("rows", [ROWS, []])
+def test_types_do_not_depend_on_the_rows(rows: list[Metric]) -> None:
+    """So an empty table concatenates with any other without changing a type."""
+    frame, others = table_of(rows).to_pandas(), table_of(ROWS).to_pandas()
+    assert frame.dtypes.equals(others.dtypes)
+    assert pd.concat([frame, others]).dtypes.equals(others.dtypes)
+    assert list(frame.dtypes)[1:] == ["float64", "int64", "int64"]
+    assert pd.api.types.is_string_dtype(frame["name"])
+    types = {"name": pl.String, "value": pl.Float64, "step": pl.Int64, "timestamp": pl.Int64}
+    assert dict(table_of(rows).to_polars().schema) == types
+
+
+def test_steps_do_not_wrap_around() -> None:
+    """Differences and sums of the widest steps are right in every library."""
+    table = table_of(ROWS)
+    for steps in (table.steps, table.to_pandas()["step"].to_numpy(), table.to_polars()["step"]):
+        assert int((steps - 2**32).min()) == -(2**32)
+        assert int(steps.sum()) == 2**32 - 1
+
+
+def test_a_frame_of_rows_is_the_frame_of_columns() -> None:
+    """`pd.DataFrame(table)` and `pl.DataFrame(table)` are slower, and equal."""
+    table = table_of(ROWS)
+    pd.testing.assert_frame_equal(pd.DataFrame(table), table.to_pandas())
+    rows = pl.DataFrame(table, orient="row", schema=list(Metric._fields))
+    assert rows.equals(table.to_polars())
+
+
 @given(st.lists(names, unique=True))
 def test_escaped_names_stay_different_and_come_back(texts: list[str]) -> None:
     """`escape` gives valid Unicode, merges no two names, and `unescape` undoes it."""
@@ -146,6 +185,23 @@ def test_stream_holds_metadata_where_asked(store: ExperimentStore) -> None:
     assert (row["job_name"], row["user"], row["created"]) == ("train", r"\xffe", -5)
 
 
+def test_unreadable_metadata_is_null_in_a_stream(store: ExperimentStore) -> None:
+    """One experiment's does not break the stream, and takes no metric from it."""
+    for number, commit_id in enumerate(["a", "b", "c"]):
+        store.create_experiment(commit_id)
+        store.log_metric(commit_id, "loss", 1.0, 1)
+        if commit_id != "b":
+            store.write_metadata(Metadata(commit_id, number, "train", "alice"))
+    store.metadata_path("a").write_bytes(b"\x09")
+    rows = store.to_arrow(metadata=True).read_all().to_pylist()
+    assert [(row["commit_id"], row["user"]) for row in rows] == [
+        ("a", None),
+        ("b", None),
+        ("c", "alice"),
+    ]
+    assert [row["created"] for row in rows] == [None, None, 2]
+
+
 @given(
     st.lists(metrics),
     st.none() | st.lists(names),
@@ -166,7 +222,8 @@ def test_selection_is_that_of_a_loop(
         [
             row
             for row in rows
-            if (wanted is None or row.name in wanted) and (steps is None or row.step in steps)
+            if (wanted is None or {row.name, escape(row.name)} & {*wanted})
+            and (steps is None or row.step in steps)
         ]
     )
 

@@ -31,7 +31,7 @@ function message(values, first, by, points) {
   new DataView(whole.buffer).setUint32(0, text.length, true);
   whole.set(text, 4);
   whole.set(new Uint8Array(arrays.buffer), 4 + text.length);
-  return decodeMessage(whole.buffer);
+  return decodeMessage(whole.buffer).curve;
 }
 const source = (window.source = {
   live: true, detail: true, facts: {},

@@ -33,7 +33,7 @@ function show(all) {
   VIEWS[state.tab]();
   if (printing) showTable();
   const text = !loaded ? "Loading…" : !model.runs.length ? (source.live ? "There are no experiments yet." : "This report contains no experiments.")
-    : !model.metrics.length ? "Nothing has been logged yet." : !model.matching.length ? "No experiment matches the filter."
+    : !model.metrics.length ? (model.runs.some((run) => run.unread) ? "Loading…" : "Nothing has been logged yet.") : !model.matching.length ? "No experiment matches the filter."
       : state.tab === "curves" && byId("shown").textContent.startsWith("0 of") ? "No metric matches the search." : "";
   byId("empty").textContent = text;
   byId("empty").hidden = !text || (state.tab !== "curves" && model.runs.length > 0);

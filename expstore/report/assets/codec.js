@@ -12,9 +12,10 @@ export function bytesOf(base64) {
 const KINDS = { f4: Float32Array, f8: Float64Array, u1: Uint8Array, u2: Uint16Array, u4: Uint32Array };
 
 // { points, values, steps, times, means, counts }: arrays of equal length. `points` is how many
-// were logged; `counts` is null if all of them are there, and `means` then are the values.
-export function decode({ n, points, columns }, buffer) {
-  const found = { points, values: [], steps: [], times: [], means: null, counts: null };
+// were logged; `counts` is null if all of them are there, and `means` then are the values. A live
+// source also says in `end` which points they are; see `follows`.
+export function decode({ n, points, columns, end = null }, buffer) {
+  const found = { points, values: [], steps: [], times: [], means: null, counts: null, end };
   let at = 0;
   for (const [name, type, first, by] of columns) {
     if (type === "line") {
@@ -29,11 +30,23 @@ export function decode({ n, points, columns }, buffer) {
   return found;
 }
 
-// A message with a curve: the length of its header as four bytes, the header, the columns.
+// A message with a curve: the length of its header as four bytes, the header, the columns. Gives the
+// header and the curve.
 export function decodeMessage(buffer) {
   const size = new DataView(buffer).getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, size)));
-  return decode(header, buffer.slice(4 + size));
+  return { header, curve: header.columns ? decode(header, buffer.slice(4 + size)) : null };
+}
+
+// Whether points come right after those of a curve: "yes", "no", or "had" if the curve has them.
+// `start` and `end` are [state, offset] of a log, and offset null is an unknown one; a source that
+// gives neither is trusted.
+export function follows(later, curve) {
+  if (!later.end || !curve.end) return "yes";
+  const [state, offset] = curve.end;
+  if (state !== later.end[0]) return "no";
+  if (later.end[1] <= offset) return "had";
+  return later.start[1] === offset ? "yes" : "no";
 }
 
 // The curve with later points behind; each of those stands for itself.
@@ -49,6 +62,7 @@ export function append(curve, later) {
   const values = join(curve.values, later.values);
   return {
     points: curve.points + later.points,
+    end: later.end,
     values,
     steps: join(curve.steps, later.steps),
     times: join(curve.times, later.times),

@@ -1,14 +1,29 @@
 // Curves from the source, kept while they are needed; and the lines that are drawn of them.
-import { append } from "./codec.js";
+import { append, follows } from "./codec.js";
 import { state, touch } from "./state.js";
 
 const POINTS = 2000; // that suffice for one chart
 const MOST = 4000; // kept curves
+const LONGEST = 4 * POINTS; // a curve to which points are appended; then it is thinned anew
 let source = null;
-const kept = new Map(); // "run metric" and part to { curve, stale }
+const kept = new Map(); // "run metric part" to { curve, stale, later, zoom, curveId }
+const idsOf = new Map(); // "run metric" to the ids in `kept`
 
 export const useSource = (one) => (source = one);
-const idOf = (run, metric, part) => JSON.stringify([run.key, metric, part]);
+
+function keep(id, entry) {
+  kept.set(id, entry);
+  if (!idsOf.has(entry.curveId)) idsOf.set(entry.curveId, new Set());
+  idsOf.get(entry.curveId).add(id);
+  if (kept.size > MOST) drop(kept.keys().next().value);
+}
+
+function drop(id) {
+  const ids = idsOf.get(kept.get(id)?.curveId);
+  ids?.delete(id);
+  if (ids && !ids.size) idsOf.delete(kept.get(id).curveId);
+  kept.delete(id);
+}
 
 // The curve, if it is there: null if there is none, undefined while it is fetched.
 export function curveOf(run, metric) {
@@ -23,41 +38,59 @@ function at(run, metric, zoom) {
   const x = state.x === "step" ? "step" : "time";
   const shift = state.x === "relative" ? run.first ?? 0 : 0;
   const part = source.detail ? [x, ...(zoom ?? []).map((end) => end + shift)] : [];
-  const id = idOf(run, metric, part);
+  const curveId = JSON.stringify([run.key, metric]);
+  const id = JSON.stringify([curveId, part]);
   let entry = kept.get(id);
   if (entry) {
     kept.delete(id); // the ones used last are kept longest
     kept.set(id, entry);
-    if (!entry.stale) return entry.curve;
+    if (!entry.stale || entry.later) return entry.curve;
     entry.stale = false;
   } else {
-    entry = { curve: undefined, stale: false };
-    kept.set(id, entry);
-    if (kept.size > MOST) kept.delete(kept.keys().next().value);
+    entry = { curve: undefined, stale: false, later: null, zoom: zoom && [x, ...part.slice(1)], curveId };
+    keep(id, entry);
   }
+  entry.later = []; // points that come while it is fetched
   const from = zoom ? zoom[0] + shift : null, to = zoom ? zoom[1] + shift : null;
   source.curve(run, metric, { x, from, to, points: POINTS }).then(
     (curve) => {
+      const { later } = entry;
+      entry.later = null;
       entry.curve = curve;
+      later.forEach((one) => appendTo(entry, one));
       touch();
     },
-    () => kept.delete(id), // the source tells about its connection, and asks to draw again
+    () => drop(id), // the source tells about its connection, and asks to draw again
   );
   return entry.curve;
 }
 
 // Points that were logged since; null: they must be fetched.
 export function appendPoints(run, metric, later) {
-  for (const [id, entry] of kept) {
-    const [key, own, part] = JSON.parse(id);
-    if (key !== run.key || own !== metric) continue;
-    const whole = part.length < 2 && entry.curve;
-    if (later && whole && whole.values.length < 2 * POINTS) entry.curve = append(whole, later);
-    else entry.stale = true;
+  for (const id of idsOf.get(JSON.stringify([run.key, metric])) ?? []) {
+    const entry = kept.get(id);
+    if (entry.later) entry.later.push(later);
+    else appendTo(entry, later);
   }
 }
 
-export const forget = () => kept.clear();
+function appendTo(entry, later) {
+  const { curve } = entry;
+  if (!later || !curve) {
+    entry.stale = !later || later.values.length > 0;
+    return;
+  }
+  const how = follows(later, curve);
+  if (how === "had") return;
+  if (how === "no") entry.stale = true;
+  else if (!later.values.length) curve.end = later.end;
+  else if (entry.zoom) {
+    const [x, , to] = entry.zoom;
+    if (Math.min(...(x === "step" ? later.steps : later.times)) > to) curve.end = later.end;
+    else entry.stale = true;
+  } else if (curve.values.length < LONGEST) entry.curve = append(curve, later);
+  else entry.stale = true;
+}
 
 // Positions on the chosen axis, with values, means and counts in that order.
 function positioned(curve, run) {

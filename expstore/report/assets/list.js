@@ -18,7 +18,7 @@ export function statusMark(run) {
 }
 
 // What an item shows: another run with the same may take its place.
-const signature = (run) => JSON.stringify([run.job, run.user, run.tags, run.status, troubles(run), run.points > 0]);
+const signature = (run) => JSON.stringify([run.job, run.user, run.tags, run.status, troubles(run), run.points > 0, run.unread]);
 
 function buildItem(run) {
   const entry = { run, signature: signature(run) };
@@ -26,7 +26,7 @@ function buildItem(run) {
   const found = troubles(run);
   const id = make("button", { type: "button", class: "id", text: run.id, title: `${run.id}: show this experiment`, onclick: () => wide(entry.run) });
   const flag = found.length ? make("span", { class: "flag", role: "img", text: "⚠", title: found.join("; "), "aria-label": `problem: ${found.join("; ")}` }) : null;
-  const about = [run.job, run.user, ...run.tags.map((tag) => `#${tag}`)].filter(Boolean).join(" · ") || (run.points ? "" : "nothing logged");
+  const about = [run.job, run.user, ...run.tags.map((tag) => `#${tag}`)].filter(Boolean).join(" · ") || (run.points || run.unread ? "" : "nothing logged");
   const only = make("button", { type: "button", class: "quiet only", text: "only", "aria-label": `Draw only ${run.id}` });
   const item = make("li", {},
     make("label", {}, box, swatch(run)),

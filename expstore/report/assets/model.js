@@ -18,12 +18,15 @@ export const model = {
 let places = 0; // of runs ever added: a run keeps its colour
 
 export function addRuns(runs, first = false) {
-  const added = [];
+  const added = [], indices = new Map(model.runs.map((run, index) => [run.key, index]));
   for (const run of runs) {
     const old = model.byKey.get(run.key);
     run.place = old ? old.place : places++;
-    if (old) model.runs[model.runs.indexOf(old)] = run;
-    else added.push(run);
+    if (!old) {
+      indices.set(run.key, -1 - added.length);
+      added.push(run);
+    } else if (indices.get(run.key) < 0) added[-1 - indices.get(run.key)] = run;
+    else model.runs[indices.get(run.key)] = run;
     model.byKey.set(run.key, run);
   }
   model.runs = first ? [...added, ...model.runs] : [...model.runs, ...added];

@@ -17,12 +17,14 @@
 //
 //   onRuns(runs)       Run objects that are new, or replace those with the same key.
 //   onGone(keys)       runs that were deleted.
-//   onPoints(run, metric, curve)   points logged since, to be appended; null: ask again.
+//   onPoints(run, metric, curve)   points logged since, to be appended; null: ask again. With `start`
+//                      and `end`, of which codec.js tells, they need not be in step with `curve`.
 //   onState(text)      what to tell about the connection; empty: all is well.
 //
 // A Curve is what `decode` in codec.js gives. A Run has
 //   key, id            its exact name, and the name to show
 //   job, user, created, status, tail, problems, params (a Map), tags, notes, starts
+//   unread             whether the rest is not known yet
 //   points, first, latest   how many points, and the seconds of the first and the latest record
 //   metrics            a Map from metric key to { points, last, lastStep, min, minStep, max, maxStep,
 //                      wrong, wrongStep }
@@ -52,7 +54,7 @@ export function runsOf({ runs, names }) {
     problems: row.problems ?? [], tags: row.tags ?? [], notes: row.notes ?? "",
     starts: (row.starts ?? []).map((one) => ({ ...one, started: number(one.started), ended: number(one.ended) })),
     params: new Map(Object.entries(row.params ?? {}).map(([name, value]) => [name, paramOf(value)])),
-    points: row.points ?? 0, first: row.first ?? null, latest: row.latest ?? null,
+    unread: row.unread ?? false, points: row.points ?? 0, first: row.first ?? null, latest: row.latest ?? null,
     metrics: new Map((row.metrics ?? []).map((one) => [keys[one[0]], summaryOf(one)])),
   }));
 }

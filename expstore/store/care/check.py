@@ -41,6 +41,8 @@ from formats.errors import counted
 if TYPE_CHECKING:
     from formats.columns import Columns
 
+_NO_RUN = RunInfo()
+_ARTIFACTS = Entry(layout.FILES, "directory")
 _UNFINISHED = layout.PRUNING, layout.SALVAGING, layout.IMPORTING
 
 _REPLACED = tuple(map(layout.replacing, (layout.METADATA, layout.RUN, layout.SEAL)))
@@ -91,9 +93,10 @@ def check_experiment(
     with open_directory(path) as directory:
         findings: list[Finding] = []
         records = size = 0
-        info, broken = _read_run(directory)
         entries = sorted(directory.entries())
-        if not any(entry.name == layout.METADATA for entry in entries):
+        names = [entry.name for entry in entries]
+        info, broken = _read_run(directory) if layout.RUN in names else (_NO_RUN, [])
+        if layout.METADATA not in names:
             findings.append(Finding("no-metadata", path / layout.METADATA, "missing"))
         for entry in entries:
             if entry.name == layout.METADATA:
@@ -105,9 +108,11 @@ def check_experiment(
                 findings += tail
             else:
                 findings += _check_other(directory, entry)
-        if verify and any(entry.name == layout.SEAL for entry in entries):
+        if verify and layout.SEAL in names:
             findings += _check_seal(directory)
-    return CheckReport(path.name, tuple(_limited(findings, path)), records, size)
+    if len(findings) > _MOST:
+        findings = list(_limited(findings, path))
+    return CheckReport(path.name, tuple(findings), records, size)
 
 
 def _limited(findings: list[Finding], path: Location) -> Iterator[Finding]:
@@ -139,16 +144,18 @@ def check_root(root: Location) -> CheckReport:
     return CheckReport(None, tuple(findings))
 
 
-def _check_metadata(directory: Directory, name: str = layout.METADATA) -> Iterator[Finding]:
-    path = directory.path / name
+def _check_metadata(directory: Directory, name: str = layout.METADATA) -> list[Finding]:
+    limit = META_CODEC.schema.max_size
     try:
-        data = directory.read_start(name, META_CODEC.schema.max_size)
-        found = next(directory.sizes([name]))
-        size = found if isinstance(found, int) else len(data)
+        data = directory.read_start(name, limit)
+        size = len(data)
+        if size == limit:  # there may be more
+            found = next(directory.sizes([name]))
+            size = found if isinstance(found, int) else size
         values, end = META_CODEC.parse(data)
     except OSError as error:
-        yield Finding("unreadable", path, str(system.unreadable(path, error)))
-        return
+        path = directory.path / name
+        return [Finding("unreadable", path, str(system.unreadable(path, error)))]
     except FormatError as error:
         kind = (
             "truncated"
@@ -158,15 +165,22 @@ def _check_metadata(directory: Directory, name: str = layout.METADATA) -> Iterat
             else "unreadable"
         )
         detail = f"field {error.field}: {error.reason}"
-        yield Finding(kind, path, detail, error.offset, None, size, error.field)
-        return
-    if wrong := times.unit_fault(values["timestamp"]):
-        yield Finding("time-unit", path, wrong, field="timestamp")
+        path = directory.path / name
+        return [Finding(kind, path, detail, error.offset, None, size, error.field)]
+    wrong, named = times.unit_fault(values["timestamp"]), values["commit_id"]
+    if named == directory.path.name:
+        named = ""  # as old writers left it, too
+    if not (wrong or named or size > end):
+        return []  # before a path is made, which costs as much as all of this
+    path, findings = directory.path / name, []
+    if wrong:
+        findings.append(Finding("time-unit", path, wrong, field="timestamp"))
     if size > end:
-        yield Finding("trailing-bytes", path, counted(size - end, "byte"), end, None, size - end)
-    named = values["commit_id"]
-    if named and named != path.parent.name:  # old writers left it empty
-        yield Finding("other-commit-id", path, f"it names {named!r}", field="commit_id")
+        detail = counted(size - end, "byte")
+        findings.append(Finding("trailing-bytes", path, detail, end, None, size - end))
+    if named:
+        findings.append(Finding("other-commit-id", path, f"it names {named!r}", field="commit_id"))
+    return findings
 
 
 class _Times:
@@ -183,10 +197,11 @@ class _Times:
         if len(rows) and self._first is None:
             self._first = index + int(rows[0]), int(columns["timestamp"][rows[0]])
 
-    def findings(self, path: Location) -> list[Finding]:
-        """At most one."""
+    def findings(self, directory: Directory, name: str) -> list[Finding]:
+        """At most one, about a file."""
         if self._first is None:
             return []
+        path = directory.path / name
         record, timestamp = self._first
         detail = f"{counted(self._count, 'record')}: {times.unit_fault(timestamp)}"
         return [Finding("time-unit", path, detail, record=record, field="timestamp")]
@@ -200,18 +215,18 @@ def _read_run(directory: Directory) -> tuple[RunInfo, list[Finding]]:
         return RunInfo(), [Finding("unreadable", directory.path / layout.RUN, str(error))]
 
 
-def _backward(steps: BackwardSteps, path: Location) -> Iterator[Finding]:
+def _backward(steps: BackwardSteps, directory: Directory, name: str) -> Iterator[Finding]:
     """At most one."""
     if steps.first is not None:
-        record, name, before, step = steps.first
-        detail = f"{steps.count} times; first that of {name!r}, from {before} to {step}"
-        yield Finding("steps-back", path, detail, record=record, field="step")
+        record, metric, before, step = steps.first
+        detail = f"{steps.count} times; first that of {metric!r}, from {before} to {step}"
+        yield Finding("steps-back", directory.path / name, detail, record=record, field="step")
 
 
 def _check_log(
     directory: Directory, parser: LogParser | None, info: RunInfo
 ) -> tuple[list[Finding], int, int]:
-    path = directory.path / layout.METRICS
+    name = layout.METRICS
     clock, backward = _Times(), BackwardSteps(info.starts)
 
     def look(columns: Columns, index: int) -> None:
@@ -219,10 +234,10 @@ def _check_log(
         backward.look(columns, index)
 
     parser = parser or LogParser()
-    found, records, size = check_log(directory, layout.METRICS, parser, look, backward.forget)
-    findings = clock.findings(path)
+    found, records, size = check_log(directory, name, parser, look, backward.forget)
+    findings = clock.findings(directory, name)
     if not any(finding.kind in {"implausible", "unreadable"} for finding in found):
-        findings += _backward(backward, path)
+        findings += _backward(backward, directory, name)
     return findings + found, records, size
 
 
@@ -243,7 +258,6 @@ def check_log(
     Returns:
         What was found, the number of whole records, and the log's size in bytes.
     """
-    path = directory.path / name
     try:
         with directory.open_log(name) as log:
             status, records = scan_log(log, parser=parser, look=look, forget=forget)
@@ -257,13 +271,14 @@ def check_log(
                 status, more = scan_log(log, status.offset or 0, parser)
                 records, size = records + more, log.size
     except ExpStoreError as error:
-        return [Finding("unreadable", path, str(error))], 0, 0
+        return [Finding("unreadable", directory.path / name, str(error))], 0, 0
     if status:
         return [], records, size
     kind = "implausible" if status.kind == "implausible" else f"{status.kind}-tail"
     first = records - status.records
     doubted = f", {counted(status.records, 'record')}" if status.records else ""
     detail = f"{counted(status.size, 'byte')}{doubted} to the end"
+    path = directory.path / name
     return [Finding(kind, path, detail, status.offset, first, status.size)], records, size
 
 
@@ -278,6 +293,8 @@ def _check_seal(directory: Directory) -> Iterator[Finding]:
 
 
 def _check_other(directory: Directory, entry: Entry) -> Iterator[Finding]:
+    if entry == _ARTIFACTS:
+        return
     path = directory.path / entry.name
     found = next(directory.sizes([entry.name])) if entry.kind == "file" else None
     if entry.kind == "file" and found is None:
@@ -285,8 +302,7 @@ def _check_other(directory: Directory, entry: Entry) -> Iterator[Finding]:
     size = found if isinstance(found, int) else None
     what = _DESCRIPTIONS[entry.kind] if size is None else counted(size, "byte")
     if entry.name == layout.FILES:
-        if entry.kind != "directory":
-            yield Finding("unreadable", path, "not a directory")
+        yield Finding("unreadable", path, "not a directory")
     elif entry.name == layout.SEAL:
         if entry.kind != "file":
             yield Finding("unreadable", path, _DESCRIPTIONS[entry.kind])

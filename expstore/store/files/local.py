@@ -187,8 +187,8 @@ def _open_log(path: Path, directory: int) -> OpenLog:
 
 
 def _kind(entry: os.DirEntry[str]) -> Literal["directory", "file", "link", "other"]:
-    if entry.is_symlink():
-        return "link"
+    if entry.is_file(follow_symlinks=False):
+        return "file"
     if entry.is_dir(follow_symlinks=False):
         return "directory"
-    return "file" if entry.is_file(follow_symlinks=False) else "other"
+    return "link" if entry.is_symlink() else "other"

@@ -34,6 +34,11 @@ class Rewind:
     def __bool__(self) -> bool:
         return bool(self._rules)
 
+    @property
+    def rules(self) -> list[tuple[int, int]]:
+        """How many records each start found, and the step from which they are superseded."""
+        return list(self._rules)
+
     def rows(self, table: MetricTable, first: int = 0) -> NDArray[np.bool_] | None:
         """For each metric of a table whether it counts; None: all do.
 

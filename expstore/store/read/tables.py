@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from expstore.errors import LogTooLargeError, SelectionError
 from expstore.model.table import MetricTable
+from expstore.model.texts import escape
 from expstore.model.values import RECORD_CODEC
 from expstore.store.files.directory import Location
 from expstore.store.files.place import open_log
@@ -33,7 +34,8 @@ class Selection:
     """Which metrics are wanted.
 
     Args:
-        names: metrics of these names only; a name that does not occur selects nothing. None: all.
+        names: metrics of these names only, as they are or as `texts.escape` shows them; a name that
+            does not occur selects nothing. None: all.
         steps: metrics of these steps only, in either direction. None: all.
 
     Raises:
@@ -61,13 +63,18 @@ class Selection:
         """What tells this selection from others."""
         return None if self._names is None else sorted(self._names), self._steps
 
+    def _has(self, name: str) -> bool:
+        assert self._names is not None
+        # Also as other tools show it; otherwise what they show would silently select nothing.
+        return name in self._names or escape(name) in self._names
+
     def rows(self, table: MetricTable) -> NDArray[np.bool_] | None:
         """For each metric of a table whether it is wanted; None: all are."""
         import numpy as np
 
         which: NDArray[np.bool_] | None = None
         if self._names is not None:
-            wanted = np.fromiter((name in self._names for name in table.names), bool)
+            wanted = np.fromiter((self._has(name) for name in table.names), bool)
             which = wanted[table.name_codes]
         if self._steps is not None:
             steps = self._steps

@@ -217,7 +217,7 @@ def test_a_store_shows_no_secret(vault: type[VaultFileSystem], tmp_path: Path) -
         export_file(store, None, tmp_path / f"out.{kind}", kind, metadata=True)
     write_report(store, tmp_path / "report.html")
     written = [file for file in tmp_path.rglob("*") if file.is_file()]
-    assert {"_expstore_export", "report.html", "out.csv"} < {file.name for file in written}
+    assert {"_expstore_export.parquet", "report.html", "out.csv"} < {file.name for file in written}
     for file in written:
         check_hidden(file.name)
         check_hidden(file.read_bytes())

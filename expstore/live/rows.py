@@ -1,0 +1,122 @@
+"""The rows of runs, read from their files: what describes a run, and what its log has.
+
+Guarantees: a run that cannot be read has a row with its problem.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from expstore.compare.curves import LoadedTable
+from expstore.errors import ExperimentNotFoundError, ExpStoreError
+from expstore.live.catalog import Entry
+from expstore.live.points import Tally
+from expstore.model.runinfo import RunInfo
+from expstore.model.texts import printable
+from expstore.model.values import Metadata
+from expstore.report.payload import run_payload
+from expstore.store import metafile, runfile
+from expstore.store.files import layout
+from expstore.store.files.place import log_of, open_root
+from expstore.store.read.rewind import Rewind
+from expstore.store.read.tables import read_table, table_parser
+from formats import TailStatus
+
+if TYPE_CHECKING:
+    from expstore.store.files.directory import Directory
+    from expstore.store.reader import StoreReader
+
+
+class Signature(NamedTuple):
+    """What differs if the files of a run have changed.
+
+    Attributes:
+        size: of its log, in bytes; None: unknown.
+        run, metadata: when run.json and meta.bin were changed last.
+    """
+
+    size: int | None
+    run: float | None = None
+    metadata: float | None = None
+
+
+def signature(root: Directory, commit_id: str) -> Signature:
+    """The signature of a run in an open root."""
+    try:
+        (size,) = root.sizes([f"{commit_id}/{layout.METRICS}"])
+        times = [root.modified(f"{commit_id}/{name}") for name in (layout.RUN, layout.METADATA)]
+    except ExpStoreError:
+        return Signature(None)
+    return Signature(size if isinstance(size, int) else None, *times)
+
+
+class Rows:
+    """Reads rows.
+
+    Args:
+        store: the store.
+    """
+
+    def __init__(self, store: StoreReader) -> None:
+        self._store = store
+        self._parser = table_parser()
+
+    def describe(self, ids: list[str]) -> list[Entry]:
+        """Runs with what describes them; those that were deleted meanwhile are left out.
+
+        Raises:
+            StoreNotFoundError: the root does not exist.
+        """
+        location = self._store.location
+        with open_root(location) as root:
+            signatures = [signature(root, commit_id) for commit_id in ids]
+        outcomes, runs = metafile.read_all(location, ids), runfile.read_all(location, ids)
+        return [
+            Entry(
+                commit_id,
+                run_payload(self._store, _loaded(commit_id, metadata, run)),
+                size=found.size,
+                signature=found,
+                resumed=_resumed(run),
+            )
+            for found, (commit_id, metadata), (_, run) in zip(
+                signatures, outcomes, runs, strict=True
+            )
+            if not isinstance(metadata, ExperimentNotFoundError)
+        ]
+
+    def with_problem(self, entry: Entry, error: Exception) -> dict[str, Any]:
+        """What describes a run whose log cannot be read."""
+        location, ids = self._store.location, [entry.commit_id]
+        ((_, metadata),) = metafile.read_all(location, ids)
+        ((_, run),) = runfile.read_all(location, ids)
+        return run_payload(self._store, _loaded(entry.commit_id, metadata, run, str(error)))
+
+    def logged(self, entry: Entry) -> dict[str, Any]:
+        """What the row of a run has of its log, which is read whole.
+
+        Raises:
+            ExpStoreError, FormatError: it cannot be read.
+        """
+        log = log_of(self._store.location, entry.commit_id)
+        table, tally = read_table(log, parser=self._parser), Tally()
+        tally.add(Rewind(entry.resumed).current(table))
+        return logged_row(tally, table.status)
+
+
+def logged_row(tally: Tally, status: TailStatus) -> dict[str, Any]:
+    """What a row has of a log that was counted."""
+    row = tally.row()
+    return row if status else row | {"tail": printable(str(status))}
+
+
+def _resumed(run: object) -> tuple[Any, ...]:
+    starts = run.starts if isinstance(run, RunInfo) else ()
+    return tuple(start for start in starts if start.from_step is not None)
+
+
+def _loaded(commit_id: str, metadata: object, run: object, *problems: str) -> LoadedTable:
+    known = metadata if isinstance(metadata, Metadata) else None
+    info = run if isinstance(run, RunInfo) else RunInfo()
+    found = [str(one) for one in (metadata, run) if isinstance(one, Exception)]
+    return LoadedTable(commit_id, known, None, info, (*found, *problems))

@@ -1,0 +1,113 @@
+"""Lightning: what its Trainer asks of a logger besides a training."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+import expstore
+from expstore import ExperimentStore
+from tests.integrations.helpers import curve, needs
+
+needs("torch", "lightning")
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_only
+
+from expstore.integrations.lightning import ExpStoreLogger
+
+
+class Model(LightningModule):
+    """A single number that is fitted to nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.tensor(1.0))
+
+    def training_step(self, batch, batch_idx):
+        """One step."""
+        loss = (self.weight * batch).sum() ** 2
+        self.log("loss", loss)
+        return loss
+
+    def test_step(self, batch, batch_idx):
+        """One batch."""
+        self.log("test_loss", (self.weight * batch).sum() ** 2)
+
+    def configure_optimizers(self):
+        """Plain SGD."""
+        return torch.optim.SGD(self.parameters(), 0.01)
+
+
+def trainer(logger: ExpStoreLogger) -> Trainer:
+    """Two steps."""
+    return Trainer(
+        max_epochs=1,
+        logger=logger,
+        accelerator="cpu",
+        log_every_n_steps=1,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def test_a_test_after_training_goes_on_in_the_run(tmp_path: Path) -> None:
+    """Checkpoints and the Trainer's own files are in the experiment; the run has finished."""
+    logger = ExpStoreLogger(root=tmp_path, commit_id="a", prefix="x")
+    fit = trainer(logger)
+    data = torch.ones(2, 1)
+    fit.fit(Model(), data)
+    store = ExperimentStore(tmp_path)
+    assert store.status("a") == "finished"
+    assert (logger.version, logger.name) == ("a", "")
+    assert fit.log_dir == logger.save_dir == logger.log_dir == str(store.files_path("a"))
+    assert store.status("a") == "finished"
+    assert fit.checkpoint_callback is not None
+    assert Path(fit.checkpoint_callback.best_model_path).is_relative_to(store.files_path("a"))
+    fit.test(Model(), data, verbose=False)
+    assert store.status("a") == "finished"
+    assert [step for step, _ in curve(store, "a", "x/loss")] == [0, 1]
+    assert [step for step, _ in curve(store, "a", "x/test_loss")] == [2]
+
+
+def test_a_run_of_the_user_is_not_ended(tmp_path: Path) -> None:
+    """What the user logs to it after training is kept."""
+    with expstore.start(tmp_path, "a") as run:
+        logger = ExpStoreLogger(run)
+        trainer(logger).fit(Model(), torch.ones(2, 1))
+        assert logger.experiment is run
+        run.log({"after": 1.0})
+    assert curve(run.store, "a", "after") == [(2, 1.0)]
+
+
+def test_other_ranks_log_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Lightning counts them."""
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    logger = ExpStoreLogger(root=tmp_path / "store", commit_id="a")
+    logger.log_hyperparams({"lr": 1})
+    logger.log_metrics({"loss": 1.0}, 0)
+    logger.finalize("success")
+    assert logger.experiment is logger.version is logger.save_dir is None
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_copy_for_another_process_logs_to_the_same_experiment(
+    begun: bool, tmp_path: Path
+) -> None:
+    """As strategies need that start the training in processes of their own."""
+    logger = ExpStoreLogger(root=tmp_path, commit_id="a", prefix="x")
+    if begun:
+        logger.log_metrics({"loss": 1.0}, 0)
+    copy = pickle.loads(pickle.dumps(logger))
+    copy.log_metrics({"loss": 2.0}, 1)
+    copy.finalize("success")
+    logger.finalize("success")
+    store = ExperimentStore(tmp_path)
+    assert copy.version == logger.version == "a"
+    assert copy.save_dir == logger.save_dir
+    assert curve(store, "a", "x/loss") == [(0, 1.0)] * begun + [(1, 2.0)]
+    assert store.status("a") == "finished"
