@@ -20,8 +20,6 @@ from expstore.cli.base import (
     tell,
 )
 from expstore.cli.ids import Id, resolve
-from expstore.cli.render import console
-from expstore.cli.tables import Table, show
 from expstore.store.artifacts import Artifact, selected_files
 from expstore.store.files import layout
 from formats.errors import counted
@@ -68,16 +66,19 @@ def files(
     if as_json:
         print_json([{"name": one.name, "size": one.size} for one in chosen])
     elif chosen:
-        show(console(), _table(chosen))
+        _print(chosen)
     else:
         tell(f"{commit_id} has no files")
 
 
-def _table(chosen: Sequence[Artifact]) -> Table:
+def _print(chosen: Sequence[Artifact]) -> None:
+    from expstore.cli.render import console
+    from expstore.cli.tables import Table, show
+
     table = Table("file", ">size")
     for one in chosen:
         table.add_row(printable(one.name), "?" if one.size is None else f"{one.size:,} B")
-    return table
+    show(console(), table)
 
 
 @app.command()

@@ -150,7 +150,7 @@ def rm(
 
     Mind the language: age > 30d is what is older, created > 30d what is of the last 30 days.
 
-    Example: expstore rm --where 'status == failed and age > 7d' --dry-run
+    Example: expstore rm --where 'status == failed and tag == try' --dry-run
     """
     if not commit_ids and where is None:
         raise typer.BadParameter("give ids, or --where, or both")
