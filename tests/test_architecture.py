@@ -50,6 +50,7 @@ STORE = """
     defaults    |
     jobs        |
     paths       | files
+    artifacts   | files paths
     metafile    | files
     runfile     | files
     origin      | files
@@ -59,7 +60,7 @@ STORE = """
     stream      | files metafile runfile read
     care        | files metafile runfile read append
     views       |
-    reader      | views jobs files metafile runfile paths read notebook stream care
+    reader      | views jobs files metafile runfile artifacts paths read notebook stream care
     runs        | files runfile append reader
     keeper      | files metafile read append care runs
     repository  | files metafile runfile read append care runs keeper defaults

@@ -1,4 +1,4 @@
-"""`prune`: shows what would be deleted and why, asks, and deletes.
+"""`prune` and `rm`: show what would be deleted and why, ask, and delete.
 
 Guarantees: without `--json` the plan is shown before anything is deleted; of a long plan a terminal
 shows the first rows of each action, and the number of the others. On a terminal nothing is deleted
@@ -11,15 +11,44 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from expstore import DeletionError, PrunePlan, PruneRow
-from expstore.cli.base import Json, Root, app, fail, open_store, print_json, tell
+from expstore import (
+    DeletionError,
+    ExperimentStore,
+    PrunePlan,
+    PruneRow,
+    RetentionPolicyError,
+)
+from expstore.cli.base import Json, Root, app, fail, open_store, print_json, progress, tell
 from expstore.cli.experiments import describe
-from expstore.cli.ids import complete, resolve, tell_links
+from expstore.cli.ids import Ids, complete, resolve, tell_links
+from expstore.cli.selecting import Where, complete_metric, matching
 from expstore.cli.times import parse_days, parse_duration
+
+Force = Annotated[bool, typer.Option("--force", help="Also delete what a writer has open.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")]
+
+
+class _Deletion(NamedTuple):
+    """How a plan is carried out.
+
+    Attributes:
+        verb, done: what is shown for `prune` in the plan, and of what was deleted.
+        grace: seconds; see `plan_prune`.
+        force, dry_run, yes, as_json: the options.
+    """
+
+    verb: str
+    done: str
+    grace: float
+    force: bool
+    dry_run: bool
+    yes: bool
+    as_json: bool
 
 
 @app.command()
@@ -32,6 +61,16 @@ def prune(
         str | None,
         typer.Option(metavar="DAYS", help="Prune what is older: 30, 30d, 2w or 2026-01-31."),
     ] = None,
+    keep_best: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC:min=N",
+            help="Keep the N best by this metric: val/loss:min=3, acc:max=1. May be repeated. "
+            "Without --keep and --older-than, all others are pruned.",
+            autocompletion=complete_metric,
+        ),
+    ] = None,
+    where: Where = None,
     protect: Annotated[
         list[str] | None,
         typer.Option(
@@ -42,62 +81,126 @@ def prune(
         str,
         typer.Option(
             metavar="TIME",
-            help="Skip what was logged to in the last TIME: 90s, 30m, 1h; 0 switches this off.",
+            help="Skip what was logged to in the last TIME, and has not ended since: 90s, 30m, "
+            "1h; 0 switches this off.",
         ),
     ] = "1h",
-    force: Annotated[
-        bool, typer.Option("--force", help="Also prune what a writer has open.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
+    force: Force = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
     root: Root = None,
     as_json: Json = False,
 ) -> None:
-    """Delete experiments beyond the newest N, or older than DAYS local calendar days.
+    """Delete experiments beyond the newest N, older than DAYS, or not among the best.
 
-    Age is counted from creation; what was logged to in the last hour is spared (--grace).
+    With --where, as if there were no others; alone, it deletes all that match.
 
-    What cannot be read is never deleted. Without a terminal, nothing is deleted without --yes.
+    Mind the language: age > 30d is what is older, created > 30d what is of the last 30 days.
 
-    Example: expstore prune --keep 10 --older-than 30 --dry-run
+    Age is counted from creation, in local calendar days; what cannot be read is never deleted.
+
+    Without a terminal, nothing is deleted without --yes.
+
+    Example: expstore prune --where 'tag == sweep' --keep-best val/loss:min=3 --dry-run
     """
+    from expstore.compare.best import parse_best, rank
+
     now = time.time()
     days = 0 if older_than is None else parse_days(older_than, now)
-    if keep is None and days == 0:
-        raise typer.BadParameter("give --keep, --older-than or both")
-    spared = parse_duration(grace)
+    if keep is None and days == 0 and not keep_best and where is None:
+        raise typer.BadParameter("give --keep, --older-than, --keep-best or --where")
+    how = _Deletion("prune", "pruned", parse_duration(grace), force, dry_run, yes, as_json)
+    try:
+        rules = list(map(parse_best, keep_best or ()))
+    except RetentionPolicyError as error:
+        raise typer.BadParameter(str(error), param_hint="--keep-best") from error
     store = open_store(context, root)
-    kept = [resolve(store, commit_id) for commit_id in protect or ()]
+    kept = dict.fromkeys((resolve(store, one) for one in protect or ()), "protected")
     tell_links(store)
-    plan = store.plan_prune(keep, days, protect=kept, now=now, grace=spared, force=force)
+    only: list[str] | dict[str, str] | None = None
+    if where is not None:
+        only = matching(store, where)
+        if not only:
+            tell(f"no experiment matches: {where}")
+    if rules:
+        best, unread, others = rank(store, rules, only, progress=progress("reading"))
+        kept = unread | best | kept
+        if keep is None and days == 0:
+            only = others | kept
+    plan = store.plan_prune(
+        keep, days, protect=kept, only=only, now=now, grace=how.grace, force=force
+    )
+    _carry_out(store, plan, how, now)
+
+
+@app.command()
+def rm(
+    context: typer.Context,
+    commit_ids: Ids = None,
+    where: Where = None,
+    force: Force = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    root: Root = None,
+    as_json: Json = False,
+) -> None:
+    """Delete chosen experiments, by their ids, or by --where, or those of the ids that match.
+
+    What a writer has open is left, with exit code 1. Without a terminal, --yes is needed.
+
+    Mind the language: age > 30d is what is older, created > 30d what is of the last 30 days.
+
+    Example: expstore rm --where 'status == failed and tag == try' --dry-run
+    """
+    if not commit_ids and where is None:
+        raise typer.BadParameter("give ids, or --where, or both")
+    store = open_store(context, root)
+    ids = [resolve(store, one) for one in commit_ids] if commit_ids else None
+    if ids is None:
+        tell_links(store)
+    if where is not None:
+        ids = matching(store, where, ids)
+        if not ids:
+            fail(f"no experiment matches: {where}")
+    plan = store.plan_deletion(ids or (), force=force)
+    _carry_out(store, plan, _Deletion("delete", "deleted", 0, force, dry_run, yes, as_json))
+    left = sum(row.action == "skip" for row in plan)
+    if left and not dry_run:
+        fail(f"{left} left, since a writer has it open; --force deletes it anyway")
+
+
+def _carry_out(
+    store: ExperimentStore, plan: PrunePlan, how: _Deletion, now: float | None = None
+) -> None:
+    """Show a plan, ask, delete, and report."""
     logged = store.last_logged(row.commit_id for row in plan)
-    if not as_json:
-        _show(plan, logged, now)
-    pruned: list[str] = []
+    if not how.as_json and plan:
+        _show(plan, logged, time.time() if now is None else now, how.verb)
+    deleted: list[str] = []
     error = None
-    if plan.pruned and not dry_run:
-        if as_json and not yes:
+    if plan.pruned and not how.dry_run:
+        if how.as_json and not how.yes:
             fail(
                 "--json cannot ask for confirmation; add --yes to delete or --dry-run for the plan",
                 2,
             )
-        _confirm(len(plan.pruned), yes)
+        _confirm(len(plan.pruned), how)
         try:
             # The plan that was shown, not a new one.
-            pruned = store.prune(plan, grace=spared, force=force)
+            deleted = store.prune(plan, grace=how.grace, force=how.force)
         except DeletionError as caught:
-            error, pruned = caught, caught.deleted
-    if as_json:
+            error, deleted = caught, caught.deleted
+    if how.as_json:
         failures = error.failures if error else {}
-        rows = [_describe(row, logged[row.commit_id]) for row in plan]
-        print_json({"pruned": pruned, "failures": failures, "plan": rows})
+        rows = [_describe(row, logged[row.commit_id], how.verb) for row in plan]
+        print_json({how.done: deleted, "failures": failures, "plan": rows})
     if error is not None:
         raise error  # after the JSON, which reports what is gone in any case
-    if not as_json and not dry_run:
-        print(f"{len(pruned)} pruned")
+    if not how.as_json and not how.dry_run:
+        print(f"{len(deleted)} {how.done}")
 
 
-def _show(plan: PrunePlan, logged: Mapping[str, float | None], now: float) -> None:
+def _show(plan: PrunePlan, logged: Mapping[str, float | None], now: float, verb: str) -> None:
     from expstore.cli import render, tables
 
     room = tables.room() // 2  # of an action
@@ -107,22 +210,23 @@ def _show(plan: PrunePlan, logged: Mapping[str, float | None], now: float) -> No
         counts[row.action] += 1
         if counts[row.action] <= room:
             shown.append(row)
-    tables.show(render.console(), render.plan(shown, logged, now))
+    tables.show(render.console(), render.plan(shown, logged, now, verb))
     left = [f"{count - room:,} to {action}" for action, count in counts.items() if count > room]
     if left:
         tell(f"not shown: {', '.join(left)}; `--dry-run | less` shows all")
 
 
-def _describe(row: PruneRow, logged: float | None) -> dict[str, Any]:
+def _describe(row: PruneRow, logged: float | None, verb: str) -> dict[str, Any]:
     known = {} if row.metadata is None else describe(row.commit_id, row.metadata)
-    judged = {"last_logged": logged, "action": row.action, "reason": row.reason}
+    action = verb if row.action == "prune" else row.action
+    judged = {"last_logged": logged, "action": action, "reason": row.reason}
     return {"commit_id": row.commit_id, **known, **judged}
 
 
-def _confirm(count: int, yes: bool) -> None:
-    if yes:
+def _confirm(count: int, how: _Deletion) -> None:
+    if how.yes:
         return
     if not sys.stdin.isatty():
-        fail(f"{count} to prune, none deleted: without a terminal --yes is required")
+        fail(f"{count} to {how.verb}, none deleted: without a terminal --yes is required")
     if not typer.confirm(f"Delete {count}?", err=True):
         fail("nothing deleted")

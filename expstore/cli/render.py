@@ -31,14 +31,26 @@ def console() -> Console:
     return Console(highlight=False, markup=False, emoji=False, width=_PIPE_WIDTH if piped else None)
 
 
-def plan(rows: Iterable[PruneRow], logged: Mapping[str, float | None], now: float) -> Table:
-    """What a prune would do, and why; `logged` has the time of each one's last metric, if known."""
+def plan(
+    rows: Iterable[PruneRow],
+    logged: Mapping[str, float | None],
+    now: float,
+    verb: str = "prune",
+) -> Table:
+    """What a prune would do, and why.
+
+    Args:
+        rows: of the plan.
+        logged: the time of each experiment's last metric, if known.
+        now: the present time.
+        verb: what is shown for `prune`.
+    """
     job = Column("job", limit=_PIPE_WIDTH)  # cut where there is no room, so that a row is a line
     table = Table("action", "experiment", "created", "last logged", job, "user", "reason")
     for row in rows:
         known, active = row.metadata, logged[row.commit_id]
         table.add_row(
-            Styled(row.action, _COLOURS[row.action]),
+            Styled(verb if row.action == "prune" else row.action, _COLOURS[row.action]),
             printable(row.commit_id),
             relative(known.timestamp, now) if known else "?",
             "?" if active is None else relative(int(active), now),

@@ -7,43 +7,23 @@ nothing that a browser might run, as an SVG, is ever shown. No link is followed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import islice
+from typing import TYPE_CHECKING
 
-from expstore.errors import ExpStoreError
+from expstore.store.artifacts import Artifact
 from expstore.store.files import layout
 from expstore.store.files.place import open_directory
 
 if TYPE_CHECKING:
-    from expstore.store.files.directory import Directory
     from expstore.store.reader import StoreReader
 
 START = 16
 """How many bytes of a file tell whether it is an image."""
 
-_DEEPEST = 16  # directories within directories
 _IMAGES = re.compile(
     rb"(?P<png>\x89PNG\r\n\x1a\n)|(?P<jpeg>\xff\xd8\xff)|(?P<gif>GIF8[79]a)|(?P<webp>RIFF....WEBP)",
     re.DOTALL,
 )
-_NAMED_LIKE_IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
-
-
-class Artifact(NamedTuple):
-    """A file below `files/`.
-
-    Attributes:
-        parts: the names of the directories that it is in, and its own.
-        size: in bytes; None if the file system cannot say.
-    """
-
-    parts: tuple[str, ...]
-    size: int | None
-
-    @property
-    def named_like_image(self) -> bool:
-        """Whether it is worth reading the start."""
-        return self.parts[-1].lower().endswith(_NAMED_LIKE_IMAGES)
 
 
 def image_type(start: bytes) -> str | None:
@@ -58,30 +38,8 @@ def list_artifacts(store: StoreReader, commit_id: str, limit: int) -> tuple[list
     Raises:
         InvalidCommitIdError, ExperimentNotFoundError, UnreadableFileError
     """
-    found: list[Artifact] = []
-    with open_directory(store.locate(commit_id)) as directory:
-        for artifact in _walk(directory, (layout.FILES,)):
-            if len(found) == limit:
-                return found, True
-            found.append(artifact)
-    return found, False
-
-
-def _walk(directory: Directory, parts: tuple[str, ...]) -> Iterator[Artifact]:
-    """The files of a directory, then those of its directories; what cannot be read is left out."""
-    try:
-        with directory.subdirectory(*parts) as here:
-            entries = sorted(here.entries())
-            files = [entry.name for entry in entries if entry.kind == "file"]
-            sizes = list(here.sizes(files))
-    except (OSError, ExpStoreError):  # an experiment need not have files, or was just deleted
-        return
-    for name, size in zip(files, sizes, strict=True):
-        yield Artifact((*parts[1:], name), size if isinstance(size, int) else None)
-    if len(parts) < _DEEPEST:
-        for entry in entries:
-            if entry.kind == "directory":
-                yield from _walk(directory, (*parts, entry.name))
+    found = list(islice(store.iter_files(commit_id), limit + 1))
+    return found[:limit], len(found) > limit
 
 
 def read_artifact(store: StoreReader, commit_id: str, artifact: Artifact, limit: int) -> bytes:

@@ -21,7 +21,6 @@ from expstore.model.texts import escape, printable
 from expstore.model.values import Metadata
 from expstore.report.artifacts import (
     START,
-    Artifact,
     image_type,
     list_artifacts,
     read_artifact,
@@ -29,6 +28,7 @@ from expstore.report.artifacts import (
 from expstore.report.curvedata import curve_payload
 from expstore.report.payload import page_payload, runs_payload, to_json
 from expstore.store import metafile
+from expstore.store.artifacts import Artifact
 
 if TYPE_CHECKING:
     from expstore.model.table import MetricTable

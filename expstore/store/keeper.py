@@ -21,6 +21,7 @@ from expstore.errors import (
     listed,
 )
 from expstore.model.times import checked_clock
+from expstore.model.values import Metadata
 from expstore.store import metafile
 from expstore.store.care import prune
 from expstore.store.care.delete import Judge, delete, in_use, last_logged, recently_logged
@@ -134,6 +135,7 @@ class StoreKeeper(RunKeeper):
         older_than_days: int = 0,
         *,
         protect: Collection[str] = (),
+        only: Collection[str] | None = None,
         now: float | None = None,
         grace: float = 0,
         force: bool = False,
@@ -143,17 +145,20 @@ class StoreKeeper(RunKeeper):
         Args:
             keep_count: how many of the newest experiments to keep; None: no limit by count.
             older_than_days: maximum age in local calendar days; 0: no limit.
-            protect: commit ids that are never pruned; they still count towards `keep_count`.
+            protect: commit ids that are never pruned; they still count towards `keep_count`. If it
+                is a mapping, its values are the reasons.
+            only: commit ids to judge, as if there were no others; None: all. Without a limit, all
+                of these are pruned; if it is a mapping, its values are the reasons.
             now: the current time, in Unix seconds; default: the clock.
             grace: skip experiments logged to in this many seconds, by the file system's clock. For
                 writers of other programs, which hold no lock.
             force: also prune experiments that a writer has open.
 
         Raises:
-            RetentionPolicyError: neither limit is given, or one makes no sense.
+            RetentionPolicyError: neither a limit nor `only` is given, or one makes no sense.
             StoreNotFoundError: the root does not exist.
         """
-        policy = Policy(keep_count, older_than_days, protect, grace, force)
+        policy = Policy(keep_count, older_than_days, protect, grace, force, only)
         with system.root_directory(self.root) as root:
             return prune.plan_prune(
                 self.iter_metadata(),
@@ -187,6 +192,7 @@ class StoreKeeper(RunKeeper):
         older_than_days: int = 0,
         *,
         protect: Collection[str] = (),
+        only: Collection[str] | None = None,
         now: float | None = None,
         grace: float = 0,
         force: bool = False,
@@ -199,9 +205,8 @@ class StoreKeeper(RunKeeper):
         Raises:
             As `plan_prune` and `prune`.
         """
-        plan = self.plan_prune(
-            keep_count, older_than_days, protect=protect, now=now, grace=grace, force=force
-        )
+        options = {"protect": protect, "only": only, "now": now, "grace": grace, "force": force}
+        plan = self.plan_prune(keep_count, older_than_days, **options)  # type: ignore[arg-type]
         return self.prune(plan, grace=grace, force=force)
 
     def prune(self, plan: PrunePlan, *, grace: float = 0, force: bool = False) -> list[str]:
@@ -226,12 +231,34 @@ class StoreKeeper(RunKeeper):
         planned = {row.commit_id: row.metadata for row in plan if row.action == "prune"}
 
         def judge(commit_id: str, directory: int) -> str:
-            parent = self.experiment_path(commit_id)
-            if metafile.read_in(LocalDirectory(parent, directory)) != planned[commit_id]:
+            path = self.experiment_path(commit_id)
+            found = metafile.read_in(LocalDirectory(path, directory))
+            if (found if isinstance(found, Metadata) else None) != planned[commit_id]:
                 return "changed since it was judged"
             return recently_logged(directory, grace)
 
         return self._delete(planned, judge=judge, force=force)[0]
+
+    def plan_deletion(
+        self, commit_ids: Iterable[str], *, grace: float = 0, force: bool = False
+    ) -> PrunePlan:
+        """What `prune` would do with experiments that were chosen one by one; nothing is changed.
+
+        Args:
+            commit_ids: the experiments; their metadata need not be readable.
+            grace, force: see `plan_prune`.
+
+        Raises:
+            RetentionPolicyError: `grace` is not a duration.
+            InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError
+        """
+        prune.check_grace(grace)
+        chosen = self.select_ids(commit_ids)
+        with system.root_directory(self.root) as root:
+            return prune.plan_deletion(
+                metafile.read_all(self.location, chosen),
+                spare=lambda commit_id: in_use(root, commit_id, grace=grace, force=force),
+            )
 
     def delete_experiments(self, commit_ids: Iterable[str], *, force: bool = False) -> list[str]:
         """Delete experiments; each is either whole or gone, whatever interrupts the deletion.

@@ -23,10 +23,10 @@ from expstore.model.table import MetricTable
 from expstore.model.values import Metadata, is_whole_number
 from expstore.store import metafile as meta
 from expstore.store import runfile, views
+from expstore.store.artifacts import ArtifactReader
 from expstore.store.files import layout, system
 from expstore.store.files.place import log_of, open_root
 from expstore.store.jobs import check_jobs, in_order
-from expstore.store.paths import StorePaths
 from expstore.store.read.follow import Follower
 from expstore.store.read.rewind import Rewind
 from expstore.store.read.tables import CHUNK, Selection, iter_tables, read_table
@@ -44,7 +44,7 @@ def _check_listed(store: StoreReader, ids: list[str]) -> Iterator[CheckReport]:
     return check.check_experiments(store.location, ids)
 
 
-class StoreReader(StorePaths):
+class StoreReader(ArtifactReader):
     """Reads experiments stored as `<commit_id>/{files/, meta.bin, metrics.bin}`.
 
     Args:

@@ -80,7 +80,7 @@ class WatchApp(App[None]):
                 yield ChartGrid(id="grid")
                 yield Static(id="legend", markup=False)
         yield Static(id="hints", markup=False)
-        yield Input(id="input")
+        yield Input(id="input", select_on_focus=False)
 
     def on_mount(self) -> None:
         """Begin to read."""
@@ -144,6 +144,8 @@ class WatchApp(App[None]):
 
     def show_charts(self) -> None:
         """Bring the charts up to date with the feeds."""
+        if not all(feed.is_read for feed in self.live.feeds.states()):
+            return  # the charts of another run stay until then
         names: dict[str, None] = {}
         for commit_id in self.shown:
             names |= dict.fromkeys(self.live.feeds.curves(commit_id))
@@ -302,6 +304,7 @@ class WatchApp(App[None]):
         query = self.live.query
         box = self.query_one(Input)
         box.value = {"filter": query.filter, "sort": query.sort, "metrics": self.metrics}[what]
+        box.cursor_position = len(box.value)
         box.border_title = what
         box.display = True
         box.focus()

@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from expstore.errors import DeletionError, LiveWriterError
+from expstore.errors import DeletionError, ExpStoreError, LiveWriterError
+from expstore.store import runfile
 from expstore.store.append.locks import deletion_lock, try_deletion_lock
 from expstore.store.files import layout, system
 from expstore.store.files.descriptor import Descriptor
@@ -27,6 +28,7 @@ from expstore.store.files.local import LocalDirectory
 
 _TRIES = 100
 _LIMIT = 1 << 12  # bytes, more than any meta.bin has
+_CLOSING = 5.0  # seconds from a run's end to the last change of its log, which is closed then
 _LIVE = "a writer has it open"
 _SWAPPED = "another directory has taken its place meanwhile"
 
@@ -113,12 +115,26 @@ def in_use(root: int, commit_id: str, *, grace: float = 0, force: bool = False) 
 
 
 def recently_logged(directory: int, grace: float) -> str:
-    """A message if it was logged to in the last `grace` seconds, else an empty string."""
+    """A message if it was logged to in the last `grace` seconds, else an empty string.
+
+    A run that says that it has ended since then needs no grace.
+    """
     changed = last_logged(directory) if grace else None
     if changed is None:
         return ""
     age = max(time.time() - changed, 0.0)
-    return f"logged to {age:.0f} seconds ago" if age < grace else ""
+    if age >= grace or _ended_since(directory, changed):
+        return ""
+    return f"logged to {age:.0f} seconds ago"
+
+
+def _ended_since(directory: int, changed: float) -> bool:
+    try:
+        starts = runfile.read_in(LocalDirectory(Path(), directory)).starts
+    except ExpStoreError:
+        return False
+    ended = starts[-1].ended if starts else None
+    return ended is not None and changed - ended < _CLOSING
 
 
 def last_logged(directory: int, commit_id: str = ".") -> float | None:

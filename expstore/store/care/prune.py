@@ -1,14 +1,15 @@
 """What a prune would do, and why: a pure function of metadata and a clock; no file is touched.
 
 Guarantees: an experiment is pruned if it is at position `keep_count` or later, newest first, *or*
-is older than `older_than_days` local calendar days. Equal timestamps are ordered by commit id. An
-experiment that is protected, or whose metadata cannot be read, is never pruned.
+is older than `older_than_days` local calendar days; without either, if it is one of `only`. Equal
+timestamps are ordered by commit id. An experiment that is protected, or whose metadata cannot be
+read, is never pruned; what is named one by one, in `plan_deletion`, is deleted all the same.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -23,8 +24,9 @@ class Policy:
     """What to keep; the attributes are the arguments of `ExperimentStore.plan_prune`.
 
     Raises:
-        RetentionPolicyError: no limit is given, or one is negative or not an integer; the grace is
-            not a number of seconds; or `protect` is not a collection of commit ids.
+        RetentionPolicyError: neither a limit nor `only` is given; a limit is negative or not an
+            integer; the grace is not a number of seconds; or `protect` or `only` is not a
+            collection of commit ids.
     """
 
     keep_count: int | None = None
@@ -32,20 +34,27 @@ class Policy:
     protect: Collection[str] = ()
     grace: float = 0
     force: bool = False
+    only: Collection[str] | None = None
 
     def __post_init__(self) -> None:
         if self.keep_count is not None:
             _check_limit("keep_count", self.keep_count)
         _check_limit("older_than_days", self.older_than_days)
         check_grace(self.grace)
-        if isinstance(self.protect, str) or not all(isinstance(i, str) for i in self.protect):
-            raise RetentionPolicyError(
-                f"protect must be commit ids, such as ['3f2a9c1d'], got {self.protect!r}"
-            )
-        if self.keep_count is None and self.older_than_days == 0:
+        for name, ids in ("protect", self.protect), ("only", self.only or ()):
+            if isinstance(ids, str) or not all(isinstance(i, str) for i in ids):
+                raise RetentionPolicyError(
+                    f"{name} must be commit ids, such as ['3f2a9c1d'], got {ids!r}"
+                )
+        if not self.has_limit and self.only is None:
             raise RetentionPolicyError(
                 "nothing to prune by: give keep_count, older_than_days or both"
             )
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether age or number decides, or else being one of `only`."""
+        return self.keep_count is not None or self.older_than_days != 0
 
 
 def check_grace(grace: float) -> None:
@@ -136,10 +145,13 @@ def plan_prune(
             now, or an empty string.
     """
     keep_count, days = policy.keep_count, policy.older_than_days
-    protected = frozenset(policy.protect)
+    protected = _reasons(policy.protect, "protected")
+    only = None if policy.only is None else _reasons(policy.only, "selected")
     readable: list[tuple[int, str, Metadata]] = []
     unreadable: list[tuple[str, Exception]] = []
     for commit_id, metadata in experiments:
+        if only is not None and commit_id not in only:
+            continue
         if isinstance(metadata, Metadata):
             readable.append((-metadata.timestamp, commit_id, metadata))
         else:
@@ -154,9 +166,11 @@ def plan_prune(
             reasons.append(f"beyond the newest {keep_count}")
         if oldest is not None and metadata.timestamp < oldest:
             reasons.append(f"older than {days} days")
+        if only is not None and not policy.has_limit:
+            reasons.append(only[commit_id])
         action: Action = "prune" if reasons else "keep"
         if reasons and commit_id in protected:
-            action, reasons = "keep", ["protected"]
+            action, reasons = "keep", [protected[commit_id]]
         elif reasons and (why := spare(commit_id)):
             action, reasons = "skip", [why]
         rows.append(PruneRow(commit_id, metadata, action, ", ".join(reasons) or "within limits"))
@@ -164,6 +178,29 @@ def plan_prune(
         PruneRow(commit_id, None, "skip", f"metadata unreadable: {error}")
         for commit_id, error in sorted(unreadable, key=lambda row: row[0])
     ]
+    return PrunePlan(tuple(rows))
+
+
+def _reasons(ids: Collection[str], reason: str) -> Mapping[str, str]:
+    return ids if isinstance(ids, Mapping) else dict.fromkeys(ids, reason)
+
+
+def plan_deletion(
+    experiments: Iterable[tuple[str, Metadata | Exception]],
+    *,
+    spare: Callable[[str], str] = lambda commit_id: "",
+) -> PrunePlan:
+    """The plan to delete experiments that were named, readable or not, in their order.
+
+    Args:
+        experiments, spare: see `plan_prune`.
+    """
+    rows = []
+    for commit_id, metadata in experiments:
+        known = metadata if isinstance(metadata, Metadata) else None
+        why = spare(commit_id)
+        reason = "selected" if known else f"selected; metadata unreadable: {metadata}"
+        rows.append(PruneRow(commit_id, known, "skip" if why else "prune", why or reason))
     return PrunePlan(tuple(rows))
 
 
