@@ -413,3 +413,21 @@ def test_texts_of_a_line_change_only_if_they_must(runs) -> None:
         assert not painted
 
     watch(WatchApp(runs), test)
+
+
+def test_keys_pressed_on_the_page_of_keys_do_no_harm(runs) -> None:
+    """Also in the moment in which it closes."""
+
+    async def test(pilot: Pilot[None]) -> None:
+        await sees(pilot, "val/loss 1")
+        app = pilot.app
+        assert isinstance(app, WatchApp)
+        await pilot.press("question_mark", "d", "slash", "tab", "o", "l")
+        app.action_show_or_hide("#details")
+        app.action_alone(True)
+        app.action_alone(False)
+        app.action_ask("filter")
+        await pilot.press("escape")
+        await sees(pilot, "Runs")
+
+    watch(WatchApp(runs), test)
