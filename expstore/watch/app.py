@@ -175,7 +175,8 @@ class WatchApp(App[None]):
     def _tell(self, selector: str, text: Text) -> None:
         if self._told.get(selector) != text:
             self._told[selector] = text
-            self._base.query_one(selector, Static).update(text)
+            for widget in self._base.query(selector).results(Static):  # none while it ends
+                widget.update(text)
 
     # Keys.
 
