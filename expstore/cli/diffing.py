@@ -69,7 +69,7 @@ def _text(value: Any) -> str:
 def _with_step(one: Any, aspect: str) -> str:
     if not isinstance(one, Extremes):
         return ""
-    return f"{getattr(one, aspect):.6g} @ {getattr(one, f'{aspect}_step'):,}"
+    return f"{getattr(one, aspect):.5g} @ {getattr(one, f'{aspect}_step'):,}"
 
 
 def _change(first: Any, second: Any) -> str:

@@ -29,7 +29,9 @@ def complete_file(context: typer.Context, incomplete: str) -> list[str]:
     """The files of the experiment that was typed that begin with what was typed."""
     try:
         store = open_store(context, context.params.get("root") or context.find_root().obj)
-        commit_id = resolve(store, context.params.get("commit_id") or "")
+        # What was typed before an option without a value is not parsed yet.
+        typed = [context.params.get("commit_id"), *context.args]
+        commit_id = resolve(store, next(filter(None, typed), ""))
         names = [one.name for one in store.iter_files(commit_id)]
     except ExpStoreError:
         return []  # shell completion cannot show errors
