@@ -413,3 +413,37 @@ def test_texts_of_a_line_change_only_if_they_must(runs) -> None:
         assert not painted
 
     watch(WatchApp(runs), test)
+
+
+def test_keys_pressed_on_the_page_of_keys_do_no_harm(runs) -> None:
+    """Also in the moment in which it closes."""
+
+    async def test(pilot: Pilot[None]) -> None:
+        await sees(pilot, "val/loss 1")
+        app = pilot.app
+        assert isinstance(app, WatchApp)
+        await pilot.press("question_mark", "d", "slash", "tab", "o", "l")
+        app.action_show_or_hide("#details")
+        app.action_alone(True)
+        app.action_alone(False)
+        app.action_ask("filter")
+        await pilot.press("escape")
+        await sees(pilot, "Runs")
+
+    watch(WatchApp(runs), test)
+
+
+def test_what_is_read_while_the_program_ends_does_no_harm(runs) -> None:
+    """Timers and threads may come after the widgets are gone."""
+    app = WatchApp(runs)
+
+    async def test(pilot: Pilot[None]) -> None:
+        await sees(pilot, "val/loss 1")
+        add(runs, "late", metrics={f"m{number}": [1.0] for number in range(9)})
+        await app._base.query("*").remove()
+        app._told.clear()
+        app.show_charts()
+        app.grid.show(["new"], app._content)
+        app._show_bars()
+
+    watch(app, test)
