@@ -209,7 +209,11 @@ def mlflow(points: int, work: Path, python: str) -> dict[str, float]:
     database = work / f"mlflow-{points}.db"
     address = f"sqlite:///{database}"
     if not database.exists():
-        subprocess.run([python, "-c", _FILL, address, str(points)], check=True)
+        partial = database.with_suffix(".partial")
+        partial.unlink(missing_ok=True)
+        filling = [python, "-c", _FILL, f"sqlite:///{partial}", str(points)]
+        subprocess.run(filling, check=True, stderr=subprocess.DEVNULL)
+        partial.rename(database)
     command = (python, "-m", "mlflow", "server", "--backend-store-uri", address, "--port", "8392")
     with process(*command) as (started, began), httpx.Client(timeout=60) as http:
         server, base = psutil.Process(started.pid), "http://127.0.0.1:8392/api/2.0/mlflow"
