@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from expstore import ExperimentStore
+from expstore import ExperimentStore, NoCommitWarning
 from tests.helpers.application import run
 from tests.helpers.commands import expstore
 from tests.helpers.paths import ROOT
@@ -29,7 +29,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ExperimentStore:
 
 def test_a_shell_logs_and_ends_a_run(store: ExperimentStore) -> None:
     """The id is all that `new` prints; steps are counted for each metric by itself."""
-    done = run(store, "new", "-p", "lr=0.1", "-p", "name=x=y", "--tag", "t", "--note", "n")
+    with pytest.warns(NoCommitWarning):
+        done = run(store, "new", "-p", "lr=0.1", "-p", "name=x=y", "--tag", "t", "--note", "n")
     commit_id = done.stdout.strip()
     assert store.list_experiments() == [commit_id]
     info = store.read_run(commit_id)
