@@ -86,7 +86,8 @@ def _show(store: ExperimentStore, best: Summary) -> None:
     kept, _, others = rank(store, [parse_best(rule)], only)
     plan = store.plan_prune(None, 0, protect=kept, only=others | kept, now=now)
     logged = store.last_logged(row.commit_id for row in plan)
-    tables.show(render.console(), render.plan(plan, logged, now))
+    console = render.console()
+    tables.show(console, render.plan(plan, logged, now, width=console.width)[0])
     _say("Now look at the curves, in a browser:")
     _say(f"$ {command} {page}")
 

@@ -38,6 +38,7 @@ _THEMES = (
     "care",
     "seal",
     "compare",
+    "diff",
     "watch",
     "serve",
     "demo",
