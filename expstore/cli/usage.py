@@ -47,7 +47,8 @@ def _name(error: Any) -> str:
     param = getattr(error, "param", None)
     if param is None:
         return ""
-    return max(param.opts, key=len) if param.opts[0].startswith("-") else param.name.upper()
+    typed = max(param.opts, key=len)
+    return str(typed if typed.startswith("-") else param.name.upper())
 
 
 def _given(param: Any, words: Sequence[str]) -> str | None:
