@@ -138,7 +138,15 @@ def test_params_tags_and_notes_are_changed(store: ExperimentStore, path: Path) -
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"params": 5}, {"tags": [""]}, {"tags": [5]}, {"notes": 5}, {"remove_tags": [None]}]
+    "wrong",
+    [
+        {"params": 5},
+        {"tags": [""]},
+        {"tags": [5]},
+        {"tags": [["a", "b"]]},
+        {"notes": 5},
+        {"remove_tags": [None]},
+    ],
 )
 def test_wrong_values_are_refused_before_anything_is_written(
     store: ExperimentStore, path: Path, wrong: dict[str, Any]
