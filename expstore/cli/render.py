@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-_PIPE_WIDTH = 10_000
+_PIPE_WIDTH = sys.maxsize
 _COLOURS = {"prune": "red", "skip": "yellow", "keep": "green"}
 
 
