@@ -63,9 +63,13 @@ RUN: dict[str, Any] = {
                     "outcome": {
                         "enum": ["finished", "failed", "stopped"],
                         "description": "How it ended; absent as `ended` is. `failed`: by an "
-                        "exception; `stopped`: by an interrupt from the keyboard.",
+                        "exception or an exit code; `stopped`: by an interrupt or such a signal.",
                     },
-                    "error": {**_TEXT, "description": "The type and text of the exception."},
+                    "error": {
+                        **_TEXT,
+                        "description": "The type and text of the exception, or the exit code or "
+                        "signal; without `ended`, what the program that ends it may keep.",
+                    },
                     "host": {**_TEXT, "description": "The machine's name."},
                     "pid": {"type": "integer", "description": "The process id there."},
                     "from_step": {

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.benchmarks import cluster
+from tests.benchmarks import cluster, live
 from tests.benchmarks.corpora import FIVE, Corpora, Corpus
 from tests.benchmarks.harness import (
     Bench,
@@ -185,3 +185,18 @@ def test_a_store_of_any_number_of_records_has_the_shape_of_a_measured_one(tmp_pa
     store = cluster.make_store(tmp_path / "store", cluster.Size(3, 90, 1, 50))
     sizes = store.log_sizes(store.list_experiments()).values()
     assert cluster.raw_read(store)[0] == sum(filter(None, sizes))
+
+
+def test_clients_of_the_live_server_miss_nothing(tmp_path: Path) -> None:
+    """24 hours in small, in very small."""
+    figures = live.long_form(tmp_path, 40_000)
+    assert figures["points missed"] == 0
+    assert figures["curves asked for again"] >= 3 * 4 * 2  # each client asked for each curve
+
+
+def test_the_first_curve_is_timed(tmp_path: Path) -> None:
+    """Over the same points as every other row."""
+    store = live.make(tmp_path / "store", live.twenty(100))
+    assert [len(store.get_metrics(name)) for name in store.list_experiments()] == [100] * 20
+    figures = live.first_curve(store)
+    assert 0 < figures["first curve, s"] <= figures["all 20, s"]

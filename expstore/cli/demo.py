@@ -55,7 +55,7 @@ def demo(
     _say(f"$ expstore{where} prune --keep 2 --grace 0 --dry-run")
     plan = store.plan_prune(keep_count=2, now=now)
     logged = store.last_logged(row.commit_id for row in plan)
-    tables.show(console, render.plan(plan, logged, now))
+    tables.show(console, render.plan(plan, logged, now, width=console.width)[0])
     _say(f"All of it is in {store.root}; each model's sample text is in files/sample.txt.")
 
 

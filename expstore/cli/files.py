@@ -20,8 +20,6 @@ from expstore.cli.base import (
     tell,
 )
 from expstore.cli.ids import Id, resolve
-from expstore.cli.render import console
-from expstore.cli.tables import Table, show
 from expstore.store.artifacts import Artifact, selected_files
 from expstore.store.files import layout
 from formats.errors import counted
@@ -31,7 +29,9 @@ def complete_file(context: typer.Context, incomplete: str) -> list[str]:
     """The files of the experiment that was typed that begin with what was typed."""
     try:
         store = open_store(context, context.params.get("root") or context.find_root().obj)
-        commit_id = resolve(store, context.params.get("commit_id") or "")
+        # What was typed before an option without a value is not parsed yet.
+        typed = [context.params.get("commit_id"), *context.args]
+        commit_id = resolve(store, next(filter(None, typed), ""))
         names = [one.name for one in store.iter_files(commit_id)]
     except ExpStoreError:
         return []  # shell completion cannot show errors
@@ -68,16 +68,19 @@ def files(
     if as_json:
         print_json([{"name": one.name, "size": one.size} for one in chosen])
     elif chosen:
-        show(console(), _table(chosen))
+        _print(chosen)
     else:
         tell(f"{commit_id} has no files")
 
 
-def _table(chosen: Sequence[Artifact]) -> Table:
+def _print(chosen: Sequence[Artifact]) -> None:
+    from expstore.cli.render import console
+    from expstore.cli.tables import Table, show
+
     table = Table("file", ">size")
     for one in chosen:
         table.add_row(printable(one.name), "?" if one.size is None else f"{one.size:,} B")
-    return table
+    show(console(), table)
 
 
 @app.command()

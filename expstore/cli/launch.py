@@ -14,7 +14,6 @@ from expstore.cli.ids import Id, complete, resolve
 from expstore.cli.overview import shortened
 from expstore.cli.selecting import complete_param, complete_param_value, complete_tag
 from expstore.cli.times import amount
-from expstore.compare.conditions import as_text
 from expstore.model.arguments import parse_pair
 
 Params = Annotated[
@@ -266,6 +265,8 @@ def set_command(
     if as_json:
         print_json([{"commit_id": one} | _described(info) for one, info in found.items()])
         return
+    from expstore.compare.conditions import as_text
+
     for one, info in found.items():
         parts = [f"{name}={shortened(as_text(value))}" for name, value in info.flat_params.items()]
         parts += ["tags: " + ", ".join(info.tags)] if info.tags else []

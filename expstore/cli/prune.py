@@ -150,7 +150,7 @@ def rm(
 
     Mind the language: age > 30d is what is older, created > 30d what is of the last 30 days.
 
-    Example: expstore rm --where 'status == failed and age > 7d' --dry-run
+    Example: expstore rm --where 'status == failed and tag == try' --dry-run
     """
     if not commit_ids and where is None:
         raise typer.BadParameter("give ids, or --where, or both")
@@ -175,7 +175,7 @@ def _carry_out(
     """Show a plan, ask, delete, and report."""
     logged = store.last_logged(row.commit_id for row in plan)
     if not how.as_json and plan:
-        _show(plan, logged, time.time() if now is None else now, how.verb)
+        _show(store, plan, logged, time.time() if now is None else now, how.verb)
     deleted: list[str] = []
     error = None
     if plan.pruned and not how.dry_run:
@@ -200,8 +200,15 @@ def _carry_out(
         print(f"{len(deleted)} {how.done}")
 
 
-def _show(plan: PrunePlan, logged: Mapping[str, float | None], now: float, verb: str) -> None:
+def _show(
+    store: ExperimentStore,
+    plan: PrunePlan,
+    logged: Mapping[str, float | None],
+    now: float,
+    verb: str,
+) -> None:
     from expstore.cli import render, tables
+    from expstore.cli.shortids import short_ids
 
     room = tables.room() // 2  # of an action
     counts: Counter[str] = Counter()
@@ -210,8 +217,17 @@ def _show(plan: PrunePlan, logged: Mapping[str, float | None], now: float, verb:
         counts[row.action] += 1
         if counts[row.action] <= room:
             shown.append(row)
-    tables.show(render.console(), render.plan(shown, logged, now, verb))
-    left = [f"{count - room:,} to {action}" for action, count in counts.items() if count > room]
+    console = render.console()
+    ids = short_ids(store.list_experiments()) if sys.stdout.isatty() else None
+    table, dropped = render.plan(shown, logged, now, verb, ids, console.width)
+    tables.show(console, table)
+    if dropped:
+        print(f"no room for: {', '.join(dropped)}")
+    left = [
+        f"{count - room:,} to {verb if action == 'prune' else action}"
+        for action, count in counts.items()
+        if count > room
+    ]
     if left:
         tell(f"not shown: {', '.join(left)}; `--dry-run | less` shows all")
 

@@ -36,6 +36,7 @@ _THEMES = (
     "care",
     "seal",
     "compare",
+    "diff",
     "watch",
     "serve",
     "demo",

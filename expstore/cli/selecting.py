@@ -13,6 +13,7 @@ import typer
 from expstore import ExperimentStore, ExpStoreError, FormatError, WhereError
 from expstore.cli.base import fail, open_store, printable, progress
 from expstore.cli.ids import resolve_all
+from expstore.store.files import layout
 
 _LOOKED_AT = 20  # experiments that names are completed from: the last ones
 if TYPE_CHECKING:
@@ -164,8 +165,16 @@ def _names(
     names: dict[str, None] = dict.fromkeys(FIELDS) if fields else {}
     try:
         store = open_store(context, context.params.get("root") or parent.params.get("root"))
-        typed = context.params.get("commit_ids") or [context.params.get("commit_id")]
-        ids = [one for one in typed if one and store.experiment_exists(one)]
+        # What was typed before an option without a value is not parsed yet: it is in `args`.
+        typed = context.params.get("commit_ids") or [
+            context.params.get("commit_id"),
+            *context.args,
+        ]
+        ids = [
+            one
+            for one in typed
+            if one and layout.is_commit_id(one) and store.experiment_exists(one)
+        ]
         for one in experiments(store, (ids or store.list_experiments())[-_LOOKED_AT:]):
             names |= dict.fromkeys(one.params if params else ())
             names |= dict.fromkeys(one.metrics if metrics else ())

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from expstore.cluster import sections
@@ -50,12 +51,18 @@ def text_dtype() -> Any:
     return require("pandas", "cluster").StringDtype("pyarrow")
 
 
+@cache
+def _arrow_text() -> pa.DataType:
+    """What the strings of pandas hold; from 2.2 on, large strings, whose offsets have no limit."""
+    column = require("pandas", "cluster").array([""], dtype=text_dtype())
+    return require("pyarrow", "cluster").array(column).type
+
+
 def _as_pandas(name: str, column: pa.Array) -> Any:
     """A column of `LongRows` as pandas has it."""
     arrow, pandas = require("pyarrow", "cluster"), require("pandas", "cluster")
     if arrow.types.is_dictionary(column.type):
-        # Large: the texts of a partition may exceed the 2 GB of Arrow's 32-bit offsets.
-        texts = column.dictionary.cast(arrow.large_string()).take(column.indices)
+        texts = column.dictionary.cast(_arrow_text()).take(column.indices)
         return text_dtype().__from_arrow__(texts)
     if name == "created":  # the same type whether or not a partition has nulls
         return pandas.Int64Dtype().__from_arrow__(column)

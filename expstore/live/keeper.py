@@ -66,7 +66,13 @@ class Keeper:
             self.clients -= 1
 
     async def changed(self, seconds: float) -> bool:
-        """Wait until something may have changed, for that long at most; whether it may have."""
+        """Wait until something may have changed, for that long at most; whether it may have.
+
+        Raises:
+            Exception: what has ended looking at the store; whoever connects next begins anew.
+        """
+        if self._task is not None and self._task.done() and not self._task.cancelled():
+            self._task.result()
         try:
             await asyncio.wait_for(self._changed.wait(), seconds)
         except TimeoutError:

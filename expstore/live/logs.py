@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from expstore.errors import ExperimentGoneError
 from expstore.live.points import Points, Tally
 from expstore.report.curvedata import curve_payload
-from expstore.store.files.place import log_of
+from expstore.store.files import layout
 from expstore.store.read.rewind import Rewind
-from expstore.store.read.tables import read_table
+from expstore.store.read.tables import Selection, iter_tables
 from formats import CLEAN, TailStatus
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from expstore.model.table import MetricTable
     from expstore.store.reader import StoreReader
 
-LIMIT = 192 << 20
+LIMIT = 96 << 20
 """Bytes of points that are kept."""
 
 _CURVES = 48 << 20  # bytes of curves that are kept
@@ -207,8 +207,11 @@ class FollowedLog:
             return header | {"end": list(self.position)}, data
 
     def _read_again(self) -> Points:
-        points, log = Points(), log_of(self._store.location, self._commit_id)
-        points.add(self._rewind.current(read_table(log, 0, self._follower.offset)))
+        """The points up to the present position, in parts that take little memory."""
+        points, path = Points(), self._store.locate(self._commit_id, layout.METRICS)
+        end = self._follower.offset
+        for table in iter_tables(path, Selection(), end=end, rewind=self._rewind):
+            points.add(table)
         return points
 
 

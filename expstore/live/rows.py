@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from expstore.compare.curves import LoadedTable
-from expstore.errors import ExperimentNotFoundError, ExpStoreError
+from expstore.errors import ExperimentNotFoundError, ExpStoreError, MetadataNotFoundError
 from expstore.live.catalog import Entry
 from expstore.live.points import Tally
 from expstore.model.runinfo import RunInfo
@@ -82,8 +82,14 @@ class Rows:
             for found, (commit_id, metadata), (_, run) in zip(
                 signatures, outcomes, runs, strict=True
             )
-            if not isinstance(metadata, ExperimentNotFoundError)
+            if not self._is_gone(commit_id, metadata)
         ]
+
+    def _is_gone(self, commit_id: str, metadata: object) -> bool:
+        """Whether an experiment was deleted since it was listed."""
+        if isinstance(metadata, MetadataNotFoundError):
+            return not self._store.experiment_exists(commit_id)
+        return isinstance(metadata, ExperimentNotFoundError)
 
     def with_problem(self, entry: Entry, error: Exception) -> dict[str, Any]:
         """What describes a run whose log cannot be read."""

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expstore.errors import ExperimentNotFoundError, ExpStoreError, RunFileError, StoreNotFoundError
+from expstore.errors import ExperimentNotFoundError, ExpStoreError, RunFileError
 from expstore.live.catalog import Catalog, Entry
 from expstore.live.logs import Logs
 from expstore.live.rows import Rows, logged_row, signature
@@ -100,21 +100,27 @@ class Scanner:
 
     def step(self) -> None:
         """Do what is due, for about `SLICE` seconds."""
-        end = time.monotonic() + SLICE
+        began = time.monotonic()
         try:
-            self._follow()
-            if self._is_due("list"):
-                self._list()
-                self._wait("list", _LISTING, end - SLICE)
-            if self._is_due("running"):
-                self._look_at(self._catalog_running())
-                self._wait("running", _RUNNING, end - SLICE)
+            self._step(began)
             self._catalog.trouble = ""
-        except StoreNotFoundError as error:
+        except (ExpStoreError, OSError) as error:  # of the store as a whole
             self._catalog.trouble = printable(str(error))
-            self._wait("list", _LISTING, end - SLICE)
-            return
-        while self.is_busy and time.monotonic() < end:
+            self._wait("list", _LISTING, began)
+            # What was not described yet is listed again.
+            self._undescribed.clear()
+            self._sweep.clear()
+            self._known = {entry.commit_id for entry in self._catalog.entries()}
+
+    def _step(self, began: float) -> None:
+        self._follow()
+        if self._is_due("list"):
+            self._list()
+            self._wait("list", _LISTING, began)
+        if self._is_due("running"):
+            self._look_at([entry for entry in self._catalog.entries() if entry.is_running])
+            self._wait("running", _RUNNING, began)
+        while self.is_busy and time.monotonic() < began + SLICE:
             self._work()
         if self._is_local and not self.is_busy and self._is_due("sweep"):
             self._sweep.extend(self._catalog.entries())
@@ -159,6 +165,7 @@ class Scanner:
     def _list(self) -> None:
         """Find runs that are new or gone."""
         if not self._catalog.is_complete and not self._known:
+            # The newest come first; without any, this is all.
             found = newest_first(self._store)
             new = found
             self._first = found[:_FIRST]
@@ -256,9 +263,6 @@ class Scanner:
             entry = self._catalog.of(commit_id)
             if entry is not None and not isinstance(error, ExperimentNotFoundError):
                 self._note(entry, error)
-
-    def _catalog_running(self) -> list[Entry]:
-        return [entry for entry in self._catalog.entries() if entry.is_running]
 
     def _look_at(self, entries: list[Entry]) -> None:
         """Describe runs anew whose files have changed, and those that may have been killed."""

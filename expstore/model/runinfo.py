@@ -18,7 +18,7 @@ Status = Literal["running", "finished", "failed", "stopped", "unknown"]
 `stopped` if it was interrupted or killed; `unknown` if nothing tells."""
 
 Outcome = Literal["finished", "failed", "stopped"]
-"""How a start of a run ended, as it says itself; `stopped`: by an interrupt from the keyboard."""
+"""How a start of a run ended, as it says itself; `stopped`: by an interrupt, or such a signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class RunStart:
         started: seconds since 1970-01-01 UTC.
         ended: likewise; None while it runs, and if it was killed.
         outcome: how it ended; None as for `ended`.
-        error: for `failed` and `stopped`, the type and text of the exception.
+        error: for `failed` and `stopped`, the type and text of the exception, or a program's exit
+            code or signal.
         host: the name of the machine.
         pid: the process id there.
         from_step: the step it went on from: what was logged before at or after it is superseded;

@@ -23,7 +23,8 @@ _STATUS = (
     *("--untracked-files=no", "--no-ahead-behind", "--no-renames"),
 )
 _HEAD = ("git", "rev-parse", "--verify", "--quiet", "HEAD")
-_DIFF = ("git", "diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv", "--no-color")
+_PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color")
+_DIFF = ("git", "diff", "HEAD", "--binary", *_PLAIN)
 
 # As words of a name, such as `--wandb-api-key`; not `--n_tokens`, which is a number.
 _SECRET = re.compile(
@@ -72,6 +73,18 @@ def git_state() -> GitState:
 def uncommitted_patch() -> bytes:
     """What differs from the commit at HEAD in files that git tracks, for `git apply`."""
     return _git(_DIFF, None)
+
+
+def git_diff(first: str, second: str) -> bytes | None:
+    """What differs between two commits; None if git does not know both here.
+
+    Args:
+        first, second: hashes, which the caller has checked to be ones.
+    """
+    for commit in first, second:
+        if not _git(("git", "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}")):
+            return None
+    return _git(("git", "diff", *_PLAIN, first, second), None)
 
 
 def _git(command: Iterable[str], patience: float | None = _PATIENCE) -> bytes:

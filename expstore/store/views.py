@@ -1,7 +1,7 @@
 """Showing experiments in a notebook, by what is installed for that.
 
 Guarantees: the core knows no page. What makes one is found by its entry point, `page` in the group
-`expstore-views`, so it can be left out or replaced.
+`expstore_views`, so it can be left out or replaced.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from expstore.errors import MissingExtraError
 
-GROUP, NAME = "expstore-views", "page"
+GROUP, NAME = "expstore_views", "page"
 
 
 def view(store: object, ids: Iterable[str] | None, options: dict[str, Any]) -> object:

@@ -80,13 +80,13 @@ class WatchApp(App[None]):
                 yield ChartGrid(id="grid")
                 yield Static(id="legend", markup=False)
         yield Static(id="hints", markup=False)
-        yield Input(id="input")
+        yield Input(id="input", select_on_focus=False)
 
     def on_mount(self) -> None:
         """Begin to read."""
         self.theme = "ansi-dark"
         self._base = self.screen
-        self.runs, self.grid = self.query_one(RunList), self.query_one(ChartGrid)
+        self.runs, self.grid = self._base.query_one(RunList), self._base.query_one(ChartGrid)
         self.runs.border_title = "Runs"
         self.runs.focus()
         self.runs.show_rows((), "reading ...")
@@ -144,6 +144,8 @@ class WatchApp(App[None]):
 
     def show_charts(self) -> None:
         """Bring the charts up to date with the feeds."""
+        if not all(feed.is_read for feed in self.live.feeds.states()):
+            return  # the charts of another run stay until then
         names: dict[str, None] = {}
         for commit_id in self.shown:
             names |= dict.fromkeys(self.live.feeds.curves(commit_id))
@@ -173,7 +175,8 @@ class WatchApp(App[None]):
     def _tell(self, selector: str, text: Text) -> None:
         if self._told.get(selector) != text:
             self._told[selector] = text
-            self._base.query_one(selector, Static).update(text)
+            for widget in self._base.query(selector).results(Static):  # none while it ends
+                widget.update(text)
 
     # Keys.
 
@@ -204,10 +207,10 @@ class WatchApp(App[None]):
 
     def action_show_or_hide(self, selector: str) -> None:
         """Hide a part of the screen, or show it."""
-        part = self.query_one(selector)
+        part = self._base.query_one(selector)
         part.display = not part.display
-        self.runs.set_class(not self.query_one("#details").display, "whole")
-        if not self.query_one("#side").display:
+        self.runs.set_class(not self._base.query_one("#details").display, "whole")
+        if not self._base.query_one("#side").display:
             self.grid.focus()
 
     def action_alone(self, wanted: bool) -> None:
@@ -220,7 +223,7 @@ class WatchApp(App[None]):
         if wanted and not self.grid.names:
             return
         self.grid.is_alone = wanted
-        self.query_one("#side").display = not wanted
+        self._base.query_one("#side").display = not wanted
         (self.grid if wanted else self.runs).focus()
         self.grid.update()
         self.live.look()  # other runs may be on screen
@@ -300,8 +303,9 @@ class WatchApp(App[None]):
         """Ask for a filter or an order."""
         self._asking = what
         query = self.live.query
-        box = self.query_one(Input)
+        box = self._base.query_one(Input)
         box.value = {"filter": query.filter, "sort": query.sort, "metrics": self.metrics}[what]
+        box.cursor_position = len(box.value)
         box.border_title = what
         box.display = True
         box.focus()
@@ -320,5 +324,5 @@ class WatchApp(App[None]):
 
     def _end_asking(self) -> None:
         self._asking = ""
-        self.query_one(Input).display = False
+        self._base.query_one(Input).display = False
         self.runs.focus()

@@ -29,8 +29,15 @@ _HINTS = (
     ("tab", "charts"),
     ("enter", "large"),
     ("l", "log"),
-    ("s", "smooth"),
     ("q", "quit"),
+)
+_ALONE = (
+    ("esc", "back"),
+    ("l", "log"),
+    ("s", "smooth"),
+    ("x", "axis"),
+    ("+ -", "zoom"),
+    _HINTS[-1],
 )
 
 
@@ -70,9 +77,10 @@ def hints(live: Live, is_alone: bool) -> Text:
             problem = f"! {printable(feed.commit_id)}: {printable(feed.problem)}"
             return Text(problem, "bold red", no_wrap=True, overflow="ellipsis")
         if feed.is_behind:
-            return Text(f"reading {printable(feed.commit_id)}: {feed.progress:.0%}", "bold")
+            progress = f"reading {printable(feed.commit_id)}: {feed.progress:.0%}"
+            return Text(progress, "bold", no_wrap=True, overflow="ellipsis")
     text = Text(no_wrap=True, overflow="ellipsis")
-    for key, about in (("esc", "back"), *_HINTS[6:]) if is_alone else _HINTS:
+    for key, about in _ALONE if is_alone else _HINTS:
         text.append(key, "bold")
         text.append(f" {about}  ")
     return text

@@ -209,6 +209,8 @@ class ChartGrid(Widget, can_focus=True):
 
     def update(self) -> None:
         """Bring the charts on screen up to date."""
+        if not self.is_attached:  # the program ends
+            return
         shape, names = self.shape, self.on_page
         charts = list(self.query(Chart))
         if len(charts) < len(names):

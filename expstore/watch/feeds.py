@@ -49,6 +49,7 @@ class Feed:
         curves: the points of each metric, by name in order of first appearance; replaced, never
             changed.
         problem: why the log cannot be read, or not in full; empty if it can.
+        is_read: whether it was looked at.
         is_behind: whether there is more to read at once.
         progress: the part of the log that was read, 0 to 1.
     """
@@ -57,6 +58,7 @@ class Feed:
         self.commit_id = commit_id
         self.curves: Mapping[str, TimedSeries] = {}
         self.problem = ""
+        self.is_read = False
         self.is_behind = False
         self.progress = 0.0
         self._store = store
@@ -73,7 +75,7 @@ class Feed:
         """Read what is new, at most 4 MiB; returns whether anything that is shown changed."""
         if time.monotonic() < self._not_before:
             return False
-        curves, state = self.curves, (self.problem, self.progress)
+        curves, state = self.curves, (self.is_read, self.problem, self.progress)
         try:
             self._read()
         except ExperimentGoneError as error:  # another may be there by the next poll
@@ -83,7 +85,8 @@ class Feed:
         except (ExpStoreError, FormatError, OSError) as error:
             self._stop(str(error))
             self._not_before = time.monotonic() + _RETRY
-        return self.curves is not curves or (self.problem, self.progress) != state
+        self.is_read = True
+        return self.curves is not curves or (True, self.problem, self.progress) != state
 
     def _exists(self) -> bool:
         try:

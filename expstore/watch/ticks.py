@@ -33,10 +33,10 @@ def _plain(value: float, digits: int) -> str:
     return f"{value:.0f}" if "e+" in text and abs(value) < 1e3 else text
 
 
-def labels(values: Sequence[float]) -> list[str]:
-    """The numbers with as few digits as tell them apart."""
+def labels(values: Sequence[float], least: int = 2) -> list[str]:
+    """The numbers with as few digits as tell them apart, but at least so many."""
     distinct = len(set(values))
-    for digits in range(2, 17):
+    for digits in range(least, 17):
         texts = [number(value, digits) for value in values]
         if len(set(texts)) == distinct:
             return texts
@@ -46,7 +46,7 @@ def labels(values: Sequence[float]) -> list[str]:
 def positions(values: Sequence[float], x: Axis) -> list[str]:
     """Positions on an x axis as text: steps, local times, or durations."""
     if x == "step":
-        return labels(values)
+        return labels(values, 3)
     if x == "relative":
         return [duration(value) for value in values]
     near = max(values) - min(values) < 86400

@@ -189,6 +189,50 @@ def tensorboard(store: ExperimentStore, work: Path) -> dict[str, float]:
         return {"first curve, s": first, "all 20, s": every, "memory, MB": memory}
 
 
+_FILL = """
+import sys, time
+from mlflow import MlflowClient
+from mlflow.entities import Metric
+client = MlflowClient(sys.argv[1])
+experiment = client.create_experiment("twenty")
+for number in range(20):
+    run = client.create_run(experiment, run_name=f"run{number:02}")
+    points = [Metric(f"m{i % 10}/loss", (i * 7919 % 1000) / 100, 1700000000000, i // 10)
+              for i in range(int(sys.argv[2]))]
+    for first in range(0, len(points), 1000):
+        client.log_batch(run.info.run_id, points[first : first + 1000])
+"""
+
+
+def mlflow(points: int, work: Path, python: str) -> dict[str, float]:
+    """The same of mlflow's server on SQLite, by its REST interface."""
+    database = work / f"mlflow-{points}.db"
+    address = f"sqlite:///{database}"
+    if not database.exists():
+        partial = database.with_suffix(".partial")
+        partial.unlink(missing_ok=True)
+        filling = [python, "-c", _FILL, f"sqlite:///{partial}", str(points)]
+        subprocess.run(filling, check=True, stderr=subprocess.DEVNULL)
+        partial.rename(database)
+    command = (python, "-m", "mlflow", "server", "--backend-store-uri", address, "--port", "8392")
+    with process(*command) as (started, began), httpx.Client(timeout=60) as http:
+        server, base = psutil.Process(started.pid), "http://127.0.0.1:8392/api/2.0/mlflow"
+        first = every = 0.0
+        while not every and time.perf_counter() - began < 300:
+            time.sleep(0.02)
+            with suppress(httpx.HTTPError, ValueError, KeyError):
+                asked = {"experiment_ids": ["1"], "max_results": 20}
+                runs = http.post(f"{base}/runs/search", json=asked).json()["runs"]
+                for run in runs:
+                    wanted = {"run_id": run["info"]["run_id"], "metric_key": NAMES[0]}
+                    found = http.get(f"{base}/metrics/get-history", params=wanted).json()
+                    assert len(found["metrics"]) == points // 10
+                    first = first or time.perf_counter() - began
+                every = time.perf_counter() - began
+        memory = megabytes(server)
+        return {"first curve, s": first, "all 20, s": every, "memory, MB": memory}
+
+
 def listing(store: ExperimentStore) -> dict[str, float]:
     """Until all runs are listed, and until their best values are there."""
     with served(store) as (http, server, began):
@@ -282,6 +326,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, required=True, help="where the data is kept (1.5 GB)")
     parser.add_argument("--quick", action="store_true", help="small sizes")
     parser.add_argument("--only", help="only rows whose name contains this")
+    parser.add_argument("--mlflow", metavar="PYTHON", help="an interpreter that has mlflow")
     parser.add_argument("--long", action="store_true", help="also 24 hours in small")
     options = parser.parse_args()
     size, work = QUICK if options.quick else FULL, options.work
@@ -294,6 +339,7 @@ def main() -> int:
         f"20 runs, {20 * size.points:,} points": lambda: first_curve(store_of(size.points)),
         f"20 runs, {20 * size.beside:,} points": lambda: first_curve(store_of(size.beside)),
         f"the same, {LOADER}": lambda: tensorboard(store_of(size.beside), work),
+        "the same, mlflow server on SQLite": lambda: mlflow(size.beside, work, options.mlflow),
         f"{size.runs:,} runs": lambda: listing(make(work / f"many-{size.runs}", many(size.runs))),
         "1,000 points a second": lambda: live(work, size.seconds),
     }
@@ -301,6 +347,8 @@ def main() -> int:
         rows[f"{size.long:,} points, four runs, three clients"] = lambda: long_form(work, size.long)
     print("| work | figures |\n|:--|:--|")
     failed = False
+    if options.mlflow is None:
+        del rows["the same, mlflow server on SQLite"]
     for name, row in rows.items():
         if options.only is None or options.only in name:
             figures = row()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from expstore import ExperimentStore
+from expstore import ExperimentStore, NoCommitWarning
 from tests.helpers.application import run
 from tests.helpers.commands import expstore
 from tests.helpers.paths import ROOT
@@ -29,7 +29,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ExperimentStore:
 
 def test_a_shell_logs_and_ends_a_run(store: ExperimentStore) -> None:
     """The id is all that `new` prints; steps are counted for each metric by itself."""
-    done = run(store, "new", "-p", "lr=0.1", "-p", "name=x=y", "--tag", "t", "--note", "n")
+    with pytest.warns(NoCommitWarning):
+        done = run(store, "new", "-p", "lr=0.1", "-p", "name=x=y", "--tag", "t", "--note", "n")
     commit_id = done.stdout.strip()
     assert store.list_experiments() == [commit_id]
     info = store.read_run(commit_id)
@@ -126,3 +127,34 @@ def test_set_changes_what_is_named(store: ExperimentStore) -> None:
     assert run(store, "set", "b1", "--unset", "lr", "--untag", "z").stdout == "b1: nothing\n"
     assert expstore("set", "a1").returncode == 2
     assert expstore("set", "c", "--tag", "x").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("set a1 --param l", ["lr="]),
+        ("set a1 --unset l", ["lr"]),
+        ("set a1 --untag t", ["tag1"]),
+        ("set b", ["b1"]),
+        ("rm --where lr==1andl", []),
+        ("rm --where l", ["lr", "loss"]),
+        ("prune --keep-best l", ["loss"]),
+        ("run --id a", ["a1"]),
+        ("end a", ["a1"]),
+        ("diff a1 b", ["b1"]),
+        ("files a1 --name n", ["notes.txt"]),
+        ("cp a1 out --name n", ["notes.txt"]),
+        ("cp nowhere out --name n", []),
+    ],
+)
+def test_names_are_completed(
+    line: str, offered: list[str], store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ids, parameters, tags, metrics and files, as far as they were typed."""
+    add(store, "a1", {"lr": 1}, {"loss": [1.0]}, tags=["tag1"])
+    add(store, "b1", {}, {})
+    (store.files_path("a1") / "notes.txt").write_text("x")
+    monkeypatch.setenv("COMP_WORDS", f"expstore {line}")
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split())))
+    monkeypatch.setenv("_EXPSTORE_COMPLETE", "complete_bash")
+    assert expstore().stdout.split() == offered

@@ -121,9 +121,35 @@ def test_a_plan_of_a_prune_has_a_line_for_each_row() -> None:
     job = "a job with a name of many words, " * 8
     row = PruneRow("3f2a9c1d", Metadata("3f2a9c1d", 0, job, "alice"), "prune", "beyond the limit")
     for width, whole in ((80, False), (10_000, True)):
-        lines = printed(render.plan(PrunePlan((row,)), {"3f2a9c1d": None}, 0), width=width)
+        table, _ = render.plan(PrunePlan((row,)), {"3f2a9c1d": None}, 0, width=width)
+        lines = printed(table, width=width)
         assert len(lines) == 3
         assert (job.strip() in lines[2]) == whole
+
+
+def test_a_plan_leaves_columns_out_where_there_is_no_room() -> None:
+    """The least telling first; the action, the id and the reason are always there."""
+    rows = [
+        PruneRow(commit_id, Metadata(commit_id, 0, "train", "alice"), action, reason)
+        for commit_id, action, reason in (
+            ("3f2a9c1d", "prune", "not among the 3 best by val/loss:min"),
+            ("5d1e7a90", "keep", "best"),
+        )
+    ]
+    for width, left_out in (
+        (200, []),
+        (80, ["user"]),
+        (60, ["last logged", "job", "user"]),
+        (40, ["created", "last logged", "job", "user"]),
+    ):
+        logged = dict.fromkeys(("3f2a9c1d", "5d1e7a90"), 0.0)
+        table, dropped = render.plan(rows, logged, 60, "delete", width=width)  # type: ignore[arg-type]
+        lines = printed(table, width=width)
+        assert lines[0].startswith("action   experiment")
+        assert "reason" in lines[0]
+        assert lines[2].startswith("delete   3f2a9c1d")
+        assert dropped == left_out
+        assert max(map(len, lines)) <= width
 
 
 def test_long_names_do_not_widen_the_lines_of_others(

@@ -66,10 +66,6 @@ def _least(frames: Frames, *, sort: bool = True, **options: Any) -> Any:
     return frames.metrics.groupby("commit_id", sort=sort)["value"].min(**options)
 
 
-def _as_known(frames: Frames) -> Callable[[Any], Any]:
-    return (lambda column: column.cat.as_known()) if frames.lazy else (lambda column: column)
-
-
 def _by_parquet(frames: Frames) -> Any:
     if not frames.lazy:
         return frames.metrics
@@ -120,7 +116,7 @@ OPERATIONS: dict[str, Operation] = {
     "isin": lambda f: f.metrics[f.metrics["name"].isin(["loss", "acc"])],
     "str": lambda f: f.metrics[f.metrics["name"].str.startswith("val/")]["value"],
     "query": lambda f: f.metrics.query("name == 'loss' and step > 2"),
-    "as_known": lambda f: _as_known(f)(f.metrics["name"].astype("category")).astype("string"),
+    "max by category": lambda f: f.categories("name").groupby("name", observed=True)["value"].max(),
     "pivot_table": lambda f: f.categories("name").pivot_table(
         index="step", columns="name", values="value", aggfunc="mean"
     ),

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import math
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -410,3 +411,41 @@ def test_a_store_at_a_url_is_shown(tmp_path: Path) -> None:
     finally:
         server.stop()
         memory.rm("/live-store", recursive=True)
+
+
+def test_a_root_that_vanishes_in_between_is_found_again(
+    http: httpx.Client, store: ExperimentStore
+) -> None:
+    """Its runs stay shown meanwhile; those that are not there any more are gone then."""
+    for name in ("a", "b"):
+        log(store, name, {"loss": [1.0]})
+    stream = events(http)
+    seen: set[str] = set()
+    for _, kind, data in stream:
+        seen |= {row["id"] for row in data["runs"] if "points" in row} if kind == "runs" else set()
+        if seen == {"a", "b"}:
+            break
+    store.root.rename(store.root.with_name("away"))
+    assert "experiments" in next(data for _, kind, data in stream if kind == "trouble")
+    shutil.rmtree(store.root.with_name("away") / "a")
+    store.root.with_name("away").rename(store.root)
+    kinds = dict(itertools.islice(((kind, data) for _, kind, data in stream), 2))
+    assert kinds == {"gone": ["a"], "trouble": ""}
+    stream.close()
+
+
+def test_a_failure_of_the_server_ends_its_streams(
+    http: httpx.Client, store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not silent: clients connect again, and all goes on."""
+    log(store, "run", {"loss": [1.0]})
+    step = Scanner.step
+
+    def failing(scanner: Scanner) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(Scanner, "step", failing)
+    with contextlib.suppress(httpx.RemoteProtocolError):
+        assert [kind for _, kind, _ in events(http)] == ["reset"]
+    monkeypatch.setattr(Scanner, "step", step)
+    assert rows(http)

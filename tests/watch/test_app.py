@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from textual.events import MouseScrollUp
 from textual.pilot import Pilot
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from expstore import ExperimentStore
 from expstore.watch import live
@@ -22,7 +22,7 @@ from expstore.watch.listing import Query
 from expstore.watch.runlist import RunList
 from tests.helpers.runs import add
 
-_PATIENCE = 6.0  # seconds
+_PATIENCE = 20.0  # seconds
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +60,13 @@ async def until(pilot: Pilot[None], holds: Callable[[], object]) -> None:
 async def sees(pilot: Pilot[None], *texts: str) -> None:
     """Wait until all of these are on the screen."""
     await until(pilot, lambda: all(text in screen(pilot) for text in texts))
+
+
+async def types(pilot: Pilot[None], key: str, text: str) -> None:
+    """Open the input line by a key, put text there, and submit it."""
+    await pilot.press(key)
+    pilot.app.query_one(Input).value = text
+    await pilot.press("enter")
 
 
 def watch(
@@ -142,19 +149,19 @@ def test_runs_are_filtered_and_sorted(runs) -> None:
 
     async def test(pilot: Pilot[None]) -> None:
         await sees(pilot, "3 runs")
-        await pilot.press("slash", *"lr < 0.5", "enter")
+        await types(pilot, "slash", "lr < 0.5")
         await sees(pilot, "2 of 3 runs", "where lr < 0.5")
-        await pilot.press("o", *"-lr", "enter")
+        await types(pilot, "o", "-lr")
         await sees(pilot, "by -lr")
         await until(
             pilot,
             lambda: (
-                [row.commit_id for row in pilot.app.query_one(RunList).rows] == ["three", "two"]
+                [row.commit_id for row in pilot.app.query_one(RunList).rows] == ["two", "three"]
             ),
         )
         await pilot.press("slash", *" and", "enter")
         await sees(pilot, "! ", "expected", "2 of 3 runs")
-        await pilot.press("slash", *(["backspace"] * 20), *"nothing", "enter")
+        await types(pilot, "slash", "nothing")
         await sees(pilot, "0 of 3 runs", "no run matches")
         await pilot.press("slash", "escape")
         assert "0 of 3 runs" in screen(pilot)
@@ -357,7 +364,7 @@ def test_a_slow_query_says_how_far_it_is_and_can_be_stopped(runs, monkeypatch) -
 
     async def test(pilot: Pilot[None]) -> None:
         await sees(pilot, "3 runs")
-        await pilot.press("slash", *"val/loss < 0", "enter")
+        await types(pilot, "slash", "val/loss < 0")
         await sees(pilot, "reading logs", "esc stops")
         await pilot.press("escape")
         await until(pilot, lambda: "reading logs" not in screen(pilot))
@@ -399,10 +406,44 @@ def test_texts_of_a_line_change_only_if_they_must(runs) -> None:
 
     async def test(pilot: Pilot[None]) -> None:
         await sees(pilot, "val/loss 1", "· one")
-        await pilot.pause(0.7)
+        await pilot.pause(0.3)
         for line in ("#status", "#hints"):
             pilot.app.query_one(line, Static).update = painted.append  # type: ignore[method-assign]
-        await pilot.pause(1.1)
+        await pilot.pause(0.6)  # the lines are looked at twice a second
         assert not painted
 
     watch(WatchApp(runs), test)
+
+
+def test_keys_pressed_on_the_page_of_keys_do_no_harm(runs) -> None:
+    """Also in the moment in which it closes."""
+
+    async def test(pilot: Pilot[None]) -> None:
+        await sees(pilot, "val/loss 1")
+        app = pilot.app
+        assert isinstance(app, WatchApp)
+        await pilot.press("question_mark", "d", "slash", "tab", "o", "l")
+        app.action_show_or_hide("#details")
+        app.action_alone(True)
+        app.action_alone(False)
+        app.action_ask("filter")
+        await pilot.press("escape")
+        await sees(pilot, "Runs")
+
+    watch(WatchApp(runs), test)
+
+
+def test_what_is_read_while_the_program_ends_does_no_harm(runs) -> None:
+    """Timers and threads may come after the widgets are gone."""
+    app = WatchApp(runs)
+
+    async def test(pilot: Pilot[None]) -> None:
+        await sees(pilot, "val/loss 1")
+        add(runs, "late", metrics={f"m{number}": [1.0] for number in range(9)})
+        await app._base.query("*").remove()
+        app._told.clear()
+        app.show_charts()
+        app.grid.show(["new"], app._content)
+        app._show_bars()
+
+    watch(app, test)
