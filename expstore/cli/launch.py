@@ -11,6 +11,7 @@ import typer
 from expstore import ProgramNotFoundError, Run, RunFileError, RunInfo
 from expstore.cli.base import Json, Root, app, fail, open_store, print_json, printable, tell
 from expstore.cli.ids import Id, complete, resolve
+from expstore.cli.overview import shortened
 from expstore.cli.selecting import complete_param, complete_param_value, complete_tag
 from expstore.cli.times import amount
 from expstore.model.arguments import parse_pair
@@ -274,7 +275,7 @@ def set_command(
     from expstore.compare.conditions import as_text
 
     for one, info in found.items():
-        parts = [f"{name}={as_text(value)}" for name, value in info.flat_params.items()]
+        parts = [f"{name}={shortened(as_text(value))}" for name, value in info.flat_params.items()]
         parts += ["tags: " + ", ".join(info.tags)] if info.tags else []
         parts += ["notes: " + info.notes] if info.notes else []
         print(printable(f"{one}: {'; '.join(parts) or 'nothing'}"))

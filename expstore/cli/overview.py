@@ -30,6 +30,7 @@ ROWS = 40
 
 _NAMED = 8  # names of columns that are left out
 _WIDE = 24  # characters from which on a column waits for narrower ones
+_LONG = 1000  # characters of a value that even a pipe gets whole
 _UNKNOWN = "unknown"  # the status of what no run.json tells of
 _COLOURS = {"running": "green", "failed": "red", "stopped": "yellow"}
 
@@ -114,15 +115,19 @@ def is_number(value: Any) -> bool:
 
 
 def abbreviated(cells: list[str]) -> list[str]:
-    """On a terminal, long texts without their middle, if that leaves different ones different."""
-    if not sys.stdout.isatty() or all(len(cell) <= _WIDE for cell in cells):
-        return cells
-    half = _WIDE // 2
-    short = [
-        cell if len(cell) <= _WIDE else f"{cell[: half - 1]}{ELLIPSIS}{cell[-half:]}"
-        for cell in cells
-    ]
+    """Long texts without their middle, if that leaves different ones different.
+
+    In a pipe, only those that nobody reads in a table.
+    """
+    most = _WIDE if sys.stdout.isatty() else _LONG
+    short = [shortened(cell, most) for cell in cells]
     return cells if len(set(short)) < len(set(cells)) else short
+
+
+def shortened(text: str, most: int = _LONG) -> str:
+    """A text of more characters than this without its middle."""
+    half = most // 2
+    return text if len(text) <= most else f"{text[: half - 1]}{ELLIPSIS}{text[-half:]}"
 
 
 def text_column(
@@ -263,7 +268,7 @@ def print_fitted(columns: Sequence[Candidate], same: Mapping[str, str], most: in
     if same and count > 1:
         notes.append("all: " + ", ".join(f"{name} {_brief(text)}" for name, text in same.items()))
     elif same:
-        notes.append(", ".join(f"{name} {text}" for name, text in same.items()))
+        notes.append(", ".join(f"{name} {shortened(text)}" for name, text in same.items()))
     if dropped:
         notes.append(f"no room for: {listed(dropped, _NAMED)}")
     if count > most:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-_PIPE_WIDTH = 10_000
+_PIPE_WIDTH = sys.maxsize
 _REASON, _JOB = 16, 12  # columns that these keep at least
 _COLOURS = {"prune": "red", "skip": "yellow", "keep": "green"}
 

@@ -12,7 +12,7 @@ from expstore import ExperimentNotFoundError, Metadata, MetricTable
 from expstore.cli.base import printable
 from expstore.cli.fitting import Candidate, fitted
 from expstore.cli.listing import describe_metadata, describe_run
-from expstore.cli.overview import print_fitted, screen_width
+from expstore.cli.overview import print_fitted, screen_width, shortened
 from expstore.cli.render import console
 from expstore.cli.times import absolute, amount
 from expstore.compare.conditions import as_text
@@ -91,7 +91,7 @@ def print_experiment(one: Experiment, whole: MetricTable) -> None:
         wide = max(len(printable(name)) for name in one.params)
         for place, (name, value) in enumerate(one.params.items()):
             label = "" if place else "params"
-            shown = f"{printable(name):<{wide}}  {printable(as_text(value))}"
+            shown = f"{printable(name):<{wide}}  {shortened(printable(as_text(value)))}"
             screen.print(Text.assemble((f"  {label:<10}", "dim"), shown))
     if len(table):
         screen.print()

@@ -6,11 +6,12 @@ kept: None, bool, int, float, str, and lists and objects of these. The rest beco
 - a mapping, argparse.Namespace, dataclass or named tuple, and what OmegaConf makes: an object, with
   names as text;
 - a list, tuple or set (sorted by text), and an array or tensor of at most 1,000 elements: a list;
+  a larger one, or one without data: its shape;
 - a scalar of NumPy or another library: the number; NaN and the infinities: the texts `NaN`,
   `Infinity` and `-Infinity`, which `float` takes;
 - an enumeration's member: its value; a date or time: ISO 8601; a path: its text;
 - a class or a function: its full name; another object: its `str`, or the name of its class if
-  that would be an address in memory.
+  that would be an address in memory, or fails.
 """
 
 from __future__ import annotations
@@ -138,17 +139,29 @@ def _scalar(value: Any, depth: int) -> Any:
         return f"{value.__module__}.{value.__qualname__}"
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple) and hasattr(value, "tolist"):
-        if math.prod(shape) <= _ELEMENTS:
-            return plain(value.tolist(), depth + 1)
-        return f"{type(value).__name__} of shape {tuple(shape)}"
+        return _listed(value, shape, depth)
     return _text(value)
+
+
+def _listed(value: Any, shape: tuple[int, ...], depth: int) -> Any:
+    try:
+        items = value.tolist() if math.prod(shape) <= _ELEMENTS else None
+    except Exception:  # it has no data here, as a tensor on device `meta`
+        items = None
+    if items is None:
+        return f"{type(value).__name__} of shape {tuple(shape)}"
+    return plain(items, depth + 1)
 
 
 def _text(value: object) -> str:
     kind = type(value)
+    name = f"{kind.__module__}.{kind.__qualname__}"
     if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
-        return f"{kind.__module__}.{kind.__qualname__}"
-    return str(value)
+        return name
+    try:
+        return str(value)
+    except Exception:  # another library's object may raise anything
+        return name
 
 
 def _not_finite(value: float) -> str:

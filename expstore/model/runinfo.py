@@ -117,11 +117,11 @@ def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
     Raises:
         RunFileError: not texts, or an empty one.
     """
-    found = (tags,) if isinstance(tags, str) else tuple(dict.fromkeys(tags))
+    found = (tags,) if isinstance(tags, str) else tuple(tags)
     for tag in found:
         if not isinstance(tag, str) or not tag:
             raise RunFileError(f"a tag is a text that is not empty, got {tag!r}")
-    return found
+    return tuple(dict.fromkeys(found))
 
 
 def _flat(params: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:

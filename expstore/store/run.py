@@ -275,6 +275,12 @@ class Run:
     def __repr__(self) -> str:
         return f"<Run {self.commit_id} in {self.store.root}>"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError(
+            "a Run cannot be pickled or copied; pass its store and commit_id, and log with "
+            "store.writer(commit_id) in the other process"
+        )
+
     def _repr_html_(self) -> str:
         """For notebooks: the id, the status, and the parameters and tags."""
         from expstore.model import html

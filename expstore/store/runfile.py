@@ -2,8 +2,9 @@
 
 Guarantees: the file is replaced whole, and is on disk when `update` returns; of programs that
 change it at the same time, each builds on what the others wrote, so nothing is lost. What cannot be
-kept is refused before a file is touched, and a file that cannot be parsed is never overwritten. A
-file that is missing is an empty RunInfo.
+kept is refused before a file is touched, and a file that cannot be parsed is never overwritten; a
+change waits a moment for one, since another program may be writing it in place. A file that is
+missing is an empty RunInfo.
 
 The lock for a change is a `flock` on the file itself, which no writer or deletion of the experiment
 takes. The file is replaced under it, so whoever waited for it finds another file under the name,
@@ -46,6 +47,7 @@ _FIRST, _MOST = 16, 1024  # experiments that a listing reads at a time
 _USUAL = 1 << 16  # bytes that are read at first
 _PATIENCE = 30.0  # seconds to wait for other programs that change the file
 _PAUSE = 0.001  # seconds between two tries, at first
+_SETTLING = 0.5  # seconds to wait for a file that cannot be parsed
 _NUMBERS = "pid", "from_step", "records"  # which may be written as 3.0
 
 
@@ -163,9 +165,16 @@ def update(path: Path, change: Callable[[RunInfo], RunInfo], directory: int) -> 
         ExperimentNotFoundError: the experiment was deleted.
         NoSpaceError, UnreadableFileError: the file system refuses; the old content is kept.
     """
+    until = time.monotonic() + _SETTLING
     while True:
         with _locked(path, directory) as data:
-            old = RunInfo() if data is None else _parsed(path, data)
+            try:
+                old = RunInfo() if data is None else _parsed(path, data)
+            except RunFileError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(_PAUSE)
+                continue
             new = change(old)
             if new == old:
                 return old

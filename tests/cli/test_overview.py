@@ -331,3 +331,20 @@ def test_names_complete_in_the_shell(
         check=False,
     )
     assert (done.stdout.split(), done.stderr) == (offered, "")
+
+
+def test_very_long_values_are_shortened(store: ExperimentStore) -> None:
+    """Also in a pipe, and in a table of many columns; JSON has them in full, and ids are whole."""
+    long = {f"prompt{number}": "x" * 100_000 + str(number) for number in range(30)}
+    add(store, "an-experiment", long, {"loss": [1.0]})
+    add(store, "another-one", {"prompt0": "short"}, {"loss": [2.0]})
+    rows = run(store, "compare").stdout.splitlines()
+    assert [row.split()[0] for row in rows[3:5]] == ["an-experiment", "another-one"]
+    assert max(map(len, rows)) < 40_000
+    for command in (("show", "an-experiment"), ("set", "an-experiment", "--tag", "a")):
+        shown = run(store, *command).stdout
+        assert len(shown) < 40_000
+        assert "…" in shown
+        assert "xxx29" in shown
+    found = json.loads(run(store, "show", "an-experiment", "--json").stdout)
+    assert found["params"]["prompt29"] == long["prompt29"]

@@ -47,6 +47,25 @@ class Quiet:
     """Has no text but its address."""
 
 
+class Broken:
+    """An object of which nothing can be said, and that has no data."""
+
+    shape = (2,)
+
+    def __repr__(self) -> str:
+        raise RuntimeError("half made")
+
+    def tolist(self) -> list[float]:  # noqa: D102
+        raise NotImplementedError("no data")
+
+
+class Mute:
+    """An object whose text fails."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
 Pair = namedtuple("Pair", ["x", "y"])
 
 
@@ -80,6 +99,8 @@ Pair = namedtuple("Pair", ["x", "y"])
         (Model, f"{__name__}.Model"),
         (math.sqrt, "math.sqrt"),
         (Quiet(), f"{__name__}.Quiet"),
+        (Mute(), f"{__name__}.Mute"),
+        (Broken(), "Broken of shape (2,)"),
         (range(3), "range(0, 3)"),
         (Model(activation=Model), {"depth": 3, "activation": f"{__name__}.Model"}),
         (Pair(1, Path("y")), {"x": 1, "y": "y"}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -115,3 +116,9 @@ def test_a_failed_start_leaves_nothing_at_any_depth(
         assert left >= 0  # nothing failed any more
         break
     assert (tmp_path / "new" / "deep" / "root").is_dir()
+
+
+def test_run_that_is_pickled_says_what_to_pass_instead(tmp_path: Path) -> None:
+    """As to a process that `spawn` starts."""
+    with expstore.start(tmp_path, "abc") as run, pytest.raises(TypeError, match="commit_id"):
+        pickle.dumps(run)

@@ -107,6 +107,21 @@ def test_a_broken_file_is_reported_and_kept(
     ]
 
 
+@pytest.mark.parametrize("half", ["", '{"params": {"lr": 0'])
+def test_a_change_waits_for_a_file_that_is_being_written_in_place(
+    store: ExperimentStore, path: Path, half: str
+) -> None:
+    """As editors and other programs do; a run's end is then not lost, nor what they wrote."""
+    path.write_text(half)
+    writing = threading.Timer(0.1, path.write_text, ['{"params": {"lr": 0.1}}'])
+    writing.start()
+    try:
+        store.update_run("a", tags=["t"])
+    finally:
+        writing.join()
+    assert store.read_run("a") == RunInfo({"lr": 0.1}, ("t",))
+
+
 def test_a_large_file_is_read(store: ExperimentStore, path: Path) -> None:
     """Up to the limit; beyond it, nothing is written."""
     notes = "é" * (1 << 18)
@@ -138,7 +153,15 @@ def test_params_tags_and_notes_are_changed(store: ExperimentStore, path: Path) -
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"params": 5}, {"tags": [""]}, {"tags": [5]}, {"notes": 5}, {"remove_tags": [None]}]
+    "wrong",
+    [
+        {"params": 5},
+        {"tags": [""]},
+        {"tags": [5]},
+        {"tags": [["a", "b"]]},
+        {"notes": 5},
+        {"remove_tags": [None]},
+    ],
 )
 def test_wrong_values_are_refused_before_anything_is_written(
     store: ExperimentStore, path: Path, wrong: dict[str, Any]

@@ -43,6 +43,7 @@ _NO_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 # kernel breaks a lease after 45 s by default.
 _LEASED, _PAUSE = 60.0, 0.001
 _BLOCK = 1 << 16  # bytes read at a time
+_REFUSALS = 10  # of a new name for want of its parent, which is there
 
 
 @contextmanager
@@ -93,6 +94,7 @@ def make_directory(path: Path) -> bool:
         NoSpaceError, UnreadableFileError: it cannot be created, or the name is taken by something
             else.
     """
+    refused = 0
     while True:
         try:
             os.mkdir(path)
@@ -101,9 +103,11 @@ def make_directory(path: Path) -> bool:
                 raise unreadable(path, error) from error
             return False
         except FileNotFoundError as error:
-            if path == path.parent:
+            # Another program may remove the parent again. Some file systems, such as /proc and
+            # automounted ones, say the same of any new name in a parent that is there.
+            if path == path.parent or refused == _REFUSALS:
                 raise unreadable(path, error) from error
-            make_directory(path.parent)
+            refused += not make_directory(path.parent)
         except OSError as error:
             raise unwritable(path, error) from error
         else:

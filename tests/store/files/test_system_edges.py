@@ -52,3 +52,10 @@ def test_replacement_that_never_succeeds_is_an_error(
     assert len(tried) == 100
     assert store.read_metadata("abc").timestamp == 1
     assert sorted(os.listdir(store.experiment_path("abc"))) == ["files", "meta.bin"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no file system refuses new names")
+def test_directory_that_a_file_system_refuses_is_an_error() -> None:
+    """/proc says of every new name that there is no such directory; it is not asked for ever."""
+    with pytest.raises(UnreadableFileError, match="/proc/new: No such file"):
+        ExperimentStore("/proc/new/root").initialize()
