@@ -203,7 +203,8 @@ class _Program:
 
     def _watch(self, waited: set[signal.Signals]) -> None:
         """Pass on output and signals until the program ends."""
-        assert sys.platform == "linux"  # as `run_program` has checked
+        if sys.platform != "linux":
+            raise NotImplementedError(sys.platform)  # `run_program` has refused it
         process = os.pidfd_open(self._pid)
         try:
             while True:
