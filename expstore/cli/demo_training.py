@@ -94,7 +94,11 @@ def train(
     rng = np.random.default_rng(0)
     model = _Model(rng)
     with start(
-        store.root, setting.commit_id, job_name=JOB, params=setting.params(), tags=[TAG, "sweep"]
+        store.root,
+        setting.commit_id,
+        job_name=JOB,
+        params=setting.params(),
+        tags=[TAG, "learning-rate"],
     ) as run:
         for step in progress(range(STEPS)):
             loss, gradients = model.gradients(*_batch(training, rng, _BATCH))

@@ -26,7 +26,7 @@ def test_demo_trains_logs_and_shows_three_experiments(tmp_path: Path) -> None:
         table = store.get_metrics(commit_id)
         assert set(table.names) == {"train/loss", "grad/norm", "val/loss", "val/accuracy"}
         assert f"{store.read_run(commit_id).params['lr']:g}" == commit_id.removeprefix("demo-lr-")
-        assert store.read_run(commit_id).tags == ("demo", "sweep")
+        assert store.read_run(commit_id).tags == ("demo", "learning-rate")
         assert store.status(commit_id) == "finished"
         assert len(table["train/loss"]) == 400
         assert table["train/loss"][0].value > 4  # near log 128: nothing is learned yet

@@ -90,7 +90,8 @@ def test_selected_experiments_and_names_keep_their_order(three: ExperimentStore)
 def test_unknown_names_and_ids_are_refused(three: ExperimentStore) -> None:
     """A metric that no experiment has, and an experiment that does not exist."""
     with pytest.raises(
-        UnknownMetricError, match=r"no metric 'los'; the metrics are: accuracy, loss"
+        UnknownMetricError,
+        match=r"no metric 'los'; did you mean loss\? the metrics are: accuracy, loss",
     ):
         compare(three, names=["los"])
     with pytest.raises(UnknownMetricError):

@@ -254,7 +254,7 @@ def test_unreadable_experiment_ends_the_stream(vectors_copy: ExperimentStore) ->
 def test_missing_library_names_its_extra(library, extra, convert, monkeypatch) -> None:
     """The message is one line that says what to install."""
     hide(monkeypatch, library)
-    with pytest.raises(MissingExtraError, match=rf"^{library} .*'expstore\[{extra}\]'$"):
+    with pytest.raises(MissingExtraError, match=rf"^{library} .*pip install .*\[{extra}\]'$"):
         convert(table_of(ROWS))
 
 

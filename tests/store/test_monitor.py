@@ -121,7 +121,7 @@ def test_without_the_extra_nothing_is_created(
 ) -> None:
     """The error names the extra."""
     monkeypatch.setitem(sys.modules, "psutil", None)
-    with pytest.raises(MissingExtraError, match=r"expstore\[system\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install .*\[system\]"):
         expstore.start(tmp_path / "root", "a", system_metrics=True)
     assert not (tmp_path / "root").exists()
 

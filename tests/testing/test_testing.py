@@ -186,7 +186,7 @@ def test_hypothesis_is_needed_only_for_strategies(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(strategies, "find_spec", lambda name: None)
     assert_valid_experiment(VECTORS / "store" / "3f2a9c1d")
     for strategy in (commit_ids, metadata, metrics, lambda: texts(3)):
-        with pytest.raises(ModuleNotFoundError, match=r"expstore\[testing\]"):
+        with pytest.raises(ModuleNotFoundError, match=r"pip install .*\[testing\]"):
             strategy()
 
 
