@@ -12,6 +12,8 @@ from collections.abc import Collection
 from itertools import islice
 from typing import Any, Self
 
+_COMPARED = 5_000  # names that are compared with what was typed, which takes 20 us each
+
 
 class ExpStoreError(Exception):
     """Base class of the store's exceptions."""
@@ -74,7 +76,9 @@ class UnknownMetricError(ExpStoreError, KeyError):
     @classmethod
     def of(cls, name: str, known: Collection[str]) -> Self:
         """The error for one name, naming those that exist."""
-        return cls(f"no metric {name!r}; the metrics are: {listed(known)}")
+        near = nearest(name, known)
+        hint = f"{near} " if near else ""
+        return cls(f"no metric {name!r}; {hint}the metrics are: {listed(known)}")
 
     def __str__(self) -> str:
         # KeyError shows the repr of its argument, which suits a key but not a sentence.
@@ -245,3 +249,11 @@ def listed(names: Collection[str], most: int = 20) -> str:
     """Names as a message gives them: the first few, and how many more there are."""
     shown = ", ".join(islice(names, most)) or "none"
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def nearest(typed: str, names: Collection[str]) -> str:
+    """`did you mean ...?`, with the names that are like what was typed; empty if none is."""
+    from difflib import get_close_matches  # most errors need no names
+
+    near = get_close_matches(typed, islice(names, _COMPARED), 3)
+    return f"did you mean {' or '.join(near)}?" if near else ""

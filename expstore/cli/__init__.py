@@ -29,7 +29,9 @@ def _load_and_run() -> None:
     except ModuleNotFoundError as error:
         if error.name not in {"typer", "rich"}:
             raise
-        sys.exit("expstore: the command line needs the extra `cli`: pip install 'expstore[cli]'")
+        from expstore.extras import installation
+
+        sys.exit(f"expstore: the command line needs the extra `cli`: {installation('cli')}")
     del rich, typer
     from expstore.cli.run import run
 

@@ -19,8 +19,8 @@ from expstore import (
     ExperimentStore,
     __version__,
 )
+from expstore.cli.roots import open_root
 from expstore.model.texts import json_number, printable
-from expstore.store.defaults import default_root, expand
 
 Item = TypeVar("Item")
 
@@ -91,10 +91,9 @@ def _options(
     context.obj = root
 
 
-def open_store(context: typer.Context, root: str | None) -> ExperimentStore:
-    """The store named by the options, the environment or the default."""
-    typed = root or context.obj
-    return ExperimentStore(expand(typed) if typed else default_root())
+def open_store(context: typer.Context, root: str | None, *, new: bool = False) -> ExperimentStore:
+    """The store named by the options, the environment or the default; see `roots.open_root`."""
+    return open_root(root or context.obj, new=new)
 
 
 def fail(message: str, code: int = 1) -> NoReturn:

@@ -32,6 +32,7 @@ from expstore.cli.selecting import (
     complete_name,
     pointing_at_mistakes,
     selected,
+    tell_none,
 )
 from formats.errors import counted
 
@@ -121,7 +122,10 @@ def compare_command(
     with pointing_at_mistakes(), log_reading(store, cluster) as options["read"]:
         if group_by:
             groups = compare(store, chosen, group_by=group_by, **options)
-            print_grouped(groups, names, sort, limit, as_json)
+            if groups or as_json:
+                print_grouped(groups, names, sort, limit, as_json)
+            else:
+                tell_none(store, {"--where": where})
             return
         summaries = compare(store, chosen, **options)
     asked = asked_metrics(names, known_metrics(summaries))
@@ -132,6 +136,8 @@ def compare_command(
         _print_csv(chosen_only)
     elif by_metric:
         print_tables(chosen_only)
+    elif not summaries:
+        tell_none(store, {"--where": where})
     else:
         print_rows(store, summaries, asked, sort, limit)
     _tell_problems(summaries)
@@ -209,6 +215,9 @@ def plot_command(
         ),
     ] = 0.0,
     x: Annotated[AxisName, typer.Option("--x", help="The x axis.")] = "step",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With -o, print what was drawn as JSON.")
+    ] = False,
     root: Root = None,
 ) -> None:
     """Draw curves in the terminal, or into an image file.
@@ -218,6 +227,8 @@ def plot_command(
 
     Example: expstore plot 3f2a9c1d --name loss --smooth 0.9 -o loss.png
     """
+    if as_json and output is None:
+        raise typer.BadParameter("needs -o; `metrics --json` prints points", param_hint="--json")
     from expstore.compare.conditions import is_pattern
     from expstore.compare.curves import curves
     from expstore.compare.plot import drawable, save
@@ -243,6 +254,9 @@ def plot_command(
             tell(f"{commit_id}: {name!r} has no value that this axis can show; left out")
     if output is not None:
         save(found, output, log=log, smoothing=smooth, x=x)
+        if as_json:
+            rows = [{"commit_id": one.commit_id, "name": one.name} for one in drawn]
+            print_json({"output": str(output), "curves": rows})
         tell(f"{counted(len(drawn), 'curve')} in {output}")
         ids = {curve.commit_id for curve in drawn}
         if len(ids) > len(ON_LIGHT) and len({curve.name for curve in drawn}) > 1:
@@ -253,7 +267,8 @@ def plot_command(
     width, lines = shutil.get_terminal_size()
     from rich.console import Console
 
-    colour = Console().color_system is not None
+    console = Console()
+    colour = console.color_system is not None and not console.no_color
     height = min(max(lines - 10, 8), 20) if sys.stdout.isatty() else 15
     size = {"width": min(width, 120), "height": height}
     print(text(found, log=log, smoothing=smooth, x=x, colour=colour, **size))
@@ -267,6 +282,8 @@ def _only_name(ids: Iterable[str], store: ExperimentStore) -> str:
     from expstore.errors import listed
 
     names = dict.fromkeys(name for one in load(store, ids) for name in one.curves)
+    if not names:
+        fail(f"nothing to plot: no experiment in {store.location} has metrics")
     if len(names) != 1:
         fail(f"plot needs --name; the metrics are: {listed(names)}", code=2)
     return next(iter(names))
@@ -283,6 +300,7 @@ def report_command(
     title: Annotated[str | None, typer.Option(help="Default: named after the store.")] = None,
     x: Annotated[AxisName, typer.Option("--x", help="The x axis at first.")] = "step",
     cluster: Cluster = None,
+    as_json: Json = False,
     root: Root = None,
 ) -> None:
     """Write one HTML file with interactive curves, a table, parameters and images.
@@ -300,6 +318,7 @@ def report_command(
         raise typer.BadParameter("it is for --where; add an expression", param_hint="--cluster")
     with log_reading(store, cluster) as read:
         chosen = selected(store, commit_ids, where, read)
+    left_out: list[str] = []
     count = write_report(
         store,
         output,
@@ -307,7 +326,11 @@ def report_command(
         title=title,
         x=x,
         progress=progress("reading"),
-        on_left_out=lambda text: tell(f"left out: {text}"),
+        on_left_out=left_out.append,
     )
+    for text in left_out:
+        tell(f"left out: {text}")
+    if as_json:
+        print_json({"output": str(output), "experiments": count, "left_out": left_out})
     megabytes = output.stat().st_size / 1e6
     tell(f"{counted(count, 'experiment')} in {output} ({megabytes:.1f} MB)")

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from expstore.cli.base import print_json, tell
+from expstore.cli.base import print_json
 from expstore.cli.overview import Row, Shown, print_comparison, print_groups
 from expstore.compare.interest import best_aspect, by_interest
 from expstore.compare.naming import ASPECTS, resolve
@@ -57,9 +57,6 @@ def print_rows(
     limit: int | None,
 ) -> None:
     """Print one row for each experiment."""
-    if not summaries:
-        tell("no experiments match")
-        return
     rows = [
         Row(one.commit_id, one.metadata, str(one.status), one.tags, one.params, one.metrics)
         for one in summaries
@@ -85,8 +82,6 @@ def print_grouped(
     if as_json:
         wanted = dict.fromkeys(one.name for one in asked) if names else known
         print_json([_plain_group(group, wanted) for group in groups])
-    elif not groups:
-        tell("no experiments match")
     else:
         first = [*_sorted_by(sort, known, groups[0].by), *asked]
         others = [] if asked else _interesting(known, first)

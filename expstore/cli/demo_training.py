@@ -1,4 +1,4 @@
-"""The demonstration: three small language models, trained and logged as three experiments.
+"""The demonstration: three small language models, trained and logged as three runs.
 
 Guarantees: only NumPy and the sources of Python's standard library are needed; runs are seeded;
 existing experiments are never written to: a free commit id is chosen.
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from expstore import start
 from expstore.errors import ExpStoreError
 from expstore.store.repository import ExperimentStore
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 STEPS = 400
 LEARNING_RATES = (0.0001, 0.003, 0.1)
+JOB = "next-byte"
+TAG = "demo"
 
 _CONTEXT = 8  # bytes that predict the next one
 _EMBEDDING = 16
@@ -48,6 +51,15 @@ class Setting:
     commit_id: str
     learning_rate: float
 
+    def params(self) -> dict[str, object]:
+        """The hyperparameters, as a training script would log them."""
+        return {
+            "lr": self.learning_rate,
+            "optimizer": "adam",
+            "batch": _BATCH,
+            "model": {"context": _CONTEXT, "embedding": _EMBEDDING, "hidden": _HIDDEN},
+        }
+
 
 def free_settings(store: ExperimentStore) -> list[Setting]:
     """A setting for each learning rate, with commit ids that are free."""
@@ -66,35 +78,37 @@ def train(
     *,
     progress: Callable[[range], Iterable[int]] = iter,
 ) -> None:
-    """Train one model and log every step.
+    """Train one model, and log its parameters and every step.
 
     Args:
-        store: an initialized store.
+        store: the store; created if missing.
         setting: its commit id must be free.
         progress: wraps the steps to show progress.
 
     Raises:
-        NoTextError: this Python installation has no sources.
+        NoTextError: this Python installation has no sources; nothing was created.
     """
     import numpy as np
 
     training, validation = _text()
     rng = np.random.default_rng(0)
     model = _Model(rng)
-    with store.start_experiment(setting.commit_id, job_name="demo: next byte of Python") as writer:
+    with start(
+        store.root, setting.commit_id, job_name=JOB, params=setting.params(), tags=[TAG, "sweep"]
+    ) as run:
         for step in progress(range(STEPS)):
             loss, gradients = model.gradients(*_batch(training, rng, _BATCH))
             norm = float(np.sqrt(sum((g * g).sum() for g in gradients.values())))
             model.update(gradients, setting.learning_rate, step)
-            measured = {"train/loss": loss, "grad/norm": norm, "lr": setting.learning_rate}
+            measured = {"train/loss": loss, "grad/norm": norm}
             if step % _VALIDATE_EVERY == 0 or step == STEPS - 1:
                 inputs, targets = _batch(validation, np.random.default_rng(1), 2048)
                 probabilities = model.predict(inputs)[-1]
                 picked = probabilities[np.arange(len(targets)), targets]
                 measured["val/loss"] = float(-np.log(picked + 1e-9).mean())
                 measured["val/accuracy"] = float((probabilities.argmax(1) == targets).mean())
-            writer.log_many(measured, step)
-    (store.files_path(setting.commit_id) / "sample.txt").write_text(model.sample(400))
+            run.log(measured, step=step)
+        (run.files / "sample.txt").write_text(model.sample(400))
 
 
 def _text() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -21,7 +21,13 @@ from expstore.cli.base import (
 )
 from expstore.cli.cluster_option import Cluster, ClusterCommand, log_reading
 from expstore.cli.ids import Id, OptionalId, resolve, tell_links
-from expstore.cli.selecting import Where, complete_metric, complete_name, pointing_at_mistakes
+from expstore.cli.selecting import (
+    Where,
+    complete_metric,
+    complete_name,
+    pointing_at_mistakes,
+    tell_none,
+)
 from expstore.cli.times import parse_since
 from expstore.model.texts import shown_time
 from expstore.store.files import layout
@@ -31,14 +37,17 @@ _SHORTEST_NAME = 20
 
 
 @app.command()
-def init(context: typer.Context, root: Root = None) -> None:
+def init(context: typer.Context, root: Root = None, as_json: Json = False) -> None:
     """Create the store's directory, unless it exists.
 
     Example: expstore init --root experiments
     """
-    store = open_store(context, root)
+    store = open_store(context, root, new=True)
     store.initialize()
-    print(f"the store is {printable(str(store.root.resolve()))}")
+    if as_json:
+        print_json({"root": str(store.root.resolve())})
+    else:
+        print(f"the store is {printable(str(store.root.resolve()))}")
 
 
 @app.command(cls=ClusterCommand)
@@ -79,7 +88,7 @@ def ls(
     from expstore.cli.tables import room
 
     now = time.time()
-    oldest = None if since is None else parse_since(since, now)
+    oldest = None if since is None else parse_since(since, now, "--since")
     store = open_store(context, root)
 
     def wanted(metadata: Metadata | None) -> bool:
@@ -100,10 +109,8 @@ def ls(
         print_experiments(store, shown, sort, params, now)
         if left := len(rows) - len(shown):
             tell(f"{left:,} more; `--limit {len(rows)}` or `| less` shows all")
-    elif where is not None and store.list_experiments():
-        tell(f"no experiment matches: {where}")
     else:
-        tell("no experiments; `expstore demo` creates some")
+        tell_none(store, {"--user": user, "--job": job, "--since": since, "--where": where})
     tell_links(store)
 
 
@@ -165,6 +172,7 @@ def log(
         ),
     ] = None,
     root: Root = None,
+    as_json: Json = False,
 ) -> None:
     """Log one metric to an existing experiment, with the current time.
 
@@ -181,6 +189,8 @@ def log(
         step = 0 if found is None else found + 1
     with store.writer(commit_id, durability="power") as writer:
         writer.log(name, value, step)
+    if as_json:
+        print_json({"commit_id": commit_id, "name": name, "value": value, "step": step})
 
 
 @app.command()

@@ -13,7 +13,7 @@ import typer
 from expstore import ExperimentNotFoundError, ExperimentStore, ExpStoreError
 from expstore.cli.base import open_store, tell
 from expstore.cli.shortids import is_elided, matches
-from expstore.errors import listed
+from expstore.errors import listed, nearest
 from expstore.store.files import layout
 
 _SHOWN = 5  # candidates listed in an error
@@ -99,9 +99,8 @@ def resolve(store: ExperimentStore, typed: str) -> str:
             "it leads to, or move the directory here"
         )
     if not candidates:
-        raise ExperimentNotFoundError(
-            f"no experiment {typed} in {store.location}; `expstore ls` lists them"
-        )
+        hint = nearest(typed, ids) or "`expstore ls` lists them"
+        raise ExperimentNotFoundError(f"no experiment {typed} in {store.location}; {hint}")
     shown = ", ".join(candidates[:_SHOWN]) + (", ..." if len(candidates) > _SHOWN else "")
     if is_elided(typed):
         raise ExperimentNotFoundError(f"{typed} may be {len(candidates)} experiments: {shown}")

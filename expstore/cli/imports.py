@@ -96,7 +96,7 @@ def import_command(
         raise typer.BadParameter("use one of --to-id and --prefix", param_hint="--prefix")
     from expstore.exchange.imports import ImportOptions, import_source
 
-    store = open_store(context, root)
+    store = open_store(context, root, new=True)
     options = ImportOptions(
         to_id, prefix, user, skip, update, step_column, time_column, dry_run=dry_run
     )

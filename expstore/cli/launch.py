@@ -113,7 +113,7 @@ def run_command(
     from expstore.integrations.program import run_program
 
     given = parse_params(params)
-    store = open_store(context, root)
+    store = open_store(context, root, new=True)
     if resume and commit_id is not None and store.root.is_dir():
         commit_id = resolve(store, commit_id)
     began = time.monotonic()
@@ -163,6 +163,7 @@ def new(
     tags: Tags = None,
     note: Note = None,
     root: Root = None,
+    as_json: Json = False,
 ) -> None:
     """Create an experiment for a shell to log to, and print its id.
 
@@ -175,12 +176,14 @@ def new(
     from expstore.store.create import create
 
     given = parse_params(params)
-    root_path = open_store(context, root).root
-    print(
-        create(
-            root_path, commit_id, job or "", user, params=given, tags=tags or (), notes=note or ""
-        )
+    root_path = open_store(context, root, new=True).root
+    made = create(
+        root_path, commit_id, job or "", user, params=given, tags=tags or (), notes=note or ""
     )
+    if as_json:
+        print_json({"commit_id": made, "path": str(root_path / made)})
+    else:
+        print(made)
 
 
 @app.command()
@@ -197,6 +200,7 @@ def end(
         bool, typer.Option("--force", help="Also if it has ended, or a writer has it open.")
     ] = False,
     root: Root = None,
+    as_json: Json = False,
 ) -> None:
     """Say how a run ended that does not say so itself.
 
@@ -205,7 +209,10 @@ def end(
     Example: expstore end 3f2a --status failed --error 'out of memory'
     """
     store = open_store(context, root)
-    store.end_run(resolve(store, commit_id), status, error, force=force)
+    commit_id = resolve(store, commit_id)
+    store.end_run(commit_id, status, error, force=force)
+    if as_json:
+        print_json({"commit_id": commit_id, "status": status})
 
 
 @app.command("set")

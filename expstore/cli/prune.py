@@ -25,7 +25,7 @@ from expstore import (
 from expstore.cli.base import Json, Root, app, fail, open_store, print_json, progress, tell
 from expstore.cli.experiments import describe
 from expstore.cli.ids import Ids, complete, resolve, tell_links
-from expstore.cli.selecting import Where, complete_metric, matching
+from expstore.cli.selecting import Where, complete_metric, matching, tell_none
 from expstore.cli.times import parse_days, parse_duration
 
 Force = Annotated[bool, typer.Option("--force", help="Also delete what a writer has open.")]
@@ -106,10 +106,12 @@ def prune(
     from expstore.compare.best import parse_best, rank
 
     now = time.time()
-    days = 0 if older_than is None else parse_days(older_than, now)
+    days = 0 if older_than is None else parse_days(older_than, now, "--older-than")
     if keep is None and days == 0 and not keep_best and where is None:
         raise typer.BadParameter("give --keep, --older-than, --keep-best or --where")
-    how = _Deletion("prune", "pruned", parse_duration(grace), force, dry_run, yes, as_json)
+    how = _Deletion(
+        "prune", "pruned", parse_duration(grace, "--grace"), force, dry_run, yes, as_json
+    )
     try:
         rules = list(map(parse_best, keep_best or ()))
     except RetentionPolicyError as error:
@@ -121,7 +123,7 @@ def prune(
     if where is not None:
         only = matching(store, where)
         if not only:
-            tell(f"no experiment matches: {where}")
+            tell_none(store, {"--where": where})
     if rules:
         best, unread, others = rank(store, rules, only, progress=progress("reading"))
         kept = unread | best | kept
@@ -161,7 +163,8 @@ def rm(
     if where is not None:
         ids = matching(store, where, ids)
         if not ids:
-            fail(f"no experiment matches: {where}")
+            tell_none(store, {"--where": where})
+            sys.exit(1)
     plan = store.plan_deletion(ids or (), force=force)
     _carry_out(store, plan, _Deletion("delete", "deleted", 0, force, dry_run, yes, as_json))
     left = sum(row.action == "skip" for row in plan)

@@ -17,6 +17,8 @@ import typer
 from expstore import ExpStoreError, FormatError, NameTruncatedWarning, NoCommitWarning
 from expstore.cli import streams
 from expstore.cli.base import app, fail, tell
+from expstore.cli.groups import arrange
+from expstore.cli.usage import explain
 
 # Click's class, whether Typer depends on Click or vendors it.
 _UsageError: Any = typer.BadParameter.__base__
@@ -24,7 +26,7 @@ _UsageError: Any = typer.BadParameter.__base__
 _INTERRUPTED = 130  # as in shells; no command exits with it for another reason
 _show_other_warning = warnings.showwarning
 
-# Importing a module registers its commands, in the order shown by --help.
+# Importing a module registers its commands.
 _THEMES = (
     "experiments",
     "launch",
@@ -69,7 +71,7 @@ def _run() -> NoReturn:
             error.show()
             sys.exit(2)
         command = error.ctx.command_path if error.ctx else "expstore"
-        fail(f"{message.rstrip('.')}; see `{command} --help`", 2)
+        fail(f"{explain(error)}; see `{command} --help`", 2)
     except (typer.Abort, KeyboardInterrupt):
         fail("interrupted", _INTERRUPTED)
     except BrokenPipeError:
@@ -92,6 +94,7 @@ def _call() -> int:
     try:
         for theme in _THEMES:
             importlib.import_module(f"expstore.cli.{theme}")
+        arrange(app)
         code: int = app(prog_name="expstore", standalone_mode=False) or 0
     except SystemExit as end:
         if isinstance(end.__context__, BrokenPipeError):

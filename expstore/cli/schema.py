@@ -74,6 +74,7 @@ def schema(
             help="For ksy: generated parsers give texts as bytes, also if they are not UTF-8.",
         ),
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Print the declared formats, or one of your own.
 
@@ -82,6 +83,8 @@ def schema(
     from formats import to_cstruct, to_hexpat, to_json_schema, to_ksy
     from formats.descriptions import keys, spec
 
+    if as_json:
+        notation = Notation.JSON
     if texts_as_bytes and notation is not Notation.KSY:
         raise typer.BadParameter("is for --format ksy", param_hint="--texts-as-bytes")
     if name == _RUN:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from expstore import ExperimentStore, ExpStoreError, FormatError, WhereError
-from expstore.cli.base import fail, open_store, printable, progress
+from expstore.cli.base import fail, open_store, printable, progress, tell
 from expstore.cli.ids import resolve_all
 from expstore.store.files import layout
+from formats.errors import counted
 
 _LOOKED_AT = 20  # experiments that names are completed from: the last ones
 if TYPE_CHECKING:
@@ -85,8 +87,18 @@ def selected(
         return ids
     chosen = matching(store, where, ids, read)
     if not chosen:
-        fail(f"no experiment matches: {where}")
+        tell_none(store, {"--where": where})
+        sys.exit(1)
     return chosen
+
+
+def tell_none(store: ExperimentStore, filters: Mapping[str, str | None]) -> None:
+    """Say on stderr that nothing is left: by these filters, or since the store is empty."""
+    given = [f"{name} {shlex.quote(text)}" for name, text in filters.items() if text is not None]
+    if given and (count := len(store.list_experiments())):
+        tell(f"none of {counted(count, 'experiment', ',')} matches {' '.join(given)}")
+    else:
+        tell(f"no experiments in {store.location}; `expstore demo` creates some")
 
 
 def matching(

@@ -50,7 +50,7 @@ def absolute(timestamp: int) -> str:
     return created.isoformat(sep=" ")
 
 
-def parse_since(text: str, now: float) -> float:
+def parse_since(text: str, now: float, option: str) -> float:
     """The Unix time that `36h`, `30d`, `2w`, `2026-01-31` or `2026-01-31T12:00` means.
 
     Raises:
@@ -62,11 +62,11 @@ def parse_since(text: str, now: float) -> float:
         return datetime.fromisoformat(text.strip()).timestamp()
     except (ValueError, OverflowError, OSError):
         raise typer.BadParameter(
-            f"{text!r} is not a time; use 36h, 30d, 2w or 2026-01-31"
+            f"{text!r} is not a time; use 36h, 30d, 2w or 2026-01-31", param_hint=option
         ) from None
 
 
-def parse_duration(text: str) -> float:
+def parse_duration(text: str, option: str) -> float:
     """The seconds that `90`, `90s`, `1.5h`, `30d` or `0` means.
 
     Raises:
@@ -74,10 +74,12 @@ def parse_duration(text: str) -> float:
     """
     if match := re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhdw]?)", text.strip()):
         return float(match[1]) * _UNITS[match[2] or "s"]
-    raise typer.BadParameter(f"{text!r} is not a duration; use 90s, 30m, 1h, 2d or 0")
+    raise typer.BadParameter(
+        f"{text!r} is not a duration; use 90s, 30m, 1h, 2d or 0", param_hint=option
+    )
 
 
-def parse_days(text: str, now: float) -> int:
+def parse_days(text: str, now: float, option: str) -> int:
     """The number of calendar days that `30`, `30d`, `2w` or a local date in the past means.
 
     Raises:
@@ -88,7 +90,9 @@ def parse_days(text: str, now: float) -> int:
     try:
         age = date.fromtimestamp(now) - date.fromisoformat(text.strip())
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is not an age; use 30, 30d, 2w or 2026-01-31") from None
+        raise typer.BadParameter(
+            f"{text!r} is not an age; use 30, 30d, 2w or 2026-01-31", param_hint=option
+        ) from None
     if age <= timedelta(0):
-        raise typer.BadParameter(f"{text} is not in the past")
+        raise typer.BadParameter(f"{text} is not in the past", param_hint=option)
     return age.days

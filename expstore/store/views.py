@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from expstore.errors import MissingExtraError
+from expstore.extras import installation
 
 GROUP, NAME = "expstore_views", "page"
 
@@ -25,6 +26,6 @@ def view(store: object, ids: Iterable[str] | None, options: dict[str, Any]) -> o
     if not found:
         raise MissingExtraError(
             "this installation of expstore has no page for notebooks; install it again: "
-            "pip install 'expstore[serve]'"
+            f"{installation('serve')}"
         )
     return found[0].load()(store, ids, **options)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from expstore.extras import installation
 from expstore.model.times import unit_fault
 from expstore.model.values import METADATA_FORMAT, METRICS_FORMAT, Metadata, Metric
 from expstore.store.files import layout
@@ -115,5 +116,5 @@ def _field_values(field: Field) -> SearchStrategy[Any]:
 def _require_hypothesis() -> None:
     if find_spec("hypothesis") is None:
         raise ModuleNotFoundError(
-            "the strategies need Hypothesis: pip install 'expstore[testing]'", name="hypothesis"
+            f"the strategies need Hypothesis: {installation('testing')}", name="hypothesis"
         )

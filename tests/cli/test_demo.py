@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,7 @@ from tests.helpers.paths import ROOT
 
 
 def test_demo_trains_logs_and_shows_three_experiments(tmp_path: Path) -> None:
-    """The good learning rate wins, and a second demo overwrites nothing."""
+    """The good learning rate wins and is kept, and a second demo overwrites nothing."""
     command = [sys.executable, "-m", "expstore.cli", "demo", str(tmp_path / "store")]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
@@ -22,19 +24,31 @@ def test_demo_trains_logs_and_shows_three_experiments(tmp_path: Path) -> None:
     last = {}
     for commit_id in ids:
         table = store.get_metrics(commit_id)
-        assert set(table.names) == {"train/loss", "grad/norm", "lr", "val/loss", "val/accuracy"}
+        assert set(table.names) == {"train/loss", "grad/norm", "val/loss", "val/accuracy"}
+        assert f"{store.read_run(commit_id).params['lr']:g}" == commit_id.removeprefix("demo-lr-")
+        assert store.read_run(commit_id).tags == ("demo", "sweep")
+        assert store.status(commit_id) == "finished"
         assert len(table["train/loss"]) == 400
         assert table["train/loss"][0].value > 4  # near log 128: nothing is learned yet
         last[commit_id] = table["val/loss"].values[-1]
         assert len((store.files_path(commit_id) / "sample.txt").read_text()) == 400
     assert min(last, key=last.__getitem__) == "demo-lr-0.003"
     assert last["demo-lr-0.003"] < 2.6
-    for part in (*ids, "val/accuracy", "prune --keep 2 --grace 0 --dry-run", "beyond the newest 2"):
+    for part in (*ids, "val/accuracy", "The best is demo-lr-0.003", "the best by val/loss:min"):
         assert part in done.stdout
-    show = [*command[:3], "--root", str(store.root), "show", ids[0]]
-    shown = subprocess.run(show, env=environment, capture_output=True, text=True, check=True)
-    assert shown.stdout in done.stdout
+    lines = [line[2:] for line in done.stdout.splitlines() if line.startswith("$ ")]
+    for line in lines[:2]:  # the prune's plan says how long ago things were
+        again = [*command[:3], *shlex.split(line)[1:]]
+        shown = subprocess.run(again, env=environment, capture_output=True, text=True, check=True)
+        assert shown.stdout in done.stdout
+    assert shlex.split(lines[-1])[3:] == ["serve", "--open"]
+    prune = [*command[:3], *shlex.split(lines[2])[1:], "--json"]
+    plan = subprocess.run(prune, env=environment, capture_output=True, text=True, check=True)
+    actions = {row["commit_id"]: row["action"] for row in json.loads(plan.stdout)["plan"]}
+    assert actions == dict(zip(ids, ("prune", "keep", "prune"), strict=True))
     before = {path: path.read_bytes() for path in store.root.rglob("*") if path.is_file()}
-    subprocess.run(command, env=environment, capture_output=True, check=True)
+    again = [*command, "--json"]
+    told = subprocess.run(again, env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(told.stdout)["best"] == "demo-lr-0.003-2"
     assert len(store.list_experiments()) == 6
     assert all(path.read_bytes() == data for path, data in before.items())

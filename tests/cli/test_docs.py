@@ -1,10 +1,11 @@
-"""README and help texts agree with each other and with the application."""
+"""README, guide and help texts agree with each other and with the application."""
 
 from __future__ import annotations
 
 import importlib
 import re
 import shlex
+from itertools import takewhile
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from expstore.cli import base, run
 from tests.helpers.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
+PAGES = README + (ROOT / "expstore" / "README.md").read_text()
 
 for theme in run._THEMES:
     importlib.import_module(f"expstore.cli.{theme}")
@@ -22,8 +24,8 @@ COMMANDS: dict[str, Any] = dict(typer.main.get_command(base.app).commands)  # ty
 
 
 def lines() -> list[str]:
-    """Every `expstore ...` command line shown in README or in a command's help."""
-    shown = re.findall(r"^\$ (expstore .*)$", README, re.MULTILINE)
+    """Every `expstore ...` command line shown in the pages or in a command's help."""
+    shown = re.findall(r"^\$ (expstore .*)$", PAGES, re.MULTILINE)
     for command in COMMANDS.values():
         shown += re.findall(r"Example: (expstore .*)", command.help or "")
     return shown
@@ -37,15 +39,17 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_is_in_the_readme(name: str) -> None:
-    """The README mentions each command."""
-    assert re.search(rf"\bexpstore {name}\b", README)
+def test_every_command_is_in_the_pages(name: str) -> None:
+    """The README's table lists each command, and the README or the guide calls it."""
+    table = README.split("| group | commands |")[1].split("\n\n")[0]
+    assert f"`{name}`" in table
+    assert re.search(rf"\bexpstore {name}\b", PAGES)
 
 
 @pytest.mark.parametrize("line", lines())
 def test_every_line_shown_is_a_command_with_its_options(line: str) -> None:
     """Each line parses unchanged, without the shell's `> file`."""
-    words = shlex.split(line.split(" > ", maxsplit=1)[0].split(" | ", maxsplit=1)[0])[1:]
+    words = list(takewhile(lambda word: word not in (">", "|"), shlex.split(line)))[1:]
     command = COMMANDS[words[0]]
     parser = command.make_context(words[0], words[1:], resilient_parsing=True)
     known = {option for parameter in command.params for option in parameter.opts}

@@ -121,7 +121,7 @@ def test_prune_judges_what_matches_as_if_it_were_alone(store: ExperimentStore) -
     assert [row[:2] for row in rows] == [("run0", "keep"), ("run1", "prune")]
     assert plan("prune", "--where", "lr < 1") == [("run0", "prune", "selected")]
     assert plan("prune", "--where", "lr > 9") == []
-    assert "no experiment matches" in command("prune", "--where", "lr > 9", "--yes").stderr
+    assert "none of 4 experiments matches" in command("prune", "--where", "lr > 9", "--yes").stderr
 
 
 def test_grace_is_for_what_does_not_say_that_it_has_ended(store: ExperimentStore) -> None:

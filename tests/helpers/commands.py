@@ -19,7 +19,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import installed
 from tests.helpers.paths import ROOT
+
+TAKEN_AWAY = "EXPSTORE_TESTS_TAKEN_AWAY"
+"""The variable with the modules that commands cannot import, separated by commas."""
 
 _TIMEOUT = 60.0  # seconds, for any command
 
@@ -63,6 +67,7 @@ def _run(
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
+    installed.take_away(filter(None, os.environ.pop(TAKEN_AWAY, "").split(",")))
     files = [os.open(os.devnull, os.O_RDONLY)]
     files += [os.open(path, os.O_WRONLY | os.O_CREAT) for path in streams]
     for descriptor, file in enumerate(files):

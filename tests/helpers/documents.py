@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.helpers import commands
+from tests.helpers.paths import ROOT
+
+# Not with -m: each command that is forked would import a main module again.
+_RUN = "import sys; from tests.helpers.page import main; main(sys.argv[1])"
 
 BLOCK = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -40,4 +48,25 @@ def run_python(block: str, names: dict[str, object]) -> list[str]:
             values.append(comment)
         else:
             exec(compile(code, "example", "exec"), names)
+    return values
+
+
+def run_apart(page: Path, cwd: Path) -> list[str]:
+    """Run a page's examples in a process of its own, which has only what the page installs.
+
+    Returns:
+        The comments that were values.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "EXPSTORE_ROOT"}
+    done = subprocess.run(
+        [sys.executable, "-c", _RUN, str(page)],
+        cwd=cwd,
+        env=environment | {"PYTHONPATH": str(ROOT), "GIT_CEILING_DIRECTORIES": str(cwd.parent)},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    values: list[str] = json.loads(done.stdout.splitlines()[-1])
     return values

@@ -1,0 +1,32 @@
+"""The groups in which `--help` lists the commands.
+
+Guarantees: every command is in one group, in this order; a test holds it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+GROUPS = {
+    "Log": ("demo", "init", "run", "new", "log", "set", "end"),
+    "Look": (
+        *("ls", "show", "metrics", "tail", "compare", "diff", "plot", "report", "serve", "watch"),
+        "files",
+    ),
+    "Care": ("check", "repair", "salvage", "seal", "prune", "rm"),
+    "Exchange": ("export", "import", "cp"),
+    "Formats": ("schema", "hexdump"),
+}
+_ORDER = [name for names in GROUPS.values() for name in names]
+
+
+def arrange(app: Any) -> None:
+    """Give an application's commands, all of which were added, their groups and their order."""
+    panels = {name: group for group, names in GROUPS.items() for name in names}
+
+    def name_of(command: Any) -> str:
+        return str(command.name or command.callback.__name__)
+
+    for command in app.registered_commands:
+        command.rich_help_panel = panels[name_of(command)]
+    app.registered_commands.sort(key=lambda command: _ORDER.index(name_of(command)))

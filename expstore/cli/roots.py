@@ -1,0 +1,88 @@
+"""The store that a command works on, and what may be wrong with it: missing, or another directory.
+
+Guarantees: what is no store is refused before anything is read or written, and the message says
+where the path came from, and what to give instead. A store of any size is examined in no time.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from expstore import ExperimentStore, StoreNotFoundError
+from expstore.model.texts import printable
+from expstore.store.defaults import default_root, expand
+from expstore.store.files import layout
+
+_EXAMINED = 64  # entries of a directory
+
+
+def open_root(typed: str | None, *, new: bool = False) -> ExperimentStore:
+    """The store at a root that was typed, or the default one.
+
+    Args:
+        typed: as `--root` gives it; None: the environment's, or the default.
+        new: whether it need not exist yet.
+
+    Raises:
+        StoreNotFoundError: there is none, and it is needed; or it is an experiment, or a directory
+            above a store; or the root has a `~` or a variable that does not exist.
+    """
+    store = ExperimentStore(expand(typed) if typed else default_root())
+    if not isinstance(store.location, Path):
+        return store
+    root = store.root
+    shown = printable(str(root))
+    if _is_experiment(root):
+        raise StoreNotFoundError(
+            f"{shown} is an experiment, not a store; use --root {_quoted(root.parent)}"
+        )
+    if new:
+        return store
+    if not root.is_dir():
+        remedy = "`expstore init` creates one here, --root DIR names another"
+        raise StoreNotFoundError(f"no store at {shown}{_origin(typed)}; {remedy}")
+    if below := _stores_below(root):
+        raise StoreNotFoundError(
+            f"{shown} is no store, but has one in it; use --root {_quoted(below[0])}"
+        )
+    return store
+
+
+def _origin(typed: str | None) -> str:
+    """Where a root came from that nobody typed."""
+    if typed:
+        return ""
+    if os.environ.get("EXPSTORE_ROOT"):
+        return ", which EXPSTORE_ROOT names"
+    return "; it comes from ./experiments, since neither --root nor EXPSTORE_ROOT is set"
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(printable(str(path)))
+
+
+def _is_experiment(path: Path) -> bool:
+    return any((path / name).is_file() for name in (layout.METADATA, layout.METRICS))
+
+
+def _stores_below(root: Path) -> list[Path]:
+    """The directories in a small root that have experiments, if the root itself has none."""
+    directories = list(_directories(root))
+    if len(directories) == _EXAMINED or any(map(_is_experiment, directories)):
+        return []
+    return [path for path in directories if any(map(_is_experiment, _directories(path)))]
+
+
+def _directories(path: Path) -> Iterator[Path]:
+    """The first directories in one, without links; none if it cannot be read."""
+    try:
+        with os.scandir(path) as entries:
+            for entry in islice(entries, _EXAMINED):
+                if entry.is_dir(follow_symlinks=False):
+                    yield Path(entry.path)
+    except OSError:
+        return

@@ -1,0 +1,269 @@
+"""What commands say when something is wrong: what it is, where it comes from, and what to do."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from expstore import ExperimentStore, UnknownMetricError
+from expstore.cli import groups, streams
+from expstore.errors import nearest
+from expstore.extras import installation
+from tests.cli.test_docs import COMMANDS, README
+from tests.helpers import commands
+from tests.helpers.application import log
+from tests.helpers.paths import ROOT
+
+
+@pytest.fixture
+def filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ExperimentStore:
+    """Two experiments in ./experiments."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EXPSTORE_ROOT", raising=False)
+    store = ExperimentStore(tmp_path / "experiments")
+    store.initialize()
+    log(store, "demo-lr-0.003", {"train/loss": [3.0, 2.0], "val/loss": [4.0]})
+    log(store, "demo-lr-0.1", {"train/loss": [3.0, 4.0]})
+    return store
+
+
+def message(*arguments: str, code: int = 1) -> str:
+    """What a command says on stderr when it ends with this code."""
+    done = commands.expstore(*arguments)
+    assert done.returncode == code, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    return done.stderr.removeprefix("expstore: ").strip()
+
+
+@pytest.mark.parametrize("command", ["ls", "show", "compare", "report", "check", "export --to csv"])
+def test_a_missing_store_is_named_with_where_it_comes_from(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The absolute path; the default, the variable or the option that it comes from; a remedy."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EXPSTORE_ROOT", raising=False)
+    words = command.split()
+    assert message(*words) == (
+        f"no store at {tmp_path}/experiments; it comes from ./experiments, since neither --root "
+        "nor EXPSTORE_ROOT is set; `expstore init` creates one here, --root DIR names another"
+    )
+    assert message(*words, "--root", "there").startswith(f"no store at {tmp_path}/there; `expstore")
+    monkeypatch.setenv("EXPSTORE_ROOT", "elsewhere")
+    assert "/elsewhere, which EXPSTORE_ROOT names; `expstore init` creates" in message(*words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_root_that_is_an_experiment_or_above_a_store_is_refused(
+    filled: ExperimentStore,
+) -> None:
+    """The message gives the root that was meant; nothing is created in the wrong place."""
+    one = filled.root / "demo-lr-0.1"
+    for command in ("ls", "init"):
+        text = message(command, "--root", str(one))
+        assert text == f"{one} is an experiment, not a store; use --root {filled.root}"
+    above = filled.root.parent
+    text = message("show", "demo-lr-0.1", "--root", str(above))
+    assert text == f"{above} is no store, but has one in it; use --root {filled.root}"
+
+
+def test_an_empty_store_and_one_with_damaged_experiments_are_stores(
+    filled: ExperimentStore,
+) -> None:
+    """What is refused is only a directory that has experiments one level below."""
+    shutil.rmtree(filled.root)
+    filled.initialize()
+    assert "no experiments in" in message("ls", code=0)
+    (filled.root / "3f2a" / "files" / "deep").mkdir(parents=True)
+    assert commands.expstore("ls").returncode == 0
+    (filled.root / "archive" / "9c1d").mkdir(parents=True)
+    (filled.root / "archive" / "9c1d" / "meta.bin").touch()
+    (filled.root / "3f2a" / "metrics.bin").touch()
+    assert commands.expstore("ls").returncode == 0
+
+
+def test_a_filter_that_matches_nothing_is_repeated(filled: ExperimentStore) -> None:
+    """Never `no experiments`, which there are."""
+    text = message("ls", "--user", "bob", "--since", "1h", code=0)
+    assert text == "none of 2 experiments matches --user bob --since 1h"
+    none = "none of 2 experiments matches --where 'user == bob'"
+    assert message("ls", "--where", "user == bob", code=0) == none
+    assert message("compare", "--where", "user == bob", code=0) == none
+    assert message("compare", "--group-by", "user", "--where", "user == bob", code=0) == none
+    assert message("plot", "--name", "train/loss", "--where", "user == bob") == none
+    assert not Path("report.html").exists()
+    assert message("report", "--where", "user == bob") == none
+    assert not Path("report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["show", "demo-lr-003"], "did you mean demo-lr-0.003 or demo-lr-0.1?"),
+        (["show", "zzz"], "`expstore ls` lists them"),
+        (["compare", "--name", "val/los"], "did you mean val/loss?"),
+        (["metrics", "demo-lr-0.003", "--name", "vall/loss"], "did you mean val/loss"),
+        (["plot", "--name", "vall/loss"], "did you mean val/loss"),
+        (["plot"], "plot needs --name; the metrics are: train/loss, val/loss"),
+        (["compare", "--sort", "val/lss"], "did you mean"),
+        (["shw"], "Did you mean 'show'?"),
+    ],
+)
+def test_a_misspelt_name_gets_the_nearest(
+    arguments: list[str], hint: str, filled: ExperimentStore
+) -> None:
+    """Of experiments, metrics and commands."""
+    code = 2 if arguments in (["shw"], ["plot"]) else 1
+    assert hint in message(*arguments, code=code)
+
+
+def test_the_nearest_names_of_many_are_found_in_a_moment() -> None:
+    """A store may have 200,000 ids; some of them are compared."""
+    ids = [f"{number:040x}" for number in range(200_000)]
+    assert nearest(ids[7][:-1], ids)
+    assert "did you mean 'loss'" not in str(UnknownMetricError.of("zzz", ["loss"]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["ls", "--limit", "x"], "--limit takes a whole number of 1 or more, not 'x'"),
+        (["ls", "--limit=0"], "--limit takes a whole number of 1 or more, not '0'"),
+        (["plot", "--x", "foo"], "--x takes one of step, time, relative, not 'foo'"),
+        (["plot", "--smooth", "much"], "--smooth takes a number, not 'much'"),
+        (["compare", "-j", "x"], "--jobs takes a whole number of 0 or more, not 'x'"),
+        (["serve", "--port", "99999"], "--port takes a whole number from 0 to 65535, not '99999'"),
+        (["export", "--to", "x"], "--to takes one of csv, jsonl, parquet, tensorboard, not 'x'"),
+        (["log", "a", "b", "c"], "VALUE takes a number"),
+        (["prune", "--older-than", "x"], "--older-than: 'x' is not an age; use 30, 30d, 2w or 20"),
+        (["prune", "--keep", "1", "--grace", "x"], "--grace: 'x' is not a duration; use 90s, 30m"),
+        (["ls", "--since", "x"], "--since: 'x' is not a time; use 36h, 30d, 2w or 2026-01-31"),
+        (["ls", "--lim", "3"], "there is no option --lim; did you mean --limit?"),
+        (["show", "a", "b"], "show takes no more arguments; what is b?"),
+        (["log", "a"], "Missing argument 'NAME'"),
+    ],
+)
+def test_a_wrong_value_is_reported_with_what_the_option_takes(
+    arguments: list[str], text: str, filled: ExperimentStore
+) -> None:
+    """In words of this program, whatever the libraries call it."""
+    said = message(*arguments, code=2)
+    assert said.startswith(text), said
+    assert said.endswith(f"see `expstore {arguments[0]} --help`")
+    assert not re.search(r"Input should|Value error|valid int|Invalid value", said)
+
+
+def test_the_hint_to_install_can_be_followed_from_a_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is a pyproject.toml it is the checkout's path, else the name in an index."""
+    assert installation("plot") == f"pip install -e '{ROOT}[plot]'"
+    monkeypatch.setattr("expstore.extras.__file__", str(tmp_path / "expstore" / "extras.py"))
+    assert installation("plot") == "pip install 'expstore[plot]'"
+
+
+def test_each_command_is_in_one_group_of_the_help_and_of_the_readme() -> None:
+    """The groups have the same commands in the same order in both."""
+    shown = commands.expstore("--help").stdout
+    places = [shown.index(f"─ {group} ─") for group in groups.GROUPS]
+    assert places == sorted(places)
+    known = [name for name in sum(groups.GROUPS.values(), ()) if name in COMMANDS]
+    assert sorted(known) == sorted(COMMANDS)
+    table = README.split("| group | commands |")[1].split("\n\n")[0]
+    for group, names in groups.GROUPS.items():
+        (row,) = re.findall(rf"^\| {group.lower()} \| (.*) \|$", table, re.MULTILINE)
+        assert re.findall(r"`(\w+)`", row) == [name for name in names if name in COMMANDS]
+
+
+_TALKS = {"run": "its program has stdout", "watch": "it draws on a terminal"}
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in _TALKS])
+def test_every_command_has_json(name: str) -> None:
+    """For scripts; two commands have no result of their own."""
+    options = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+    assert "--json" in options
+
+
+def test_commands_that_only_act_report_it_as_json(filled: ExperimentStore) -> None:
+    """One document on stdout, with what is needed to go on."""
+
+    def document(*arguments: str) -> object:
+        done = commands.expstore(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    assert document("init") == {"root": str(filled.root)}
+    made = {"commit_id": "3f2a", "path": str(filled.root / "3f2a")}
+    assert document("new", "3f2a") == made
+    point = {"commit_id": "3f2a", "name": "loss", "value": 0.5, "step": 0}
+    assert document("log", "3f", "loss", "0.5") == point
+    assert document("end", "3f2a") == {"commit_id": "3f2a", "status": "finished"}
+    assert document("report") == {"output": "report.html", "experiments": 3, "left_out": []}
+    curves = [{"commit_id": "demo-lr-0.003", "name": "val/loss"}]
+    drawn = document("plot", "--name", "val/loss", "-o", "loss.png")
+    assert drawn == {"output": "loss.png", "curves": curves}
+    schema = commands.expstore("schema", "--format", "json").stdout
+    assert json.dumps(document("schema")) == json.dumps(json.loads(schema))
+
+
+def test_no_color_leaves_no_escape_sequences(filled: ExperimentStore) -> None:
+    """Also on a terminal; see https://no-color.org."""
+    for arguments in (["ls"], ["compare"], ["plot", "--name", "train/loss"]):
+        text = on_a_terminal(arguments, NO_COLOR="1")
+        assert re.search(r"loss|lr", text)
+        assert not re.search(r"\x1b\[(\d+;)*(3|4|9|10)\d(;\d+)*m", text), text  # bold may be
+
+
+def on_a_terminal(arguments: list[str], **environment: str) -> str:
+    """What a command prints where all its streams are a terminal."""
+    import pty
+
+    done: list[bytes] = []
+    variables = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color", **environment}
+    parent, child = pty.openpty()
+    command = [sys.executable, "-m", "expstore", *arguments]
+    with subprocess.Popen(command, env=variables, stdin=child, stdout=child, stderr=child):
+        os.close(child)
+        while True:
+            try:
+                data = os.read(parent, 65536)
+            except OSError:  # the other end was closed
+                break
+            if not data:
+                break
+            done.append(data)
+    os.close(parent)
+    return b"".join(done).decode()
+
+
+def test_an_encoding_without_drawings_gets_ascii(filled: ExperimentStore) -> None:
+    """Tables and curves look like what they are; no escape such as \\u2581 is in them."""
+    variables = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
+    for arguments in (["show", "demo-lr-0.003"], ["compare"], ["plot", "--name", "train/loss"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "expstore", *arguments],
+            env=variables,
+            capture_output=True,
+            check=True,
+        )
+        assert done.stdout.isascii()
+        assert b"\\u" not in done.stdout, done.stdout.decode()
+
+
+def test_characters_that_draw_nothing_are_escaped_as_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Names from files stay recoverable."""
+    buffer = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding="ascii"))
+    streams.prepare()
+    print("▁█│┼⠀⡇…±·é€", flush=True)
+    assert buffer.getvalue() == b"_#|+ *...+- \\xe9\\u20ac\n"
