@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
-from expstore.errors import ProgramNotFoundError
+from expstore.errors import ExpStoreError, ProgramNotFoundError
 from expstore.integrations.console import ConsoleLog
 from expstore.integrations.streams import Streams
 from expstore.model.arguments import job_of, parse_arguments
@@ -84,8 +84,11 @@ def run_program(
 
     Raises:
         ProgramNotFoundError: there is no such program; nothing was created.
+        ExpStoreError: the system is not Linux; nothing was created.
         As `expstore.start`.
     """
+    if sys.platform != "linux":
+        raise ExpStoreError(f"running a program as a run needs Linux so far, not {sys.platform}")
     if not command or shutil.which(command[0]) is None:
         name = command[0] if command else ""
         raise ProgramNotFoundError(f"{name!r} is no program: no such file, or not executable")
@@ -200,6 +203,8 @@ class _Program:
 
     def _watch(self, waited: set[signal.Signals]) -> None:
         """Pass on output and signals until the program ends."""
+        if sys.platform != "linux":
+            raise NotImplementedError(sys.platform)  # `run_program` has refused it
         process = os.pidfd_open(self._pid)
         try:
             while True:

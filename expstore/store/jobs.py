@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
@@ -38,7 +39,9 @@ def check_jobs(jobs: int) -> int:
     """
     if not is_whole_number(jobs) or jobs < 0:
         raise SelectionError(f"jobs must be a whole number, 0 or above, got {jobs!r}")
-    return jobs or len(os.sched_getaffinity(0))
+    if sys.platform == "linux":
+        return jobs or len(os.sched_getaffinity(0))
+    return jobs or os.cpu_count() or 1
 
 
 def in_order(

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from expstore.errors import ExperimentNotFoundError, LogNotFoundError
 from expstore.store.append import forks
 from expstore.store.append.reopened import ReopenedLog
-from expstore.store.files import system
+from expstore.store.files import syncing, system
 from expstore.store.files.output import check_output, whole_file
 from expstore.store.files.place import open_directory, open_log
 from expstore.store.read.follow import LogFollower
@@ -273,7 +273,7 @@ class RecordLog:
             system.typed_errors(self.path),
             system.open_regular(self.path, system.READ, directory) as descriptor,
         ):
-            os.fsync(descriptor)
+            syncing.sync(descriptor)
             system.sync_entries(directory)
 
     def __repr__(self) -> str:

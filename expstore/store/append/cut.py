@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from expstore.errors import TornTailError, UnreadableFileError
-from expstore.store.files import access, layout, mounts, system
+from expstore.store.files import access, layout, mounts, syncing, system
 from expstore.store.files.descriptor import Descriptor
 
 _BLOCK = 1 << 20  # bytes copied at a time
@@ -86,6 +86,8 @@ class Lease:
             fcntl.fcntl(self._descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
 
     def _take(self, *, last: bool) -> bool:
+        if sys.platform != "linux":
+            raise LeaseRefused(f"{sys.platform} has no leases")
         try:
             # The holder gets a signal when someone waits for the file. The default, SIGIO, would
             # kill the process; SIGURG is ignored by default.
@@ -101,8 +103,6 @@ class Lease:
                 errno.EINVAL: "the file system has no leases",
             }
             raise LeaseRefused(reasons.get(error.errno or 0, error.strerror)) from error
-        except AttributeError:
-            raise LeaseRefused(f"{sys.platform} has no leases") from None
         return True
 
     def check(self) -> None:
@@ -186,7 +186,7 @@ def set_aside(path: Path, offset: int, descriptor: int) -> Path:
                     for block in _blocks(descriptor, offset):
                         file.write(block)
                     file.flush()
-                    os.fsync(own)
+                    syncing.sync(own)
                 except BaseException:
                     kept.unlink()
                     raise
@@ -217,7 +217,7 @@ def _is_kept(kept: Path, descriptor: int, offset: int) -> bool:
             same = all(file.read(len(block)) == block for block in _blocks(descriptor, offset))
             if not same or file.read(1):
                 return False
-            os.fsync(file.fileno())  # the attempt may have been interrupted before it synced
+            syncing.sync(file.fileno())  # the attempt may have been interrupted before it synced
             return True
     except OSError:
         return False

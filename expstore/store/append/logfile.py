@@ -12,7 +12,7 @@ from pathlib import Path
 
 from expstore.errors import ExperimentGoneError, ExperimentNotFoundError
 from expstore.store.append import forks
-from expstore.store.files import system
+from expstore.store.files import syncing, system
 from expstore.store.files.descriptor import Descriptor
 from expstore.store.files.identity import FileIdentity
 
@@ -62,7 +62,7 @@ class LogFile:
         Raises:
             OSError: as the system call does; what was written since the last call is in doubt.
         """
-        os.fdatasync(self._descriptor)
+        syncing.sync_data(self._descriptor)
 
     def close(self) -> None:
         """Close the file.

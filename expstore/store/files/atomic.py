@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from expstore.errors import UnreadableFileError
-from expstore.store.files import system
+from expstore.store.files import syncing, system
 from expstore.store.files.access import keep_access, new_file, status_of
 from expstore.store.files.descriptor import Descriptor
 from expstore.store.files.layout import is_temporary_name, replacing, temporary_name
@@ -69,7 +69,7 @@ def _replace(temporary: str, name: str, data: bytes, directory: int, *, new: boo
             system.try_lock(descriptor, fcntl.LOCK_EX)
             file.write(data)
             file.flush()
-            os.fsync(descriptor)
+            syncing.sync(descriptor)
             if new:
                 take_name(temporary, name, directory)
             else:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from expstore.errors import OutputExistsError, OutputInStoreError
-from expstore.store.files import access, layout, mounts, system
+from expstore.store.files import access, layout, mounts, syncing, system
 from expstore.store.files.atomic import take_name
 from expstore.store.files.descriptor import Descriptor
 
@@ -111,7 +111,7 @@ def whole_file(
                     access.keep_access(descriptor, old)
                 yield file
                 file.flush()
-                os.fsync(descriptor)
+                syncing.sync(descriptor)
             if copied is None:
                 os.replace(temporary, output)
             else:

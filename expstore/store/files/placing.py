@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from expstore.errors import ExperimentExistsError, ExperimentNotFoundError, UnreadableFileError
-from expstore.store.files import access, layout, system
+from expstore.store.files import access, layout, syncing, system
 from expstore.store.files.place import open_log
 
 _BLOCK = 1 << 20  # bytes compared at a time
@@ -54,7 +54,7 @@ def sync_tree(top: Path) -> None:
         for name in names:
             descriptor = os.open(Path(directory, name), system.READ)
             try:
-                os.fsync(descriptor)
+                syncing.sync(descriptor)
             finally:
                 os.close(descriptor)
         if names or inner:  # an empty one is on disk when its name is

@@ -25,6 +25,7 @@ from expstore.errors import (
     StoreNotFoundError,
     UnreadableFileError,
 )
+from expstore.store.files import syncing
 from expstore.store.files.descriptor import Descriptor
 
 # O_NONBLOCK: opening a FIFO must not wait for its other end.
@@ -303,7 +304,7 @@ def sync_entries(directory: int) -> None:
         OSError: the system call fails.
     """
     try:
-        os.fsync(directory)
+        syncing.sync(directory)
     except OSError as error:
         if error.errno not in _NO_SYNC:
             raise
