@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from expstore.cli.base import printable
+from expstore.cli.overview import LONG, abbreviated, shortened
 from expstore.cli.render import console
 from expstore.cli.tables import Table, show
 from expstore.compare.conditions import as_text
@@ -27,7 +28,8 @@ def print_difference(found: Difference, first: str, second: str) -> None:
         changes = any(change for *_, change in rows)
         table = Table("", "", printable(first), printable(second), *(["change"] * changes))
         for kind, name, values, change in rows:
-            table.add_row(kind, printable(name), *map(printable, values), *([change] * changes))
+            texts = abbreviated(list(map(printable, values)), LONG)
+            table.add_row(kind, shortened(printable(name)), *texts, *([change] * changes))
         show(console(), table)
     same = [
         counted(count, what)

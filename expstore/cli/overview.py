@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 ROWS = 40
 """Rows that are shown on a terminal, unless more are asked for."""
 
+LONG = 1000
+"""Characters of a value beyond which even a pipe gets it without its middle."""
+
 _NAMED = 8  # names of columns that are left out
 _WIDE = 24  # characters from which on a column waits for narrower ones
-_LONG = 1000  # characters of a value that even a pipe gets whole
 _UNKNOWN = "unknown"  # the status of what no run.json tells of
 _COLOURS = {"running": "green", "failed": "red", "stopped": "yellow"}
 
@@ -114,17 +116,16 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def abbreviated(cells: list[str]) -> list[str]:
+def abbreviated(cells: list[str], wide: int = _WIDE) -> list[str]:
     """Long texts without their middle, if that leaves different ones different.
 
     In a pipe, only those that nobody reads in a table.
     """
-    most = _WIDE if sys.stdout.isatty() else _LONG
-    short = [shortened(cell, most) for cell in cells]
+    short = [shortened(cell, wide if sys.stdout.isatty() else LONG) for cell in cells]
     return cells if len(set(short)) < len(set(cells)) else short
 
 
-def shortened(text: str, most: int = _LONG) -> str:
+def shortened(text: str, most: int = LONG) -> str:
     """A text of more characters than this without its middle."""
     half = most // 2
     return text if len(text) <= most else f"{text[: half - 1]}{ELLIPSIS}{text[-half:]}"
@@ -228,7 +229,7 @@ def print_groups(groups: Sequence[GroupSummary], shown: Sequence[Shown], limit: 
     columns = [
         Candidate(
             printable(name),
-            param_cells([one.by[name] for one in groups]),
+            abbreviated(param_cells([one.by[name] for one in groups])),
             0,
             right=all(is_number(one.by[name]) for one in groups),
         )

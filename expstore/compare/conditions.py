@@ -210,9 +210,18 @@ def pattern(text: str) -> Callable[[str], bool]:
     """A function that says whether a text matches a pattern; see the module."""
     if not is_pattern(text):
         return lambda candidate: text in candidate
-    parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in text)
-    matches = re.compile("".join(parts), re.DOTALL).fullmatch
+    first, *rest = ("".join(map(_one, part)) for part in re.split(r"\*+", text))
+    if rest:
+        # What is between two `*` is found at its first place, and not looked for again: to try
+        # every place, as a plain `.*` does, takes time without end.
+        *between, last = rest
+        first += "".join(f"(?>.*?{part})" for part in between) + f".*{last}"
+    matches = re.compile(first, re.DOTALL).fullmatch
     return lambda candidate: matches(candidate) is not None
+
+
+def _one(character: str) -> str:
+    return "." if character == "?" else re.escape(character)
 
 
 def is_pattern(text: str) -> bool:

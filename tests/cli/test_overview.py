@@ -341,10 +341,15 @@ def test_very_long_values_are_shortened(store: ExperimentStore) -> None:
     rows = run(store, "compare").stdout.splitlines()
     assert [row.split()[0] for row in rows[3:5]] == ["an-experiment", "another-one"]
     assert max(map(len, rows)) < 40_000
-    for command in (("show", "an-experiment"), ("set", "an-experiment", "--tag", "a")):
+    for command in (
+        ("show", "an-experiment"),
+        ("set", "an-experiment", "--tag", "a"),
+        ("diff", "an-experiment", "another-one"),
+    ):
         shown = run(store, *command).stdout
-        assert len(shown) < 40_000
+        assert len(shown) < 100_000
         assert "…" in shown
         assert "xxx29" in shown
+    assert len(run(store, "compare", "--group-by", "prompt0").stdout) < 40_000
     found = json.loads(run(store, "show", "an-experiment", "--json").stdout)
     assert found["params"]["prompt29"] == long["prompt29"]

@@ -6,6 +6,7 @@ import json
 import math
 import operator
 import pickle
+import time
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from expstore import ExperimentStore, UnknownMetricError, WhereError
 from expstore.compare import experiments, select
+from expstore.compare.conditions import pattern
 from expstore.compare.conditions import test as condition
 from expstore.compare.expression import Comparison, Expression, Junction, Name, Not, Value
 from expstore.compare.naming import FIELDS
@@ -327,6 +329,21 @@ def test_an_expression_means_what_a_plain_evaluator_says(
     one.params = {"p": None, "q": None, "odd `name`": None} | params
     found = experiments_matching([one], expression)
     assert found == ([one] if holds(expression, params) else [])
+
+
+@given(st.text("ab*?\n", max_size=8), st.text("ab\n", max_size=12))
+def test_a_pattern_matches_what_fnmatch_does(text: str, candidate: str) -> None:
+    """Also over several lines; without a wildcard, it is looked for anywhere."""
+    wanted = fnmatchcase(candidate, text) if "*" in text or "?" in text else text in candidate
+    assert pattern(text)(candidate) == wanted
+
+
+def test_a_pattern_of_many_parts_takes_no_longer_on_a_long_text() -> None:
+    """A parameter may be a whole file; trying every place for every part would take for ever."""
+    began = time.process_time()
+    assert not pattern("*y*y*y*y*y*y*y*z")("y" * 200_000)
+    assert pattern("*y*y*y*y*y*y*y*z")("y" * 200_000 + "z")
+    assert time.process_time() - began < 5
 
 
 def experiments_matching(found: list[Any], expression: Expression) -> list[Any]:

@@ -115,7 +115,10 @@ function timeText(seconds) {
 // `*` is any text, `?` any character; a pattern without either is looked for anywhere.
 function patternOf(text) {
   if (!/[*?]/.test(text)) return (candidate) => candidate.includes(text);
-  const escaped = text.replace(/[.+^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*").replaceAll("?", ".");
-  const pattern = new RegExp(`^${escaped}$`, "su");
+  const [first, ...rest] = text.replace(/[.+^${}()|[\]\\]/g, "\\$&").replaceAll("?", ".").split(/[*]+/);
+  const last = rest.pop();
+  // What is between two `*` is found at its first place, and not looked for again.
+  const between = rest.map((part, n) => `(?=(?<p${n}>.*?${part}))\\k<p${n}>`).join("");
+  const pattern = new RegExp(`^${first}${between}${last === undefined ? "" : `.*${last}`}$`, "su");
   return (candidate) => pattern.test(candidate);
 }
