@@ -339,3 +339,32 @@ def test_a_table_that_is_imported_again_is_there_already(
     (row,) = import_experiments(store, None, tmp_path / "a.csv")
     assert row.already_there
     assert store.read_metadata("a").created == datetime.fromtimestamp(STAMP, UTC)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_last_number_that_may_be_cut_is_noted(
+    store: ExperimentStore, tmp_path: Path, encoding: str
+) -> None:
+    """Half of 0.25 is a number too; a line with an end, also in UTF-16, is whole."""
+    path = tmp_path / "a.csv"
+    for number, (end, noted) in enumerate([("", True), ("\n", False), ("\r\n", False)]):
+        path.write_bytes(f"step,loss\n1,0.5\n2,0.{end}".encode(encoding))
+        (row,) = import_source(store, path, None, ImportOptions(to_id=f"a{number}")).imported
+        assert row.metrics == 2
+        assert any("may be cut" in note for note in row.notes) is noted
+
+
+def test_a_last_line_of_one_character_is_being_written_too(
+    store: ExperimentStore, tmp_path: Path
+) -> None:
+    """The end of the line before it is not its own."""
+    (row,) = imported(store, tmp_path / "a.csv", "step,loss\n1,0.5\n2")
+    assert (row.metrics, row.left_out) == (1, {"unfinished last line": 1})
+
+
+def test_a_cut_last_number_of_several_runs_is_noted(store: ExperimentStore, tmp_path: Path) -> None:
+    """In a table that has a row per metric, it belongs to the source."""
+    path = tmp_path / "a.csv"
+    path.write_text("commit_id,name,value,step,timestamp\na,loss,0.5,1,17000000")
+    report = import_source(store, path)
+    assert [note for note in report.notes if "may be cut" in note]

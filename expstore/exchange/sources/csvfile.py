@@ -188,6 +188,7 @@ def _runs_of_file(path: Path, name: str, reading: Reading) -> Runs:
         if several is not None:
             yield from several(path, table, reading)
             reading.left_out += table.left_out
+            reading.notes += [f"{path}: {note}" for note in table.notes]
             if not table.rows:
                 raise ImportSourceError(f"{path}: has a header, but no rows")
             return
@@ -208,6 +209,7 @@ def _grid(path: Path, reading: Reading) -> tuple[Grid, dict[str, Any]]:
         for block in table.blocks():
             grid.extend(table.header, block)
         grid.left_out += table.left_out
+        grid.notes += table.notes
     if not grid.rows:
         raise ImportSourceError(f"{path}: has a header, but no rows")
     return grid, table.comment

@@ -85,8 +85,13 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
             yield file
 
 
+def encoding_of(start: bytes) -> str:
+    """The encoding that the first bytes of a text name; UTF-8 without a byte order mark."""
+    return next((name for bom, name in _BOMS.items() if start.startswith(bom)), "utf-8")
+
+
 @contextmanager
-def opened_text(path: Path) -> Iterator[IO[str]]:
+def opened_text(path: Path) -> Iterator[io.TextIOWrapper]:
     """A text file, with its line ends as they are, in the encoding that its first bytes name.
 
     Bytes that are not UTF-8 become lone surrogates, as in `formats.fields`.
@@ -94,7 +99,7 @@ def opened_text(path: Path) -> Iterator[IO[str]]:
     with opened(path) as file:
         start = file.read(4)
         file.seek(0)
-        encoding = next((name for bom, name in _BOMS.items() if start.startswith(bom)), "utf-8")
+        encoding = encoding_of(start)
         errors = "surrogateescape" if encoding.startswith("utf-8") else "strict"
         with io.TextIOWrapper(file, encoding, errors, newline="") as text:
             yield text

@@ -2,7 +2,8 @@
 
 Guarantees: the delimiter is found in the header; a byte order mark, CRLF, spaces around headers,
 comment lines at the top and empty lines are understood; every row has a cell for each header. A
-last line without an end is one that is still being written: it is left out and counted.
+last line without an end may be one that is still being written: if it lacks cells, it is left out
+and counted; if it has them all, it is kept, and a note says that its last number may be cut.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from expstore.errors import ImportSourceError
 from expstore.exchange.sources.base import brief, reading_file, shown
@@ -25,6 +27,9 @@ from expstore.exchange.wide import KEYS
 
 _HEADER = 1 << 22  # characters of the header
 _ROWS = 1 << 12  # in a block
+UNENDED = "its last line has no end; if it was still being written, its last number may be cut"
+"""What is noted of a table whose last row may not be whole."""
+
 _QUOTED = re.compile(r'"[^"]*"')
 _DELIMITERS = "\t,;|"
 
@@ -40,6 +45,7 @@ class TextTable:
         delimiter: between cells.
         lines: the line of each row so far that does not follow from the row before.
         left_out: what was left out, by kind.
+        notes: what else is to be said of it; complete after `blocks`.
     """
 
     path: Path
@@ -49,9 +55,10 @@ class TextTable:
     skip: bool
     _reader: Any
     _offset: int
-    _file: IO[str]
+    _file: TextIOWrapper
     lines: list[tuple[int, int]] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
     rows: int = 0
     _first: int = 0
 
@@ -105,14 +112,21 @@ class TextTable:
                 raise ImportSourceError(
                     f"{self.path}: line {self._offset + self._reader.line_num}: {brief(error)}"
                 ) from error
-        if last:
-            if int(last[0]) == self._offset + self._reader.line_num and not self._ended():
-                self.left_out["unfinished last line"] += 1
-            else:
-                self._refuse(last)
+        self._end(last)
         if block:
             yield block
             self.rows += len(block)
+
+    def _end(self, last: list[str]) -> None:
+        """Judge the last line, and the last row that has too few or too many cells, if any."""
+        cut = not self._ended()
+        if last and cut and int(last[0]) == self._offset + self._reader.line_num:
+            self.left_out["unfinished last line"] += 1
+            return
+        if last:
+            self._refuse(last)
+        if cut:
+            self.notes.append(UNENDED)
 
     def _repeats_header(self, cells: list[str]) -> bool:
         if [cell.strip() for cell in cells] != self.header:
@@ -130,12 +144,10 @@ class TextTable:
 
     def _ended(self) -> bool:
         """Whether the file's last line has an end."""
-        buffer = getattr(self._file, "buffer", None)
-        if buffer is None:
-            return True
-        size = buffer.seek(0, 2)
-        buffer.seek(max(0, size - 2))
-        return b"\n" in buffer.read() or b"\r" in buffer.read()
+        buffer = cast("IO[bytes]", self._file.buffer)
+        width = 2 if self._file.encoding == "utf-16" else 1
+        buffer.seek(max(0, buffer.seek(0, 2) - width))
+        return buffer.read(width).strip(b"\0") in (b"\n", b"\r")
 
 
 @contextmanager
