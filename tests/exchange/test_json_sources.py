@@ -342,3 +342,16 @@ def test_any_bytes_are_fields_or_an_error(data: bytes) -> None:
     except (ValueError, IndexError):
         return
     assert sum(len(value) for _, value in found if isinstance(value, bytes)) <= len(data)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.log"])
+def test_json_lines_with_a_byte_order_mark_come_in(
+    store: ExperimentStore, tmp_path: Path, encoding: str, name: str
+) -> None:
+    """As PowerShell writes them, whatever the file is called."""
+    path = tmp_path / name
+    path.write_text('{"step": 1, "loss": 0.5}\n{"step": 2, "loss": 0.25}\n', encoding)
+    report = import_source(store, path)
+    assert report.kind == "jsonl"
+    assert points(store, "a") == [("loss", 1, 0.5), ("loss", 2, 0.25)]

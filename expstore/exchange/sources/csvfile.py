@@ -7,6 +7,7 @@ names of these programs; what they write in several files beside each other is o
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections import Counter
 from dataclasses import replace
@@ -43,7 +44,7 @@ def recognise(path: Path) -> bool:
     start = first_bytes(path)
     if path.suffix.lower() in (".csv", ".tsv"):
         return True
-    line = start.split(b"\n", 1)[0]
+    line = start.removeprefix(codecs.BOM_UTF8).split(b"\n", 1)[0]
     return line[:1] not in b"{[" and b"\0" not in start and (b"," in line or b"\t" in line)
 
 

@@ -13,13 +13,13 @@ from typing import Any
 
 from expstore.errors import ImportSourceError
 from expstore.exchange.sources.base import ForeignRun, Reading, Runs, brief, reading_file
-from expstore.exchange.sources.files import files_below, first_bytes, opened
+from expstore.exchange.sources.files import encoding_of, files_below, first_bytes, opened_text
 from expstore.exchange.sources.grid import STEPS, Grid, run_of
 from expstore.exchange.sources.longform import LongReader, is_long
 from expstore.exchange.sources.params import typed
 
 LINE = 1 << 24
-"""The longest line that is read, in bytes."""
+"""The longest line that is read, in characters."""
 
 _DEPTH = 8  # of objects in objects
 _SUFFIXES = (".jsonl", ".ndjson")
@@ -34,14 +34,15 @@ def recognise(path: Path) -> bool:
 
 
 def _has_lines(path: Path) -> bool:
-    line, _, rest = first_bytes(path, 1 << 20).partition(b"\n")
+    start = first_bytes(path, 1 << 20)
+    line, _, rest = start.decode(encoding_of(start), "replace").partition("\n")
     try:
         found = json.loads(line)
         if not isinstance(found, dict):
             return False
         # A single object may be anything, unless it has a step and a known name.
         alone = path.name in _NAMES and any(str(key).lower() in STEPS for key in found)
-        return rest.lstrip()[:1] == b"{" or (not rest.strip() and alone)
+        return rest.lstrip()[:1] == "{" or (not rest.strip() and alone)
     except (ValueError, RecursionError):
         return False
 
@@ -109,8 +110,8 @@ def flat(cells: dict[str, Any], prefix: str = "", depth: int = 0) -> dict[str, A
 
 def _objects(file: Path, reading: Reading) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each object with its line, counted from 1."""
-    with opened(file) as lines, reading_file(file):
-        for number, line in enumerate(iter(lambda: lines.readline(LINE), b""), 1):
+    with opened_text(file) as lines, reading_file(file):
+        for number, line in enumerate(iter(lambda: lines.readline(LINE), ""), 1):
             if not line.strip():
                 continue
             try:
@@ -118,7 +119,7 @@ def _objects(file: Path, reading: Reading) -> Iterator[tuple[int, dict[str, Any]
                 if not isinstance(found, dict):
                     raise ValueError("not an object")  # noqa: TRY004
             except (ValueError, RecursionError) as error:
-                if not line.endswith(b"\n") and len(line) < LINE and number > 1:
+                if not line.endswith("\n") and len(line) < LINE and number > 1:
                     reading.left_out["unfinished last line"] = 1
                     return
                 if not reading.skip:
