@@ -233,7 +233,9 @@ def _import(
     staging: Staging, kind: Kind, run: ForeignRun, options: ImportOptions, names: dict[str, str]
 ) -> Imported:
     """Import one run."""
-    commit_id = options.to_id or _commit_id(options.prefix, run.name, names)
+    commit_id = options.to_id
+    if commit_id is None:
+        commit_id = _commit_id(options.prefix, run.name, names)
     metadata, notes = _metadata(run, commit_id, options.user or "")
     left_out = dict(Counter(run.left_out))
     origin = {**run.info.origin, "imported": {"from": kind, "name": run.name}}

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expstore import ExperimentStore, ImportSourceError, Metric
+from expstore import ExperimentStore, ImportSourceError, InvalidCommitIdError, Metric
 from expstore.exchange.export import export_file
 from expstore.exchange.imports import Imported, ImportOptions, import_experiments, import_source
 from tests.helpers.paths import MEMORY
@@ -368,3 +368,10 @@ def test_a_cut_last_number_of_several_runs_is_noted(store: ExperimentStore, tmp_
     path.write_text("commit_id,name,value,step,timestamp\na,loss,0.5,1,17000000")
     report = import_source(store, path)
     assert [note for note in report.notes if "may be cut" in note]
+
+
+def test_an_empty_id_is_refused(store: ExperimentStore, tmp_path: Path) -> None:
+    """An unset variable of a shell does not become another name."""
+    with pytest.raises(InvalidCommitIdError):
+        imported(store, tmp_path / "a.csv", "step,loss\n1,0.5\n", to_id="")
+    assert store.list_experiments() == []
