@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
+STDIN = "standard input"  # what messages call it
 _NAMED = 3  # runs that a message names; of more, it gives the number
 _EVERY = 10.0  # seconds between two lines of progress, where there is no terminal
 
@@ -101,18 +103,19 @@ def import_command(
         to_id, prefix, user, skip, update, step_column, time_column, dry_run=dry_run
     )
     new_store = not Path(str(store.root)).exists()
+    name = STDIN if str(path) == "-" else str(path)
     with ExitStack() as stack:
-        if str(path) == "-":
-            path = stack.enter_context(_standard_input())
+        source_path = stack.enter_context(_standard_input()) if str(path) == "-" else path
         count = stack.enter_context(_counting())
         report = import_source(
             store,
-            path,
+            source_path,
             source.value if source else None,
             options,
             progress=count.runs,
             advance=count.points,
         )
+        report = _called(report, str(source_path), name)
     if as_json:
         print_json(_described(report, dry_run))
     else:
@@ -125,7 +128,7 @@ def import_command(
         remedy = "; --skip leaves out bad values instead" if bad and not skip else ""
         fail(f"{len(report.refused)} of {counted(whole, 'run')} not imported{remedy}")
     if not report.imported:
-        fail(f"{path}: there is nothing to import")
+        fail(f"{name}: there is nothing to import")
 
 
 @contextmanager
@@ -135,7 +138,23 @@ def _standard_input() -> Iterator[Path]:
         path = Path(directory, "stdin")
         with path.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
-        yield path
+        try:
+            yield path
+        except ImportSourceError as error:
+            _rename(error, str(path), STDIN)
+            raise
+
+
+def _called(report: ImportReport, path: str, name: str) -> ImportReport:
+    """A report whose messages call the source by a name instead of its path."""
+    for run in report.refused:
+        _rename(run.error, path, name)
+    return replace(report, notes=tuple(note.replace(path, name) for note in report.notes))
+
+
+def _rename(error: Exception, path: str, name: str) -> None:
+    if isinstance(error, ImportSourceError):
+        error.args = (str(error).replace(path, name),)
 
 
 class _Count:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, get_args
 
@@ -194,6 +196,34 @@ def test_standard_input_is_a_source(text: str, store: ExperimentStore) -> None:
     )
     assert done.stdout == "x  2 metrics\n"
     assert len(store.get_metrics("x")) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("nothing", "expstore: standard input: not recognised"),
+        ("step,loss\n1,a\n2,0.5\n", "stdin: not imported: standard input: line 2"),
+        (
+            '{"step": 1, "loss": "a"}\n{"step": 2, "loss": "b"}\n',
+            "standard input: there is nothing",
+        ),
+    ],
+)
+def test_messages_name_standard_input(
+    text: str,
+    said: str,
+    store: ExperimentStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """And not the temporary file that it is kept in."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    done = run(capsys, "--root", store.root, "import", "-")
+    assert done.code == 1
+    assert said in done.err
+    assert str(tmp_path) not in done.err
 
 
 def test_a_directory_of_several_kinds_says_so(store: ExperimentStore, tmp_path: Path) -> None:
