@@ -355,3 +355,33 @@ def test_json_lines_with_a_byte_order_mark_come_in(
     report = import_source(store, path)
     assert report.kind == "jsonl"
     assert points(store, "a") == [("loss", 1, 0.5), ("loss", 2, 0.25)]
+
+
+def test_exported_wide_json_lines_round_trip(store: ExperimentStore, tmp_path: Path) -> None:
+    """Each experiment comes back as itself, with names that other columns have, and its user."""
+    names = ["loss", "step", "time", "tags", "", "a/b", "\\xff"]
+    for commit_id in ("a", "b"):
+        with store.start_experiment(commit_id, job_name="train", user="alice") as writer:
+            for step, value in enumerate((0.1, -0.0, math.inf, -math.inf)):
+                writer.log_many(dict.fromkeys(names, value), step=step * 1000)
+    path = tmp_path / "all.jsonl"
+    export_file(store, None, path, "jsonl", wide_form=True, with_metadata=True)
+    import_experiments(store, None, path, prefix="new-")
+    assert store.list_experiments() == ["a", "b", "new-a", "new-b"]
+    for commit_id in ("a", "b"):
+        came = store.get_metrics(f"new-{commit_id}")
+        assert sorted(came, key=str) == sorted(store.get_metrics(commit_id), key=str)
+        assert store.read_metadata(f"new-{commit_id}").user == "alice"
+
+
+def test_a_bad_line_of_wide_json_lines_is_named(store: ExperimentStore, tmp_path: Path) -> None:
+    """Or left out and counted."""
+    path = tmp_path / "all.jsonl"
+    rows = [{"commit_id": name, "step": 1, "timestamp": 5, "loss": 0.5} for name in ("a", "b", 3)]
+    write_lines(path, *rows)
+    with pytest.raises(ImportSourceError, match="line 3: no text as commit_id"):
+        import_source(store, path)
+    assert store.list_experiments() == []
+    report = import_source(store, path, None, ImportOptions(skip=True))
+    assert [row.commit_id for row in report.imported] == ["a", "b"]
+    assert report.left_out == {"lines without an id, step or time": 1}

@@ -17,6 +17,8 @@ from expstore.exchange.sources.files import encoding_of, files_below, first_byte
 from expstore.exchange.sources.grid import STEPS, Grid, run_of
 from expstore.exchange.sources.longform import LongReader, is_long
 from expstore.exchange.sources.params import typed
+from expstore.exchange.sources.severalruns import exported_objects
+from expstore.exchange.sources.texttable import is_exported
 
 LINE = 1 << 24
 """The longest line that is read, in characters."""
@@ -81,6 +83,9 @@ def _runs_of_file(file: Path, name: str, reading: Reading) -> Runs:
         for line, cells in _objects(file, reading):
             gatherer.add(cells, line)
         yield from gatherer.runs()
+    elif is_exported(list(first[1])):
+        rows = ((line, flat(cells)) for line, cells in _objects(file, reading))
+        yield from exported_objects(file, rows, reading)
     else:
         yield reading.attempt(name, lambda: _read_run(file, name, reading))
 

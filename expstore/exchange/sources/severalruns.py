@@ -6,8 +6,9 @@ Guarantees: a file of `export --wide` gives the names, steps and times that were
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from expstore.errors import ImportSourceError
 from expstore.exchange.sources.base import ForeignRun, Reading, Runs, check_name, renamed, shown
@@ -42,6 +43,38 @@ def exported_runs(path: Path, table: TextTable, reading: Reading) -> Runs:
                 grids[commit_id] = Grid(str(path), reading, exact=True), given
             cells = [[row[number] for number in columns] for row in rows]
             grids[commit_id][0].extend(labels, cells)
+    yield from _all_exported(path, grids, reading)
+
+
+def exported_objects(
+    path: Path, objects: Iterable[tuple[int, dict[str, Any]]], reading: Reading
+) -> Runs:
+    """The experiments in JSON lines of `export --wide`, which come with their lines."""
+    grids: dict[str, tuple[Grid, dict[str, str]]] = {}
+    lines: dict[str, list[int]] = {}
+    for line, row in objects:
+        commit_id = row.get("commit_id")
+        if not isinstance(commit_id, str) or not all(type(row.get(key)) is int for key in KEYS[1:]):
+            if not reading.skip:
+                raise ImportSourceError(
+                    f"{path}: line {line}: no text as commit_id, or no whole number as step or "
+                    "timestamp, as the lines of `export --wide` have"
+                )
+            reading.left_out["lines without an id, step or time"] += 1
+            continue
+        if commit_id not in grids:
+            given = {fact: str(row[fact]) for fact in _FACTS if row.get(fact) is not None}
+            place = lines.setdefault(commit_id, []).__getitem__
+            grids[commit_id] = Grid(str(path), reading, place, exact=True), given
+        lines[commit_id].append(line)
+        cells = {_PREFIX + name: row[name] for name in row if name not in (*KEYS, *_FACTS)}
+        grids[commit_id][0].add({key: row[key] for key in KEYS[1:]} | cells)
+    yield from _all_exported(path, grids, reading)
+
+
+def _all_exported(
+    path: Path, grids: dict[str, tuple[Grid, dict[str, str]]], reading: Reading
+) -> Runs:
     for commit_id, (grid, given) in grids.items():
         yield reading.attempt(
             commit_id,
