@@ -208,3 +208,16 @@ def test_many_records_of_all_lengths_are_framed(store: ExperimentStore, tmp_path
     (row,) = import_experiments(store, None, path)
     assert points(store, "run") == [("loss", step, step / 4) for step in range(300)]
     assert row.left_out == {"images": 300}
+
+
+def test_an_event_file_of_another_name_is_known_by_its_bytes(
+    store: ExperimentStore, tmp_path: Path
+) -> None:
+    """As a download, or standard input, has it; a file of other bytes is none."""
+    path = write(tmp_path / "run", scalar("loss", 0.5, 1)).rename(tmp_path / "download.bin")
+    report = import_source(store, path, None, ImportOptions(to_id="a"))
+    assert report.kind == "tensorboard"
+    assert points(store, "a") == [("loss", 1, 0.5)]
+    path.write_bytes(bytes(100))
+    with pytest.raises(ImportSourceError, match="no TensorBoard event files"):
+        import_source(store, path, "tensorboard")

@@ -17,7 +17,7 @@ from expstore.errors import ImportSourceError
 from expstore.exchange.sources.base import ForeignRun, Reading, Runs
 from expstore.exchange.sources.eventfile import records
 from expstore.exchange.sources.eventrun import EventRun
-from expstore.exchange.sources.files import files_below
+from expstore.exchange.sources.files import files_below, first_bytes
 from expstore.exchange.sources.params import fitting, params_beside
 from expstore.extras import require
 from expstore.model.runinfo import RunInfo, RunStart
@@ -26,6 +26,7 @@ from expstore.model.table import MetricTable
 EMPTY = "runs without scalars"
 
 _MARK = "tfevents"
+_VERSION = b"brain.Event:"  # what the first event of a file says
 _PARTS = frozenset({"train", "learn", "validation", "val", "test", "eval", "evaluation"})
 _HPARAMS = re.compile(r"\d{9,}\.\d+")  # add_hparams names its directory by the time
 _PEEK = 50  # events in which the tag of `add_scalars` is looked for
@@ -33,7 +34,14 @@ _PEEK = 50  # events in which the tag of `add_scalars` is looked for
 
 def recognise(path: Path) -> bool:
     """Whether it is an event file, or a directory with some below it."""
-    return bool(files_below(path, lambda name: _MARK in name))
+    return bool(_event_files(path))
+
+
+def _event_files(path: Path) -> list[Path]:
+    """The event files below a directory, by their names; a file may also be known by its bytes."""
+    if path.is_file() and _VERSION in first_bytes(path, 64):
+        return [path]
+    return files_below(path, lambda name: _MARK in name)
 
 
 @dataclass
@@ -58,7 +66,7 @@ def runs(path: Path, reading: Reading) -> Runs:
     """
     require("tensorboard.compat.proto.event_pb2", "tensorboard")
     found: dict[Path, list[Path]] = {}
-    for file in files_below(path, lambda name: _MARK in name):
+    for file in _event_files(path):
         found.setdefault(file.parent, []).append(file)
     if not found:
         raise ImportSourceError(f"{path}: no TensorBoard event files (*{_MARK}*) found")
