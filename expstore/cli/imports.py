@@ -135,7 +135,8 @@ def import_command(
 def _standard_input() -> Iterator[Path]:
     """A file with what comes in on standard input, which is read once."""
     with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory, "stdin")
+        path = Path(directory, "stdin", "stdin")  # some sources are named after their directory
+        path.parent.mkdir()
         with path.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
         try:

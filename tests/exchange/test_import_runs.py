@@ -226,6 +226,17 @@ def test_messages_name_standard_input(
     assert str(tmp_path) not in done.err
 
 
+def test_a_source_on_standard_input_is_not_named_after_its_temporary_directory(
+    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Run again, it is already there."""
+    text = b'{"log_history": [{"step": 1, "loss": 0.5}]}'
+    for _ in range(2):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+        run(capsys, "--root", store.root, "import", "-", "--from", "huggingface")
+    assert store.list_experiments() == ["stdin"]
+
+
 def test_a_directory_of_several_kinds_says_so(store: ExperimentStore, tmp_path: Path) -> None:
     """The most likely one is read; --from reads the others."""
     (tmp_path / "metrics.csv").write_text("step,loss\n1,0.5\n")
