@@ -318,6 +318,9 @@ def report_command(
         raise typer.BadParameter("it is for --where; add an expression", param_hint="--cluster")
     with log_reading(store, cluster) as read:
         chosen = selected(store, commit_ids, where, read)
+    if chosen is None and not store.list_experiments():
+        tell_none(store, {})
+        sys.exit(1)
     left_out: list[str] = []
     count = write_report(
         store,

@@ -92,10 +92,12 @@ def parse(text: str) -> Expression:
         tree = _parser().parse(text)
     except lark.exceptions.UnexpectedCharacters as error:
         problem = _INSTEAD.get(error.char, "is not expected here")
-        raise WhereError(f"{error.char}: {problem}", text, error.pos_in_stream + 1) from None
+        wrong = WhereError(f"{error.char}: {problem}", text, error.pos_in_stream + 1)
     except lark.exceptions.UnexpectedToken as error:
-        raise _unexpected(error, text) from None
-    return _built(tree, text, 0)
+        wrong = _unexpected(error, text)
+    else:
+        return _built(tree, text, 0)
+    raise wrong  # here, without the parser's error as its context, which does not pickle
 
 
 @cache

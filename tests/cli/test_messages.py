@@ -81,6 +81,9 @@ def test_an_empty_store_and_one_with_damaged_experiments_are_stores(
     shutil.rmtree(filled.root)
     filled.initialize()
     assert "no experiments in" in message("ls", code=0)
+    assert "no experiments in" in message("report")
+    assert "no experiment in" in message("plot", "-o", "loss.png")
+    assert not list(filled.root.parent.glob("*.*"))
     (filled.root / "3f2a" / "files" / "deep").mkdir(parents=True)
     assert commands.expstore("ls").returncode == 0
     (filled.root / "archive" / "9c1d").mkdir(parents=True)
