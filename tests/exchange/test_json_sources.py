@@ -385,3 +385,13 @@ def test_a_bad_line_of_wide_json_lines_is_named(store: ExperimentStore, tmp_path
     report = import_source(store, path, None, ImportOptions(skip=True))
     assert [row.commit_id for row in report.imported] == ["a", "b"]
     assert report.left_out == {"lines without an id, step or time": 1}
+
+
+def test_json_lines_that_are_not_utf8_are_refused(store: ExperimentStore, tmp_path: Path) -> None:
+    """JSON is UTF-8: a byte that is not does not become part of a parameter or a name."""
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"step": 1, "loss": 2}\n{"step": 2, "loss": 1, "config": {"a": "\xe9"}}\n')
+    with pytest.raises(ImportSourceError, match="line 2: not a JSON object: not UTF-8"):
+        import_experiments(store, None, path)
+    report = import_source(store, path, None, ImportOptions(skip=True))
+    assert (report.imported[0].metrics, report.left_out) == (1, {"lines that are not JSON": 1})

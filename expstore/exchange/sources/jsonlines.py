@@ -113,6 +113,11 @@ def flat(cells: dict[str, Any], prefix: str = "", depth: int = 0) -> dict[str, A
     return found
 
 
+def _has_bytes(line: str) -> bool:
+    """Whether a line has bytes that are no characters."""
+    return any("\udc80" <= character <= "\udcff" for character in line)
+
+
 def _objects(file: Path, reading: Reading) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each object with its line, counted from 1."""
     with opened_text(file) as lines, reading_file(file):
@@ -120,6 +125,8 @@ def _objects(file: Path, reading: Reading) -> Iterator[tuple[int, dict[str, Any]
             if not line.strip():
                 continue
             try:
+                if not line.isascii() and _has_bytes(line):
+                    raise ValueError("not UTF-8")
                 found = json.loads(line)
                 if not isinstance(found, dict):
                     raise ValueError("not an object")  # noqa: TRY004
