@@ -22,7 +22,7 @@ from expstore.errors import (
     ExpStoreError,
 )
 from expstore.exchange.growth import news, stamped
-from expstore.model.runinfo import RunInfo
+from expstore.model.runinfo import RunInfo, RunStart
 from expstore.model.table import MetricTable
 from expstore.model.values import Metadata
 from expstore.store import metafile, runfile
@@ -151,6 +151,10 @@ class Staging:
             raise _exists(path, "is not an import of this run")
         added, missing = news(known, table)
         if not len(added):
+            if update and imported and _starts(info, target.info) != info.starts:  # it has ended
+                if not self._dry_run:
+                    self._store.change_run(commit_id, lambda old: _joined(old, target.info))
+                return 0, missing
             if not missing or imported:
                 return None, missing
             raise _exists(path, "has other metrics")
@@ -176,9 +180,15 @@ def _joined(old: RunInfo, new: RunInfo) -> RunInfo:
     """What an experiment says of itself after an update; what users have changed is kept."""
     params = {**new.params, **old.params}
     tags = tuple(dict.fromkeys(old.tags + new.tags))
-    return replace(
-        old, params=params, tags=tags, notes=old.notes or new.notes, starts=new.starts or old.starts
-    )
+    notes = old.notes or new.notes
+    return replace(old, params=params, tags=tags, notes=notes, starts=_starts(old, new))
+
+
+def _starts(old: RunInfo, new: RunInfo) -> tuple[RunStart, ...]:
+    """The starts that the source has now, and those that an experiment has had since."""
+    known = {start.started for start in new.starts}
+    own = [start for start in old.starts if start.started not in known]
+    return tuple(sorted([*new.starts, *own], key=lambda start: start.started))
 
 
 def _locked(directory: Path) -> int:

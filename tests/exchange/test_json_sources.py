@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import expstore
 from expstore import ExperimentStore, ImportSourceError, Metric
 from expstore.exchange.export import export_file
 from expstore.exchange.imports import ImportOptions, import_experiments, import_source
@@ -395,3 +396,27 @@ def test_json_lines_that_are_not_utf8_are_refused(store: ExperimentStore, tmp_pa
         import_experiments(store, None, path)
     report = import_source(store, path, None, ImportOptions(skip=True))
     assert (report.imported[0].metrics, report.left_out) == (1, {"lines that are not JSON": 1})
+
+
+def test_an_update_brings_the_end_of_a_run_without_new_points(
+    store: ExperimentStore, tmp_path: Path
+) -> None:
+    """One that was imported while it ran; a start that the experiment has had since is kept."""
+    running = [RUN, item(5, "lr", 0.5), history(0, loss=0.5)]
+    folder = wandb_folder(tmp_path, log(*running))
+    import_experiments(store, None, tmp_path)
+    assert store.read_run("abc").starts[0].outcome is None
+    with expstore.start(store.root, commit_id="abc", resume=True):
+        pass
+    ended = log(*running, item(5, "late", 1), field(18, field(1, 1)))
+    (folder / "run-abc.wandb").write_bytes(ended)
+    for options, outcomes in (
+        (ImportOptions(), [None, "finished"]),
+        (ImportOptions(update=True, dry_run=True), [None, "finished"]),
+        (ImportOptions(update=True), ["failed", "finished"]),
+    ):
+        import_source(store, tmp_path, None, options)
+        assert [start.outcome for start in store.read_run("abc").starts] == outcomes
+    assert store.read_run("abc").params == {"lr": 0.5, "late": 1}
+    (row,) = import_source(store, tmp_path, None, ImportOptions(update=True)).imported
+    assert row.already_there
