@@ -39,7 +39,7 @@ LONG: dict[str, Experiment] = {
 QUICK: dict[str, Experiment] = {
     "processes": partial(processes.run, processes=4, appends=2_000),
     "kills": partial(kills.run, kills=25, until_torn=True),
-    "syscalls": partial(syscalls.run, every=29),
+    "syscalls": partial(syscalls.run, every=11),
     "interrupts": partial(apart.run, "tests.faults.interrupts", every=25),
     "full": partial(full.run, rounds=2),
     "repairs": partial(repairs.run, appends=2_000),

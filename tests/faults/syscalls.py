@@ -276,6 +276,7 @@ def _trace(
 
 
 def _act(store: ExperimentStore, verb: Verb, short: bool) -> None:
+    os.environ["PATH"] = os.devnull  # without git, whose calls are not the store's
     if short:
         write = os.write
         os.write = lambda descriptor, data: write(descriptor, data[:_SHORT])
