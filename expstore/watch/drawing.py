@@ -201,7 +201,9 @@ def _put_letters(
             x = x[_within(x, one.x[seen[0]], one.x[seen[-1]])]
             chosen += seen[np.searchsorted(one.x[seen], x)].tolist()
         for place in chosen:
-            column = int((one.x[place] - span[0]) / (span[1] - span[0]) * (canvas.columns - 1))
+            # No width: steps so great that a double has none between them.
+            share = (one.x[place] - span[0]) / ((span[1] - span[0]) or 1.0)
+            column = int(share * (canvas.columns - 1))
             dots = float(_height(one.y[place : place + 1], *reach, canvas)[0])
             row = canvas.rows - 1 - int(dots + 0.5) // 4
             spot = _free(taken, row, column, canvas.rows)

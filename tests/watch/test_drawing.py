@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from expstore.compare.axes import TimedSeries
@@ -118,6 +118,7 @@ VIEWS = st.builds(
     st.integers(0, 20),
     st.booleans(),
 )
+@example([[0.0]], [2**52 + 2, *[0] * 7], View(), None, 12, 3, False)  # no double beside it
 def test_any_curve_fits_into_any_size(curves, steps, view, span, columns, rows, spread) -> None:
     """Every row is as wide as asked for, whatever the numbers are."""
     lines = [
