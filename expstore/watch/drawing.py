@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 AXIS = NOBODY
 """The owner of what belongs to no curve."""
 
+_LARGEST = 308.25  # an exponent of ten that a double surely has
 _LABEL = 8  # columns for the labels of the y axis, at most
 _SMALLEST = 12, 3  # columns and rows below which nothing is drawn
 
@@ -104,18 +105,19 @@ def draw(
     high = max(float(one.x[-1]) for one in placed)
     low, high = view.span or (low, high)
     if not low < high:
-        low, high = low - 0.5, high + 0.5
+        room = max(0.5, 2 * float(np.spacing(abs(low))))  # great steps have no halves
+        low, high = low - room, high + room
     placed = [_visible(one, low, high) for one in placed]
     values = np.concatenate([one.y[_within(one.x, low, high)] for one in placed])
     values = values[np.isfinite(values)]
     if not len(values):
         reason = "no value above zero here" if view.log else "no finite value here"
         return Drawing(_message(reason, columns, rows).rows, (low, high))
-    bottom, top = _reach(float(values.min()), float(values.max()))
+    bottom, top = _reach(float(values.min()), float(values.max()), view.log)
     marks = (log_ticks if view.log else ticks)(bottom, top, min(rows // 3 + 1, 6))
     if len(marks) < 2:  # no two round numbers are in reach
         marks = [bottom, top]
-    names = labels([10.0**mark for mark in marks] if view.log else marks)
+    names = labels([10.0 ** min(mark, _LARGEST) for mark in marks] if view.log else marks)
     left = min(max(map(len, names), default=1), _LABEL) + 1
     canvas = Canvas(columns - left, rows - 1)
     for one in placed:
@@ -162,12 +164,13 @@ def _within(x: NDArray[np.float64], low: float, high: float) -> NDArray[np.bool_
     return (x >= low) & (x <= high)
 
 
-def _reach(low: float, high: float) -> tuple[float, float]:
-    """A range of values that is not empty."""
+def _reach(low: float, high: float, log: bool) -> tuple[float, float]:
+    """A range of values, or of exponents of ten, that is not empty."""
     if low < high:
         return low, high
-    room = abs(low) / 2 or 1.0
-    return low - room, high + min(room, np.finfo(np.float64).max - high)
+    largest = float(np.finfo(np.float64).max)
+    room, limit = (0.5, _LARGEST) if log else (abs(low) / 2 or 1.0, largest)
+    return low - room, high + min(room, limit - high)
 
 
 def _height(
@@ -201,9 +204,7 @@ def _put_letters(
             x = x[_within(x, one.x[seen[0]], one.x[seen[-1]])]
             chosen += seen[np.searchsorted(one.x[seen], x)].tolist()
         for place in chosen:
-            # No width: steps so great that a double has none between them.
-            share = (one.x[place] - span[0]) / ((span[1] - span[0]) or 1.0)
-            column = int(share * (canvas.columns - 1))
+            column = int((one.x[place] - span[0]) / (span[1] - span[0]) * (canvas.columns - 1))
             dots = float(_height(one.y[place : place + 1], *reach, canvas)[0])
             row = canvas.rows - 1 - int(dots + 0.5) // 4
             spot = _free(taken, row, column, canvas.rows)

@@ -119,6 +119,10 @@ VIEWS = st.builds(
     st.booleans(),
 )
 @example([[0.0]], [2**52 + 2, *[0] * 7], View(), None, 12, 3, False)  # no double beside it
+@example(
+    [[2e235]], [0] * 8, View(log=True), None, 12, 12, False
+)  # half of its exponent more is inf
+@example([[1.7976931348623157e308]], [0] * 8, View(log=True), None, 12, 12, False)
 def test_any_curve_fits_into_any_size(curves, steps, view, span, columns, rows, spread) -> None:
     """Every row is as wide as asked for, whatever the numbers are."""
     lines = [
