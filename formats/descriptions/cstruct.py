@@ -125,18 +125,12 @@ def _text(kind: LengthPrefixed) -> str:
     return name if kind.width == 1 else f"{name}{8 * kind.width}"
 
 
-def _enum(name: str, number: Number, labels: dict[str, int]) -> list[str]:
-    lines = [f"    {label} = {value}," for label, value in labels.items()]
-    return [f"enum {name} : {_number(number)} {{", *lines, "};"]
-
-
 _NOTATION = Notation(
     name="a cstruct definition",
     reserved=CSTRUCT_FIELDS,
     reserved_labels=CSTRUCT_LABELS,
     number=_number,
     text=_text,
-    enum=_enum,
     line=_line,
     flag="uint8",
     byte="char",

@@ -139,11 +139,6 @@ def _text(kind: LengthPrefixed) -> str:
     return name if kind.width == 1 else f"{name}{8 * kind.width}{_ENDIAN[kind.order]}"
 
 
-def _enum(name: str, number: Number, labels: dict[str, int]) -> list[str]:
-    lines = [f"    {label} = {value}," for label, value in labels.items()]
-    return [f"enum {name} : {_number(number)} {{", *lines, "};"]
-
-
 def _literal(field: Field, constant: Constant) -> str:
     value = constant.value
     if not constant.is_float:
@@ -163,7 +158,6 @@ _NOTATION = Notation(
     reserved_labels=HEXPAT_FIELDS,
     number=_number,
     text=_text,
-    enum=_enum,
     line=_line,
     flag="bool",
     byte="u8",

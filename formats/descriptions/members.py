@@ -42,7 +42,6 @@ class Notation:
         reserved, reserved_labels: the words that no field, or no label, may be.
         number: a number's type.
         text: the name of the type of a text, or of bytes, with this length.
-        enum: the lines of a type of labels, from its name, its number, and the labels' values.
         line: a field of a struct, from its kind, name, doc and member.
         flag, byte, padding: the types of a flag, a byte, and a byte without a meaning.
     """
@@ -52,7 +51,6 @@ class Notation:
     reserved_labels: frozenset[str]
     number: Callable[[Number], str]
     text: Callable[[LengthPrefixed], str]
-    enum: Callable[[str, Number, dict[str, int]], list[str]]
     line: Callable[[Kind, str, str, Member], str]
     flag: str
     byte: str
@@ -131,7 +129,9 @@ class Types:
             return self._declare(own, self._sized(own, kind.length, room))
         if isinstance(kind, Enum):
             own = f"{name}_label"
-            return self._declare(own, notation.enum(own, kind.number, self._labels(kind)))
+            labels = [f"    {label} = {value}," for label, value in self._labels(kind).items()]
+            lines = [f"enum {own} : {notation.number(kind.number)} {{", *labels, "};"]
+            return self._declare(own, lines)
         if isinstance(kind, Group):
             return self._group(kind, name)
         raise UnsupportedSchema(f"{notation.name} has no {kind.type_name}")
