@@ -50,6 +50,31 @@ def create(
     Raises:
         As `start`.
     """
+    store, metadata, info = checked(root, commit_id, job_name, user, params, tags, notes)
+    git = git_state()
+    writer = create_run(
+        store, metadata, replace(info, origin=origin(git)), git, "process", new=True
+    )
+    writer.close()
+    return writer.commit_id
+
+
+def checked(
+    root: str | os.PathLike[str] | None,
+    commit_id: str | None,
+    job_name: str,
+    user: str | None,
+    params: object,
+    tags: Iterable[str],
+    notes: str,
+) -> tuple[ExperimentStore, Metadata, RunInfo]:
+    """The store, metadata and run.json that the arguments of `start` mean; no file is accessed.
+
+    The metadata has the current time, and an empty id if none is given: one is claimed later.
+
+    Raises:
+        As `start`, for what it says of these arguments.
+    """
     store = ExperimentStore(default_root() if root is None else expand(root))
     user = login_name() if user is None else user
     metadata = Metadata(commit_id or "", int(time.time()), job_name, user)
@@ -58,12 +83,7 @@ def create(
         store.experiment_path(commit_id)
     info = RunInfo(parameters.as_params(params), check_tags(tags), notes)
     runfile.build(info)
-    git = git_state()
-    writer = create_run(
-        store, metadata, replace(info, origin=origin(git)), git, "process", new=True
-    )
-    writer.close()
-    return writer.commit_id
+    return store, metadata, info
 
 
 def create_run(

@@ -26,13 +26,11 @@ from expstore.errors import (
     SelectionError,
 )
 from expstore.extras import require
-from expstore.model import params as parameters
-from expstore.model.runinfo import RunInfo, RunStart, check_tags, joined
-from expstore.model.values import RECORD_CODEC, Metadata, is_whole_number
-from expstore.store import metafile, runfile
+from expstore.model.runinfo import RunInfo, RunStart, joined
+from expstore.model.values import RECORD_CODEC, is_whole_number
 from expstore.store.append.durability import Durability, check_durability
-from expstore.store.create import create_run
-from expstore.store.defaults import default_root, expand, git_head, login_name
+from expstore.store.create import checked, create_run
+from expstore.store.defaults import git_head
 from expstore.store.files import atomic, system
 from expstore.store.files.place import open_log
 from expstore.store.joining import inherited, join, last_step
@@ -140,16 +138,10 @@ def begin(
         command: the program that the run is of, which this one only starts: it never joins another
             run. None: this program.
     """
-    store = ExperimentStore(default_root() if root is None else expand(root))
-    user = login_name() if user is None else user
-    metafile.build(Metadata(commit_id or "checked-below", 0, job_name, user))
-    if commit_id is not None:
-        store.experiment_path(commit_id)
+    store, metadata, new = checked(root, commit_id, job_name, user, params, tags, notes)
     check_durability(durability)
     if system_metrics:
         require("psutil", "system")
-    new = RunInfo(parameters.as_params(params), check_tags(tags), notes)
-    runfile.build(new)
     from_step = _check_from_step(from_step, resume)
     joined_id = inherited(store, commit_id) if command is None else None
     git = git_state()
@@ -166,7 +158,7 @@ def begin(
             run = _resume(store, commit_id, new, now, durability)
             return _begun(run, patch, run.info, system_metrics)
     info = replace(new, origin=origin(git, command), starts=(now,))
-    metadata = Metadata(commit_id or "", int(now.started), job_name, user)
+    metadata = replace(metadata, commit_id=commit_id or "", timestamp=int(now.started))
     writer = create_run(store, metadata, info, git, durability, new=not resume)
     return _begun(Run(store, writer, now), patch, info, system_metrics)
 
