@@ -156,23 +156,6 @@ def test_step_that_was_written_to_a_cut_log_says_so_once(
     writer.close()
 
 
-def test_log_cut_while_it_is_synced_is_noticed_before_power_acknowledges(
-    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With `power`, what a call acknowledges is in the log then."""
-    store.create_experiment("abc")
-    writer = store.writer("abc", durability="power")
-    sync = os.fdatasync
-
-    def cut(descriptor: int) -> None:
-        sync(descriptor)
-        truncated(store.experiment_path("abc"))
-
-    monkeypatch.setattr(os, "fdatasync", cut)
-    with pytest.raises(ExperimentGoneError, match="cut to"):
-        write(writer, 5)
-
-
 @pytest.mark.parametrize("damage", [truncated, rewritten])
 def test_last_records_in_a_log_cut_in_place_are_noticed_on_closing(
     damage: Callable[[Path], None], store: ExperimentStore
@@ -248,20 +231,26 @@ def test_flush_into_a_replaced_log_is_an_error(store: ExperimentStore) -> None:
     writer.close()
 
 
-def test_log_replaced_while_it_is_synced_is_noticed_before_power_acknowledges(
-    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("damage", "message"), [(truncated, "cut to"), (copied_over, "2 records of step 5")]
+)
+def test_log_damaged_while_it_is_synced_is_noticed_before_power_acknowledges(
+    damage: Callable[[Path], None],
+    message: str,
+    store: ExperimentStore,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With `power`, what a call acknowledges is on disk under the experiment's name."""
     store.create_experiment("abc")
     writer = store.writer("abc", durability="power")
     sync = os.fdatasync
 
-    def replaced(descriptor: int) -> None:
+    def damaged(descriptor: int) -> None:
         sync(descriptor)
-        copied_over(store.experiment_path("abc"))
+        damage(store.experiment_path("abc"))
 
-    monkeypatch.setattr(os, "fdatasync", replaced)
-    with pytest.raises(ExperimentGoneError, match="2 records of step 5"):
+    monkeypatch.setattr(os, "fdatasync", damaged)
+    with pytest.raises(ExperimentGoneError, match=message):
         write(writer, 5)
 
 
