@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 from expstore.errors import ExperimentExistsError, ExperimentNotFoundError, UnreadableFileError
-from expstore.store.files import access, layout, syncing, system
+from expstore.store.files import access, layout, system
 from expstore.store.files.place import open_log
+from expstore.store.files.systems.native import fs, own
 
 _BLOCK = 1 << 20  # bytes compared at a time
 _AT_FDCWD = -100
@@ -52,11 +52,11 @@ def sync_tree(top: Path) -> None:
     """
     for directory, inner, names in os.walk(top, topdown=False, onerror=_fail):
         for name in names:
-            descriptor = os.open(Path(directory, name), system.READ)
+            descriptor = fs.open(Path(directory, name), system.READ)
             try:
-                syncing.sync(descriptor)
+                own.sync(descriptor)
             finally:
-                os.close(descriptor)
+                fs.close(descriptor)
         if names or inner:  # an empty one is on disk when its name is
             system.sync_directory(Path(directory))
 
@@ -76,11 +76,11 @@ def keep_access(old: Path, building: Path) -> None:
     for path in (*building.iterdir(), building):
         status = access.status_of(old / path.relative_to(building))
         if status is not None:
-            descriptor = os.open(path, system.READ)
+            descriptor = fs.open(path, system.READ)
             try:
-                access.keep_access(descriptor, status)
+                own.keep_access(descriptor, status)
             finally:
-                os.close(descriptor)
+                fs.close(descriptor)
 
 
 def place_new(building: Path, target: Path) -> None:
@@ -200,7 +200,10 @@ def _exists(target: Path) -> ExperimentExistsError:
 
 def _rename(source: Path, target: Path, flags: int) -> bool:
     """Rename with flags of renameat2(2); False if there are none here."""
-    rename = _renameat2()
+    if sys.platform == "win32" and flags == _NOREPLACE:
+        os.rename(source, target)  # there, it never replaces anything
+        return True
+    rename = own.library_function("renameat2")
     if rename is None:
         return False
     if not rename(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), flags):
@@ -211,11 +214,3 @@ def _rename(source: Path, target: Path, flags: int) -> bool:
     if code in _NO_FLAGS:
         return False
     raise OSError(code, os.strerror(code), str(source), None, str(target))
-
-
-@cache
-def _renameat2() -> Any:
-    """The C library's function; None if it has none."""
-    import ctypes  # here, since most programs need none
-
-    return getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
