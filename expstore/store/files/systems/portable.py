@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import threading
 from stat import S_ISDIR, S_ISLNK, S_ISREG
@@ -32,6 +33,12 @@ FOREIGN = os.O_RDONLY
 LOCK_SH, LOCK_EX, LOCK_UN = 1, 2, 8
 LOCKS_ARE_SEEN = False
 OPEN_FILES_MOVE = False
+# Forbidden characters (a colon would name a stream of a file), names of devices with or without an
+# extension, and ends that Windows strips.
+REFUSED_NAMES: re.Pattern[str] | None = re.compile(
+    r"""[\x00-\x1f<>:"/\\|?*]|[. ]\Z|\A(?:con|prn|aux|nul|(?:com|lpt)[0-9¹²³])(?: *\.|\Z)""",
+    re.IGNORECASE,
+)
 
 _FIRST = 1 << 30  # numbers of directories; no file has one as high
 _JUNCTION = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT: a link to a directory

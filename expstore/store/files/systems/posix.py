@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import resource
 import signal
 import stat
@@ -42,6 +43,9 @@ LOCKS_ARE_SEEN = True
 
 OPEN_FILES_MOVE = True
 """Whether a file that is open can be renamed, replaced and deleted."""
+
+REFUSED_NAMES: re.Pattern[str] | None = None
+"""Found in names that no file can have here, other than those with a slash or NUL; None: no such."""
 
 replacing = nullcontext()
 """Held while a file is read and then replaced, if it cannot be locked, since it cannot be open."""
