@@ -2,9 +2,10 @@
 
     python -m pytest -p tests.helpers.elsewhere tests/store/read tests/compare
 
-Importing this module, before `expstore`, takes away the modules `fcntl`, `pwd` and the like, and
-the functions, flags and signals that Windows lacks. From then on, no call takes a descriptor of a
-directory, `os.rename` replaces nothing, and what is open is neither renamed, replaced nor deleted.
+As a plugin of pytest, this module takes away the modules `fcntl`, `pwd` and the like, and the
+functions, flags and signals that Windows lacks, before `expstore` is imported; in a program,
+`take_away` does. From then on, no call takes a descriptor of a directory, `os.rename` replaces
+nothing, and what is open is neither renamed, replaced nor deleted.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import concurrent.futures.process
 import ctypes
 import errno
 import getpass
-import hypothesis
 import logging.handlers
 import multiprocessing.popen_spawn_posix
 import multiprocessing.resource_tracker
@@ -30,37 +30,48 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
+from importlib import import_module
 from typing import Any
 
 import numpy
 
+# Libraries that have code for Windows, and here choose what they do by `sys.platform`.
+_LIBRARIES = """
+    duckdb pandas polars psutil pyarrow.parquet starlette.testclient textual.app plotext
+    rich.console typer.testing yaml
+"""
 # Imported above, since they need what is taken away, or choose by it, when they are imported.
 _NEEDED = (
-    asyncio, concurrent.futures.process, getpass, hypothesis, logging.handlers, multiprocessing,
+    asyncio, concurrent.futures.process, getpass, logging.handlers, multiprocessing,
     numpy, pathlib, random, socketserver, ssl, subprocess, tempfile, uuid,
 )  # fmt: skip
 
-MODULES = "fcntl grp posix pty pwd resource syslog termios tty".split()
+MODULES = """
+    fcntl grp posix pty pwd resource syslog termios tty
+"""
 FUNCTIONS = """
     chown chroot confstr copy_file_range eventfd fchdir fchmod fchown fdatasync fork forkpty
     fpathconf fstatvfs getegid geteuid getgid getgroups getloadavg getpgid getpgrp getpriority
-    getsid getuid getxattr initgroups lchown listxattr lockf major memfd_create minor mkfifo mknod
-    nice openpty pathconf pidfd_open pipe2 posix_fadvise posix_fallocate posix_spawn posix_spawnp
-    pread preadv pwrite pwritev readv register_at_fork removexattr sched_getaffinity
-    sched_setaffinity sendfile set_blocking setsid setxattr splice statvfs sync sysconf tcgetpgrp
-    tcsetpgrp ttyname uname wait3 wait4 writev
-""".split()
+    getsid getuid getxattr initgroups lchown listxattr lockf major memfd_create minor mkfifo
+    mknod nice openpty pathconf pidfd_open pipe2 posix_fadvise posix_fallocate posix_spawn
+    posix_spawnp pread preadv pwrite pwritev readv register_at_fork removexattr
+    sched_getaffinity sched_setaffinity set_blocking setsid setxattr splice statvfs sync
+    sysconf tcgetpgrp tcsetpgrp ttyname uname wait3 wait4 writev
+"""
 FLAGS = """
     O_ACCMODE O_ASYNC O_CLOEXEC O_DIRECT O_DIRECTORY O_DSYNC O_LARGEFILE O_NDELAY O_NOATIME
     O_NOCTTY O_NOFOLLOW O_NONBLOCK O_PATH O_RSYNC O_SYNC O_TMPFILE
-""".split()
+"""
 SIGNALS = """
-    SIGHUP SIGIO SIGPIPE SIGPOLL SIGQUIT SIGTSTP SIGURG SIGUSR1 SIGUSR2 SIGWINCH SIGXCPU SIGXFSZ
-    pthread_sigmask sigtimedwait sigwait sigwaitinfo
-""".split()
-_DIRECTORY_CALLS = "access link mkdir open readlink replace rename rmdir stat symlink unlink".split()
-_real = {name: getattr(os, name) for name in (*_DIRECTORY_CALLS, "scandir", "listdir")}
+    SIGHUP SIGIO SIGPIPE SIGPOLL SIGQUIT SIGTSTP SIGURG SIGUSR1 SIGUSR2 SIGWINCH SIGXCPU
+    SIGXFSZ pthread_sigmask sigtimedwait sigwait sigwaitinfo
+"""
+_DIRECTORY_CALLS = """
+    access link mkdir open readlink replace rename rmdir stat symlink unlink
+"""
+_real = {name: getattr(os, name) for name in (*_DIRECTORY_CALLS.split(), "scandir", "listdir")}
 
 
 def _is_open(path: Any, *, below: bool) -> bool:
@@ -129,15 +140,16 @@ class _Library(ctypes.CDLL):
         super().__init__(name, *arguments, **options)
 
 
-def _take_away() -> None:
+def take_away() -> None:
+    """Take it all away, for as long as the process lives."""
     assert "expstore.store" not in sys.modules, "expstore was imported before"
-    for name in MODULES:
+    for name in MODULES.split():
         sys.modules[name] = None  # type: ignore[assignment]
-    for owner, names in ((os, FUNCTIONS + FLAGS), (signal, SIGNALS)):
-        for name in names:
+    for owner, names in ((os, FUNCTIONS), (os, FLAGS), (signal, SIGNALS)):
+        for name in names.split():
             if hasattr(owner, name):
                 delattr(owner, name)
-    for name in _DIRECTORY_CALLS:
+    for name in _DIRECTORY_CALLS.split():
         setattr(os, name, _without_directories(name))
     os.remove = os.unlink
     for name in ("scandir", "listdir"):
@@ -151,4 +163,9 @@ def _take_away() -> None:
         sys.modules["_pytest.tmpdir"].get_user_id = lambda: None  # type: ignore[attr-defined]
 
 
-_take_away()
+def pytest_load_initial_conftests() -> None:
+    """Before the first file of tests is read, and after other plugins, some of which need more."""
+    for name in _LIBRARIES.split():
+        with suppress(ImportError):
+            import_module(name)
+    take_away()

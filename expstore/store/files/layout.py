@@ -70,8 +70,8 @@ def check_commit_id(commit_id: str) -> str:
 
     Raises:
         InvalidCommitIdError: not a str, empty, hidden (`.`, `..` and names that start with a dot),
-            containing `/` or NUL, longer than 255 bytes, not encodable as a file name, or one that the system forbids, as
-            Windows does `NUL`, `a:b` and `a.`.
+            containing `/` or NUL, longer than 255 bytes, not encodable as a file name, or forbidden
+            by the system, as `NUL`, `a:b` and `a.` are on Windows.
     """
     if fault := _fault(commit_id):
         shown = repr(commit_id)

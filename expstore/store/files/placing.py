@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,10 +20,7 @@ from expstore.store.files.place import open_log
 from expstore.store.files.systems.native import fs, own
 
 _BLOCK = 1 << 20  # bytes compared at a time
-_AT_FDCWD = -100
-_NOREPLACE, _EXCHANGE = 1, 2
-# The kernel or the file system (NFS, for example) has no such flag.
-_NO_FLAGS = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP})
+_rename = own.rename_flagged
 
 
 def build_experiment(building: Path, metadata: bytes | None) -> None:
@@ -90,7 +86,7 @@ def place_new(building: Path, target: Path) -> None:
         FileExistsError: something has it.
         OSError: a system call fails.
     """
-    if _rename(building, target, _NOREPLACE):
+    if _rename(building, target, own.NOREPLACE):
         return
     os.mkdir(target)  # reserves the name, since the rename alone would replace an empty directory
     try:
@@ -111,7 +107,7 @@ def place(building: Path, target: Path) -> None:
     """
     if not os.path.lexists(target):
         place_new(building, target)
-    elif not _rename(building, target, _EXCHANGE):
+    elif not _rename(building, target, own.EXCHANGE):
         aside = building.with_name(layout.temporary_name(".replaced-"))
         os.rename(target, aside)
         try:
@@ -196,21 +192,3 @@ def _exists(target: Path) -> ExperimentExistsError:
         f"{target}: already exists, and an existing experiment is never changed; choose another "
         "commit id"
     )
-
-
-def _rename(source: Path, target: Path, flags: int) -> bool:
-    """Rename with flags of renameat2(2); False if there are none here."""
-    if sys.platform == "win32" and flags == _NOREPLACE:
-        os.rename(source, target)  # there, it never replaces anything
-        return True
-    rename = own.library_function("renameat2")
-    if rename is None:
-        return False
-    if not rename(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), flags):
-        return True
-    import ctypes
-
-    code = ctypes.get_errno()
-    if code in _NO_FLAGS:
-        return False
-    raise OSError(code, os.strerror(code), str(source), None, str(target))

@@ -2,7 +2,7 @@
 
 Guarantees: the functions named as those of `os` do what those do on POSIX, by paths. A directory is
 open as a number that stands for its path here; it follows a rename that goes through this module,
-and is known again by device and file number after any other. A link is refused where it is to be.
+and is known by device and file number after any other. A link is refused where it is to be.
 A lock excludes the threads of this process; from other processes, a file that is open is safe here
 because Windows neither renames, replaces nor deletes it, nor renames a directory that it is in.
 
@@ -33,6 +33,7 @@ FOREIGN = os.O_RDONLY
 LOCK_SH, LOCK_EX, LOCK_UN = 1, 2, 8
 LOCKS_ARE_SEEN = False
 OPEN_FILES_MOVE = False
+NOREPLACE, EXCHANGE = 1, 2
 # Forbidden characters (a colon would name a stream of a file), names of devices with or without an
 # extension, and ends that Windows strips.
 REFUSED_NAMES: re.Pattern[str] | None = re.compile(
@@ -90,6 +91,8 @@ def open(path: Path, flags: int, mode: int = 0o777, *, dir_fd: int | None = None
     try:
         found = os.lstat(place)
         if _is_link(found):
+            if flags & NOFOLLOW and flags & _IS_DIRECTORY:
+                raise _refused(errno.ENOTDIR, place)
             if flags & NOFOLLOW:
                 raise _refused(errno.ELOOP, place)
             found = os.stat(place)
@@ -268,6 +271,16 @@ def file_size_limit() -> int:
 def library_function(name: str, *, errors: bool = True) -> Any:
     """See `posix.library_function`; nothing is taken from it here."""
     return None
+
+
+def rename_flagged(source: Path, target: Path, flag: int) -> bool:
+    """See `posix.rename_flagged`; a rename on Windows replaces nothing, and cannot exchange."""
+    if flag != NOREPLACE:
+        return False
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fsdecode(target))
+    os.rename(source, target)
+    return True
 
 
 def host_name() -> str:

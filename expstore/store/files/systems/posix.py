@@ -17,6 +17,7 @@ import stat
 import sys
 from contextlib import nullcontext
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 assert sys.platform != "win32"
@@ -45,11 +46,15 @@ OPEN_FILES_MOVE = True
 """Whether a file that is open can be renamed, replaced and deleted."""
 
 REFUSED_NAMES: re.Pattern[str] | None = None
-"""Found in names that no file can have here, other than those with a slash or NUL; None: no such."""
+"""Found in names that no file can have here; None: all but those with a slash or NUL can be."""
 
 replacing = nullcontext()
 """Held while a file is read and then replaced, if it cannot be locked, since it cannot be open."""
 
+NOREPLACE, EXCHANGE = 1, 2
+_AT_FDCWD = -100  # relative paths start at the working directory
+# The kernel or the file system (NFS, for example) has no such flag.
+_NO_FLAGS = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP})
 _NO_FULL_SYNC = (errno.ENOTSUP, errno.ENOTTY, errno.EINVAL)  # of network file systems, and others
 
 
@@ -156,6 +161,31 @@ def library_function(name: str, *, errors: bool = True) -> Any:
     import ctypes  # here, since most programs need none
 
     return getattr(ctypes.CDLL(None, use_errno=errors), name, None)
+
+
+def rename_flagged(source: Path, target: Path, flag: int) -> bool:
+    """Rename with a flag of renameat2(2); False if there are none here.
+
+    Args:
+        source: the present name.
+        target: the name to give.
+        flag: NOREPLACE: replace nothing; EXCHANGE: give the source the name of the target.
+
+    Raises:
+        FileExistsError: with NOREPLACE, something has the name.
+        OSError: the system call fails.
+    """
+    rename = library_function("renameat2")
+    if rename is None:
+        return False
+    if not rename(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), flag):
+        return True
+    import ctypes
+
+    code = ctypes.get_errno()
+    if code in _NO_FLAGS:
+        return False
+    raise OSError(code, os.strerror(code), str(source), None, str(target))
 
 
 def host_name() -> str:
