@@ -1,6 +1,6 @@
 """A Python without what only POSIX has, and with what Windows forbids, as far as Linux can play it.
 
-    python -m pytest -p tests.helpers.elsewhere tests/store/read tests/compare
+    python -m pytest -p tests.helpers.elsewhere tests/compare/test_compare.py tests/compare/test_where.py
 
 As a plugin of pytest, this module takes away the modules `fcntl`, `pwd` and the like, and the
 functions, flags and signals that Windows lacks, before `expstore` is imported; in a program,
@@ -39,8 +39,8 @@ import numpy
 
 # Libraries that have code for Windows, and here choose what they do by `sys.platform`.
 _LIBRARIES = """
-    duckdb pandas polars psutil pyarrow.parquet starlette.testclient textual.app plotext
-    rich.console typer.testing yaml
+    duckdb pandas polars psutil pyarrow.parquet starlette.testclient textual.app
+    matplotlib.pyplot IPython.core.page rich.console typer.testing yaml
 """
 # Imported above, since they need what is taken away, or choose by it, when they are imported.
 _NEEDED = (
