@@ -1,6 +1,6 @@
 """A Python without what only POSIX has, and with what Windows forbids, as far as Linux can play it.
 
-    python -m pytest -p tests.helpers.elsewhere tests/compare/test_compare.py tests/compare/test_where.py
+    python -m pytest -p tests.helpers.elsewhere tests/compare/test_where.py
 
 As a plugin of pytest, this module takes away the modules `fcntl`, `pwd` and the like, and the
 functions, flags and signals that Windows lacks, before `expstore` is imported; in a program,

@@ -291,7 +291,7 @@ def test_identity_can_be_had_without_statx(
 ) -> None:
     """On other systems, and in sandboxes that forbid the call."""
     for function in (lambda: None, lambda: lambda *_: -1):
-        monkeypatch.setattr(identity, "_library_function", function)
+        monkeypatch.setattr(identity.own, "library_function", lambda *_, **__: function())
         shutil.rmtree(store.root)
         shutil.rmtree(store.root.with_name("old"), ignore_errors=True)
         shutil.rmtree(store.root.with_name("elsewhere"), ignore_errors=True)
