@@ -29,17 +29,25 @@ _MIN_RECORDS = 1024  # records needed to learn from; with fewer it does not pay
 # one call per field and position costs more than gathering all records.
 _DENSE = 2048
 
-_SLICE = 1 << 17  # bytes compared at once; with template and mask they fit in a core's cache
+# Bytes compared at once, and of the mask, which is repeated over them: with the template and a copy
+# they fit in a core's cache.
+_SLICE, _UNIT = 1 << 17, 1 << 14
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """A repeated period: the expected bytes, which of them matter, and what they mean."""
+    """A repeated period: the expected bytes, which of them matter, and what they mean.
+
+    The template and the mask begin anew after each period; both are a period longer than what is
+    compared with them at once, so that this may begin anywhere in a period.
+    """
 
     period: int  # in records
     size: int  # bytes per period
-    template: Bytes
+    template: bytes
     mask: Bytes
+    unit: int  # bytes of the mask, in whole periods, that are repeated over what is compared
+    held: bytearray  # for the bytes that matter of what is compared
     bounds: Offsets
     codes: Codes
     offsets: dict[str, list[int]]  # by field name: the offsets of a number in a period
@@ -121,31 +129,63 @@ class Repetition:
         if not codes or bounds.size <= _MIN_RECORDS:
             return
         period = _period(np.stack(list(codes.values()), axis=1))
-        size = int(bounds[-1] - bounds[-1 - period])
-        if not period or size > ahead:
+        if period:
+            last = {name: column[-period:] for name, column in codes.items()}
+            self.expect(data, bounds[-1 - period :], last, ahead)
+
+    def expect(self, data: Bytes, bounds: Offsets, codes: Codes, ahead: int) -> None:
+        """Predict repetitions of a period, which are to begin where it ends.
+
+        Args:
+            bounds: the starts of its records, and the end of the last one.
+            codes: of its texts.
+            ahead: bytes to lay out; nothing is predicted if the period is longer.
+        """
+        self._layout, self._phase = None, 0
+        period, begin, end = bounds.size - 1, int(bounds[0]), int(bounds[-1])
+        size = end - begin
+        if size > ahead:
             return
-        starts = bounds[-1 - period : -1]
-        times = ahead // size + 2
-        mask, offsets = self._mask(data, starts, int(bounds[-1]))
-        repeated = (starts - starts[0]) + size * np.arange(times)[:, None]
+        starts, times = bounds[:-1], ahead // size + 2
+        mask, offsets = self._mask(data, starts, end)
+        unit = max(_UNIT // size, 1) * size
+        compared = max(_SLICE // unit, 1) * unit
+        repeated = (starts - begin) + size * np.arange(times)[:, None]
         self._layout = _Layout(
             period,
             size,
-            np.tile(data[starts[0] : bounds[-1]] & mask, times),
-            np.tile(mask, times),
+            (data[begin:end] & mask).tobytes() * (compared // size + 1),
+            np.tile(mask, unit // size + 1),
+            unit,
+            bytearray(compared),
             np.append(repeated.ravel(), size * times),
-            {name: np.tile(column[-period:], times) for name, column in codes.items()},
+            {name: np.tile(column, times) for name, column in codes.items()},
             offsets,
         )
 
     def _agreed(self, layout: _Layout, base: int, data: Bytes) -> int:
-        """How many bytes match the prediction."""
-        size = min(data.size, layout.template.size - base)
-        for low in range(0, size, _SLICE):
-            high = min(low + _SLICE, size)
-            ahead = slice(base + low, base + high)
-            differ = (data[low:high] & layout.mask[ahead]) != layout.template[ahead]
-            if differ.any():
+        """How many bytes match the prediction, as far as it is laid out.
+
+        Args:
+            base: where in a period they begin.
+        """
+        size = min(data.size, int(layout.bounds[-1]) - base)
+        place, unit, held = base % layout.size, layout.unit, layout.held
+        expected, mask = memoryview(layout.template)[place:], layout.mask[place:]
+        matters = np.frombuffer(held, np.uint8)
+        for low in range(0, size, len(held)):
+            count = min(len(held), size - low)
+            whole = count // unit * unit
+            ahead, target = data[low : low + count], matters[:count]
+            shape = -1, unit
+            np.bitwise_and(
+                ahead[:whole].reshape(shape), mask[:unit], out=target[:whole].reshape(shape)
+            )
+            np.bitwise_and(ahead[whole:], mask[: count - whole], out=target[whole:])
+            # As bytes: NumPy would write what differs to memory, and read it again.
+            same = held if count == len(held) else held[:count]
+            if same != expected[:count]:
+                differ = target != np.frombuffer(expected[:count], np.uint8)
                 return low + int(differ.argmax())
         return size
 
