@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from formats.columns.loop import compiled_loop
 from formats.columns.period import Period
+from formats.columns.repetition import Codes
 from formats.columns.starts import Offsets, record_walk
 from formats.columns.vocabulary import Vocabulary
 from formats.kinds.numbers import Number
@@ -80,8 +81,12 @@ class BriefWalk:
         self._coded: tuple[Period, list[bytearray]] | None = None  # the last period, and its codes
         self.end = 0
 
-    def walk(self, data: bytes) -> int:
+    def walk(self, data: bytes, *, to_end: bool = True) -> int:
         """Find the records at the beginning of the data: all, if they are few or repetitive.
+
+        Args:
+            data: the bytes.
+            to_end: whether also those of a period that the data end in; see `period`.
 
         Returns:
             The offset after the last one.
@@ -92,8 +97,8 @@ class BriefWalk:
         # One that soon ends would only keep the log's own order from being learned.
         if first is not None and (rows := first.count(data, 0)) * first.size * 2 > end:
             self._repeat(first, 0, rows)
-            if self.end == end:
-                return end
+            if self._is_followed(end, to_end):
+                return self.end
         self._starts, self._codes = [], [[] for _ in self._vocabularies]
         read = compiled_loop(self._schema)
         searches = len(_QUOTAS) if end < _LONG else _SEARCHES
@@ -106,8 +111,30 @@ class BriefWalk:
             tries += 1
             if end - self.end > _FEW and self._learn():
                 rounds, tries = rounds + 1, 0
+                if self._is_followed(end, to_end):
+                    break
         self._close()
         return self.end
+
+    def _is_followed(self, end: int, to_end: bool) -> bool:
+        """Whether nothing is left to find after the periods found last."""
+        assert isinstance(self._parts[-1], _Repeated)
+        return end - self.end < (1 if to_end else self._parts[-1].period.size)
+
+    @property
+    def period(self) -> tuple[list[int], Codes] | None:
+        """The period that the records found end with, if so: what `Repetition.expect` needs.
+
+        That is the starts of its last records and their end, and the codes of their texts.
+        """
+        last = self._parts[-1] if self._parts else None
+        if not isinstance(last, _Repeated) or not last.rows:
+            return None
+        begin = self.end - last.period.size
+        names = (field.name for field in self._schema.texts)
+        codes = (np.frombuffer(one, np.int32) for one in last.codes)
+        bounds = [begin + start for start in last.period.starts]
+        return [*bounds, self.end], dict(zip(names, codes, strict=True))
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Columns of the records found, texts as codes."""

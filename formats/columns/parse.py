@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from formats.columns.brief import LIMIT, BriefWalk, is_walkable
-from formats.columns.output import Output
+from formats.columns.output import Output, keep_freed_memory
 from formats.columns.repetition import Match, Repetition
 from formats.columns.starts import PADDING, Bytes, Offsets, gather, record_walk
 from formats.columns.types import Columns, TextColumn
@@ -35,6 +35,8 @@ BLOCK = 1 << 19
 """Bytes decoded at a time: enough to amortise NumPy's calls, few enough to stay in a core's cache
 together with the result. Twice as many cost more in fresh memory than they save.
 """
+
+_BEGINNING = 1 << 16  # bytes of a long log that are read as those of a short one
 
 _EMPTY: Bytes = np.empty(0, np.uint8)
 
@@ -118,6 +120,7 @@ class ColumnParser:
             self._advance(begin)
             if begin == len(raw):
                 return self._columns(begun)
+            self._repetition = self._repetition or Repetition(self._walk)
         fresh = np.frombuffer(raw, np.uint8, -1, begin)
         output = self._output(fresh.size, begun)
         while fresh.size and self._error is None:
@@ -166,7 +169,10 @@ class ColumnParser:
         """Move the buffer's whole records to the output, and the rest to the buffer's beginning."""
         data, begin, end = self._buffer, 0, self._held + fresh
         if self._repetition is None:
+            keep_freed_memory()
             self._repetition = Repetition(self._walk)
+            if self._brief is not None:
+                begin = self._begin(self._brief, self._repetition, data[:end], output)
         if self._expected is not None:
             begin = self._read_header(self._expected, data, end)
         while begin < end and self._expected is None:
@@ -183,6 +189,19 @@ class ColumnParser:
         self._held = end - begin
         if begin:
             data[: self._held] = data[begin:end].copy()
+
+    def _begin(self, brief: BriefWalk, repetition: Repetition, data: Bytes, output: Output) -> int:
+        """Read the beginning of a long log as that of a short one, which learns its order sooner.
+
+        Returns:
+            The end of the last record.
+        """
+        end = brief.walk(data[:_BEGINNING].tobytes(), to_end=False)
+        output.add(brief.columns())
+        if (period := brief.period) is not None:
+            bounds, codes = period
+            repetition.expect(data, np.array(bounds), codes, data.size)
+        return end
 
     def _advance(self, size: int) -> None:
         """Count bytes of whole records as consumed."""
