@@ -35,11 +35,10 @@ class Output:
     def __init__(
         self,
         types: dict[str, Any],
-        texts: dict[str, Any],
         capacity: int,
         begun: Mapping[str, NDArray[Any]],
     ) -> None:
-        self.count, self._capacity, self._texts = 0, capacity, texts
+        self.count, self._capacity = 0, capacity
         self.arrays = {name: np.empty(capacity, dtype) for name, dtype in types.items()}
         if begun:
             self.add(begun)
@@ -57,10 +56,6 @@ class Output:
             self._resize(max(room.stop, self._capacity * 3 // 2))
         self.count = room.stop
         return room
-
-    def last(self, count: int) -> dict[str, NDArray[np.int32]]:
-        """The text codes of the last records."""
-        return {name: self.arrays[name][self.count - count : self.count] for name in self._texts}
 
     def finish(self) -> dict[str, NDArray[Any]]:
         """The columns; from now on the caller owns the arrays."""

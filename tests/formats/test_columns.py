@@ -258,7 +258,8 @@ class Paths:
         def counted_match(*args: Any) -> Any:
             found = match(*args)
             self.matched.append(found.count)
-            self.dense.append(found.is_dense)
+            places = found.places("", None) if found.count else []
+            self.dense.append(bool(places) and found.is_dense(places))
             return found
 
         def counted_lanes(*args: Any) -> Any:
