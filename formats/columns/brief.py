@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from formats.columns.clock import NONE, UNKNOWN, Choice, Clock, Windows, joined
+from formats.columns.clock import NONE, UNKNOWN, Choice, Clock, joined, windows_of
 from formats.columns.loop import compiled_loop
 from formats.columns.numbers import NumberReader, repeated
 from formats.columns.period import Period, mask_of, shortest_period
@@ -88,14 +88,12 @@ class BriefWalk:
         self._walk = record_walk(schema)
         self._numbers = NumberReader(self._walk)
         self._vocabularies = vocabularies
-        self._clock, self._windows = clock, Windows(self._walk, clock)
+        self._clock, self._windows = clock, windows_of(self._walk, clock)
         self._known = _remembered.setdefault((schema, clock), {})
-        names = [field.name for field in schema.texts]
-        self._chosen = -1 if choice is None else names.index(choice.field)
+        if choice is not None:
+            self._chosen = [field.name for field in schema.texts].index(choice.field)
         self.count, self.clocks = 0, UNKNOWN
         self._schema = schema
-        self._starts: list[int] = []  # of records read one by one since the last part
-        self._codes: list[list[int]] = [[] for _ in vocabularies]
         self._coded: tuple[Period, list[bytearray]] | None = None  # the last period, and its codes
         self.end = 0
 
@@ -114,10 +112,12 @@ class BriefWalk:
         first = self._known.get(self._windows.high(data, 0))
         # One that soon ends would only keep the log's own order from being learned.
         if first is not None and (rows := first.count(data, 0)) * first.size * 2 > end:
-            self._repeat(first, 0, rows)
-            if self._is_followed(end, to_end):
+            first.is_known = True
+            self._add(first, 0, rows)
+            if end - self.end < (1 if to_end else first.size):
                 return self.end
-        self._starts, self._codes = [], [[] for _ in self._vocabularies]
+        self._starts: list[int] = []  # of records read one by one since the last part
+        self._codes: list[list[int]] = [[] for _ in self._vocabularies]
         read = compiled_loop(self._schema)
         searches = len(_QUOTAS) if end < _LONG else _SEARCHES
         rounds = tries = 0
@@ -127,17 +127,13 @@ class BriefWalk:
             if self.end == at:
                 break  # a torn record
             tries += 1
-            if end - self.end > _FEW and self._learn():
+            if end - self.end > _FEW and (period := self._learn()):
                 rounds, tries = rounds + 1, 0
-                if self._is_followed(end, to_end):
+                # Nothing else is left, or the beginning of a further period.
+                if end - self.end < (1 if to_end else period.size):
                     break
         self._close()
         return self.end
-
-    def _is_followed(self, end: int, to_end: bool) -> bool:
-        """Whether nothing is left to find after the periods found last."""
-        assert isinstance(self._parts[-1], _Repeated)
-        return end - self.end < (1 if to_end else self._parts[-1].period.size)
 
     @property
     def period(self) -> tuple[list[int], Codes] | None:
@@ -188,7 +184,7 @@ class BriefWalk:
         rows: int,
     ) -> dict[str, NDArray[Any]]:
         self.clocks = joined(self.clocks, period.clocks)
-        places, starts = list(range(period.records)), period.starts
+        starts = period.starts
         if wanted is not None:
             all_codes = [np.frombuffer(one, np.int32) for one in codes]
             places = wanted[all_codes[self._chosen]].nonzero()[0].tolist()
@@ -213,18 +209,19 @@ class BriefWalk:
         clocks = UNKNOWN
         if self._clock is not None:
             column = found[self._clock.field]
-            clocks = column.min().item(), column.max().item()
+            # By their places: of so few, the numbers themselves cost four times as much.
+            clocks = column.item(column.argmin()), column.item(column.argmax())
         self.clocks = joined(self.clocks, clocks)
         if wanted is None:
             return found
         which = wanted[texts[self._chosen]]
         return {name: column[which] for name, column in found.items()}
 
-    def _learn(self) -> bool:
-        """Follow the order of the records read last, if it has repeated; whether it goes on."""
+    def _learn(self) -> Period | None:
+        """Follow the order of the records read last, if it has repeated; if it goes on."""
         count = shortest_period(self._codes)
         if not count:
-            return False
+            return None
         starts, known = self._starts, len(self._starts) // count
         if not self._parts and all(one[count:] == one[:-count] for one in self._codes):
             # The log began with this order: it is one part from its first byte on.
@@ -240,13 +237,13 @@ class BriefWalk:
                 self._known.clear()
             self._known[self._windows.high(self._data, 0)] = period
             self._repeat(period, 0, rows)
-            return True
+            return period
         period = self._made(starts[-count:], [one[-count:] for one in self._codes], self.end)
         rows = period.count(self._data, self.end)
         if rows:
             self._close()
             self._repeat(period, self.end, rows)
-        return rows > 0
+        return period if rows else None
 
     def _made(
         self, starts: list[int], codes: list[list[int]], end: int, with_clocks: bool = True
@@ -263,12 +260,12 @@ class BriefWalk:
             [vocabulary.texts[code] for code in one]
             for vocabulary, one in zip(self._vocabularies, codes, strict=True)
         ]
-        mask, data, places = mask_of(self._schema, texts), self._data, [at - begin for at in starts]
-        windows = self._windows
-        clocks = windows.of(windows.high(data, begin)) if with_clocks else None
-        if clocks is None or len({windows.high(data, at) for at in starts}) > 1:
-            return Period(data[begin:end], mask, places, texts)
-        return Period(data[begin:end], windows.compared(mask, places), places, texts, clocks)
+        data, windows = self._data, self._windows
+        clocks = windows.shared(data, starts) if with_clocks else None
+        mask = mask_of(self._schema, texts, None if clocks is None else windows.place)
+        return Period(
+            data[begin:end], mask, [at - begin for at in starts], texts, clocks or UNKNOWN
+        )
 
     def _codes_of(self, period: Period) -> list[bytearray]:
         """The codes of its texts as int32, which are added to the vocabularies."""
@@ -282,6 +279,9 @@ class BriefWalk:
         """Add a part of periods, which takes the place of what was read of it one by one."""
         for column in (self._starts, *self._codes):
             column.clear()
+        self._add(period, origin, rows)
+
+    def _add(self, period: Period, origin: int, rows: int) -> None:
         self._parts.append(_Repeated(period, self._codes_of(period), origin, rows))
         self.count += rows * period.records
         self.end = origin + rows * period.size

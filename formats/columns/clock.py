@@ -7,6 +7,7 @@ share their high bytes for months, so bytes that are compared anyway also prove 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from math import inf
 from typing import NamedTuple
 
@@ -49,7 +50,15 @@ class Choice(NamedTuple):
 
 def joined(one: Range, other: Range) -> Range:
     """A range that has the clocks of both."""
+    if one is NONE:
+        return other
     return min(one[0], other[0]), max(one[1], other[1])
+
+
+@lru_cache(maxsize=64)
+def windows_of(walk: RecordWalk, clock: Clock | None) -> Windows:
+    """The Windows, which hold no state."""
+    return Windows(walk, clock)
 
 
 class Windows:
@@ -86,11 +95,13 @@ class Windows:
         last = first + (1 << 8 * _LOW) - 1
         return (first, last) if self._clock.first <= first and last <= self._clock.last else None
 
-    def compared(self, mask: bytes, starts: list[int]) -> bytes:
-        """A mask of what is compared of records, with these bytes compared, too."""
-        assert self.place is not None
+    def shared(self, data: bytes, starts: list[int]) -> Range | None:
+        """The range of the clocks of some records, if their high bytes are the same."""
+        if self.place is None:
+            return None
         first, last = self.place
-        wider = bytearray(mask)
+        high = data[starts[0] + first : starts[0] + last]
         for start in starts:
-            wider[start + first : start + last] = b"\xff" * (last - first)
-        return bytes(wider)
+            if data[start + first : start + last] != high:
+                return None
+        return self.of(high)

@@ -22,6 +22,8 @@ from formats.columns.wire import refusal, refused, to_column
 from formats.errors import FormatError
 from formats.fields import ENCODING, ERRORS
 
+_NO_CODES: NDArray[np.bool_] = np.empty(0, np.bool_)
+
 
 class Emission:
     """Writes the records of one stream to columns.
@@ -48,7 +50,7 @@ class Emission:
         self._plan, self._walk = plan, plan.walk
         self._vocabularies = vocabularies
         self._clock, self.choice = clock, choice
-        self._wanted: NDArray[np.bool_] = np.empty(0, np.bool_)  # by code, of the texts chosen by
+        self._wanted = _NO_CODES  # by code, of the texts chosen by
         self.count, self.clocks = 0, NONE
         self.error: FormatError | None = None
 

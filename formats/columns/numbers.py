@@ -31,7 +31,7 @@ class NumberReader:
         if len(self._walk.heads) > 1:
             return False
         # Starts that are not held with the period cost as much as the gather.
-        gathered = _GATHER if rows <= period.rows_held else 2 * _GATHER
+        gathered = _GATHER if period.is_known and rows <= period.rows_held else 2 * _GATHER
         strided = places * (len(self._walk.columns) - 1) * _PLACE
         return strided < gathered + rows * places * _ROW
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from formats.columns.brief import LIMIT, BriefWalk
-from formats.columns.clock import NONE, UNKNOWN, Choice, Clock, Windows
+from formats.columns.clock import NONE, UNKNOWN, Choice, Clock, windows_of
 from formats.columns.emit import Emission
 from formats.columns.output import Output, keep_freed_memory
 from formats.columns.plan import plan_of
@@ -105,7 +105,7 @@ class ColumnParser:
 
     def _make_repetition(self) -> Repetition:
         keep_freed_memory()
-        return Repetition(self._walk, Windows(self._walk, self._clock))
+        return Repetition(self._walk, windows_of(self._walk, self._clock))
 
     def choose_all(self) -> None:
         """Give all records from now on, and first those of the last call again.

@@ -36,6 +36,7 @@ class Period:
         size: in bytes.
         records: the number of its records.
         starts, texts, clocks: as given.
+        is_known: whether an earlier log began with it, so that further ones may.
         rows_held: the number of repetitions for which all is computed once.
     """
 
@@ -49,6 +50,7 @@ class Period:
     ) -> None:
         self.size, self.records = len(data), len(starts)
         self.starts, self.texts, self.clocks = starts, texts, clocks
+        self.is_known = False
         self.rows_held = max(UNIT // self.size, 1)
         # As integers: a period is short, and NumPy's calls cost more.
         expected = int.from_bytes(data, "little") & int.from_bytes(mask, "little")
@@ -103,9 +105,17 @@ def shortest_period(codes: list[list[int]]) -> int:
     return 0
 
 
-def mask_of(schema: Schema, texts: list[list[bytes]]) -> bytes:
-    """255 for each byte of some records that must repeat, 0 for those of numbers."""
-    *before, after = _masks(schema)
+def mask_of(
+    schema: Schema, texts: list[list[bytes]], place: tuple[int, int] | None = None
+) -> bytes:
+    """255 for each byte of some records that must repeat, 0 for those of numbers.
+
+    Args:
+        schema: of the records.
+        texts: of the records; one list for each text of the declaration.
+        place: the offsets of bytes of a number in each record that must repeat, too.
+    """
+    *before, after = _masks(schema, place)
     if after:
         before, texts = [*before, after], [*texts, [b""] * len(texts[0])]
     return b"".join(
@@ -118,11 +128,14 @@ def mask_of(schema: Schema, texts: list[list[bytes]]) -> bytes:
 
 
 @lru_cache(maxsize=64)
-def _masks(schema: Schema) -> list[bytes]:
+def _masks(schema: Schema, place: tuple[int, int] | None) -> list[bytes]:
     """The mask of what precedes each text, and of what follows the last one."""
     masks = [b""]
     for field in schema:
         masks[-1] += (b"\xff" if field.is_variable else b"\0") * field.width
         if field.is_variable:
             masks.append(b"")
+    if place is not None:  # of the first run
+        first, last = place
+        masks[0] = masks[0][:first] + b"\xff" * (last - first) + masks[0][last:]
     return masks

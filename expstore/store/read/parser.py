@@ -124,24 +124,21 @@ class LogParser:
 
     def _renew(self) -> None:
         schema = self._format.schema.records if self.end else self._format.schema
-        self._parser = _column_parser()(schema, self._max_texts, *_known(self._format, self._wants))
+        parser, clock_type, choice_type = _column_parser()
+        clock = choice = None
+        # In a short log that is read whole, the clocks themselves are looked at sooner.
+        if self._wants is not None or self._log.size > BRIEF:
+            roles = self._format.roles
+            if roles is not None and roles.label is not None:  # else clocks may be of any unit
+                clock = clock_type(roles.clock, EARLIEST, LATEST)
+                choice = self._wants and choice_type(roles.label, self._wants)
+        self._parser = parser(schema, self._max_texts, clock, choice)
         self._parsed = 0
 
 
 @cache
-def _column_parser() -> type[ColumnParser]:
+def _column_parser() -> tuple[type[ColumnParser], type[Clock], type[Choice]]:
     from formats.columns import ColumnParser  # brings NumPy, which much of a store does without
-
-    return ColumnParser
-
-
-def _known(
-    format: Format, wants: Callable[[str], bool] | None
-) -> tuple[Clock | None, Choice | None]:
-    """What a parser is to find out about the clocks of a format, and which records to give."""
-    roles = format.roles
-    if roles is None or roles.label is None:  # without a label, the clocks may be of any unit
-        return None, None
     from formats.columns.clock import Choice, Clock
 
-    return Clock(roles.clock, EARLIEST, LATEST), wants and Choice(roles.label, wants)
+    return ColumnParser, Clock, Choice
