@@ -31,6 +31,12 @@ def pytest_configure() -> None:
         os.environ["TMPDIR"] = tempfile.tempdir = MEMORY
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Two for each core with `-n auto`, since tests wait for programs half of the time."""
+    return 2 * len(os.sched_getaffinity(0))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def interruptible_children() -> Iterator[None]:
     """Programs that tests start can be interrupted, even if this one ignores it.

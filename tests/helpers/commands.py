@@ -26,6 +26,9 @@ from tests.helpers.paths import ROOT
 TAKEN_AWAY = "EXPSTORE_TESTS_TAKEN_AWAY"
 """The variable with the modules that commands cannot import, separated by commas."""
 
+SHARED = "EXPSTORE_TESTS_COMMANDS"
+"""The variable with the `address` of another process, which a process of its own would repeat."""
+
 _TIMEOUT = 60.0  # seconds, for any command
 _SERVER = "from tests.helpers.commands_server import main; main()"
 # The same as `Command`, for shells: a program that needs almost nothing of Python to start.
@@ -81,7 +84,7 @@ class Command:
         streams = [number for number in range(3) if given[number] is not None]
         files = [one if isinstance(one, int) else one.fileno() for one in given if one is not None]
         self._server = socket.socket(socket.AF_UNIX)
-        self._server.connect(_address())
+        self._server.connect(address())
         passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))]
         self._server.sendmsg([bytes(1)], passed if files else [])
         variables = dict(os.environ if environment is None else environment)
@@ -152,17 +155,19 @@ def expstore(
 def program(path: Path) -> Path:
     """Make a program that runs `expstore` in a forked process, for shells to start."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_PROGRAM.format(python=sys.executable, address=_address()))
+    path.write_text(_PROGRAM.format(python=sys.executable, address=address()))
     path.chmod(0o755)
     return path
 
 
 @cache
-def _address() -> str:
+def address() -> str:
     """The socket of the process that commands are forked from; it ends with this one."""
-    address = str(Path(tempfile.mkdtemp(prefix="expstore-"), "commands"))
+    if shared := os.environ.pop(SHARED, None):
+        return shared
+    path = str(Path(tempfile.mkdtemp(prefix="expstore-"), "commands"))
     with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(address)
+        listening.bind(path)
         listening.listen()
         subprocess.Popen(
             [sys.executable, "-c", _SERVER, str(listening.fileno())],
@@ -173,4 +178,4 @@ def _address() -> str:
             pass_fds=[listening.fileno()],
             start_new_session=True,
         )
-    return address
+    return path
