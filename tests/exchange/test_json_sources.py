@@ -19,6 +19,7 @@ from expstore import ExperimentStore, ImportSourceError, Metric
 from expstore.exchange.export import export_file
 from expstore.exchange.imports import ImportOptions, import_experiments, import_source
 from expstore.exchange.sources import wandblog
+from expstore.exchange.sources.wandbhistory import RowReader
 from expstore.model.runinfo import RunStart
 
 
@@ -288,6 +289,24 @@ def test_newer_items_of_wandb_are_read(store: ExperimentStore, tmp_path: Path) -
         ("m6", 7, 0.25),
         ("m8/b", 7, 2.0),
     ]
+
+
+NAMES = st.sampled_from(["a", "b", "a/b", "long" * 40, "", "é"])
+CELLS = st.integers() | st.floats() | st.text(max_size=3) | st.none() | st.just({"c": 1.5})
+
+
+@given(rows=st.lists(st.lists(st.tuples(NAMES, CELLS), max_size=5), max_size=6))
+def test_rows_of_wandb_are_read_whatever_the_row_before_was(
+    rows: list[list[tuple[str, Any]]],
+) -> None:
+    """Names that repeat from row to row are remembered, which changes nothing."""
+    reader = RowReader()
+    for step, row in enumerate(rows):
+        items = b"".join(
+            field(1, field(1, name) + field(16, json.dumps(cell))) for name, cell in row
+        )
+        data = items + field(2, field(1, step)) + field(200, "of newer versions")
+        assert str(reader.read(data)) == str((dict(row), step))
 
 
 def test_without_a_history_the_summary_comes_in(store: ExperimentStore, tmp_path: Path) -> None:

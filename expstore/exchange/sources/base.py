@@ -180,6 +180,20 @@ class MetricsBuilder:
         self._steps.append(step)
         self._timestamps.append(timestamp)
 
+    def add_row(
+        self, values: Mapping[str, float], step: int, timestamp: int, where: str = ""
+    ) -> None:
+        """Add metrics of one step, by name; otherwise as `add`."""
+        known = self._names
+        if not 0 <= step < 1 << 32 or timestamp >> 36 or not values.keys() <= known.keys():
+            for name, value in values.items():
+                self.add(name, float(value), step, timestamp, where)
+            return
+        self._values += array("d", values.values())  # raises before anything is added
+        self._codes.extend(map(known.__getitem__, values))
+        self._steps.extend([step] * len(values))
+        self._timestamps.extend([timestamp] * len(values))
+
     def extend(
         self, names: Sequence[str], values: array[float], steps: array[int], times: array[int]
     ) -> bool:
