@@ -217,6 +217,33 @@ def test_a_download_of_tensorboard_has_the_tag_as_its_name(
     assert list(store.get_metrics("exp1")) == [Metric("train_loss", 0.5, 3, 1_700_000_000)]
 
 
+def test_downloads_of_one_run_of_tensorboard_join(store: ExperimentStore, tmp_path: Path) -> None:
+    """TensorBoard downloads one file per tag."""
+    for name, value in (("run-.-tag-loss", 0.5), ("run-.-tag-acc", 1), ("run-b-tag-loss", 2)):
+        (tmp_path / "csv").mkdir(exist_ok=True)
+        text = f"Wall time,Step,Value\n1700000000.5,3,{value}\n"
+        (tmp_path / "csv" / f"{name}.csv").write_text(text)
+    report = import_source(store, tmp_path)
+    assert [row.commit_id for row in report.imported] == ["csv", "csv_b"]
+    assert sorted(points(store, "csv")) == [("acc", 3, 1.0), ("loss", 3, 0.5)]
+    assert points(store, "csv_b") == [("loss", 3, 2.0)]
+
+
+def test_a_chart_of_wandb_may_have_any_axis(store: ExperimentStore, tmp_path: Path) -> None:
+    """Its first column has the steps, if they are whole; `_step` is a metric then."""
+    header = '"evaluations","a - _step","a - _step__MIN"'
+    folder = tmp_path / "charts"
+    folder.mkdir()
+    (folder / "wandb_export_2024-01-01T00_00_00.000+00_00.csv").write_text(
+        f'{header}\n"60","0","0"\n"62","1","1"\n'
+    )
+    import_source(store, folder)
+    assert points(store, "a") == [("_step", 60, 0.0), ("_step", 62, 1.0)]
+    (tmp_path / "b.csv").write_text('"Relative Time","b - x","b - x__MAX"\n"0.5","7","7"\n')
+    import_source(store, tmp_path / "b.csv")
+    assert points(store, "b") == [("x", 0, 7.0), ("Relative Time", 0, 0.5)]
+
+
 def test_a_chart_of_wandb_has_several_runs(store: ExperimentStore, tmp_path: Path) -> None:
     """Each column is a run; the columns of bounds are counted."""
     header = '"Step","sweep-1 - loss","sweep-1 - loss__MIN","sweep-2 - loss","sweep-2 - loss__MAX"'
@@ -274,6 +301,51 @@ def test_files_of_one_run_join(store: ExperimentStore, tmp_path: Path) -> None:
         ("time/Passed", 0, 11.0),
         ("time/Remaining", 0, 12.0),
     ]
+
+
+def test_a_metric_may_be_called_as_steps_are(store: ExperimentStore, tmp_path: Path) -> None:
+    """DVCLive logs `epoch` beside its steps, in a file of that name."""
+    path = tmp_path / "dvclive" / "plots" / "metrics" / "epoch.tsv"
+    path.parent.mkdir(parents=True)
+    path.write_text("step\tepoch\n49\t0\n99\t1\n")
+    import_source(store, tmp_path)
+    assert points(store, "dvclive") == [("epoch", 49, 0.0), ("epoch", 99, 1.0)]
+
+
+@pytest.mark.parametrize("empty", ["", "step,loss\n"])
+def test_an_empty_file_keeps_no_other_out(
+    empty: str, store: ExperimentStore, tmp_path: Path, capsys
+) -> None:
+    """In a directory it is counted; a file that is no table is a run that stays out."""
+    files = {"a/metrics.csv": "step,loss\n1,0.5\n", "b/metrics.csv": empty}
+    files |= {"c/learn_error.tsv": "iter\tRMSE\n0\t1\n", "c/test_error.tsv": empty}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    report = import_source(store, tmp_path)
+    assert [(row.commit_id, row.metrics) for row in report.imported] == [("a", 1), ("c", 1)]
+    assert (report.refused, report.left_out) == ([], {"files without rows": 1})
+    assert report.imported[1].left_out == {"files without rows": 1}
+    (tmp_path / "b" / "metrics.csv").write_text('step,"loss\n')
+    report = import_source(store, tmp_path, None, ImportOptions(prefix="x-"))
+    assert [row.commit_id for row in report.imported] == ["x-a", "x-c"]
+    assert [run.name for run in report.refused] == ["b"]
+
+
+@pytest.mark.parametrize("header", ["", "Unnamed: 0"])
+@pytest.mark.parametrize(
+    ("cells", "kept"),
+    [(("0", "1", "2"), False), (("1", "2", "3"), False), (("0", "2", "3"), True)],
+)
+def test_the_index_of_a_data_frame_is_left_out(
+    header: str, cells: tuple[str, ...], kept: bool, store: ExperimentStore, tmp_path: Path
+) -> None:
+    """A first column without a name that numbers the rows is no metric; another one is."""
+    text = f"{header},step,loss\n" + "".join(f"{cell},{5},0.5\n" for cell in cells)
+    (row,) = imported(store, tmp_path / "a.csv", text)
+    names = {name for name, _, _ in points(store, "a")}
+    assert names == {"loss"} | ({header or "column 1"} if kept else set())
+    assert row.left_out == ({} if kept else {"columns that number the rows": 1})
 
 
 @given(st.lists(metrics, min_size=1))

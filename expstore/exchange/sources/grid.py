@@ -39,7 +39,7 @@ STEPS = (
         "epoch",
         "epochs",
     ),
-    *("episode", "episodes", "batch", "round"),
+    *("episode", "episodes", "batch", "round", "timestepssofar", "totalenvinteracts"),
 )
 """The headers of steps, in lower case; the first that a table has is taken."""
 
@@ -65,6 +65,7 @@ class Grid:
         comma: whether numbers may have a decimal comma.
         exact: an exported table: its `timestamp` has seconds, whatever their number, and its names
             are checked elsewhere.
+        axis: the column that is likely to have the steps, whatever its name.
 
     Attributes:
         columns: by name, those that have neither steps nor times.
@@ -80,8 +81,10 @@ class Grid:
         place: Callable[[int], int] = lambda row: row + 1,
         comma: bool = False,
         exact: bool = False,
+        axis: str | None = None,
     ) -> None:
         self._exact = exact
+        self._axis = axis
         self._source = source
         self._reading = reading
         self._place = place
@@ -97,7 +100,7 @@ class Grid:
         """Whether a column may have steps or times."""
         if self._exact:
             return name in ("step", "timestamp")
-        chosen = self._reading.step_column, self._reading.time_column
+        chosen = self._reading.step_column, self._reading.time_column, self._axis
         return name in chosen or name.lower() in STEPS or name.lower() in TIMES
 
     def extend(self, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -119,6 +122,16 @@ class Grid:
             else:
                 self._column(name).add(self.rows, cell)
         self.rows += 1
+
+    def drop_index(self, name: str) -> None:
+        """Leave out a column if it only numbers the rows, from 0 or 1, as data frames write it."""
+        column = self.columns.get(name)
+        if column is None or column.bad_count or len(column) != self.rows:
+            return
+        first = column.values[0]
+        if first in (0, 1) and (column.values == column.rows + first).all():
+            del self.columns[name]
+            self.left_out["columns that number the rows"] += 1
 
     def _column(self, name: str) -> Column:
         column = self.columns.get(name)
@@ -270,8 +283,9 @@ class Grid:
                     f"{self._source}: no column is named {chosen!r}; the columns are: {names}"
                 )
             return [chosen]
-        found = [name for name in self._keys if name.lower() in known]
-        return sorted(found, key=lambda name: known.index(name.lower()))
+        found = [name for name in self._keys if name.lower() in known and name != self._axis]
+        found.sort(key=lambda name: known.index(name.lower()))
+        return [*filter(self._keys.__contains__, [self._axis]), *found] if known is STEPS else found
 
 
 def run_of(

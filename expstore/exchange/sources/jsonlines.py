@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from expstore.errors import ImportSourceError
-from expstore.exchange.sources.base import ForeignRun, Reading, Runs, brief, reading_file
+from expstore.exchange.sources.base import (
+    EmptyTableError,
+    ForeignRun,
+    Reading,
+    Runs,
+    brief,
+    reading_file,
+)
 from expstore.exchange.sources.files import encoding_of, files_below, first_bytes, opened_text
 from expstore.exchange.sources.grid import STEPS, Grid, run_of
 from expstore.exchange.sources.longform import LongReader, is_long
@@ -71,13 +78,14 @@ def runs(path: Path, reading: Reading) -> Runs:
             name = path.resolve().name if name == "." else name
         elif file.name in _NAMES:
             name = f"{file.resolve().parent.name}-{file.stem}"
-        yield from _runs_of_file(file, name, reading)
+        found = _runs_of_file(file, name, reading)
+        yield from reading.spare(name, found) if path.is_dir() else found
 
 
 def _runs_of_file(file: Path, name: str, reading: Reading) -> Runs:
     first = next(_objects(file, reading), None)
     if first is None:
-        raise ImportSourceError(f"{file}: empty")
+        raise EmptyTableError(f"{file}: empty")
     if is_long(first[1]) and isinstance(first[1]["name"], str):
         gatherer = LongReader(file, list(first[1]), reading)
         for line, cells in _objects(file, reading):

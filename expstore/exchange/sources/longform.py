@@ -16,15 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from expstore.errors import ImportSourceError
-from expstore.exchange.sources.base import (
-    BAD,
-    ForeignRun,
-    MetricsBuilder,
-    Reading,
-    Runs,
-    check_name,
-    shown,
-)
+from expstore.exchange.sources.base import BAD, ForeignRun, Reading, Runs, check_name, shown
+from expstore.exchange.sources.builder import MetricsBuilder
 from expstore.exchange.sources.files import modified
 from expstore.exchange.sources.params import exported_info
 from expstore.exchange.wide import PARAM, RUN_COLUMNS

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from expstore.errors import ImportSourceError
-from expstore.exchange.sources.base import ForeignRun, Reading, Runs, check_name, renamed, shown
-from expstore.exchange.sources.grid import STEPS, Grid, run_of
+from expstore.exchange.sources.base import ForeignRun, Reading, Runs, check_name, shown
+from expstore.exchange.sources.builder import renamed
+from expstore.exchange.sources.grid import Grid, run_of
 from expstore.exchange.sources.params import exported_info
 from expstore.exchange.sources.texttable import TextTable
 from expstore.exchange.wide import KEYS, PARAM, RUN_COLUMNS, metric_name
@@ -114,10 +115,14 @@ def _exported(path: Path, commit_id: str, grid: Grid, given: dict[str, str]) -> 
 
 
 def chart_runs(path: Path, table: TextTable, reading: Reading) -> Runs:
-    """The runs in W&B's download of a chart; the columns of bounds are left out."""
+    """The runs in W&B's download of a chart; the columns of bounds are left out.
+
+    The first column, which is of no run, has the steps, whatever the chart's axis is.
+    """
     split = [_OF_RUN.fullmatch(name) for name in table.header]
+    axis = next((name for name, match in zip(table.header, split, strict=True) if not match), None)
     grids = {
-        name: Grid(str(path), reading, table.line)
+        name: Grid(str(path), reading, table.line, axis=axis)
         for name in dict.fromkeys(match["run"] for match in split if match)
     }
     for block in table.blocks():
@@ -126,7 +131,7 @@ def chart_runs(path: Path, table: TextTable, reading: Reading) -> Runs:
             chosen = [
                 (match["metric"] if match else header, cells)
                 for match, header, cells in zip(split, table.header, columns, strict=True)
-                if (match["run"] == name and not match["bound"] if match else _is_axis(header))
+                if (match["run"] == name and not match["bound"] if match else header == axis)
             ]
             rows = list(zip(*(cells for _, cells in chosen), strict=True))
             grid.extend([label for label, _ in chosen], rows)
@@ -135,7 +140,3 @@ def chart_runs(path: Path, table: TextTable, reading: Reading) -> Runs:
     )
     for name, grid in grids.items():
         yield reading.attempt(name, lambda n=name, g=grid: run_of(g, n, path))  # type: ignore[misc]
-
-
-def _is_axis(header: str) -> bool:
-    return header.lower() in STEPS

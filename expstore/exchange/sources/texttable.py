@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from expstore.errors import ImportSourceError
-from expstore.exchange.sources.base import brief, reading_file, shown
+from expstore.exchange.sources.base import EmptyTableError, brief, reading_file, shown
 from expstore.exchange.sources.files import opened_text
 from expstore.exchange.wide import KEYS
 
@@ -30,6 +30,7 @@ _ROWS = 1 << 12  # in a block
 UNENDED = "its last line has no end; if it was still being written, its last number may be cut"
 """What is noted of a table whose last row may not be whole."""
 
+_UNNAMED = re.compile(r"column 1|Unnamed: 0(\.\d+)?")
 _QUOTED = re.compile(r'"[^"]*"')
 _DELIMITERS = "\t,;|"
 
@@ -64,6 +65,11 @@ class TextTable:
 
     def __post_init__(self) -> None:
         self._first = self._offset + self._reader.line_num + 1
+
+    @property
+    def unnamed(self) -> list[str]:
+        """The columns that have only a number, or the name that pandas gives to one without."""
+        return [name for name in self.header if _UNNAMED.fullmatch(name)]
 
     @property
     def comma(self) -> bool:
@@ -168,7 +174,7 @@ def opened_table(path: Path, skip: bool = False) -> Iterator[TextTable]:
         if len(line) >= _HEADER:
             raise ImportSourceError(f"{path}: the header is longer than {_HEADER:,} characters")
         if not line.strip():
-            raise ImportSourceError(f"{path}: empty: no header")
+            raise EmptyTableError(f"{path}: empty: no header")
         delimiter = max(_DELIMITERS, key=_QUOTED.sub("", line).count)
         reader = csv.reader(chain([line], _limited(file)), delimiter=delimiter, strict=True)
         try:

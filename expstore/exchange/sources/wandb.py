@@ -16,15 +16,8 @@ from typing import Any
 
 from expstore.errors import ImportSourceError
 from expstore.exchange.sources import wandblog
-from expstore.exchange.sources.base import (
-    BAD,
-    MALFORMED,
-    ForeignRun,
-    MetricsBuilder,
-    Reading,
-    Runs,
-    shown,
-)
+from expstore.exchange.sources.base import BAD, MALFORMED, ForeignRun, Reading, Runs, shown
+from expstore.exchange.sources.builder import MetricsBuilder
 from expstore.exchange.sources.files import (
     files_below,
     first_bytes,
