@@ -8,6 +8,7 @@ that was asked for. Other runs come in all the same.
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -61,6 +62,10 @@ class ForeignRun:
     timed: bool = True
 
 
+class BadValueError(ImportSourceError):
+    """A value that a store cannot hold, which `skip` leaves out."""
+
+
 class EmptyTableError(ImportSourceError):
     """A file of a table that has no rows."""
 
@@ -105,6 +110,19 @@ class Reading:
             return RefusedRun(name, error)
         except MALFORMED as error:
             return RefusedRun(name, ImportSourceError(f"run {shown(name, 80)!r}: {brief(error)}"))
+
+    def refuse(self, error: ImportSourceError) -> None:
+        """Raise the error of a bad value, unless such values are skipped."""
+        if not self.skip:
+            raise BadValueError(str(error)) from error
+
+    def refuse_columns(self, path: Path) -> None:
+        """Raise ImportSourceError if the user names columns of a table that has its own names."""
+        if self.step_column is not None or self.time_column is not None:
+            raise ImportSourceError(
+                f"{path}: exported by this program, with its steps in `step` and its times in "
+                "`timestamp`; --step-column and --time-column are for other tables"
+            )
 
     def spare(self, name: str, runs: Runs) -> Runs:
         """The runs of one file of several, which keeps no other out; without rows, it is counted.
@@ -164,6 +182,8 @@ def reading_file(path: Path) -> Iterator[None]:
 
 def brief(error: Exception) -> str:
     """A library's message on one line, without the whole of a long value that it quotes."""
+    if "set_int_max_str_digits" in str(error):
+        return f"a whole number of more than {sys.get_int_max_str_digits():,} digits"
     return shown(" ".join(str(error).split()) or type(error).__name__)
 
 

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Callable, Mapping, Sequence
 
 from expstore.errors import ImportSourceError
-from expstore.exchange.sources.base import check_name, check_point
+from expstore.exchange.sources.base import BadValueError, check_name, check_point
 from expstore.model.table import MetricTable
 
 
@@ -100,7 +100,7 @@ class MetricsBuilder:
     def refuse_unless_skipped(self, error: ImportSourceError) -> None:
         """Count a bad value if such values are skipped; otherwise raise the error."""
         if not self._skip:
-            raise error
+            raise BadValueError(str(error)) from error
         self.bad += 1
 
     def table(self) -> MetricTable:

@@ -199,6 +199,8 @@ def _runs_of_file(path: Path, name: str, reading: Reading) -> Runs:
                 "metric, or import the run's folder"
             )
         if several is not None:
+            if several is not chart_runs:
+                reading.refuse_columns(path)
             yield from several(path, table, reading)
             reading.left_out += table.left_out
             reading.notes += [f"{path}: {note}" for note in table.notes]

@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expstore.errors import ImportSourceError
-from expstore.exchange.sources.base import BAD, ForeignRun, Reading, check_name, shown
+from expstore.exchange.sources.base import (
+    BAD,
+    BadValueError,
+    ForeignRun,
+    Reading,
+    check_name,
+    shown,
+)
 from expstore.exchange.sources.clock import Times, times_of
 from expstore.exchange.sources.columns import Column, FractionError, steps_of
 from expstore.exchange.sources.files import modified
@@ -192,9 +199,8 @@ class Grid:
                     f"{self._where(row)}: column {shown(column.name, 40)!r}: {text!r} is not a "
                     "number"
                 )
-        except ImportSourceError:
-            if not self._reading.skip:
-                raise
+        except ImportSourceError as error:
+            self._reading.refuse(error)
             named = column.name.encode(errors="replace")
             if not column.bad or not 0 < len(named) < 256:  # the name is what is wrong
                 self.left_out[BAD] += len(column) + column.bad_count
@@ -237,7 +243,7 @@ class Grid:
         if wrong and not self._reading.skip:
             row = min(wrong)
             step = found[row]
-            raise ImportSourceError(
+            raise BadValueError(
                 f"{self._where(row)}: column {shown(name, 40)!r}: "
                 + ("not a step" if step is None else f"step {step}")
                 + f"; a store holds whole steps of 0 to {STEP_LIMIT - 1}"
@@ -283,9 +289,11 @@ class Grid:
                     f"{self._source}: no column is named {chosen!r}; the columns are: {names}"
                 )
             return [chosen]
-        found = [name for name in self._keys if name.lower() in known and name != self._axis]
+        found = [name for name in self._keys if name.lower() in known]
         found.sort(key=lambda name: known.index(name.lower()))
-        return [*filter(self._keys.__contains__, [self._axis]), *found] if known is STEPS else found
+        if self._axis in self._keys and known is STEPS:
+            found = [self._axis, *(name for name in found if name != self._axis)]
+        return found
 
 
 def run_of(

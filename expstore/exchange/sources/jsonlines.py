@@ -13,6 +13,7 @@ from typing import Any
 
 from expstore.errors import ImportSourceError
 from expstore.exchange.sources.base import (
+    BadValueError,
     EmptyTableError,
     ForeignRun,
     Reading,
@@ -87,11 +88,13 @@ def _runs_of_file(file: Path, name: str, reading: Reading) -> Runs:
     if first is None:
         raise EmptyTableError(f"{file}: empty")
     if is_long(first[1]) and isinstance(first[1]["name"], str):
+        reading.refuse_columns(file)
         gatherer = LongReader(file, list(first[1]), reading)
         for line, cells in _objects(file, reading):
             gatherer.add(cells, line)
         yield from gatherer.runs()
     elif is_exported(list(first[1])):
+        reading.refuse_columns(file)
         rows = ((line, flat(cells)) for line, cells in _objects(file, reading))
         yield from exported_objects(file, rows, reading)
     else:
@@ -143,7 +146,7 @@ def _objects(file: Path, reading: Reading) -> Iterator[tuple[int, dict[str, Any]
                     reading.left_out["unfinished last line"] = 1
                     return
                 if not reading.skip:
-                    raise ImportSourceError(
+                    raise BadValueError(
                         f"{file}: line {number}: not a JSON object: {brief(error)}"
                     ) from error
                 reading.left_out["lines that are not JSON"] += 1

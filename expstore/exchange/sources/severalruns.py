@@ -56,11 +56,10 @@ def exported_objects(
     for line, row in objects:
         commit_id = row.get("commit_id")
         if not isinstance(commit_id, str) or not all(type(row.get(key)) is int for key in KEYS[1:]):
-            if not reading.skip:
-                raise ImportSourceError(
-                    f"{path}: line {line}: no text as commit_id, or no whole number as step or "
-                    "timestamp, as the lines of `export --wide` have"
-                )
+            fault = "no text as commit_id, or no whole number as step or timestamp"
+            reading.refuse(
+                ImportSourceError(f"{path}: line {line}: {fault}, as lines of `export --wide` have")
+            )
             reading.left_out["lines without an id, step or time"] += 1
             continue
         if commit_id not in grids:

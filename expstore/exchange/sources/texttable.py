@@ -21,7 +21,13 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from expstore.errors import ImportSourceError
-from expstore.exchange.sources.base import EmptyTableError, brief, reading_file, shown
+from expstore.exchange.sources.base import (
+    BadValueError,
+    EmptyTableError,
+    brief,
+    reading_file,
+    shown,
+)
 from expstore.exchange.sources.files import opened_text
 from expstore.exchange.wide import KEYS
 
@@ -142,7 +148,7 @@ class TextTable:
 
     def _refuse(self, row: list[str]) -> None:
         if not self.skip:
-            raise ImportSourceError(
+            raise BadValueError(
                 f"{self.path}: line {row[0]}: {len(row) - 1} cells where the header has "
                 f"{len(self.header)}"
             )
