@@ -19,7 +19,7 @@ import expstore.exchange.sources.texttable as tables
 from expstore.errors import ImportSourceError
 from expstore.exchange.sources.base import EMPTY, EmptyTableError, ForeignRun, Reading, Runs
 from expstore.exchange.sources.builder import renamed
-from expstore.exchange.sources.files import files_below, first_bytes, modified
+from expstore.exchange.sources.files import bare, files_below, first_unpacked, modified
 from expstore.exchange.sources.grid import UNTIMED, Grid, run_of
 from expstore.exchange.sources.longform import LongReader, is_long
 from expstore.exchange.sources.params import fitting, params_beside
@@ -45,15 +45,15 @@ def recognise(path: Path) -> bool:
     """Whether it is a CSV or TSV file, or a directory with some that a trainer has named."""
     if path.is_dir():
         return bool(files_below(path, _wanted))
-    start = first_bytes(path)
-    if path.suffix.lower() in (".csv", ".tsv"):
+    start = first_unpacked(path)
+    if bare(path).suffix.lower() in (".csv", ".tsv"):
         return True
     line = start.removeprefix(codecs.BOM_UTF8).split(b"\n", 1)[0]
     return line[:1] not in b"{[" and b"\0" not in start and (b"," in line or b"\t" in line)
 
 
 def _wanted(name: str) -> bool:
-    return _NAMES.fullmatch(name) is not None
+    return _NAMES.fullmatch(name.removesuffix(".gz")) is not None
 
 
 def runs(path: Path, reading: Reading) -> Runs:
@@ -63,7 +63,7 @@ def runs(path: Path, reading: Reading) -> Runs:
         ImportSourceError: no such file, or it is not a table.
     """
     if not path.is_dir():
-        yield from _runs_of_file(path, path.stem, reading)
+        yield from _runs_of_file(path, bare(path).stem, reading)
         return
     files = files_below(path, _wanted)
     if not files:
@@ -74,7 +74,7 @@ def runs(path: Path, reading: Reading) -> Runs:
     top = path.resolve().name
     for inner, parts in _together(path, files).items():
         name = top if inner == path else str(inner.relative_to(path))
-        if len(parts) > 1 or parts[0].suffix == ".tsv":
+        if len(parts) > 1 or bare(parts[0]).suffix == ".tsv":
             found = _attempt_joined(inner, parts, name, reading)
         else:
             found = _runs_of_file(parts[0], name, reading)
@@ -88,20 +88,20 @@ def _together(top: Path, files: list[Path]) -> dict[Path, list[Path]]:
         folders.setdefault(_directory(top, file), []).append(file)
     found: dict[Path, list[Path]] = {}
     for folder, parts in folders.items():
-        separate = len(parts) > 1 and all(part.suffix == ".csv" for part in parts)
+        separate = len(parts) > 1 and all(bare(part).suffix == ".csv" for part in parts)
         for part in parts:
             where = folder
-            if download := _DOWNLOAD.fullmatch(part.stem):
+            if download := _DOWNLOAD.fullmatch(bare(part).stem):
                 where = folder / download["run"].strip("-._")
             elif separate:
-                where = part.with_suffix("")
+                where = bare(part).with_suffix("")
             found.setdefault(where, []).append(part)
     return found
 
 
 def _directory(top: Path, file: Path) -> Path:
     """The directory of a file's run: DVCLive has RUN/plots/metrics/train/loss.tsv."""
-    if file.suffix == ".tsv":
+    if bare(file).suffix == ".tsv":
         for inner in file.relative_to(top).parents:
             if inner.name == "metrics":
                 folder = top / inner
@@ -145,6 +145,7 @@ def _joined(folder: Path, parts: list[Path], name: str, reading: Reading) -> For
 
 def _naming(folder: Path, part: Path, columns: Sequence[str]) -> Callable[[str], str]:
     """What a file's metrics are called: CatBoost's test/Logloss, DVCLive's train/loss."""
+    part = bare(part)
     if download := _DOWNLOAD.fullmatch(part.stem):
         return lambda name: download["tag"] if name == "Value" else f"{download['tag']}/{name}"
     if part.stem in ("learn_error", "test_error", "time_left"):
@@ -213,14 +214,14 @@ def _runs_of_file(path: Path, name: str, reading: Reading) -> Runs:
 def _long(path: Path, table: tables.TextTable, reading: Reading) -> Runs:
     gatherer = LongReader(path, table.header, reading)
     for block in table.blocks():
-        gatherer.extend(block, lambda row, first=table.rows: table.line(first + row))  # type: ignore[misc]
+        gatherer.extend(block, lambda row, first=table.rows: table.place(first + row))  # type: ignore[misc]
     yield from gatherer.runs()
 
 
 def _grid(path: Path, reading: Reading) -> tuple[Grid, dict[str, Any]]:
     """A file in wide form, and what the comment at its top says."""
     with tables.opened_table(path, reading.skip) as table:
-        grid = Grid(str(path), reading, table.line, table.comma)
+        grid = Grid(str(path), reading, table.place, table.comma)
         for block in table.blocks():
             grid.extend(table.header, block)
         grid.left_out += table.left_out
@@ -237,10 +238,11 @@ def _single(path: Path, name: str, reading: Reading) -> ForeignRun:
     start = facts.pop("t_start", None)
     base = float(start) if isinstance(start, int | float) else None
     run = run_of(grid, name, path, facts | params_beside(path.parent, grid.notes), base=base)
-    download = _DOWNLOAD.fullmatch(path.stem)
+    file = bare(path)
+    download = _DOWNLOAD.fullmatch(file.stem)
     if run.table.names == ("Value",) and download:
         run = replace(run, table=renamed(run.table, lambda _: download["tag"]))
-        name = download["run"].strip("-._") or name if name == path.stem else name
-    if name == path.stem and _NAMES.fullmatch(path.name):  # many runs have a file of this name
+        name = download["run"].strip("-._") or name if name == file.stem else name
+    if name == file.stem and _NAMES.fullmatch(file.name):  # many runs have a file of this name
         name = f"{path.resolve().parent.name}-{name}".removeprefix("-")
     return replace(run, name=name)

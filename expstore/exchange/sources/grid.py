@@ -68,7 +68,7 @@ class Grid:
     Args:
         source: the file, for messages.
         reading: how it is to be read.
-        place: tells the line of a row; default: counted from 1.
+        place: names the line of a row; default: counted from 1.
         comma: whether numbers may have a decimal comma.
         exact: an exported table: its `timestamp` has seconds, whatever their number, and its names
             are checked elsewhere.
@@ -85,7 +85,7 @@ class Grid:
         self,
         source: str,
         reading: Reading,
-        place: Callable[[int], int] = lambda row: row + 1,
+        place: Callable[[int], str] = lambda row: f"line {row + 1}",
         comma: bool = False,
         exact: bool = False,
         axis: str | None = None,
@@ -209,7 +209,7 @@ class Grid:
         return len(column) > 0
 
     def _where(self, row: int) -> str:
-        return f"{self._source}: line {self._place(row)}"
+        return f"{self._source}: {self._place(row)}"
 
     def _steps(self) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
         """The step of each row, and whether it has one."""

@@ -68,7 +68,7 @@ class LongReader:
             if name not in REQUIRED and name not in _OPTIONAL and not of_run:
                 reading.left_out[f"column {shown(name, 40)!r}"] += 1
 
-    def add(self, cells: Mapping[str, Any], line: int) -> None:
+    def add(self, cells: Mapping[str, Any], place: str) -> None:
         """Add one row; one that is bad keeps its run out, unless such values are skipped."""
         name = cells.get("commit_id")
         key = self._path.stem if name is None else str(name)
@@ -80,11 +80,11 @@ class LongReader:
         if run.error is not None:
             return
         try:
-            self._add(run, cells, line)
+            self._add(run, cells, place)
         except ImportSourceError as error:
             run.error = error
 
-    def extend(self, rows: list[list[str]], line: Callable[[int], int]) -> None:
+    def extend(self, rows: list[list[str]], place: Callable[[int], str]) -> None:
         """Add rows of a text table, with a cell for each column; most at once."""
         columns = dict(zip(self._columns, zip(*rows, strict=True), strict=True))
         ids = columns.get("commit_id", ())
@@ -95,7 +95,9 @@ class LongReader:
             part = slice(first, row)
             if not self._extend({name: cells[part] for name, cells in columns.items()}):
                 for number in range(first, row):
-                    self.add({name: cells[number] for name, cells in columns.items()}, line(number))
+                    self.add(
+                        {name: cells[number] for name, cells in columns.items()}, place(number)
+                    )
             first = row
 
     def _extend(self, columns: dict[str, tuple[str, ...]]) -> bool:
@@ -118,8 +120,8 @@ class LongReader:
             return False
         return run.builder.extend(names, values, steps, times)
 
-    def _add(self, run: _Run, cells: Mapping[str, Any], line: int) -> None:
-        where = f"{self._path}: line {line}"
+    def _add(self, run: _Run, cells: Mapping[str, Any], place: str) -> None:
+        where = f"{self._path}: {place}"
         try:
             metric = str(cells.get("name") or "")
             name = run.names.get(metric)

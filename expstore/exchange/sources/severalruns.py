@@ -48,25 +48,25 @@ def exported_runs(path: Path, table: TextTable, reading: Reading) -> Runs:
 
 
 def exported_objects(
-    path: Path, objects: Iterable[tuple[int, dict[str, Any]]], reading: Reading
+    path: Path, objects: Iterable[tuple[str, dict[str, Any]]], reading: Reading
 ) -> Runs:
-    """The experiments in JSON lines of `export --wide`, which come with their lines."""
+    """The experiments in JSON lines of `export --wide`, which come with their places."""
     grids: dict[str, tuple[Grid, dict[str, str]]] = {}
-    lines: dict[str, list[int]] = {}
-    for line, row in objects:
+    places: dict[str, list[str]] = {}
+    for place, row in objects:
         commit_id = row.get("commit_id")
         if not isinstance(commit_id, str) or not all(type(row.get(key)) is int for key in KEYS[1:]):
             fault = "no text as commit_id, or no whole number as step or timestamp"
             reading.refuse(
-                ImportSourceError(f"{path}: line {line}: {fault}, as lines of `export --wide` have")
+                ImportSourceError(f"{path}: {place}: {fault}, as lines of `export --wide` have")
             )
             reading.left_out["lines without an id, step or time"] += 1
             continue
         if commit_id not in grids:
             given = {fact: str(row[fact]) for fact in _FACTS if row.get(fact) is not None}
-            place = lines.setdefault(commit_id, []).__getitem__
-            grids[commit_id] = Grid(str(path), reading, place, exact=True), given
-        lines[commit_id].append(line)
+            known = places.setdefault(commit_id, [])
+            grids[commit_id] = Grid(str(path), reading, known.__getitem__, exact=True), given
+        places[commit_id].append(place)
         cells = {_PREFIX + name: row[name] for name in row if name not in (*KEYS, *_FACTS)}
         grids[commit_id][0].add({key: row[key] for key in KEYS[1:]} | cells)
     yield from _all_exported(path, grids, reading)
@@ -121,7 +121,7 @@ def chart_runs(path: Path, table: TextTable, reading: Reading) -> Runs:
     split = [_OF_RUN.fullmatch(name) for name in table.header]
     axis = next((name for name, match in zip(table.header, split, strict=True) if not match), None)
     grids = {
-        name: Grid(str(path), reading, table.line, axis=axis)
+        name: Grid(str(path), reading, table.place, axis=axis)
         for name in dict.fromkeys(match["run"] for match in split if match)
     }
     for block in table.blocks():

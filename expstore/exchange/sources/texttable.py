@@ -15,10 +15,9 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import TextIOWrapper
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 from expstore.errors import ImportSourceError
 from expstore.exchange.sources.base import (
@@ -39,6 +38,28 @@ UNENDED = "its last line has no end; if it was still being written, its last num
 _UNNAMED = re.compile(r"column 1|Unnamed: 0(\.\d+)?")
 _QUOTED = re.compile(r'"[^"]*"')
 _DELIMITERS = "\t,;|"
+
+
+class _Lines:
+    """The lines of a file, none of them longer than a header may be.
+
+    Attributes:
+        ended: whether the last one read has an end.
+    """
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self.ended = False
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline(_HEADER)
+        if not line:
+            raise StopIteration
+        self.ended = line[-1] in "\r\n"
+        return line
 
 
 @dataclass
@@ -62,7 +83,7 @@ class TextTable:
     skip: bool
     _reader: Any
     _offset: int
-    _file: TextIOWrapper
+    _lines: _Lines
     lines: list[tuple[int, int]] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
@@ -82,14 +103,14 @@ class TextTable:
         """Whether numbers may have a decimal comma."""
         return self.delimiter == ";"
 
-    def line(self, row: int) -> int:
-        """The line of a row."""
+    def place(self, row: int) -> str:
+        """The line of a row, for messages."""
         known = (0, self._first)
         for first, line in self.lines:
             if first > row:
                 break
             known = first, line
-        return known[1] + row - known[0]
+        return f"line {known[1] + row - known[0]}"
 
     def blocks(self) -> Iterator[list[list[str]]]:
         """All rows, some thousands at a time.
@@ -131,7 +152,7 @@ class TextTable:
 
     def _end(self, last: list[str]) -> None:
         """Judge the last line, and the last row that has too few or too many cells, if any."""
-        cut = not self._ended()
+        cut = not self._lines.ended
         if last and cut and int(last[0]) == self._offset + self._reader.line_num:
             self.left_out["unfinished last line"] += 1
             return
@@ -154,13 +175,6 @@ class TextTable:
             )
         self.left_out["rows with too few or too many cells"] += 1
 
-    def _ended(self) -> bool:
-        """Whether the file's last line has an end."""
-        buffer = cast("IO[bytes]", self._file.buffer)
-        width = 2 if self._file.encoding == "utf-16" else 1
-        buffer.seek(max(0, buffer.seek(0, 2) - width))
-        return buffer.read(width).strip(b"\0") in (b"\n", b"\r")
-
 
 @contextmanager
 def opened_table(path: Path, skip: bool = False) -> Iterator[TextTable]:
@@ -182,7 +196,8 @@ def opened_table(path: Path, skip: bool = False) -> Iterator[TextTable]:
         if not line.strip():
             raise EmptyTableError(f"{path}: empty: no header")
         delimiter = max(_DELIMITERS, key=_QUOTED.sub("", line).count)
-        reader = csv.reader(chain([line], _limited(file)), delimiter=delimiter, strict=True)
+        lines = _Lines(file)
+        reader = csv.reader(chain([line], lines), delimiter=delimiter, strict=True)
         try:
             first = next(reader)
         except csv.Error as error:
@@ -193,7 +208,7 @@ def opened_table(path: Path, skip: bool = False) -> Iterator[TextTable]:
             raise ImportSourceError(
                 f"{path}: more than one column is named {shown(repeated[0], 40)!r}"
             )
-        yield TextTable(path, header, comment, delimiter, skip, reader, offset, file)
+        yield TextTable(path, header, comment, delimiter, skip, reader, offset, lines)
 
 
 def is_exported(header: list[str]) -> bool:
@@ -205,11 +220,6 @@ def _clean(header: list[str]) -> list[str]:
     """Headers without the spaces around them; one that is empty gets its number."""
     names = [name.strip() for name in header]
     return [name or f"column {number}" for number, name in enumerate(names, 1)]
-
-
-def _limited(file: IO[str]) -> Iterator[str]:
-    """The lines of a file, none of them longer than a header may be."""
-    return iter(lambda: file.readline(_HEADER), "")
 
 
 def _facts(line: str) -> dict[str, Any]:
