@@ -210,6 +210,7 @@ def import_source(
                 continue
             if not len(run.table) and not run.info.params:
                 reading.left_out[EMPTY] += 1
+                reading.left_out.update(run.left_out)
                 reading.notes += [f"{run.name}: {note}" for note in run.notes]
                 continue
             try:

@@ -182,7 +182,7 @@ BAD = {
     "step that is a text": ("step,loss\n1,0.5\nx,0.25\n", "line 3: .* not a step", 1),
     "underscores": ("step,loss\n1,0.5\n2,1_0\n", "line 3: column 'loss'", 1),
     "cells missing": ("step,loss,acc\n1,0.5\n2,0.25,1\n", "line 2: 2 cells .* has 3", 2),
-    "long name": (f"step,{'n' * 256},loss\n1,0.5,0.5\n", "line 1|line 2", 1),
+    "long name": (f"step,{'n' * 256},loss\n1,0.5,0.5\n", "a.csv: metric name .* 256 bytes", 1),
 }
 
 
@@ -330,6 +330,80 @@ def test_an_empty_file_keeps_no_other_out(
     report = import_source(store, tmp_path, None, ImportOptions(prefix="x-"))
     assert [row.commit_id for row in report.imported] == ["x-a", "x-c"]
     assert [run.name for run in report.refused] == ["b"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "utf-16-be", "utf-32-be"])
+def test_a_byte_order_mark_names_the_encoding(
+    encoding: str, store: ExperimentStore, tmp_path: Path
+) -> None:
+    """Of a table with any name, as spreadsheets write it."""
+    data = ("\ufeff" * encoding.endswith("be") + "step\tprécision\r\n1\t0.5\r\n").encode(encoding)
+    for name in ("a.csv", "a.txt"):
+        (tmp_path / name).write_bytes(data)
+        import_experiments(store, None, tmp_path / name, to_id=name)
+        assert points(store, name) == [("précision", 1, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        ("step,loss\n1,2\n".encode("utf-16-le"), "byte order mark"),
+        ("step,é\n1,2\n".encode("latin-1"), "is not UTF-8"),
+        (b"1,0.5\n2,0.25\n", "numbers alone; add a line"),
+        (b"0,0.5\n1,0.25\n", "numbers alone; add a line"),
+        (b"step,Loss,Loss\n1,2,3\n", "more than one column is named 'Loss'"),
+    ],
+)
+def test_a_header_that_names_no_columns_is_refused(
+    data: bytes, fault: str, store: ExperimentStore, tmp_path: Path
+) -> None:
+    """A first row of numbers would otherwise be lost as names."""
+    (tmp_path / "a.csv").write_bytes(data)
+    with pytest.raises(ImportSourceError, match=fault):
+        import_experiments(store, None, tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        *(
+            (cell, math.nan)
+            for cell in ("nan", "NaN", "NAN", "-nan", "1.#QNAN", "-1.#IND", "-nan(ind)")
+        ),
+        *((cell, math.inf) for cell in ("inf", "Infinity", "+inf", "INF", "1.#INF")),
+        *((cell, -math.inf) for cell in ("-inf", "-Infinity", "-1.#INF")),
+        *((cell, None) for cell in ("", "NA", "n/a", "#N/A", "null", " ")),
+    ],
+)
+def test_every_spelling_of_a_number_is_understood(
+    cell: str, value: float | None, store: ExperimentStore, tmp_path: Path
+) -> None:
+    """Those of Python, of C, and of C on Windows; blanks are skipped."""
+    imported(store, tmp_path / "a.csv", f"step,loss\n1,0.5\n2,{cell}\n")
+    found = [point[2] for point in points(store, "a")]
+    assert str(found) == str([0.5] if value is None else [0.5, value])
+
+
+@pytest.mark.parametrize("header", ["step,loss,x", "name,step,value"])
+def test_a_number_that_is_too_large_is_refused(
+    header: str, store: ExperimentStore, tmp_path: Path
+) -> None:
+    """It does not become infinite; `skip` leaves it out."""
+    row = "a,1,{}" if "name" in header else "1,{},1"
+    for number in ("1e999", "9" * 5000):
+        text = f"{header}\n" + "".join(row.format(cell) + "\n" for cell in ("inf", number, "0.5"))
+        with pytest.raises(ImportSourceError, match=r"line 3: .* is too large for a float"):
+            imported(store, tmp_path / "a.csv", text)
+        (found,) = imported(store, tmp_path / "a.csv", text, skip=True)
+        assert found.left_out == {"values that a store cannot hold": 1}
+
+
+def test_why_nothing_of_a_table_comes_in_is_told(store: ExperimentStore, tmp_path: Path) -> None:
+    """Its only column of metrics may be one of texts."""
+    path = tmp_path / "a.csv"
+    path.write_text("step,acc\n1,95%\n2,96%\n")
+    report = import_source(store, path)
+    assert report.left_out == {"runs without metrics": 1, "text column 'acc'": 2}
 
 
 @pytest.mark.parametrize("header", ["", "Unnamed: 0"])

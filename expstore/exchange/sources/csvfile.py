@@ -7,7 +7,6 @@ names of these programs; what they write in several files beside each other is o
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ import expstore.exchange.sources.texttable as tables
 from expstore.errors import ImportSourceError
 from expstore.exchange.sources.base import EMPTY, EmptyTableError, ForeignRun, Reading, Runs
 from expstore.exchange.sources.builder import renamed
-from expstore.exchange.sources.files import bare, files_below, first_unpacked, modified
+from expstore.exchange.sources.files import bare, encoding_of, files_below, first_unpacked, modified
 from expstore.exchange.sources.grid import UNTIMED, Grid, run_of
 from expstore.exchange.sources.longform import LongReader, is_long
 from expstore.exchange.sources.params import fitting, params_beside
@@ -48,8 +47,9 @@ def recognise(path: Path) -> bool:
     start = first_unpacked(path)
     if bare(path).suffix.lower() in (".csv", ".tsv"):
         return True
-    line = start.removeprefix(codecs.BOM_UTF8).split(b"\n", 1)[0]
-    return line[:1] not in b"{[" and b"\0" not in start and (b"," in line or b"\t" in line)
+    text = start.decode(encoding_of(start), "replace")
+    line = text.split("\n", 1)[0]
+    return line[:1] not in "{[" and "\0" not in text and ("," in line or "\t" in line)
 
 
 def _wanted(name: str) -> bool:

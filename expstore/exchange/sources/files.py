@@ -32,6 +32,8 @@ _RATIO = 200  # how often the packed size a larger one may have; that of texts i
 _ENTRIES = 1 << 21  # files that are looked at below one path
 _BOMS = {
     codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # before that of UTF-16, which it begins with
+    codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }

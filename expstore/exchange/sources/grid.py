@@ -25,6 +25,7 @@ from expstore.exchange.sources.base import (
 from expstore.exchange.sources.clock import Times, times_of
 from expstore.exchange.sources.columns import Column, FractionError, steps_of
 from expstore.exchange.sources.files import modified
+from expstore.exchange.sources.headers import STEPS, TIMES
 from expstore.exchange.sources.params import fitting
 from expstore.model.runinfo import RunInfo
 from expstore.model.table import MetricTable
@@ -32,29 +33,6 @@ from expstore.model.table import MetricTable
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-STEPS = (
-    *("step", "global_step", "_step", "trainer/global_step", "global step", "iter", "iteration"),
-    *("iters", "iterations", "it", "num_updates", "update", "time/total_timesteps"),
-    *("total_timesteps", "total timesteps", "timesteps", "training_iteration", "timesteps_total"),
-    *(
-        "total_steps",
-        "num_steps",
-        "misc/total_timesteps",
-        "total/steps",
-        "time/iterations",
-        "epoch",
-        "epochs",
-    ),
-    *("episode", "episodes", "batch", "round", "timestepssofar", "totalenvinteracts"),
-)
-"""The headers of steps, in lower case; the first that a table has is taken."""
-
-TIMES = (
-    *("timestamp", "_timestamp", "wall time", "wall_time", "walltime", "datetime", "time"),
-    *("date", "created_at", "logged_at", "ts"),
-)
-"""The headers of times, likewise; it must also hold times."""
 
 UNTIMED = "it has no times; all metrics have that of the file"
 """A note."""
@@ -190,14 +168,13 @@ class Grid:
         if column.is_text:
             self.left_out[f"text column {shown(column.name, 40)!r}"] += column.bad_count
             return False
-        row, text = column.bad[0] if column.bad else (0, "")
         try:
             if not self._exact:
-                check_name(self._where(row), column.name)
+                check_name(self._source, column.name)
             if column.bad:
+                row, fault = column.bad[0]
                 raise ImportSourceError(
-                    f"{self._where(row)}: column {shown(column.name, 40)!r}: {text!r} is not a "
-                    "number"
+                    f"{self._where(row)}: column {shown(column.name, 40)!r}: {fault}"
                 )
         except ImportSourceError as error:
             self._reading.refuse(error)
@@ -245,7 +222,7 @@ class Grid:
             step = found[row]
             raise BadValueError(
                 f"{self._where(row)}: column {shown(name, 40)!r}: "
-                + ("not a step" if step is None else f"step {step}")
+                + ("not a step" if step is None else f"step {shown(str(step), 40)}")
                 + f"; a store holds whole steps of 0 to {STEP_LIMIT - 1}"
             )
         for row in wrong:

@@ -31,7 +31,8 @@ from expstore.exchange.sources.files import (
     opened_text,
     read_document,
 )
-from expstore.exchange.sources.grid import STEPS, Grid, run_of
+from expstore.exchange.sources.grid import Grid, run_of
+from expstore.exchange.sources.headers import STEPS
 from expstore.exchange.sources.longform import LongReader, is_long
 from expstore.exchange.sources.params import typed
 from expstore.exchange.sources.severalruns import exported_objects

@@ -8,6 +8,7 @@ escapes of `texts.escape` undone.
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ from typing import Any
 from expstore.errors import ImportSourceError
 from expstore.exchange.sources.base import BAD, ForeignRun, Reading, Runs, check_name, shown
 from expstore.exchange.sources.builder import MetricsBuilder
+from expstore.exchange.sources.columns import number_of
 from expstore.exchange.sources.files import modified
 from expstore.exchange.sources.params import exported_info
 from expstore.exchange.wide import PARAM, RUN_COLUMNS
@@ -29,7 +31,6 @@ OURS = ("commit_id", "name", "value", "step", "timestamp")
 
 _OPTIONAL = ("commit_id", "timestamp", "job_name", "user", "created")
 _POINT = REQUIRED | {"commit_id", "timestamp"}
-_NUMBERS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
 def is_long(names: Iterable[str]) -> bool:
@@ -118,6 +119,8 @@ class LongReader:
             return False
         if any("_" in "".join(columns[name]) for name in ("value", "step")):
             return False
+        if not math.isfinite(sum(values)) and any(map(math.isinf, values)):
+            return False
         return run.builder.extend(names, values, steps, times)
 
     def _add(self, run: _Run, cells: Mapping[str, Any], place: str) -> None:
@@ -178,10 +181,16 @@ def _number(where: str, cell: Any) -> float:
         if isinstance(cell, str):
             if "_" in cell:
                 raise ValueError(cell)
-            return _NUMBERS[cell] if cell in _NUMBERS else float(cell)
+            number = number_of(cell)
+            if number is not None:
+                return number
         if isinstance(cell, int | float) and not isinstance(cell, bool):
             return float(cell)
-    except (ValueError, OverflowError):
+    except OverflowError:
+        raise ImportSourceError(
+            f"{where}: value {shown(str(cell), 40)!r} is too large for a float"
+        ) from None
+    except ValueError:
         pass
     raise ImportSourceError(f"{where}: value {shown(str(cell), 40)!r} is not a number")
 

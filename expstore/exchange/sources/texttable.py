@@ -29,6 +29,7 @@ from expstore.exchange.sources.base import (
 )
 from expstore.exchange.sources.files import opened_text
 from expstore.exchange.wide import KEYS
+from formats.errors import counted
 
 _HEADER = 1 << 22  # characters of the header
 _ROWS = 1 << 12  # in a block
@@ -36,6 +37,7 @@ UNENDED = "its last line has no end; if it was still being written, its last num
 """What is noted of a table whose last row may not be whole."""
 
 _UNNAMED = re.compile(r"column 1|Unnamed: 0(\.\d+)?")
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _QUOTED = re.compile(r'"[^"]*"')
 _DELIMITERS = "\t,;|"
 
@@ -170,7 +172,7 @@ class TextTable:
     def _refuse(self, row: list[str]) -> None:
         if not self.skip:
             raise BadValueError(
-                f"{self.path}: line {row[0]}: {len(row) - 1} cells where the header has "
+                f"{self.path}: line {row[0]}: {counted(len(row) - 1, 'cell')} where the header has "
                 f"{len(self.header)}"
             )
         self.left_out["rows with too few or too many cells"] += 1
@@ -181,7 +183,7 @@ def opened_table(path: Path, skip: bool = False) -> Iterator[TextTable]:
     """Open a CSV or TSV file.
 
     Raises:
-        ImportSourceError: it cannot be read, has no header, or two columns of one name.
+        ImportSourceError: it cannot be read, has no header, or one that names no columns.
     """
     with opened_text(path) as file, reading_file(path):
         comment: dict[str, Any] = {}
@@ -203,12 +205,22 @@ def opened_table(path: Path, skip: bool = False) -> Iterator[TextTable]:
         except csv.Error as error:
             raise ImportSourceError(f"{path}: line {offset + 1}: {brief(error)}") from error
         header = first if is_exported(first) else _clean(first)
-        repeated = [name for name, count in Counter(header).items() if count > 1]
-        if repeated:
-            raise ImportSourceError(
-                f"{path}: more than one column is named {shown(repeated[0], 40)!r}"
-            )
+        _check_header(path, header)
         yield TextTable(path, header, comment, delimiter, skip, reader, offset, lines)
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    """Raise ImportSourceError if these are not the names of columns."""
+    fault = ""
+    repeated = [name for name, count in Counter(header).items() if count > 1]
+    if any("\0" in name for name in header) and not is_exported(header):
+        fault = "not a text in UTF-8, nor in UTF-16 or UTF-32 with a byte order mark"
+    elif repeated:
+        fault = f"more than one column is named {shown(repeated[0], 40)!r}"
+    elif all(map(_NUMBER.fullmatch, header)) and header != [*map(str, range(len(header)))]:
+        fault = "its first line has numbers alone; add a line before it with the columns' names"
+    if fault:
+        raise ImportSourceError(f"{path}: {fault}")
 
 
 def is_exported(header: list[str]) -> bool:
