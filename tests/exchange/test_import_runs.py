@@ -312,6 +312,17 @@ def test_a_directory_of_several_kinds_says_so(store: ExperimentStore, tmp_path: 
     assert import_source(store, tmp_path, "csv", ImportOptions(to_id="b")).kind == "csv"
 
 
+def test_a_store_beside_the_logs_is_no_source(store: ExperimentStore, tmp_path: Path) -> None:
+    """Files that experiments keep are not imported; those of one that is named are."""
+    table = "step,loss\n1,0.5\n"
+    files = store.create_experiment("a") / "files"
+    (files / "metrics.csv").write_text(table)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "metrics.csv").write_text(table)
+    assert [row.commit_id for row in import_source(store, tmp_path).imported] == ["logs"]
+    assert [row.commit_id for row in import_source(store, files).imported] == ["files"]
+
+
 def test_leftovers_of_killed_imports_are_deleted(store: ExperimentStore, tmp_path: Path) -> None:
     """But not those of an import that runs."""
     killed = store.root / layout.temporary_name(layout.IMPORTING)

@@ -22,6 +22,7 @@ from typing import IO, Any
 
 from expstore.errors import ImportSourceError
 from expstore.exchange.sources.base import brief, reading_file
+from expstore.store.files import layout
 
 DOCUMENT = 1 << 28
 """The largest JSON document that is read whole, in bytes."""
@@ -42,6 +43,8 @@ _BOMS = {
 def files_below(top: Path, wanted: Callable[[str], bool]) -> list[Path]:
     """The regular files below a directory whose names are wanted, sorted; `top` itself if a file.
 
+    The experiments of a store are not searched, so that a store beside the logs is no source.
+
     Raises:
         ImportSourceError: there are too many files to look at, or a directory cannot be read.
     """
@@ -51,6 +54,9 @@ def files_below(top: Path, wanted: Callable[[str], bool]) -> list[Path]:
     seen = 0
     with reading_file(top):
         for directory, folders, names in os.walk(top, onerror=_fail):
+            if layout.METADATA in names and layout.METRICS in names and Path(directory) != top:
+                folders.clear()
+                continue
             folders.sort()
             seen += len(names) + len(folders)
             if seen > _ENTRIES:
