@@ -316,11 +316,23 @@ def test_a_store_beside_the_logs_is_no_source(store: ExperimentStore, tmp_path: 
     """Files that experiments keep are not imported; those of one that is named are."""
     table = "step,loss\n1,0.5\n"
     files = store.create_experiment("a") / "files"
+    store.log_metric("a", "loss", 0.5, 1)
     (files / "metrics.csv").write_text(table)
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "metrics.csv").write_text(table)
     assert [row.commit_id for row in import_source(store, tmp_path).imported] == ["logs"]
     assert [row.commit_id for row in import_source(store, files).imported] == ["files"]
+
+
+def test_what_a_killed_import_left_is_no_store(tmp_path: Path, capsys) -> None:
+    """A command does not send its user there, if the import was the store's first."""
+    root = tmp_path / "store"
+    leftover = ExperimentStore(root / ".import-0123456789abcdef")
+    leftover.create_experiment("a")
+    leftover.log_metric("a", "loss", 0.5, 1)
+    done = run(capsys, "--root", root, "check")
+    assert ".import-0123456789abcdef: leftover" in done.out
+    assert "use --root" not in done.err
 
 
 def test_leftovers_of_killed_imports_are_deleted(store: ExperimentStore, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def files_below(top: Path, wanted: Callable[[str], bool]) -> list[Path]:
     seen = 0
     with reading_file(top):
         for directory, folders, names in os.walk(top, onerror=_fail):
-            if layout.METADATA in names and layout.METRICS in names and Path(directory) != top:
+            if {layout.METADATA, layout.METRICS} & {*names} and layout.FILES in folders:
                 folders.clear()
                 continue
             folders.sort()
