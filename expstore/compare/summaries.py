@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Self, overload
 
 from expstore.compare.comparison import Comparison
-from expstore.compare.experiments import Experiment, ReadLogs, experiments, read_logs
+from expstore.compare.experiments import Experiment, ReadLogs, experiments, read_logs, read_states
 from expstore.compare.exported import experiments_in, is_export
 from expstore.compare.groups import GroupSummary, grouped
 from expstore.compare.naming import ASPECTS, order, resolve
@@ -209,7 +209,10 @@ def compare(
         found = ordered(found, sort, reverse, read)
     elif reverse:
         found.reverse()
-    summaries = [_summary(one) for one in read(found[:limit])]
+    found = read(found[:limit])
+    if isinstance(store, StoreReader):
+        read_states(store, found)
+    summaries = [_summary(one) for one in found]
     if names is not None:
         summaries = _named(summaries, names, strict=not (cut or none_match))
     return Comparison(summaries)

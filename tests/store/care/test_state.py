@@ -14,9 +14,15 @@ from pathlib import Path
 import pytest
 
 import expstore
-from expstore import ExperimentNotFoundError, ExperimentStore, RunState, UnreadableFileError
+from expstore import (
+    ExperimentNotFoundError,
+    ExperimentStore,
+    RunInfo,
+    RunState,
+    UnreadableFileError,
+)
 from expstore.store.append import locks
-from expstore.store.care.state import QUIET
+from expstore.store.care.state import QUIET, run_states
 from expstore.store.files import system
 from expstore.store.reader import StoreReader
 
@@ -198,3 +204,22 @@ def test_a_writer_is_seen_where_the_system_hides_its_locks(
         with pytest.raises(expstore.DeletionError):
             run.store.delete_experiments(["a"])
     assert run.store.status("a") == "finished"
+
+
+def test_many_states_are_those_of_each_alone(tmp_path: Path) -> None:
+    """Running, ended, killed, without run.json, deleted, and a link in place of one."""
+    root, elsewhere = tmp_path / "store", tmp_path / "elsewhere"
+    store = killed(root)
+    expstore.start(root, "finished").close()
+    store.create_experiment("bare")
+    elsewhere.mkdir()
+    (root / "link").symlink_to(elsewhere)
+    ids = ["running", "finished", "bare", "a", "missing", "link"]
+    with expstore.start(root, "running"):
+        known = {i: RunInfo() if i in ("missing", "link") else store.read_run(i) for i in ids}
+        states = dict(zip(ids, run_states(store.location, known.items()), strict=True))
+        for commit_id in ids[:-2]:
+            assert states[commit_id] == store.run_state(commit_id)
+    words = [getattr(state, "status", type(state)) for state in states.values()]
+    gone = [ExperimentNotFoundError, ExperimentNotFoundError]
+    assert words == ["running", "finished", "unknown", "stopped", *gone]
