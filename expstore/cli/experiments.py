@@ -21,6 +21,7 @@ from expstore.cli.base import (
 )
 from expstore.cli.cluster_option import Cluster, ClusterCommand, log_reading
 from expstore.cli.ids import Id, OptionalId, resolve, tell_links
+from expstore.cli.numbers import parse_number
 from expstore.cli.selecting import (
     Where,
     complete_metric,
@@ -162,7 +163,7 @@ def log(
     context: typer.Context,
     commit_id: Id,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The metric's name.")],
-    value: Annotated[float, typer.Argument(metavar="VALUE", help="A number, nan, inf or -inf.")],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="A number, nan, inf or -inf.")],
     step: Annotated[
         int | None,
         typer.Option(
@@ -182,15 +183,16 @@ def log(
     """
     from expstore.store.joining import last_step
 
+    number = parse_number(value, "VALUE")
     store = open_store(context, root)
     commit_id = resolve(store, commit_id)
     if step is None:
         found = last_step(store, commit_id, [name])
         step = 0 if found is None else found + 1
     with store.writer(commit_id, durability="power") as writer:
-        writer.log(name, value, step)
+        writer.log(name, number, step)
     if as_json:
-        print_json({"commit_id": commit_id, "name": name, "value": value, "step": step})
+        print_json({"commit_id": commit_id, "name": name, "value": number, "step": step})
 
 
 @app.command()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from expstore.errors import ExpStoreError, RunFileError
 from expstore.model.runinfo import RunInfo, RunStart, RunState
+from expstore.model.texts import amount
 from expstore.store import runfile
 from expstore.store.append.locks import has_writer
 from expstore.store.files import layout, system
@@ -111,7 +112,7 @@ def _guess(last: RunStart, logged: float | None) -> RunState:
     if logged is None:
         return RunState("unknown", None, f"{unseen}, nor when it last logged")
     age = max(time.time() - logged, 0.0)
-    note = f"judged by its last record, {age:.0f} seconds ago, since {unseen}"
+    note = f"judged by its last record, {amount(age)} ago, since {unseen}"
     if age <= QUIET:
         return RunState("running", last.started, note)
     return RunState("stopped", logged, note)

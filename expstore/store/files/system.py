@@ -100,8 +100,11 @@ def make_directory(path: Path) -> bool:
             os.mkdir(path)
         except FileExistsError as error:
             if not path.is_dir():
-                raise unreadable(path, error) from error
+                raise not_a_directory(path) from error
             return False
+        except NotADirectoryError as error:
+            above = (one for one in path.parents if os.path.lexists(one) and not one.is_dir())
+            raise not_a_directory(next(above, path)) from error
         except FileNotFoundError as error:
             # Another program may remove the parent again. Some file systems, such as /proc and
             # automounted ones, say the same of any new name in a parent that is there.
@@ -212,6 +215,23 @@ def unreadable(path: object, error: OSError) -> ExpStoreError:
     }
     reason = reasons.get(error.errno or 0, error.strerror or str(error))
     return UnreadableFileError(f"{path}: {reason}")
+
+
+def not_a_directory(path: Path) -> ExpStoreError:
+    """The error for what has the name of a directory that is needed, and what to do about it."""
+    if not path.is_symlink():
+        return UnreadableFileError(
+            f"{path}: is a file, not a directory; move it away, or name another"
+        )
+    target = os.readlink(path)
+    if os.path.exists(path):
+        return UnreadableFileError(
+            f"{path}: is a link to {target}, which is no directory; correct it, or name another"
+        )
+    return UnreadableFileError(
+        f"{path}: is a link to {target}, which does not exist; create that directory, or correct "
+        "the link"
+    )
 
 
 def unwritable(path: Path, error: OSError) -> ExpStoreError:
