@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from expstore.cli.base import Json, Root, app, open_store, print_json, progress, tell
+from expstore.cli.base import Jobs, Json, Root, app, open_store, print_json, progress, tell
 from expstore.cli.cluster_option import Cluster, ClusterCommand, log_reading
 from expstore.cli.ids import Ids
 from expstore.cli.plot import AxisName
@@ -25,6 +25,7 @@ def report_command(
     ] = Path("report.html"),
     title: Annotated[str | None, typer.Option(help="Default: named after the store.")] = None,
     x: Annotated[AxisName, typer.Option("--x", help="The x axis at first.")] = "step",
+    jobs: Jobs = 1,
     cluster: Cluster = None,
     as_json: Json = False,
     root: Root = None,
@@ -54,6 +55,7 @@ def report_command(
         x=x,
         progress=progress("reading"),
         on_left_out=left_out.append,
+        jobs=jobs,
     )
     for text in left_out:
         tell(f"left out: {text}")
