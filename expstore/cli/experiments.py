@@ -81,12 +81,12 @@ def ls(
 ) -> None:
     """List the experiments; one that cannot be read is listed with its error.
 
-    A terminal shows the first 200, unless --limit is given; a pipe gets all.
+    A terminal shows the first 40, unless --limit is given; a pipe gets all.
 
     Example: expstore ls --where 'status == running and lr < 0.01' --params
     """
     from expstore.cli.listing import describe_all, list_experiments, print_experiments
-    from expstore.cli.tables import room
+    from expstore.cli.tables import room, see_all
 
     now = time.time()
     oldest = None if since is None else parse_since(since, now, "--since")
@@ -104,12 +104,12 @@ def ls(
     with pointing_at_mistakes(), log_reading(store, cluster) as read:
         rows = list_experiments(store, wanted, where, sort, reverse, read)[:limit]
     if as_json:
-        print_json_array(describe_all(rows))
+        print_json_array(describe_all(store, rows))
     elif rows:
         shown = rows[: limit or room()]
         print_experiments(store, shown, sort, params, now)
         if left := len(rows) - len(shown):
-            tell(f"{left:,} more; `--limit {len(rows)}` or `| less` shows all")
+            tell(f"{left:,} more; {see_all(f'--limit {len(rows)}')}")
     else:
         tell_none(store, {"--user": user, "--job": job, "--since": since, "--where": where})
     tell_links(store)
