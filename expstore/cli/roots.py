@@ -16,7 +16,7 @@ from expstore import ExperimentStore, StoreNotFoundError
 from expstore.model.texts import printable
 from expstore.store.defaults import default_root, expand
 from expstore.store.files import layout
-from expstore.store.files.system import not_a_directory
+from expstore.store.files.taken import not_a_directory
 
 _EXAMINED = 64  # entries of a directory
 

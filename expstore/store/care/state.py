@@ -7,7 +7,6 @@ What cannot be known is guessed by the age of the log, and the answer says so.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from expstore.store.files import layout, system
 from expstore.store.files.directory import Directory, Location
 from expstore.store.files.local import LocalDirectory
 from expstore.store.files.place import open_directory
+from expstore.store.files.systems.native import fs, own
 
 QUIET = 600.0
 """Seconds without a record after which a run whose lock cannot be seen counts as stopped."""
@@ -63,7 +63,7 @@ def run_states(
     with system.root_directory(root) as directory:
         for commit_id, known in runs:
             try:
-                descriptor = os.open(commit_id, system.DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+                descriptor = fs.open(commit_id, system.REAL_DIRECTORY, dir_fd=directory)
             except OSError:  # the careful way says what is wrong
                 yield _outcome(root / commit_id, known)
                 continue
@@ -76,7 +76,7 @@ def run_states(
             except ExpStoreError as error:
                 state = error
             finally:
-                os.close(descriptor)
+                fs.close(descriptor)
             yield state
 
 
@@ -100,7 +100,7 @@ def _state(directory: Directory, locked: bool | None, known: RunInfo | None) -> 
     if last.ended is not None:
         return RunState(last.outcome or "stopped", last.ended, last.error)
     logged = directory.modified(layout.METRICS)
-    if locked is False and last.host in ("", os.uname().nodename):
+    if locked is False and last.host in ("", own.host_name()):
         since = last.started if logged is None else max(logged, last.started)
         return RunState("stopped", since, "it ended without saying so, as when it is killed")
     return _guess(last, logged)

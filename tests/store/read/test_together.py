@@ -118,7 +118,7 @@ def test_a_read_that_ends_early_does_not_pass_for_a_whole_log(
         return whole(descriptor, min(size, len(log(4)) - offset), offset)
 
     monkeypatch.setattr(
-        local.os, "pread", lambda d, s, o: short(d, s, o) if not o else whole(d, s, o)
+        local.fs, "pread", lambda d, s, o: short(d, s, o) if not o else whole(d, s, o)
     )
     ((ids, table, _),) = read_together(store.location, ["a"])
     assert (ids, table) == (["a"], None)
