@@ -106,7 +106,10 @@ class WhereError(ExpStoreError, ValueError):
 
 
 class LiveWriterError(ExpStoreError):
-    """The experiment has a writer and was not deleted; close the writer, or force the deletion."""
+    """The experiment has a writer, so it is not deleted, ended, or resumed a second time.
+
+    Close the writer, or force the deletion.
+    """
 
 
 class SelectionError(ExpStoreError, ValueError):

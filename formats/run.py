@@ -14,6 +14,10 @@ from formats.errors import FieldValueError
 
 _TEXT = {"type": "string"}
 _TEXTS = {"type": "array", "items": _TEXT}
+_DIRTY = {
+    "type": "boolean",
+    "description": "Whether files that git tracks differ from the commit.",
+}
 
 RUN: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -40,10 +44,7 @@ RUN: dict[str, Any] = {
                 "argv": {**_TEXTS, "description": "The command line; secrets are `***`."},
                 "commit": {**_TEXT, "description": "The full hash of the commit at git's HEAD."},
                 "branch": {**_TEXT, "description": "The branch; absent if HEAD is detached."},
-                "dirty": {
-                    "type": "boolean",
-                    "description": "Whether files that git tracks differ from the commit.",
-                },
+                "dirty": _DIRTY,
             },
         },
         "starts": {
@@ -84,6 +85,13 @@ RUN: dict[str, Any] = {
                         "minimum": 0,
                         "description": "How many whole records metrics.bin had at this start.",
                     },
+                    "commit": {
+                        **_TEXT,
+                        "description": "The commit at git's HEAD, of a start that resumed the run "
+                        "with other code than `origin` has; otherwise absent, as the next two are.",
+                    },
+                    "branch": {**_TEXT, "description": "As in `origin`."},
+                    "dirty": {**_DIRTY, "description": "As in `origin`."},
                 },
                 "required": ["started"],
             },

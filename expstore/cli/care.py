@@ -285,6 +285,6 @@ def _show_findings(
             kind = pen.write(finding.kind, "red" if finding.severity == "damage" else "yellow")
             print(f"{printable(file)}: {kind}{place}: {printable(finding.detail)}")
     for kind, count in sorted(kinds.items()):
-        more = f" ({count - room:,} more; `| less` shows all)" if count > room else ""
+        more = f" ({count - room:,} more; {tables.see_all()})" if count > room else ""
         print(pen.write(f"  {kind}: {(DAMAGE | NOTES)[kind]}{more}", "dim"))
     print(f"{checked} checked, {damaged} damaged")

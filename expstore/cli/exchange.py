@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from expstore.cli.base import (
+    Jobs,
     Json,
     Root,
     app,
@@ -91,6 +92,7 @@ def export_command(
     skip_damaged: Annotated[
         bool, typer.Option("--skip-damaged", help="Exit with 0 even if some could not be read.")
     ] = False,
+    jobs: Jobs = 1,
     cluster: Cluster = None,
     as_json: Json = False,
     root: Root = None,
@@ -131,6 +133,12 @@ def export_command(
             "with --to parquet, and without --wide and --force",
             param_hint="--cluster",
         )
+    if jobs != 1 and (to is Target.PARQUET or cluster is not None):
+        raise typer.BadParameter(
+            "for CSV, JSON lines and TensorBoard; a Parquet file is encoded by one process, and "
+            "--cluster writes many by many",
+            param_hint="--jobs",
+        )
     from expstore.exchange.export import export_file
     from expstore.exchange.tensorboard import export_tensorboard
 
@@ -153,10 +161,10 @@ def export_command(
             )
     elif to is Target.TENSORBOARD:
         assert output is not None
-        report = export_tensorboard(store, chosen, output, force=force, **options)
+        report = export_tensorboard(store, chosen, output, force=force, jobs=jobs, **options)
     else:
         options |= {"to": to.value, "wide_form": wide, "with_metadata": metadata, "force": force}
-        options["params"] = params
+        options |= {"params": params, "jobs": jobs}
         target = _standard_output() if output is None or streamed else output
         report = export_file(store, chosen, target, **options)
     if as_json:

@@ -21,6 +21,7 @@ from expstore.cli.base import (
 )
 from expstore.cli.cluster_option import Cluster, ClusterCommand, log_reading
 from expstore.cli.ids import Id, OptionalId, resolve, tell_links
+from expstore.cli.numbers import parse_number
 from expstore.cli.selecting import (
     Where,
     complete_metric,
@@ -80,12 +81,12 @@ def ls(
 ) -> None:
     """List the experiments; one that cannot be read is listed with its error.
 
-    A terminal shows the first 200, unless --limit is given; a pipe gets all.
+    A terminal shows the first 40, unless --limit is given; a pipe gets all.
 
     Example: expstore ls --where 'status == running and lr < 0.01' --params
     """
     from expstore.cli.listing import describe_all, list_experiments, print_experiments
-    from expstore.cli.tables import room
+    from expstore.cli.tables import room, see_all
 
     now = time.time()
     oldest = None if since is None else parse_since(since, now, "--since")
@@ -103,12 +104,12 @@ def ls(
     with pointing_at_mistakes(), log_reading(store, cluster) as read:
         rows = list_experiments(store, wanted, where, sort, reverse, read)[:limit]
     if as_json:
-        print_json_array(describe_all(rows))
+        print_json_array(describe_all(store, rows))
     elif rows:
         shown = rows[: limit or room()]
         print_experiments(store, shown, sort, params, now)
         if left := len(rows) - len(shown):
-            tell(f"{left:,} more; `--limit {len(rows)}` or `| less` shows all")
+            tell(f"{left:,} more; {see_all(f'--limit {len(rows)}')}")
     else:
         tell_none(store, {"--user": user, "--job": job, "--since": since, "--where": where})
     tell_links(store)
@@ -162,7 +163,7 @@ def log(
     context: typer.Context,
     commit_id: Id,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The metric's name.")],
-    value: Annotated[float, typer.Argument(metavar="VALUE", help="A number, nan, inf or -inf.")],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="A number, nan, inf or -inf.")],
     step: Annotated[
         int | None,
         typer.Option(
@@ -182,15 +183,16 @@ def log(
     """
     from expstore.store.joining import last_step
 
+    number = parse_number(value, "VALUE")
     store = open_store(context, root)
     commit_id = resolve(store, commit_id)
     if step is None:
         found = last_step(store, commit_id, [name])
         step = 0 if found is None else found + 1
     with store.writer(commit_id, durability="power") as writer:
-        writer.log(name, value, step)
+        writer.log(name, number, step)
     if as_json:
-        print_json({"commit_id": commit_id, "name": name, "value": value, "step": step})
+        print_json({"commit_id": commit_id, "name": name, "value": number, "step": step})
 
 
 @app.command()

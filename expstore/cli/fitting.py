@@ -47,7 +47,9 @@ def fitted(candidates: Sequence[Candidate], width: int) -> tuple[Table, list[str
         candidates: the columns, in the order in which they are shown.
         width: columns of the terminal.
     """
-    candidates = _with_brief_headings(candidates, width)
+    if width == sys.maxsize:
+        return _table(candidates), []
+    candidates = _with_brief_headings(candidates)
     needed = [max(_text_width(one), *map(width_of, _heading(one))) for one in candidates]
     kept: set[int] = set()
     left = width
@@ -56,17 +58,19 @@ def fitted(candidates: Sequence[Candidate], width: int) -> tuple[Table, list[str
         if space <= left or not kept:
             kept.add(place)
             left -= space
-    shown = [one for place, one in enumerate(candidates) if place in kept]
-    table = Table(*(Column("\n".join(_heading(one)), one.right, style=one.style) for one in shown))
-    for row in zip(*(one.cells for one in shown), strict=True):
-        table.add_row(*row)
+    table = _table([one for place, one in enumerate(candidates) if place in kept])
     return table, [one.name for place, one in enumerate(candidates) if place not in kept]
 
 
-def _with_brief_headings(candidates: Sequence[Candidate], width: int) -> list[Candidate]:
+def _table(shown: Sequence[Candidate]) -> Table:
+    table = Table(*(Column("\n".join(_heading(one)), one.right, style=one.style) for one in shown))
+    for row in zip(*(one.cells for one in shown), strict=True):
+        table.add_row(*row)
+    return table
+
+
+def _with_brief_headings(candidates: Sequence[Candidate]) -> list[Candidate]:
     """The columns, with brief headings where these differ from all others."""
-    if width == sys.maxsize:
-        return list(candidates)
     brief = [one._replace(brief=True) for one in candidates]
     counts = Counter(tuple(_heading(one)) for one in brief)
     return [

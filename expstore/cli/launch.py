@@ -13,8 +13,8 @@ from expstore.cli.base import Json, Root, app, fail, open_store, print_json, pri
 from expstore.cli.ids import Id, complete, resolve
 from expstore.cli.overview import shortened
 from expstore.cli.selecting import complete_param, complete_param_value, complete_tag
-from expstore.cli.times import amount
 from expstore.model.arguments import parse_pair
+from expstore.model.texts import amount
 
 Params = Annotated[
     list[str] | None,
@@ -142,9 +142,7 @@ def run_command(
         fail(str(error), 127)  # as in shells
     if not quiet:
         why = f" ({end.error})" if end.error else ""
-        tell(
-            f"run {end.commit_id} {end.outcome}{why} after {amount(int(time.monotonic() - began))}"
-        )
+        tell(f"run {end.commit_id} {end.outcome}{why} after {amount(time.monotonic() - began)}")
     sys.exit(end.code)
 
 

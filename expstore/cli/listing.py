@@ -7,7 +7,7 @@ expression or the order needs it, and a status only of what is listed.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from expstore.cli.fitting import Candidate
 from expstore.cli.overview import Row, print_listing
 from expstore.cli.times import absolute, relative
 from expstore.compare.conditions import as_text
-from expstore.compare.experiments import Experiment, ReadLogs, experiments, read_logs
+from expstore.compare.experiments import Experiment, ReadLogs, experiments, read_logs, read_states
 from expstore.compare.naming import FIELDS, Reference, resolve
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def print_experiments(
     store: StoreReader, found: Sequence[Experiment], sort: str, params: bool, now: float
 ) -> None:
     """Print a table, and below it what could not be read."""
+    read_states(store, found)
     rows = [
         Row(one.commit_id, one.metadata, one.status, one.run.tags, one.params, {}) for one in found
     ]
@@ -102,11 +103,12 @@ def _shown(reference: Reference, one: Experiment) -> str:
     return printable(f"{value:.6g}" if isinstance(value, float) else as_text(value))
 
 
-def describe_all(found: Iterable[Experiment]) -> Iterator[dict[str, Any]]:
+def describe_all(store: StoreReader, found: Sequence[Experiment]) -> Iterator[dict[str, Any]]:
     """The experiments as JSON; `commit_id` is the name of the directory.
 
     What run.json says is there only if there is one.
     """
+    read_states(store, found)
     for one in found:
         error = {"error": "; ".join(one.problems)} if one.problems else {}
         yield describe_metadata(one) | error | describe_run(one)

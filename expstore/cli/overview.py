@@ -12,11 +12,11 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from expstore.cli.base import printable
+from expstore.cli.base import printable, tell
 from expstore.cli.fitting import Candidate, fitted
 from expstore.cli.render import console
 from expstore.cli.shortids import ELLIPSIS, short_ids
-from expstore.cli.tables import Cell, Styled, fold, show, width_of
+from expstore.cli.tables import Cell, Styled, fold, room, see_all, show, width_of
 from expstore.compare.conditions import as_text
 from expstore.errors import listed
 
@@ -25,12 +25,10 @@ if TYPE_CHECKING:
     from expstore.compare.series import Extremes
     from expstore.model.values import Metadata
 
-ROWS = 40
-"""Rows that are shown on a terminal, unless more are asked for."""
-
 LONG = 1000
 """Characters of a value beyond which even a pipe gets it without its middle."""
 
+_NARROWEST = 4  # characters that a column takes, with the gap before it
 _NAMED = 8  # names of columns that are left out
 _WIDE = 24  # characters from which on a column waits for narrower ones
 _UNKNOWN = "unknown"  # the status of what no run.json tells of
@@ -80,8 +78,12 @@ def metric_column(rows: Sequence[Row], shown: Shown, rank: int) -> Candidate:
         Styled(text + step, "bold") if value is not None and value == winner else text + step
         for text, step, value in zip(texts, steps, values, strict=True)
     ]
-    shown_name = printable(name)
-    return Candidate(f"{shown_name} {aspect}", cells, rank, f"{shown_name}\n{aspect}", right=True)
+    title = f"{printable(name)}\n{aspect}"
+    return Candidate(_column_name(shown), cells, rank, title, right=True)
+
+
+def _column_name(shown: Shown) -> str:
+    return f"{printable(shown.name)} {shown.aspect}"
 
 
 def param_columns(rows: Sequence[Row], rank: int) -> tuple[list[Candidate], dict[str, str]]:
@@ -155,7 +157,7 @@ def print_comparison(
         asked: the metrics that were asked for.
         others: those that are shown where there is room.
         ids: all ids of the store, among which the short ones are unique.
-        limit: rows that were asked for; None: on a terminal the first `ROWS`.
+        limit: rows that were asked for; None: as many as `tables.room` allows.
     """
     columns, same = [_id_column(rows, ids)], dict[str, str]()
     first = others[:1] if not asked else []
@@ -169,14 +171,17 @@ def print_comparison(
     found, alike = param_columns(rows, 2)
     columns, same = columns + found, same | alike
     columns += [metric_column(rows, one, 1) for one in (*asked, *first)]
-    for one in others[len(first) :]:
+    # No more of a log of many metrics than may fit: each column costs time for each of its cells.
+    likely = len(first) + screen_width() // _NARROWEST
+    for one in others[len(first) : likely]:
         column = metric_column(rows, one, 7)
         texts = {cell if isinstance(cell, str) else cell.text for cell in column.cells}
         if len(rows) > 1 and len(texts) == 1:
             same[column.name] = texts.pop().strip()
         else:
             columns.append(column)
-    print_fitted(columns, same, len(rows) if limit or not sys.stdout.isatty() else ROWS)
+    left_out = [_column_name(one) for one in others[likely:]]
+    print_fitted(columns, same, limit or room(), left_out)
 
 
 def print_listing(
@@ -249,21 +254,28 @@ def print_groups(groups: Sequence[GroupSummary], shown: Sequence[Shown], limit: 
         columns.append(
             Candidate(f"{title} {aspect}", cells, rank, f"{title}\n{aspect}", right=True)
         )
-    print_fitted(columns, {}, len(groups) if limit or not sys.stdout.isatty() else ROWS)
+    print_fitted(columns, {}, limit or room())
 
 
-def print_fitted(columns: Sequence[Candidate], same: Mapping[str, str], most: int) -> None:
+def print_fitted(
+    columns: Sequence[Candidate],
+    same: Mapping[str, str],
+    most: int,
+    left_out: Sequence[str] = (),
+) -> None:
     """Print the columns that fit, and below what is left out, and what is the same in all rows.
 
     Args:
         columns: what may be shown.
         same: what all rows have, by name.
         most: rows to show.
+        left_out: names of further columns, for which there is no room.
     """
     screen = console()
     count = len(columns[0].cells)
     columns = [one._replace(cells=one.cells[:most]) for one in columns]
     table, dropped = fitted(columns, screen_width())
+    dropped += left_out
     show(screen, table)
     notes = []
     if same and count > 1:
@@ -272,11 +284,11 @@ def print_fitted(columns: Sequence[Candidate], same: Mapping[str, str], most: in
         notes.append(", ".join(f"{name} {shortened(text)}" for name, text in same.items()))
     if dropped:
         notes.append(f"no room for: {listed(dropped, _NAMED)}")
-    if count > most:
-        notes.append(f"{count - most:,} more rows: --limit {count}, or a pipe, has them")
     for note in notes:
         for line in fold(note, screen.width):
             print(line)
+    if count > most:
+        tell(f"{count - most:,} more; {see_all(f'--limit {count}')}")
 
 
 def screen_width() -> int:

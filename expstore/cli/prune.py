@@ -232,7 +232,7 @@ def _show(
         if count > room
     ]
     if left:
-        tell(f"not shown: {', '.join(left)}; `--dry-run | less` shows all")
+        tell(f"not shown: {', '.join(left)}; {tables.see_all(pipe='--dry-run | less')}")
 
 
 def _describe(row: PruneRow, logged: float | None, verb: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from expstore import ExperimentStore, StoreNotFoundError
 from expstore.model.texts import printable
 from expstore.store.defaults import default_root, expand
 from expstore.store.files import layout
+from expstore.store.files.taken import not_a_directory
 
 _EXAMINED = 64  # entries of a directory
 
@@ -43,6 +44,8 @@ def open_root(typed: str | None, *, new: bool = False) -> ExperimentStore:
     if new:
         return store
     if not root.is_dir():
+        if os.path.lexists(root):
+            raise StoreNotFoundError(f"{not_a_directory(root)}{_origin(typed)}")
         remedy = "`expstore init` creates one here, --root DIR names another"
         raise StoreNotFoundError(f"no store at {shown}{_origin(typed)}; {remedy}")
     if below := _stores_below(root):

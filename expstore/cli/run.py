@@ -38,6 +38,8 @@ _THEMES = (
     "care",
     "seal",
     "compare",
+    "plot",
+    "report",
     "diff",
     "watch",
     "serve",

@@ -101,6 +101,13 @@ def tell_none(store: ExperimentStore, filters: Mapping[str, str | None]) -> None
         tell(f"no experiments in {store.location}; `expstore demo` creates some")
 
 
+def require_some(store: ExperimentStore, chosen: list[str] | None) -> None:
+    """End the program if all experiments are chosen, and there are none."""
+    if chosen is None and not store.list_experiments():
+        tell_none(store, {})
+        sys.exit(1)
+
+
 def matching(
     store: ExperimentStore,
     where: str,

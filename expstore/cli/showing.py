@@ -14,11 +14,12 @@ from expstore.cli.fitting import Candidate, fitted
 from expstore.cli.listing import describe_metadata, describe_run
 from expstore.cli.overview import print_fitted, screen_width, shortened
 from expstore.cli.render import console
-from expstore.cli.times import absolute, amount
+from expstore.cli.times import absolute
 from expstore.compare.conditions import as_text
 from expstore.compare.interest import best_aspect
 from expstore.compare.series import Extremes, extremes, split
 from expstore.compare.textplot import sparkline
+from expstore.model.texts import amount
 from expstore.store.read.rewind import BackwardSteps, Rewind
 
 if TYPE_CHECKING:
@@ -122,10 +123,12 @@ def _run(one: Experiment) -> Iterator[tuple[str, str]]:
     if starts or state.status != "unknown":
         yield "status", f"{state.status} ({state.note})" if state.note else state.status
         if (seconds := one.duration) is not None:
-            yield "duration", amount(int(seconds))
+            yield "duration", amount(seconds)
     for start in starts[1:]:
         step = "" if start.from_step is None else f", from step {start.from_step:,}"
-        yield "resumed", absolute(int(start.started)) + step
+        code = f", git {start.commit}" if start.commit else ""
+        code += ", with uncommitted changes" if start.dirty else ""
+        yield "resumed", absolute(int(start.started)) + step + code
     if one.run.tags:
         yield "tags", ", ".join(one.run.tags)
     for line in one.run.notes.splitlines():

@@ -17,8 +17,8 @@ from rich.cells import cell_len, chop_cells, set_cell_size
 if TYPE_CHECKING:
     from rich.console import Console
 
-ON_SCREEN = 200
-"""Rows of a long table that a terminal gets; a pipe gets all."""
+ON_SCREEN = 40
+"""Rows of a long table that a terminal gets, in every command; a pipe gets all."""
 
 GAP = "   "
 _NARROWEST = 6  # columns of the terminal that a folded text keeps
@@ -196,6 +196,11 @@ def show_all(console: Console, tables: Iterable[Table]) -> None:
 def room() -> int:
     """How many rows of a long table to show: as many as a person reads, or in a pipe all."""
     return ON_SCREEN if sys.stdout.isatty() else sys.maxsize
+
+
+def see_all(*ways: str, pipe: str = "| less") -> str:
+    """How to see the rows that a terminal was not shown: by these options, or in a pipe."""
+    return f"{' or '.join(f'`{way}`' for way in (*ways, pipe))} shows all"
 
 
 def width_of(text: str) -> int:

@@ -12,17 +12,9 @@ from datetime import date, datetime, timedelta
 import typer
 
 from expstore import Metadata
+from expstore.model.texts import amount
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
-_AGES = (
-    ("year", 365 * 86_400),
-    ("month", 30 * 86_400),
-    ("week", 7 * 86_400),
-    ("day", 86_400),
-    ("hour", 3600),
-    ("minute", 60),
-    ("second", 1),
-)
 
 
 def relative(timestamp: int, now: float) -> str:
@@ -31,14 +23,6 @@ def relative(timestamp: int, now: float) -> str:
     if seconds == 0:
         return "now"
     return f"{amount(seconds)} ago" if seconds > 0 else f"in {amount(-seconds)}"
-
-
-def amount(seconds: int) -> str:
-    """A number of seconds, in the largest unit that fits at least once: `3 hours`."""
-    for unit, size in _AGES:
-        if count := seconds // size:
-            return f"{count:,} {unit}{'s' if count > 1 else ''}"
-    return "0 seconds"
 
 
 def absolute(timestamp: int) -> str:

@@ -8,20 +8,24 @@ not affect the others.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
+from expstore.compare.keyed import by_key
 from expstore.compare.series import Extremes, summarize
 from expstore.errors import ExpStoreError, RunFileError, UnreadableFileError
+from expstore.model.chunks import gc_paused
 from expstore.model.runinfo import RunInfo, RunState, Status
 from expstore.model.values import Metadata
 from expstore.store import metafile, runfile
-from expstore.store.care.state import run_state
+from expstore.store.care.state import run_state, run_states
 from expstore.store.files.place import log_of
 from expstore.store.jobs import in_order
 from expstore.store.read.rewind import Rewind
 from expstore.store.read.tables import read_table, table_parser
+from expstore.store.read.together import read_together
 from formats import CLEAN, FormatError, TailStatus
 
 if TYPE_CHECKING:
@@ -123,8 +127,17 @@ class Experiment:
             try:
                 self._state = run_state(self._store.location / self.commit_id, self.run)
             except ExpStoreError as error:  # deleted meanwhile, or not readable
-                self._state = RunState("unknown", None, str(error))
+                self._state = _unknown(error)
         return self._state
+
+    @property
+    def has_state(self) -> bool:
+        """Whether it is known how its run is."""
+        return self._state is not None
+
+    def take_state(self, state: RunState | ExpStoreError) -> None:
+        """Take how its run is, or why that cannot be known."""
+        self._state = state if isinstance(state, RunState) else _unknown(state)
 
     @property
     def status(self) -> Status:
@@ -155,6 +168,10 @@ class Experiment:
     def _until_last_record(self, first: float | None) -> float | None:
         last = self.read().ended
         return None if first is None or last is None else max(last - first, 0.0)
+
+
+def _unknown(error: ExpStoreError) -> RunState:
+    return RunState("unknown", None, str(error))
 
 
 def experiments(store: StoreReader, ids: Iterable[str]) -> Iterator[Experiment]:
@@ -199,12 +216,57 @@ def read_logs(
         for one, (log, problems), _ in zip(unread, logs, progress(ids), strict=True):
             one.take(log, problems)
     elif unread:
-        for one, _ in zip(unread, progress(ids), strict=True):
-            one.read()
+        for _ in zip(_reading(store, unread), progress(ids), strict=True):
+            pass
     return found
+
+
+def read_states(store: StoreReader, found: Sequence[Experiment]) -> None:
+    """Find out how the runs of experiments are, unless that is known, many at a time."""
+    asked = [one for one in found if not one.has_state]
+    states = run_states(store.location, ((one.commit_id, one.run) for one in asked))
+    for one, state in zip(asked, states, strict=True):
+        one.take_state(state)
 
 
 def logs_of(store: StoreReader, ids: list[str]) -> Iterator[tuple[Log, list[str]]]:
     """What the logs of experiments say, each with the problems of the experiment."""
-    for one in experiments(store, ids):
+    for one in _reading(store, list(experiments(store, ids))):
         yield one.read(), one.problems
+
+
+def _reading(store: StoreReader, unread: Sequence[Experiment]) -> Iterator[Experiment]:
+    """The experiments in their order, each once its log was read: short logs many at a time."""
+    rest = iter(unread)
+    for ids, table, ends in read_together(store.location, [one.commit_id for one in unread]):
+        logs = repeat(None) if table is None or ends is None else _logs(table, ends.tolist())
+        for _, one, log in zip(ids, rest, logs, strict=False):
+            if log is None or Rewind(one.run.starts):
+                one.read()
+            else:
+                one.take(log, [])
+            yield one
+
+
+def _logs(table: MetricTable, ends: list[int]) -> list[Log]:
+    """What logs say whose metrics follow each other in a table, up to these indices."""
+    import numpy as np
+
+    count, names = len(ends), table.names
+    metrics: list[dict[str, Extremes]] = [{} for _ in ends]
+    starts = [0, *ends[:-1]]
+    if len(table):
+        # As if each log had its own names, so that all series are summarized at once.
+        own = np.arange(count).repeat(np.subtract(ends, starts)) * len(names)
+        found = by_key(own + table.name_codes, count * len(names), table.values, table.stored_steps)
+        with gc_paused():
+            rows = list(map(tuple.__new__, repeat(Extremes), found.statistics))
+            order = found.firsts.argsort(kind="stable").tolist()  # of first appearance
+            logs, codes = (part.tolist() for part in divmod(found.keys, len(names)))
+            for i in order:
+                metrics[logs[i]][names[codes[i]]] = rows[i]
+    last = table.timestamps[np.maximum(ends, 1) - 1].tolist() if len(table) else [0] * count
+    return [
+        Log(own_metrics, CLEAN, float(time) if end > start else None)
+        for own_metrics, time, start, end in zip(metrics, last, starts, ends, strict=True)
+    ]

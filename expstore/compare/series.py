@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from expstore.compare.keyed import by_key, narrow
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -92,11 +94,13 @@ def _by_name(table: MetricTable) -> Iterator[tuple[str, Any, NDArray[np.float64]
 
 def _rows_by_name(table: MetricTable) -> list[Any]:
     """For each name of a table, what selects its rows: a slice, or their indices."""
+    import numpy as np
+
     codes, count = table.name_codes, len(table.names)
     if _take_turns(codes, count):
         return [slice(first, None, count) for first in range(count)]
-    order, counts = _grouped(table)
-    ends = counts.cumsum().tolist()
+    order = narrow(codes, count).argsort(kind="stable")
+    ends = np.bincount(codes, minlength=count).cumsum().tolist()
     return [order[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
@@ -111,52 +115,13 @@ def _take_turns(codes: NDArray[np.int32], count: int) -> bool:
     return bool((first == np.arange(len(first))).all() and (codes[count:] == codes[:-count]).all())
 
 
-def _grouped(table: MetricTable) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The rows of a table name by name, each name's in file order, and how many each has."""
-    import numpy as np
-
-    codes, count = table.name_codes, len(table.names)
-    # The narrowest codes: NumPy sorts those of 16 bits by radix, in a quarter of the time.
-    narrow = codes.astype(np.uint16) if count <= 1 << 16 else codes
-    return narrow.argsort(kind="stable"), np.bincount(codes, minlength=count)
-
-
 def summarize(table: MetricTable) -> dict[str, Extremes]:
     """What `extremes` gives of each series of `split`; of short series all at once."""
-    import numpy as np
-
     count = len(table.names)
     if len(table) > _SHORT * count or not count:
         return _extremes_by_name(table)
-    order, counts = _grouped(table)
-    ends = counts.cumsum()
-    starts = ends - counts
-    values, steps = table.values[order], table.stored_steps[order]
-    falls = steps[1:] < steps[:-1]
-    falls[starts[1:] - 1] = False
-    if falls.any():
-        order = np.lexsort((table.stored_steps, table.name_codes))
-        values, steps = table.values[order], table.stored_steps[order]
-
-    def first_at(extreme: NDArray[np.float64]) -> NDArray[np.intp]:
-        """Where each series first has this value; its last point if that is NaN."""
-        places = ends - 1
-        known = (~np.isnan(extreme)).nonzero()[0]
-        found = (values == extreme.repeat(counts)).nonzero()[0]
-        places[known] = found[found.searchsorted(starts[known])]
-        return places
-
-    lows, highs = np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)
-    places = np.concatenate((ends - 1, first_at(lows), first_at(highs)))
-    # Three of each for every name: at the last step, the minimum and the maximum.
-    found, at = values[places].tolist(), steps[places].tolist()
-    rows = zip(
-        *(found[i : i + count] for i in range(0, 3 * count, count)),
-        *(at[i : i + count] for i in range(0, 3 * count, count)),
-        counts.tolist(),
-        strict=True,
-    )
-    return dict(zip(table.names, map(Extremes._make, rows), strict=True))
+    found = by_key(table.name_codes, count, table.values, table.stored_steps)
+    return dict(zip(table.names, map(Extremes._make, found.statistics), strict=True))
 
 
 def _extremes_by_name(table: MetricTable) -> dict[str, Extremes]:

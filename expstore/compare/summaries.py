@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Self, overload
 
 from expstore.compare.comparison import Comparison
-from expstore.compare.experiments import Experiment, ReadLogs, experiments, read_logs
+from expstore.compare.experiments import Experiment, ReadLogs, experiments, read_logs, read_states
 from expstore.compare.exported import experiments_in, is_export
 from expstore.compare.groups import GroupSummary, grouped
 from expstore.compare.naming import ASPECTS, order, resolve
@@ -184,7 +184,8 @@ def compare(
         WhereError, SelectionError: an invalid argument; nothing was read.
         JobError: a process died.
         InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: nothing was read.
-        UnknownMetricError: no experiment has a name in `names`, `where`, `sort` or `group_by`.
+        UnknownMetricError: there are experiments, and none has a name in `names`, `where`, `sort`
+            or `group_by`.
         MissingExtraError: `where` is given, and the extra `where` is not installed.
     """
     check_limit(limit)
@@ -203,15 +204,18 @@ def compare(
         keys = [group_by] if isinstance(group_by, str) else list(group_by)
         groups = grouped(read(found), keys, names, sort, reverse)
         return Comparison(groups[:limit])
-    none_match = expression is not None and not found
+    none = not found
     cut = limit is not None and limit < len(found)
-    if sort is not None and not none_match:
+    if sort is not None and not none:
         found = ordered(found, sort, reverse, read)
     elif reverse:
         found.reverse()
-    summaries = [_summary(one) for one in read(found[:limit])]
+    found = read(found[:limit])
+    if isinstance(store, StoreReader):
+        read_states(store, found)
+    summaries = [_summary(one) for one in found]
     if names is not None:
-        summaries = _named(summaries, names, strict=not (cut or none_match))
+        summaries = _named(summaries, names, strict=not (cut or none))
     return Comparison(summaries)
 
 

@@ -19,18 +19,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from expstore.errors import ExpStoreError
+from expstore.errors import ExportError, ExpStoreError
 from expstore.exchange import wide
+from expstore.exchange.parts import Part, join_parts
 from expstore.exchange.runcolumns import RunColumns
-from expstore.exchange.sinks import ROW_GROUP, SINKS, FileFormat
+from expstore.exchange.sinks import ROW_GROUP, SINKS, WITHOUT_HEADINGS, FileFormat
 from expstore.extras import require
 from expstore.model.longform import long_schema
 from expstore.store import stream
 from expstore.store.files.output import check_output, whole_file
+from expstore.store.jobs import check_jobs
 from expstore.store.stream import TableStream
 from formats import FormatError, TailStatus
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from expstore.store.repository import ExperimentStore
 
 
@@ -75,6 +79,7 @@ def export_file(
     params: bool = False,
     force: bool = False,
     progress: Progress = iter,
+    jobs: int = 1,
 ) -> ExportReport:
     """Write experiments to one file.
 
@@ -94,14 +99,25 @@ def export_file(
             parameter; see `runcolumns`.
         force: replace an existing output.
         progress: see `Progress`.
+        jobs: the number of processes that read and write CSV and JSON lines; 0: one for each
+            processor. A script that uses more than one must do so under
+            `if __name__ == "__main__":`.
 
     Raises:
+        SelectionError: `jobs` is not a whole number.
+        JobError: a process died.
         MissingExtraError: the extra `arrow` is not installed.
         InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError, OutputExistsError,
         ExportError: nothing was written.
         OSError: the output cannot be written; no partial output is left at a path.
     """
     require("pyarrow", "arrow")
+    jobs = check_jobs(jobs)
+    if jobs > 1 and to == "parquet":
+        raise ExportError(
+            "a Parquet file is encoded by one process; use jobs=1, or "
+            "expstore.cluster.export_parquet (--cluster) for many files by many processes"
+        )
     asked = metadata if with_metadata is None else with_metadata
     with_metadata = to == "parquet" if asked is None else asked
     chosen = store.select_ids(ids)
@@ -109,37 +125,100 @@ def export_file(
         output = Path(output)
         check_output(output, force=force)
     failures: dict[str, ExpStoreError | FormatError] = {}
-    # A wide table has one value for a step, so what a later start repeated is left out.
-    stream_of = TableStream(
-        store.location, (), strict=False, superseded=not wide_form, failures=failures
-    )
-    source = replace(
-        stream_of,
-        ids=progress(chosen),
-        names=names,
-        metadata=with_metadata,
-        metadata_required=bool(asked),
-    )
+    rows = _Rows(store, to, names, with_metadata, bool(asked))
     if wide_form:
         columns, counts = list(dict.fromkeys(names or ())), None
         if names is None:
-            columns, counts = wide.metric_names(replace(stream_of, ids=progress(chosen)))
+            # A wide table has one value for a step, so what a later start repeated is left out.
+            stream_of = TableStream(
+                store.location,
+                progress(chosen),
+                strict=False,
+                superseded=False,
+                failures=failures,
+            )
+            columns, counts = wide.metric_names(stream_of)
         wide.check_columns(columns)
-        schema = wide.wide_schema(columns, with_metadata)
-        batches = wide.wide_batches(source, columns, counts)
-    else:
-        schema = long_schema(with_metadata)
-        batches = stream.long_batches(source, 1 if params else ROW_GROUP)
+        rows = replace(rows, wide_columns=columns, wide_counts=counts)
     if params:
-        further = RunColumns(store, chosen, failures)
-        schema = further.extended(schema)
-        batches = (further.extend(batch, schema) for batch in batches)
-    rows = 0
-    with _opened(output) as file, SINKS[to](file, schema) as write:
-        for batch in batches:
-            write(batch)
-            rows += batch.num_rows
-    return ExportReport(rows, len(chosen), failures, source.tails)
+        rows = replace(rows, further=RunColumns(store, chosen, failures))
+    count = 0
+    tails: dict[str, TailStatus] = {}
+    beside = output if isinstance(output, Path) else None
+    with _opened(output) as file:
+        if jobs > 1 and len(chosen) > 1:
+            with SINKS[to](file, rows.schema):
+                pass  # the headings alone
+            parts = join_parts(store, chosen, rows.write, file, beside, jobs, progress)
+        else:
+            parts = iter([rows.written(progress(chosen), file)])
+        for part in parts:
+            count += part.rows
+            failures |= part.failures
+            tails |= part.tails
+    return ExportReport(count, len(chosen), failures, tails)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of experiments in one format; see `export_file` for most of the attributes.
+
+    Attributes:
+        wide_columns: the metrics that get a column of a wide table; None: the long form.
+        wide_counts: see `wide.wide_batches`.
+        further: what run.json adds, if it does.
+    """
+
+    store: ExperimentStore
+    to: FileFormat
+    names: Collection[str] | None
+    metadata: bool
+    metadata_required: bool
+    wide_columns: Collection[str] | None = None
+    wide_counts: dict[str, int] | None = None
+    further: RunColumns | None = None
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns."""
+        if self.wide_columns is None:
+            schema = long_schema(self.metadata)
+        else:
+            schema = wide.wide_schema(self.wide_columns, self.metadata)
+        return schema if self.further is None else self.further.extended(schema)
+
+    def written(self, ids: Iterable[str], file: IO[bytes], *, headings: bool = True) -> Part:
+        """Write the rows of experiments."""
+        source = TableStream(
+            self.store.location,
+            ids,
+            self.names,
+            metadata=self.metadata,
+            metadata_required=self.metadata_required,
+            strict=False,
+            superseded=self.wide_columns is None,
+        )
+        schema, rows = self.schema, 0
+        sink = SINKS[self.to] if headings else WITHOUT_HEADINGS[self.to]
+        with sink(file, schema) as write:
+            for batch in self._batches(source, schema):
+                write(batch)
+                rows += batch.num_rows
+        return Part([], rows, source.failures, source.tails)
+
+    def write(self, ids: list[str], file: IO[bytes]) -> Part:
+        """Write the rows of experiments as a part of a file; see `parts.Write`."""
+        return self.written(ids, file, headings=False)._replace(ids=ids)
+
+    def _batches(self, source: TableStream, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        if self.wide_columns is not None:
+            batches = wide.wide_batches(source, self.wide_columns, self.wide_counts)
+        else:
+            batches = stream.long_batches(source, ROW_GROUP if self.further is None else 1)
+        if self.further is None:
+            return batches
+        further = self.further
+        return (further.extend(batch, schema) for batch in batches)
 
 
 @contextmanager

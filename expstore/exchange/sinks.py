@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
 
 from expstore.extras import require
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Write: TypeAlias = "Callable[[pa.RecordBatch], None]"
+Sink: TypeAlias = "Callable[[IO[bytes], pa.Schema], AbstractContextManager[Write]]"
 FileFormat = Literal["csv", "jsonl", "parquet"]
 
 ROW_GROUP = 1 << 17
@@ -26,7 +28,7 @@ _ROW_GROUP_BYTES = 1 << 26  # in memory; wide tables reach it first
 
 
 @contextmanager
-def _csv(file: IO[bytes], schema: pa.Schema) -> Iterator[Write]:
+def _csv(file: IO[bytes], schema: pa.Schema, headings: bool = True) -> Iterator[Write]:
     arrow, csv = require("pyarrow", "arrow"), require("pyarrow.csv", "arrow")
     plain = arrow.schema(
         [
@@ -34,7 +36,8 @@ def _csv(file: IO[bytes], schema: pa.Schema) -> Iterator[Write]:
             for field in schema
         ]
     )
-    with csv.CSVWriter(file, plain) as writer:
+    options = csv.WriteOptions(include_header=headings)
+    with csv.CSVWriter(file, plain, write_options=options) as writer:
         yield lambda batch: writer.write_table(arrow.Table.from_batches([batch]).cast(plain))
 
 
@@ -131,4 +134,8 @@ def _parquet_writer(file: IO[bytes], schema: pa.Schema) -> Any:
     )
 
 
-SINKS = {"csv": _csv, "jsonl": _jsonl, "parquet": parquet_sink}
+SINKS: dict[str, Sink] = {"csv": _csv, "jsonl": _jsonl, "parquet": parquet_sink}
+"""By format, what writes rows to a file: an iterator of `Write`."""
+
+WITHOUT_HEADINGS: dict[str, Sink] = {"csv": partial(_csv, headings=False), "jsonl": _jsonl}
+"""The same for a part of a file that is not the first; a Parquet file has no such parts."""

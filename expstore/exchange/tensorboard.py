@@ -15,18 +15,21 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expstore.errors import ExpStoreError, OutputExistsError
 from expstore.exchange.export import ExportReport, Progress
+from expstore.exchange.parts import Part, told
 from expstore.extras import require
 from expstore.model.runinfo import RunInfo
 from expstore.model.table import MetricTable
 from expstore.model.texts import escape
 from expstore.store.files import placing, system
 from expstore.store.files.output import check_place, remove_stale, unfinished_directory
+from expstore.store.jobs import check_jobs, in_order
 from expstore.store.stream import TableStream
 
 if TYPE_CHECKING:
@@ -48,11 +51,12 @@ def export_tensorboard(
     names: Collection[str] | None = None,
     force: bool = False,
     progress: Progress = iter,
+    jobs: int = 1,
 ) -> ExportReport:
     """Write each experiment as a run directory `output/<commit_id>`, with parameters as hparams.
 
     Args:
-        store, ids, names, progress: see `export.export_file`.
+        store, ids, names, progress, jobs: see `export.export_file`.
         output: TensorBoard's log directory; created if missing.
         force: replace run directories that contain nothing but event files.
 
@@ -67,21 +71,56 @@ def export_tensorboard(
     output = Path(output)
     for commit_id in chosen:
         _check_run(output / commit_id, force)
-    source = TableStream(store.location, progress(chosen), names, strict=False)
-    changes: Counter[str] = Counter()
     system.make_directory(output)
     remove_stale(output, _RUN)
-    for commit_id, _, table in source:
-        with unfinished_directory(output / _RUN) as building:
-            info = RunInfo()
-            try:
-                info = store.read_run(commit_id)
-            except ExpStoreError as error:  # its metrics are exported all the same
-                source.failures[commit_id] = error
-            changes += _write_run(building, table, info)
-            _place_run(building, output / commit_id, force)
+    runs = _Runs(store, names, output, force)
+    jobs = check_jobs(jobs)
+    if jobs > 1 and len(chosen) > 1:
+        parts = told(in_order(runs, store.log_sizes(chosen), jobs), chosen, progress)
+    else:
+        parts = iter([runs.written(progress(chosen))])
+    report = ExportReport(0, len(chosen), {}, {})
+    for part in parts:
+        changes = part.changes or Counter()
+        report = replace(
+            report,
+            rows=report.rows + part.rows,
+            failures=report.failures | part.failures,
+            tails=report.tails | part.tails,
+            overflows=report.overflows + changes["overflows"],
+            underflows=report.underflows + changes["underflows"],
+            rounded=report.rounded + changes["rounded"],
+        )
     system.sync_directory(output)
-    return ExportReport(source.rows, len(chosen), source.failures, source.tails, **changes)
+    return report
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """Writes run directories; see `export_tensorboard` for the attributes."""
+
+    store: ExperimentStore
+    names: Collection[str] | None
+    output: Path
+    force: bool
+
+    def __call__(self, ids: list[str]) -> list[Part]:
+        return [self.written(ids)._replace(ids=ids)]
+
+    def written(self, ids: Iterable[str]) -> Part:
+        """Write the runs of experiments."""
+        source = TableStream(self.store.location, ids, self.names, strict=False)
+        changes: Counter[str] = Counter()
+        for commit_id, _, table in source:
+            with unfinished_directory(self.output / _RUN) as building:
+                info = RunInfo()
+                try:
+                    info = self.store.read_run(commit_id)
+                except ExpStoreError as error:  # its metrics are exported all the same
+                    source.failures[commit_id] = error
+                changes.update(_write_run(building, table, info))
+                _place_run(building, self.output / commit_id, self.force)
+        return Part([], source.rows, source.failures, source.tails, changes)
 
 
 def _place_run(building: Path, run: Path, force: bool) -> None:

@@ -36,7 +36,8 @@ def as_params(params: object) -> dict[str, Any]:
             with `to_dict()`, or one with attributes; None: no parameters.
 
     Raises:
-        RunFileError: not one of these, or it contains itself.
+        RunFileError: not one of these, or it contains itself; or two of them have one flat name, as
+            `{"a.b": 1, "a": {"b": 2}}`.
     """
     params = _resolved(params)
     found = {} if params is None else _mapping(params)
@@ -46,7 +47,22 @@ def as_params(params: object) -> dict[str, Any]:
         raise RunFileError(
             f"params must be a mapping or an object with attributes, got {type(params).__name__}"
         )
-    return _object(found, 0)
+    converted = _object(found, 0)
+    _check_spellings(converted)
+    return converted
+
+
+def _check_spellings(params: Mapping[str, Any]) -> None:
+    """Raise RunFileError if two parameters have one flat name."""
+    seen: dict[str, tuple[str, ...]] = {}
+    for path in _paths(params, ()):
+        name = ".".join(path)
+        if name in seen:
+            one, other = (" of ".join(map(repr, reversed(p))) for p in (seen[name], path))
+            raise RunFileError(
+                f"two params are both named {name!r}: {one} and {other}; rename or leave out one"
+            )
+        seen[name] = path
 
 
 def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,6 +37,8 @@ class RunStart:
             None if nothing is.
         records: how many whole records the log had when it started.
         extra: keys that this version does not know.
+        commit, branch, dirty: as in `origin`, of a start that resumed the run with other code;
+            empty, and None, where that is the same or unknown.
     """
 
     started: float
@@ -48,6 +50,9 @@ class RunStart:
     from_step: int | None = None
     records: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
+    commit: str = ""
+    branch: str = ""
+    dirty: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,3 +72,22 @@ def shown_time(timestamp: float) -> str:
         return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(timestamp))
     except (OverflowError, ValueError, OSError):
         return str(timestamp)
+
+
+_AGES = (
+    ("year", 365 * 86_400),
+    ("month", 30 * 86_400),
+    ("week", 7 * 86_400),
+    ("day", 86_400),
+    ("hour", 3600),
+    ("minute", 60),
+    ("second", 1),
+)
+
+
+def amount(seconds: float) -> str:
+    """A number of seconds, in the largest unit that fits at least once: `3 hours`."""
+    for unit, size in _AGES:
+        if count := int(seconds) // size:
+            return f"{count:,} {unit}{'s' if count > 1 else ''}"
+    return "0 seconds"

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,7 @@ from expstore.report.curvedata import curve_payload
 from expstore.report.payload import page_payload, runs_payload, to_json
 from expstore.store import metafile
 from expstore.store.artifacts import Artifact
+from expstore.store.jobs import check_jobs, in_order
 
 if TYPE_CHECKING:
     from expstore.model.table import MetricTable
@@ -52,6 +55,8 @@ def collect(
     store: StoreReader,
     ids: Iterable[str] | None = None,
     progress: Callable[[list[str]], Iterable[str]] = iter,
+    *,
+    jobs: int = 1,
 ) -> dict[str, Any]:
     """The content of a report, as JSON-compatible values.
 
@@ -59,16 +64,69 @@ def collect(
         store: the store to read from.
         ids: commit ids, the most important first; None: all, the newest first.
         progress: wraps the list of ids while they are read.
+        jobs: the number of processes that read; see `compare`.
 
     Raises:
+        SelectionError, JobError: see `compare`.
         InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError
     """
+    jobs = check_jobs(jobs)
     chosen = newest_first(store) if ids is None else store.select_ids(ids)
     contents = _Contents(store, chosen)
-    for commit_id, (row, table) in zip(chosen, runs_payload(store, chosen, progress), strict=True):
-        if not contents.add(commit_id, row, table):
+    read = _Read(store, _POINTS // max(len(chosen), 1))
+    if jobs > 1:
+        found = in_order(read, store.log_sizes(chosen), jobs)
+        each = zip(found, progress(chosen), strict=True)
+        rows: Iterator[tuple[dict[str, Any], Curves]] = (one for one, _ in each)
+    else:
+        rows = read.one_by_one(chosen, progress)
+    for commit_id, (row, curves) in zip(chosen, rows, strict=True):
+        if not contents.add(commit_id, row, curves):
             break
+        read.draws = contents.has_room
     return contents.finish(by_age=ids is None)
+
+
+Curves = list[dict[str, Any]] | Callable[[], list[dict[str, Any]]]
+"""The curves of an experiment, or what makes them."""
+
+
+@dataclass
+class _Read:
+    """Reads experiments and draws their curves, in this process or in others.
+
+    Attributes:
+        store: the store.
+        share: points that an experiment's curves may have.
+        draws: whether another process draws curves, which is for nothing once the page is full.
+    """
+
+    store: StoreReader
+    share: int
+    draws: bool = True
+
+    def one_by_one(
+        self, ids: list[str], progress: Callable[[list[str]], Iterable[str]]
+    ) -> Iterator[tuple[dict[str, Any], Curves]]:
+        """The row of each experiment, and what draws its curves."""
+        for row, table in runs_payload(self.store, ids, progress):
+            yield row, partial(_drawn, table, self.share)
+
+    def __call__(self, ids: list[str]) -> Iterator[tuple[dict[str, Any], Curves]]:
+        for row, table in runs_payload(self.store, ids):
+            yield row, _drawn(table, self.share) if self.draws else []
+
+
+def _drawn(table: MetricTable | None, share: int) -> list[dict[str, Any]]:
+    """The curves of an experiment, thinned so that all have their share."""
+    curves = {} if table is None else split_timed(table)
+    limit = min(max(share // max(len(curves), 1), _MIN_POINTS), _MAX_POINTS)
+    found = []
+    for name, curve in curves.items():
+        header, data = curve_payload(curve, limit)
+        encoded = base64.b64encode(data).decode("ascii")
+        found.append({"metric": escape(name), **header, "data": encoded})
+    return found
 
 
 def newest_first(store: StoreReader) -> list[str]:
@@ -95,7 +153,7 @@ class _Contents:
         self._images_left_out = 0
         self._listing = _LOOKED_AT if isinstance(store.location, Path) else _REMOTE
 
-    def add(self, commit_id: str, row: dict[str, Any], table: MetricTable | None) -> bool:
+    def add(self, commit_id: str, row: dict[str, Any], curves: Curves) -> bool:
         """Add an experiment with as much of it as fits; False: it does not fit at all."""
         size = len(to_json(row)) + 1
         if self._rows and self._rows_size + size > _ROWS:
@@ -105,23 +163,20 @@ class _Contents:
         if len(self._files) == len(self._rows) - 1 < self._listing:
             self._add_files(commit_id)
         # Rows that follow may take the place of curves: those are dropped again in the end.
-        if len(self._curves) == len(self._rows) - 1 and self._size < LIMIT:
-            self._add_curves(table)
+        if self.has_room and len(self._curves) == len(self._rows) - 1:
+            self._add_curves(curves() if callable(curves) else curves)
         return True
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more curves are wanted; once it is not so, it never is again."""
+        return len(self._curves) >= len(self._rows) - 1 and self._size < LIMIT
 
     @property
     def _size(self) -> int:
         return _PAGE + self._rows_size + self._curves_size + self._files_size
 
-    def _add_curves(self, table: MetricTable | None) -> None:
-        curves = {} if table is None else split_timed(table)
-        share = _POINTS // len(self._chosen) // max(len(curves), 1)
-        limit = min(max(share, _MIN_POINTS), _MAX_POINTS)
-        found = []
-        for name, curve in curves.items():
-            header, data = curve_payload(curve, limit)
-            encoded = base64.b64encode(data).decode("ascii")
-            found.append({"metric": escape(name), **header, "data": encoded})
+    def _add_curves(self, found: list[dict[str, Any]]) -> None:
         size = len(to_json(found)) + 16
         self._curves.append((size, found))
         self._curves_size += size

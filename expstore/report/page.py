@@ -46,6 +46,7 @@ def write_report(
     x: Axis = "step",
     progress: Callable[[list[str]], Iterable[str]] = iter,
     on_left_out: Callable[[str], object] | None = None,
+    jobs: int = 1,
 ) -> int:
     """Write a report on experiments, of at most 15 MB.
 
@@ -58,15 +59,18 @@ def write_report(
         progress: wraps the list of ids while they are read.
         on_left_out: called with a line of text on each kind of thing that did not fit; the page
             says the same.
+        jobs: the number of processes that read; 0: one for each processor. A script that uses more
+            than one must do so under `if __name__ == "__main__":`.
 
     Returns:
         The number of experiments in the report.
 
     Raises:
-        InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError: nothing was written.
+        InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError, SelectionError, JobError:
+            nothing was written.
         UnreadableFileError, OutputExistsError: the file cannot be written.
     """
-    data = collect(store, ids, progress) | {"x": x}
+    data = collect(store, ids, progress, jobs=jobs) | {"x": x}
     write_output(
         Path(path), render(data, default_title(store) if title is None else title).encode()
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from expstore.errors import GitHeadError
@@ -127,13 +127,25 @@ def origin(git: GitState, command: Iterable[str] | None = None) -> dict[str, Any
         "expstore": sys.modules[__name__.partition(".")[0]].__version__,
         "argv": masked(getattr(sys, "argv", []) if command is None else command),
     }
-    if git.commit:
-        found["commit"] = git.commit
-    if git.dirty is not None:
-        found["dirty"] = git.dirty
-    if git.branch:
-        found["branch"] = git.branch
-    return found
+    return found | _code(git)
+
+
+def changed_code(git: GitState, before: Mapping[str, Any]) -> dict[str, Any]:
+    """What of the repository is recorded with a start that resumes a run; nothing if it is alike.
+
+    Args:
+        git: the repository around the working directory.
+        before: the run's `origin`.
+    """
+    found = _code(git)
+    alike = all(before.get(name) == value for name, value in found.items())
+    return {} if alike else found
+
+
+def _code(git: GitState) -> dict[str, Any]:
+    """The keys of run.json that say which code ran; those that are unknown are left out."""
+    known = {"commit": git.commit, "dirty": git.dirty, "branch": git.branch}
+    return {name: value for name, value in known.items() if value not in ("", None)}
 
 
 def masked(argv: Iterable[str]) -> list[str]:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Self, SupportsFloat, SupportsIndex, cast
 from weakref import WeakSet
 
-from expstore.errors import ExperimentNotFoundError, ExpStoreError
+from expstore.errors import ExperimentNotFoundError, ExpStoreError, LiveWriterError
 from expstore.model import params as parameters
 from expstore.model.runinfo import Outcome, RunInfo, RunStart, check_tags
 from expstore.store import runfile
@@ -295,6 +295,24 @@ class Run:
 
 
 _open: WeakSet[Run] = WeakSet()
+
+
+def check_not_open(path: Path) -> None:
+    """Check that this process has no run of an experiment open, which it would end twice.
+
+    Args:
+        path: the experiment's directory.
+
+    Raises:
+        LiveWriterError: it has one.
+    """
+    for run in list(_open):
+        if run.joined or run._owner != os.getpid() or not os.path.exists(run.path):
+            continue
+        if os.path.samefile(run.path, path):
+            raise LiveWriterError(
+                f"{path}: this program has the run open already; log to that one, or close it first"
+            )
 
 
 @atexit.register

@@ -35,10 +35,17 @@ from expstore.store.files import atomic, system
 from expstore.store.files.place import open_log
 from expstore.store.files.systems.native import own
 from expstore.store.joining import inherited, join, last_step
-from expstore.store.origin import git_state, origin, require_git, uncommitted_patch
+from expstore.store.origin import (
+    GitState,
+    changed_code,
+    git_state,
+    origin,
+    require_git,
+    uncommitted_patch,
+)
 from expstore.store.read.survey import scan_log
 from expstore.store.repository import ExperimentStore
-from expstore.store.run import Run, whole
+from expstore.store.run import Run, check_not_open, whole
 
 _PATCH = "uncommitted"
 
@@ -78,6 +85,7 @@ def start(
         resume: continue the experiment if it exists, as from a checkpoint: new metrics are
             appended, and its metadata is kept; `job_name` and `user` are used only if it has none.
             Without a commit_id, the experiment of git's HEAD. Params, tags and notes are added.
+            The start keeps git's commit, branch and state if they differ from the first start's.
         from_step: with `resume`: what was logged at or after this step is superseded. It stays in
             the log; see `ExperimentStore.get_metrics`.
         save_patch: keep what differs from git's HEAD, in files that git tracks, as
@@ -92,6 +100,7 @@ def start(
             metadata and no records was not, as after a start that failed. If several processes
             start one experiment at the same time, exactly one succeeds.
         StoreNotFoundError: the root has a `~` or a variable that does not exist.
+        LiveWriterError: this process has the run that is to be resumed open already.
         NoSpaceError: the file system is full; what was created is removed again.
         GitHeadError: git finds no commit, and `save_patch` needs one, or `resume` without an id.
         InvalidCommitIdError, FieldValueError, DurabilityError, SelectionError: nothing was created.
@@ -156,7 +165,7 @@ def begin(
     if resume:
         commit_id = commit_id or git.commit or git_head()
         if _has_metadata(store, commit_id):
-            run = _resume(store, commit_id, new, now, durability)
+            run = _resume(store, commit_id, new, now, git, durability)
             return _begun(run, patch, run.info, system_metrics)
     info = replace(new, origin=origin(git, command), starts=(now,))
     metadata = replace(metadata, commit_id=commit_id or "", timestamp=int(now.started))
@@ -165,10 +174,17 @@ def begin(
 
 
 def _resume(
-    store: ExperimentStore, commit_id: str, new: RunInfo, now: RunStart, durability: Durability
+    store: ExperimentStore,
+    commit_id: str,
+    new: RunInfo,
+    now: RunStart,
+    git: GitState,
+    durability: Durability,
 ) -> Run:
     """Go on with an experiment."""
-    store.read_run(commit_id)  # a file that cannot be parsed is reported before the log is opened
+    check_not_open(store.experiment_path(commit_id))
+    # A file that cannot be parsed is reported before the log is opened.
+    now = replace(now, **changed_code(git, store.read_run(commit_id).origin))
     writer = store.writer(commit_id, durability=durability)
     try:
         with open_log(store.metrics_path(commit_id)) as log:

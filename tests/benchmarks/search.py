@@ -33,7 +33,7 @@ def best(root: str, count: str = "1") -> dict[str, Any]:
     store = ExperimentStore(root)
 
     def work() -> list[str]:
-        return [one.commit_id for one in compare(store, names=[METRIC], sort=METRIC)[:BEST]]
+        return [one.commit_id for one in compare(store, names=[METRIC], sort=METRIC, limit=BEST)]
 
     return _timed(work, int(count))
 

@@ -23,7 +23,7 @@ from typing import Any
 from expstore import ExperimentStore
 from expstore.compare import compare
 from formats.columns import brief
-from tests.benchmarks import search
+from tests.benchmarks import commands, search
 from tests.benchmarks.corpora import FIVE, Corpus
 from tests.benchmarks.harness import UNAVAILABLE, Unavailable
 
@@ -275,6 +275,7 @@ TASKS: tuple[Callable[..., dict[str, Any]], ...] = (
     *(read_all, compare_all, check_all),
     *(log, log_many, append),
     *(scan, plan, scale, peer),
+    commands.beneath,
     *(search.best, search.best_of_mlflow, search.fill_mlflow),
 )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from expstore import ExperimentStore
-from tests.helpers.application import run
+from tests.helpers.application import log, run
 
 
 @pytest.mark.parametrize("command", ["compare", "check"])
@@ -28,3 +30,18 @@ def test_jobs_that_make_no_sense_are_refused(store: ExperimentStore) -> None:
     for arguments in (["compare", "-j", "-1"], ["check", "abc", "-j", "2"]):
         assert run(store, *arguments).exit_code == 2
     assert "--jobs" in run(store, "check", "-j", "2", "--cluster", "tcp://nowhere:1").stderr
+    assert "--jobs" in run(store, "export", "--to", "parquet", "-o", "x", "-j", "2").stderr
+
+
+@pytest.mark.parametrize("command", ["export --to csv -o", "report -o"])
+def test_files_are_written_by_several_processes(
+    command: str, store: ExperimentStore, tmp_path: Path
+) -> None:
+    """With the same last line as by one."""
+    for commit_id in ("a", "b"):
+        log(store, commit_id, {"loss": [3.0, 1.0]})
+    output = tmp_path / "output"
+    done = run(store, *command.split(), str(output), "-j", "2")
+    assert done.exit_code == 0
+    assert f"2 experiments in {output}" in done.stderr
+    assert output.stat().st_size > 100

@@ -82,7 +82,7 @@ def test_an_empty_store_and_one_with_damaged_experiments_are_stores(
     filled.initialize()
     assert "no experiments in" in message("ls", code=0)
     assert "no experiments in" in message("report")
-    assert "no experiment in" in message("plot", "-o", "loss.png")
+    assert "no experiments in" in message("plot", "-o", "loss.png")
     assert not list(filled.root.parent.glob("*.*"))
     (filled.root / "3f2a" / "files" / "deep").mkdir(parents=True)
     assert commands.expstore("ls").returncode == 0
@@ -134,6 +134,48 @@ def test_the_nearest_names_of_many_are_found_in_a_moment() -> None:
     assert "did you mean 'loss'" not in str(UnknownMetricError.of("zzz", ["loss"]))
 
 
+@pytest.mark.parametrize("value", ["inf", "-inf", "Infinity", "nan", "1e308", "1_000"])
+def test_a_number_that_a_double_holds_is_logged(value: str, filled: ExperimentStore) -> None:
+    """Also infinity, where that is what was written."""
+    done = commands.expstore("log", "demo-lr-0.1", "x", value)
+    assert (done.returncode, done.stderr) == (0, "")
+    (metric,) = filled.get_metrics("demo-lr-0.1")["x"]
+    assert repr(metric.value) == repr(float(value))
+
+
+@pytest.mark.parametrize("command", ["init", "ls", "new x"])
+def test_a_root_that_is_no_directory_is_said_to_be_what_it_is(
+    command: str, tmp_path: Path, filled: ExperimentStore
+) -> None:
+    """A file, a link that leads nowhere, or something below a file; with a remedy."""
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "other").symlink_to("file")
+    words = command.split()
+    said = {root: message(*words, "--root", root) for root in ("file", "link", "other")}
+    remedy = "move it away, or name another"
+    assert said["file"] == f"{tmp_path}/file: is a file, not a directory; {remedy}"
+    assert f"{tmp_path}/link: is a link to nowhere, which does not exist; create" in said["link"]
+    assert "/other: is a link to file, which is no directory; correct it" in said["other"]
+    if command != "ls":
+        assert message(*words, "--root", "file/x").startswith(f"{tmp_path}/file: is a file, not")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("ls", "ls --where lr<1", "compare", "compare --sort loss", "compare --name loss"),
+        *("compare --where lr<1", "compare --group-by lr", "plot --name loss", "plot", "report"),
+    ],
+)
+def test_an_empty_store_is_said_to_be_empty(command: str, tmp_path: Path) -> None:
+    """Not that nothing matches, or that a metric is missing; and how to make experiments."""
+    done = commands.expstore(*command.split(), "--root", str(tmp_path))
+    assert done.stderr == (
+        f"expstore: no experiments in {tmp_path}; `expstore demo` creates some\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -144,7 +186,9 @@ def test_the_nearest_names_of_many_are_found_in_a_moment() -> None:
         (["compare", "-j", "x"], "--jobs takes a whole number of 0 or more, not 'x'"),
         (["serve", "--port", "99999"], "--port takes a whole number from 0 to 65535, not '99999'"),
         (["export", "--to", "x"], "--to takes one of csv, jsonl, parquet, tensorboard, not 'x'"),
-        (["log", "a", "b", "c"], "VALUE takes a number"),
+        (["log", "a", "b", "c"], "VALUE: 'c' is not a number, nan, inf or -inf"),
+        (["log", "a", "b", "1e400"], "VALUE: 1e400 is out of range: a value is at most 1.79769313"),
+        (["log", "a", "b", "-1e400"], "VALUE: -1e400 is out of range"),
         (["prune", "--older-than", "x"], "--older-than: 'x' is not an age; use 30, 30d, 2w or 20"),
         (["prune", "--keep", "1", "--grace", "x"], "--grace: 'x' is not a duration; use 90s, 30m"),
         (["ls", "--since", "x"], "--since: 'x' is not a time; use 36h, 30d, 2w or 2026-01-31"),

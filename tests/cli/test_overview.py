@@ -8,6 +8,7 @@ import re
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -18,6 +19,7 @@ from expstore import ExperimentNotFoundError, ExperimentStore, Metadata
 from expstore.cli import overview
 from expstore.cli.ids import resolve
 from expstore.cli.shortids import short_ids
+from expstore.compare import Extremes
 from tests.helpers import commands
 from tests.helpers.application import run
 from tests.helpers.runs import add
@@ -232,7 +234,7 @@ def test_show_keeps_the_best_values_on_a_narrow_terminal(
 
 
 def test_many_rows_are_cut_on_a_terminal_only(
-    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The first are shown, with the count of the others; more if they are asked for."""
     rows = [
@@ -249,11 +251,37 @@ def test_many_rows_are_cut_on_a_terminal_only(
 
     shown = printed(None, terminal=True)
     assert len(shown) < 50
-    assert "19,960 more rows: --limit 20000" in shown[-1]
+    told = capsys.readouterr().err
+    assert told == "expstore: 19,960 more; `--limit 20000` or `| less` shows all\n"
     begin = time.process_time()
     assert len(printed(None, terminal=False)) > 20_000
     assert time.process_time() - begin < 5  # a table of Rich's takes half a minute
     assert len(printed(20_000, terminal=True)) > 20_000
+
+
+def test_a_terminal_is_shown_few_of_very_many_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Columns that cannot fit are counted, and not made; a pipe gets all."""
+    names = [f"layer{number}/grad" for number in range(2000)]
+    metrics = dict.fromkeys(names, Extremes(0.5, 0.5, 0.5, 1, 1, 1, 1))
+    row = overview.Row("a", None, "finished", (), {}, metrics)
+    others = [overview.Shown(name, "last") for name in names]
+    made: list[str] = []
+    original = overview.metric_column
+
+    def noted(rows: Any, shown: overview.Shown, rank: int) -> Any:
+        made.append(shown.name)
+        return original(rows, shown, rank)
+
+    monkeypatch.setattr(overview, "metric_column", noted)
+    for screen, columns in ((Screen(), 60), (io.StringIO(), 2000)):
+        made.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", screen)
+            overview.print_comparison([row], (), others, ["a"], None)
+        assert len(made) <= columns
+        text = screen.getvalue()
+        left_out = re.findall(r"and (\d+) more", text)
+        assert text.count("0.5") + sum(8 + int(count) for count in left_out) == 2000
 
 
 ids = st.lists(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import expstore.cli.compare  # noqa: F401 - adds its commands
+import expstore.cli.plot  # noqa: F401 - adds its commands
 from expstore import ExperimentStore
 from expstore.compare.axes import along, scale_of, split_timed
 from expstore.compare.curves import curves

@@ -9,6 +9,7 @@ import pickle
 import time
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -180,13 +181,13 @@ def test_a_log_is_read_only_if_it_decides(
 ) -> None:
     """Parameters and fields are asked first, and each log is read once."""
     read: list[str] = []
-    original = experiments.read_table
+    original = experiments.read_together
 
-    def noted(path: Any, **options: Any) -> Any:
-        read.append(str(path).split("/")[-2])
-        return original(path, **options)
+    def noted(root: Path, ids: list[str]) -> Any:
+        read.extend(ids)
+        return original(root, ids)
 
-    monkeypatch.setattr(experiments, "read_table", noted)
+    monkeypatch.setattr(experiments, "read_together", noted)
     assert select(runs, "lr < 0.05 or user == bob") == ["b", "c", "d"]
     assert read == []
     assert select(runs, "loss < 1 and loss:max > 0 and lr < 0.05") == ["b"]

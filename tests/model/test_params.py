@@ -172,6 +172,21 @@ def test_names_that_are_the_same_text_are_refused() -> None:
         as_params({1: "x", "1": "y"})
 
 
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"a.b": 1, "a": {"b": 2}}, "'a.b': 'a.b' and 'b' of 'a'"),
+        ({"a": {"b": {"c": 1}, "b.c": 2}}, "'a.b.c': 'c' of 'b' of 'a' and 'b.c' of 'a'"),
+        ({"a": {}, "x": {"y": []}, "x.y": {}}, "'x.y': 'y' of 'x' and 'x.y'"),
+    ],
+)
+def test_two_spellings_of_one_name_are_refused(params: dict[str, Any], message: str) -> None:
+    """One of them would be lost silently; the message names both."""
+    with pytest.raises(ValueError, match=message):
+        as_params(params)
+    assert as_params({"a": 1, "a.b": 2, "a.c": {"d": 3}})  # three names
+
+
 def flat(params: dict[str, Any]) -> dict[str, Any]:
     """By flat names."""
     return RunInfo(params).flat_params

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import expstore.cli.compare  # noqa: F401 - adds its commands
+import expstore.cli.report  # noqa: F401 - adds its commands
 from expstore import ExperimentNotFoundError, ExperimentStore, Metadata, OutputExistsError
 from expstore.report import contents
 from expstore.report.page import collect, render, write_report

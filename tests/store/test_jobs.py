@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from expstore import ExperimentStore, JobError, SelectionError
+from expstore import ExperimentStore, ExportError, JobError, SelectionError
 from expstore.compare import compare
+from expstore.exchange.export import export_file
+from expstore.report import contents
+from expstore.report.payload import to_json
 from expstore.store import jobs
 from tests.helpers.paths import ROOT
 
@@ -39,6 +45,79 @@ def test_answers_are_those_of_one_process(several: ExperimentStore) -> None:
     """Summaries and reports, with what is wrong, in the same order."""
     assert compare(several, sort="loss", jobs=2) == compare(several, sort="loss")
     assert list(several.check_all(jobs=2)) == list(several.check_all())
+
+
+@pytest.mark.parametrize(
+    ("to", "options"),
+    [("csv", {"params": True, "with_metadata": True}), ("jsonl", {"wide_form": True})],
+)
+def test_an_export_is_that_of_one_process(
+    to: Any, options: Any, several: ExperimentStore, tmp_path: Path
+) -> None:
+    """To the byte, with what could not be read; no part is left beside it."""
+    several.update_run("run-1", params={"lr": 0.5}, tags=["x"])
+    one = export_file(several, None, tmp_path / "one", to, **options)
+    passed: list[str] = []
+
+    def progress(ids: Iterable[str]) -> Iterator[str]:
+        for commit_id in ids:
+            yield commit_id
+            passed.append(commit_id)
+
+    two = export_file(several, None, tmp_path / "two", to, jobs=2, progress=progress, **options)
+    assert (tmp_path / "two").read_bytes() == (tmp_path / "one").read_bytes()
+    assert (two.rows, two.experiments, two.tails) == (one.rows, one.experiments, one.tails)
+    assert list(map(str, two.failures.values())) == list(map(str, one.failures.values()))
+    assert {"run-4"} <= set(two.failures) == set(one.failures)
+    assert passed[-7:] == several.list_experiments()
+    assert sorted(os.listdir(tmp_path)) == ["experiments", "one", "two"]
+
+
+def test_a_stream_gets_what_one_process_writes(several: ExperimentStore) -> None:
+    """The parts are then among the temporary files."""
+    one, two = io.BytesIO(), io.BytesIO()
+    for stream, jobs_ in ((one, 1), (two, 2)):
+        export_file(several, ["run-0", "run-6"], stream, "jsonl", jobs=jobs_)
+    assert two.getvalue() == one.getvalue() != b""
+
+
+def test_runs_for_tensorboard_are_those_of_one_process(
+    several: ExperimentStore, tmp_path: Path
+) -> None:
+    """Each in a directory of its own, with the same events."""
+    pytest.importorskip("tensorboard")
+    from expstore.exchange.tensorboard import export_tensorboard
+
+    several.update_run("run-1", params={"lr": 0.5})
+    one, two = (
+        export_tensorboard(several, None, tmp_path / f"by-{jobs}", jobs=jobs) for jobs in (1, 2)
+    )
+    assert (two.rows, two.tails) == (one.rows, one.tails)
+    assert set(two.failures) == set(one.failures) == {"run-4"}
+    written = [
+        {str(path.relative_to(top)): path.read_bytes() for path in top.rglob("*") if path.is_file()}
+        for top in (tmp_path / "by-1", tmp_path / "by-2")
+    ]
+    assert written[0] == written[1]
+    assert len(written[0]) == 6
+
+
+def test_a_report_is_that_of_one_process(
+    several: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where some curves do not fit; but for the time at which it was written."""
+    rows = sum(len(to_json(row)) for row in contents.collect(several)["runs"])
+    monkeypatch.setattr(contents, "LIMIT", contents._PAGE + rows + 1500)
+    one, two = (contents.collect(several, jobs=jobs) for jobs in (1, 2))
+    assert two | {"written": 0} == one | {"written": 0}
+    assert 0 < len(one["curves"]) < len(one["runs"])
+
+
+def test_one_process_encodes_a_parquet_file(several: ExperimentStore, tmp_path: Path) -> None:
+    """More are refused before anything is written, with what to use instead."""
+    with pytest.raises(ExportError, match=r"encoded by one process; use jobs=1, or expstore\.clus"):
+        export_file(several, None, tmp_path / "x.parquet", "parquet", jobs=2)
+    assert not (tmp_path / "x.parquet").exists()
 
 
 def test_jobs_are_a_number(store: ExperimentStore) -> None:

@@ -22,6 +22,7 @@ from expstore import (
     ExperimentExistsError,
     ExperimentStore,
     FieldValueError,
+    LiveWriterError,
     NoSpaceError,
     RunFileError,
     RunStart,
@@ -487,8 +488,8 @@ class TestEnd:
     def test_the_end_is_that_of_the_own_start(self, tmp_path: Path) -> None:
         """Other starts, and what others changed meanwhile, are kept."""
         first = expstore.start(tmp_path, "a")
-        with expstore.start(tmp_path, "a", resume=True):
-            pass
+        script = "import sys, expstore; expstore.start(sys.argv[1], 'a', resume=True).close()"
+        assert python(script, tmp_path).returncode == 0
         first.store.update_run("a", tags=["x"])
         first.__exit__(ValueError, ValueError("x"), None)
         starts = first.info.starts
@@ -573,3 +574,41 @@ def test_a_start_that_cannot_write_run_json_can_be_repeated(
         assert run.info.params == ({"lr": 0.1} if prepared else {})
     assert run.store.status("a") == "finished"
     assert replace(last(tmp_path), ended=None, outcome=None).records == 0
+
+
+def test_a_run_that_is_open_is_not_resumed_by_the_same_program(tmp_path: Path) -> None:
+    """Both would record an end; after the first is closed, it is, and another process may."""
+    script = "import sys, expstore; expstore.start(sys.argv[1], 'a', resume=True).close()"
+    with expstore.start(tmp_path, "a") as run:
+        with pytest.raises(LiveWriterError, match="open already; log to that one, or close it"):
+            expstore.start(tmp_path, "a", resume=True)
+        expstore.start(tmp_path, "b", resume=True).close()
+        assert python(script, tmp_path).returncode == 0
+        assert len(run.info.starts) == 2
+    with expstore.start(tmp_path, "a", resume=True) as run:
+        assert len(run.info.starts) == 3
+
+
+def test_a_resumed_start_records_code_that_has_changed(repository: str, tmp_path: Path) -> None:
+    """The first start's stays in `origin`; what is the same is not repeated."""
+    with expstore.start(commit_id="a"):
+        pass
+    with expstore.start(commit_id="a", resume=True):
+        pass
+    (tmp_path / "train.py").write_text("lr = 0.2\n")
+    with expstore.start(commit_id="a", resume=True):
+        pass
+    git("checkout", "-q", "-b", "other")
+    git("commit", "-q", "-a", "-m", "y")
+    with expstore.start(commit_id="a", resume=True) as run:
+        info = run.info
+    assert (info.origin["commit"], info.origin["branch"]) == (repository, "topic")
+    found = [(start.commit, start.branch, start.dirty) for start in info.starts]
+    later = git("rev-parse", "HEAD")
+    assert found == [
+        ("", "", None),
+        ("", "", None),
+        (repository, "topic", True),
+        (later, "other", False),
+    ]
+    assert runfile.parse(runfile.build(info)) == info

@@ -197,6 +197,9 @@ def _try_exclusive(descriptor: int) -> bool | None:
 
     Where only `has_writer` of another program, or a deletion, holds the lock, this waits for it.
     """
+    locked = system.try_lock(descriptor, system.LOCK_EX)
+    if locked is not False:
+        return locked
     deadline = time.monotonic() + _PATIENCE / 10
     for tries in count():
         locked = system.try_lock(descriptor, system.LOCK_EX)

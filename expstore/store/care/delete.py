@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from expstore.errors import DeletionError, ExpStoreError, LiveWriterError
+from expstore.model.texts import amount
 from expstore.store import runfile
 from expstore.store.append.locks import deletion_lock, try_deletion_lock
 from expstore.store.files import layout, system
@@ -125,7 +126,7 @@ def recently_logged(directory: int, grace: float) -> str:
     age = max(time.time() - changed, 0.0)
     if age >= grace or _ended_since(directory, changed):
         return ""
-    return f"logged to {age:.0f} seconds ago"
+    return f"logged to {amount(age)} ago"
 
 
 def _ended_since(directory: int, changed: float) -> bool:

@@ -8,20 +8,24 @@ What cannot be known is guessed by the age of the log, and the answer says so.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from expstore.errors import RunFileError
+from expstore.errors import ExpStoreError, RunFileError
 from expstore.model.runinfo import RunInfo, RunStart, RunState
+from expstore.model.texts import amount
 from expstore.store import runfile
 from expstore.store.append.locks import has_writer
 from expstore.store.files import layout, system
 from expstore.store.files.directory import Directory, Location
 from expstore.store.files.local import LocalDirectory
 from expstore.store.files.place import open_directory
-from expstore.store.files.systems.native import own
+from expstore.store.files.systems.native import fs, own
 
 QUIET = 600.0
 """Seconds without a record after which a run whose lock cannot be seen counts as stopped."""
+
+_UNTOLD = RunState("unknown", None, "it has no run.json, or that names no start")
 
 
 def run_state(path: Location, known: RunInfo | None = None) -> RunState:
@@ -41,6 +45,48 @@ def run_state(path: Location, known: RunInfo | None = None) -> RunState:
         return _state(LocalDirectory(path, descriptor), has_writer(descriptor), known)
 
 
+def run_states(
+    root: Location, runs: Iterable[tuple[str, RunInfo]]
+) -> Iterator[RunState | ExpStoreError]:
+    """What `run_state` returns or raises of many experiments, in a third of its time.
+
+    Args:
+        root: the store.
+        runs: checked ids, each with what run.json says.
+
+    Raises:
+        StoreNotFoundError: the root does not exist.
+    """
+    if not isinstance(root, Path):
+        yield from (_outcome(root / commit_id, known) for commit_id, known in runs)
+        return
+    with system.root_directory(root) as directory:
+        for commit_id, known in runs:
+            try:
+                descriptor = fs.open(commit_id, system.REAL_DIRECTORY, dir_fd=directory)
+            except OSError:  # the careful way says what is wrong
+                yield _outcome(root / commit_id, known)
+                continue
+            state: RunState | ExpStoreError = _UNTOLD
+            try:
+                locked = has_writer(descriptor)
+                if locked or known.starts:
+                    place = LocalDirectory(root / commit_id, descriptor)
+                    state = _state(place, locked, known)
+            except ExpStoreError as error:
+                state = error
+            finally:
+                fs.close(descriptor)
+            yield state
+
+
+def _outcome(path: Location, known: RunInfo) -> RunState | ExpStoreError:
+    try:
+        return run_state(path, known)
+    except ExpStoreError as error:
+        return error
+
+
 def _state(directory: Directory, locked: bool | None, known: RunInfo | None) -> RunState:
     try:
         info, fault = known or runfile.read_in(directory), ""
@@ -50,7 +96,7 @@ def _state(directory: Directory, locked: bool | None, known: RunInfo | None) -> 
     if locked:
         return RunState("running", last.started if last and last.ended is None else None, fault)
     if last is None:
-        return RunState("unknown", None, fault or "it has no run.json, or that names no start")
+        return RunState("unknown", None, fault) if fault else _UNTOLD
     if last.ended is not None:
         return RunState(last.outcome or "stopped", last.ended, last.error)
     logged = directory.modified(layout.METRICS)
@@ -66,7 +112,7 @@ def _guess(last: RunStart, logged: float | None) -> RunState:
     if logged is None:
         return RunState("unknown", None, f"{unseen}, nor when it last logged")
     age = max(time.time() - logged, 0.0)
-    note = f"judged by its last record, {age:.0f} seconds ago, since {unseen}"
+    note = f"judged by its last record, {amount(age)} ago, since {unseen}"
     if age <= QUIET:
         return RunState("running", last.started, note)
     return RunState("stopped", logged, note)

@@ -103,6 +103,12 @@ class Directory(Protocol):
     def read_starts(self, names: Iterable[str], limit: int) -> Iterator[bytes | OSError]:
         """The first `limit` bytes of many files, or the error that `read_start` would raise."""
 
+    def read_short(self, names: Iterable[str], limit: int) -> Iterator[bytes | OSError | None]:
+        """All bytes of many files, or the error that reading one gave.
+
+        None for a file of `limit` bytes or more.
+        """
+
     def open_log(self, name: str) -> OpenLog:
         """Open a log for reading; a missing log is empty.
 

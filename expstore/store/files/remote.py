@@ -217,6 +217,11 @@ class RemoteDirectory:
                 # A server without range requests sends the whole file.
                 yield data[:limit] if isinstance(data, bytes) else self._fallback(name, data)
 
+    def read_short(self, names: Iterable[str], limit: int) -> Iterator[bytes | OSError | None]:
+        """See `Directory`."""
+        for data in self.read_starts(names, limit):
+            yield None if isinstance(data, bytes) and len(data) == limit else data
+
     def open_log(self, name: str) -> OpenLog:
         """See `Directory`."""
         path = self.path / name

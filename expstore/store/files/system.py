@@ -26,6 +26,7 @@ from expstore.errors import (
 )
 from expstore.store.files.descriptor import Descriptor
 from expstore.store.files.systems.native import fs, own
+from expstore.store.files.taken import not_a_directory
 
 READ = os.O_RDONLY | own.SAFE
 MEND = os.O_RDWR | os.O_APPEND | own.SAFE
@@ -99,8 +100,11 @@ def make_directory(path: Path) -> bool:
             os.mkdir(path)
         except FileExistsError as error:
             if not path.is_dir():
-                raise unreadable(path, error) from error
+                raise not_a_directory(path) from error
             return False
+        except NotADirectoryError as error:
+            above = (one for one in path.parents if os.path.lexists(one) and not one.is_dir())
+            raise not_a_directory(next(above, path)) from error
         except FileNotFoundError as error:
             # Another program may remove the parent again. Some file systems, such as /proc and
             # automounted ones, say the same of any new name in a parent that is there.

@@ -98,7 +98,7 @@ def test_grace_spares_what_was_logged_to_lately(two: ExperimentStore) -> None:
     assert two.plan_prune(1).pruned == ["old"]
     assert two.plan_prune(1, grace=99).pruned == ["old"]
     (row,) = [row for row in two.plan_prune(1, grace=200) if row.commit_id == "old"]
-    assert (row.action, row.reason) == ("skip", "logged to 100 seconds ago")
+    assert (row.action, row.reason) == ("skip", "logged to 1 minute ago")
     assert two.prune_experiments(1, grace=200) == []
     assert two.prune_experiments(1, grace=99) == ["old"]
 

@@ -14,9 +14,15 @@ from pathlib import Path
 import pytest
 
 import expstore
-from expstore import ExperimentNotFoundError, ExperimentStore, RunState, UnreadableFileError
+from expstore import (
+    ExperimentNotFoundError,
+    ExperimentStore,
+    RunInfo,
+    RunState,
+    UnreadableFileError,
+)
 from expstore.store.append import locks
-from expstore.store.care.state import QUIET
+from expstore.store.care.state import QUIET, run_states
 from expstore.store.files import system
 from expstore.store.reader import StoreReader
 
@@ -74,15 +80,18 @@ def test_one_that_was_killed_is_stopped_since_its_last_record(tmp_path: Path) ->
     assert "without saying so" in state.note
 
 
-@pytest.mark.parametrize(("age", "status"), [(QUIET / 2, "running"), (QUIET * 2, "stopped")])
+@pytest.mark.parametrize(
+    ("age", "status", "shown"),
+    [(QUIET / 2, "running", "5 minutes"), (QUIET * 2, "stopped", "20 minutes")],
+)
 def test_one_on_another_host_is_judged_by_its_last_record(
-    tmp_path: Path, age: float, status: str
+    tmp_path: Path, age: float, status: str, shown: str
 ) -> None:
     """And the answer says so."""
     state = killed(tmp_path, "node7", age).run_state("a")
     assert state.status == status
     assert "its lock on node7 cannot be seen here" in state.note
-    assert f"{age:.0f} seconds ago" in state.note
+    assert f"{shown} ago" in state.note
 
 
 def test_without_locks_it_is_judged_by_its_last_record(
@@ -201,3 +210,22 @@ def test_a_writer_is_seen_where_the_system_hides_its_locks(
         with pytest.raises(expstore.DeletionError):
             run.store.delete_experiments(["a"])
     assert run.store.status("a") == "finished"
+
+
+def test_many_states_are_those_of_each_alone(tmp_path: Path) -> None:
+    """Running, ended, killed, without run.json, deleted, and a link in place of one."""
+    root, elsewhere = tmp_path / "store", tmp_path / "elsewhere"
+    store = killed(root)
+    expstore.start(root, "finished").close()
+    store.create_experiment("bare")
+    elsewhere.mkdir()
+    (root / "link").symlink_to(elsewhere)
+    ids = ["running", "finished", "bare", "a", "missing", "link"]
+    with expstore.start(root, "running"):
+        known = {i: RunInfo() if i in ("missing", "link") else store.read_run(i) for i in ids}
+        states = dict(zip(ids, run_states(store.location, known.items()), strict=True))
+        for commit_id in ids[:-2]:
+            assert states[commit_id] == store.run_state(commit_id)
+    words = [getattr(state, "status", type(state)) for state in states.values()]
+    gone = [ExperimentNotFoundError, ExperimentNotFoundError]
+    assert words == ["running", "finished", "unknown", "stopped", *gone]
