@@ -21,6 +21,7 @@ from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 from expstore.errors import ExpStoreError, ProgramNotFoundError
+from expstore.extras import require
 from expstore.integrations.console import ConsoleLog
 from expstore.integrations.streams import Streams
 from expstore.model.arguments import job_of, parse_arguments
@@ -35,7 +36,7 @@ from expstore.store.start import begin
 _ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
 _PASSED_ON = _ENDING | {signal.SIGUSR1, signal.SIGUSR2}
 _FROM_KERNEL = 0x80  # SI_KERNEL: from the terminal, which has sent it to the program too
-_INTERVAL = 0.1  # seconds between two looks for signals
+_INTERVAL = 100  # milliseconds between two looks for signals
 _SIGNALLED = 128  # exit codes above it name a signal, as in shells
 
 
@@ -69,6 +70,7 @@ def run_program(
     from_step: int | None = None,
     save_patch: bool = False,
     console: bool = True,
+    system_metrics: bool = False,
     on_start: Callable[[Run], object] = lambda run: None,
 ) -> ProgramEnd:
     """Run a program as a run of its own, and wait for its end.
@@ -80,9 +82,12 @@ def run_program(
         params: added to those in its arguments; see `expstore.model.arguments`. An argument that
             looks like a secret is not kept.
         console: keep what it prints in `files/console.log`.
+        system_metrics: log the use of the machine and of the program, at the last step that is in
+            the log; see `expstore.store.monitor`.
         on_start: called with the run before the program starts.
 
     Raises:
+        MissingExtraError: `system_metrics` without its extra; nothing was created.
         ProgramNotFoundError: there is no such program; nothing was created.
         ExpStoreError: the system is not Linux; nothing was created.
         As `expstore.start`.
@@ -92,6 +97,8 @@ def run_program(
     if not command or shutil.which(command[0]) is None:
         name = command[0] if command else ""
         raise ProgramNotFoundError(f"{name!r} is no program: no such file, or not executable")
+    if system_metrics:
+        require("psutil", "system")
     typed = {
         name: value
         for name, value in parse_arguments(masked(command)).items()
@@ -121,7 +128,10 @@ def run_program(
         environment = os.environ | {RUN: run.commit_id, "EXPSTORE_ROOT": str(run.store.root)}
         # Otherwise the last lines of a Python program that is killed would be lost.
         environment.setdefault("PYTHONUNBUFFERED", "1")
-        status, interrupted = _Program(command, environment, streams).wait()
+        program = _Program(command, environment, streams)
+        if system_metrics:
+            program.on_start = lambda pid: run.measure(program=pid, step=_LastStep(run))
+        status, interrupted = program.wait()
         stack.close()
         end = _judged(run, os.waitstatus_to_exitcode(status), interrupted)
         run.end(end.outcome, end.error)
@@ -161,6 +171,9 @@ class _Program:
         command: with its arguments.
         environment: its variables.
         streams: what it prints to; None: what this program does.
+
+    Attributes:
+        on_start: called with its process id when it is running.
     """
 
     def __init__(
@@ -171,6 +184,7 @@ class _Program:
         self._streams = streams
         self._interrupted = False
         self._pid = 0
+        self.on_start: Callable[[int], object] = lambda pid: None
 
     def wait(self) -> tuple[int, bool]:
         """Run it to its end; returns its status as `waitpid` has it, and whether it was told to."""
@@ -179,6 +193,7 @@ class _Program:
             try:
                 if self._streams is not None:
                     self._streams.started()
+                self.on_start(self._pid)
                 self._watch(waited)
             except BaseException:
                 os.kill(self._pid, signal.SIGTERM)
@@ -208,8 +223,10 @@ class _Program:
         process = os.pidfd_open(self._pid)
         try:
             while True:
-                outputs = self._streams.readable if self._streams is not None else []
-                ready, _, _ = select.select([process, *outputs], [], [], _INTERVAL)
+                poll = select.poll()
+                for descriptor in (process, *(self._streams.readable if self._streams else ())):
+                    poll.register(descriptor, select.POLLIN)
+                ready = [descriptor for descriptor, _ in poll.poll(_INTERVAL)]
                 while waited and (found := signal.sigtimedwait(waited, 0)) is not None:
                     self._receive(found.si_signo, found.si_code == _FROM_KERNEL)
                 for descriptor in ready:
@@ -252,6 +269,19 @@ class _Program:
             for one, handler in handlers.items():
                 signal.signal(one, handler)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _LastStep:
+    """The last step in a run's log, whoever logged it; None if there is none."""
+
+    def __init__(self, run: Run) -> None:
+        self._follower = run.store.follow(run.commit_id)
+        self._last: int | None = None
+
+    def __call__(self) -> int | None:
+        while len(table := self._follower.poll()):
+            self._last = max(self._last or 0, int(table.steps.max()))
+        return self._last
 
 
 def _in_foreground() -> bool:
