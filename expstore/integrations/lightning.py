@@ -109,7 +109,6 @@ class ExpStoreLogger(_Logger):
                 "step 0 again; make an ExpStoreLogger for each training to keep them apart",
                 stacklevel=2,
             )
-        self._has_trained = True
         self._session.begin()
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
@@ -119,6 +118,7 @@ class ExpStoreLogger(_Logger):
         if step is None:
             last = self._session.run.last_step
             step = 0 if last is None else last + 1
+        self._has_trained |= self._session.is_training
         self._session.log({self._prefix + name: value for name, value in metrics.items()}, step)
 
     def finalize(self, status: str) -> None:

@@ -121,13 +121,13 @@ class Session:
 
     @property
     def is_open(self) -> bool:
-        """Whether training has begun and not ended."""
+        """Whether a run was started, and has not ended."""
         return self._held.run is not None
 
     @property
-    def has_ended(self) -> bool:
-        """Whether a run ended, and none is open."""
-        return not self.is_open and self._ended is not None
+    def is_training(self) -> bool:
+        """Whether training has begun and not ended."""
+        return self._held.is_training
 
     @property
     def has_begun(self) -> bool:

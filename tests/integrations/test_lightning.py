@@ -18,6 +18,7 @@ needs("torch", "lightning")
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.tuner import Tuner
 from lightning.pytorch.utilities import rank_zero_only
 
 from expstore.integrations.lightning import ExpStoreLogger
@@ -28,6 +29,7 @@ class Model(LightningModule):
 
     def __init__(self) -> None:
         super().__init__()
+        self.lr = 0.01
         self.weight = torch.nn.Parameter(torch.tensor(1.0))
 
     def training_step(self, batch, batch_idx):
@@ -42,7 +44,7 @@ class Model(LightningModule):
 
     def configure_optimizers(self):
         """Plain SGD."""
-        return torch.optim.SGD(self.parameters(), 0.01)
+        return torch.optim.SGD(self.parameters(), self.lr)
 
 
 def trainer(logger: ExpStoreLogger, epochs: int = 1) -> Trainer:
@@ -108,6 +110,20 @@ def test_a_second_training_from_the_beginning_is_reported(tmp_path: Path) -> Non
     assert [step for step, _ in curve(store, "a", "loss")] == [0, 1, 0, 1]
 
 
+def test_only_metrics_of_a_training_are_mixed(tmp_path: Path) -> None:
+    """Not those of a test before it, or of a search for the learning rate, which logs nothing."""
+    logger = ExpStoreLogger(root=tmp_path, commit_id="a")
+    fit = trainer(logger)
+    model = Model()
+    fit.test(model, torch.ones(2, 1), verbose=False)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".*metrics of a training already")
+        Tuner(fit).lr_find(model, torch.ones(2, 1), num_training=2)
+        fit.fit(model, torch.ones(2, 1))
+    outcomes = [start.outcome for start in ExperimentStore(tmp_path).read_run("a").starts]
+    assert set(outcomes) == {"finished"}
+
+
 def test_training_that_goes_on_from_a_checkpoint_stays_in_the_run(tmp_path: Path) -> None:
     """With the same logger, for more epochs."""
     logger = ExpStoreLogger(root=tmp_path, commit_id="a")
@@ -141,8 +157,8 @@ def test_what_is_logged_after_training_leaves_the_run_finished(tmp_path: Path) -
     assert curve(store, "a", "extra") == [(2, 1.0)]
 
 
-def test_a_search_for_the_learning_rate_is_no_failure(tmp_path: Path) -> None:
-    """Lightning ends it by an exception of its own, and says that it succeeded."""
+def test_lightning_says_whether_a_training_failed(tmp_path: Path) -> None:
+    """An exception that is being handled as it succeeds, as one outside, is not its own."""
     logger = ExpStoreLogger(root=tmp_path, commit_id="a")
     logger.log_metrics({"loss": 1.0}, 0)
     try:
