@@ -93,6 +93,12 @@ def run_command(
     console: Annotated[
         bool, typer.Option("--console/--no-console", help="Keep the output in files/console.log.")
     ] = True,
+    system_metrics: Annotated[
+        bool,
+        typer.Option(
+            "--system-metrics", help="Log the use of CPU, memory and GPUs (extra system)."
+        ),
+    ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Do not say which run it is and how it ended.")
     ] = False,
@@ -136,6 +142,7 @@ def run_command(
             from_step=from_step,
             save_patch=save_patch,
             console=console,
+            system_metrics=system_metrics,
             on_start=started,
         )
     except ProgramNotFoundError as error:

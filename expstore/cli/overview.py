@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from expstore.cli.base import printable, tell
@@ -30,6 +31,7 @@ LONG = 1000
 
 _NARROWEST = 4  # characters that a column takes, with the gap before it
 _NAMED = 8  # names of columns that are left out
+_SAME = 20  # values that all rows have, such as a framework's settings
 _WIDE = 24  # characters from which on a column waits for narrower ones
 _UNKNOWN = "unknown"  # the status of what no run.json tells of
 _COLOURS = {"running": "green", "failed": "red", "stopped": "yellow"}
@@ -278,10 +280,8 @@ def print_fitted(
     dropped += left_out
     show(screen, table)
     notes = []
-    if same and count > 1:
-        notes.append("all: " + ", ".join(f"{name} {_brief(text)}" for name, text in same.items()))
-    elif same:
-        notes.append(", ".join(f"{name} {shortened(text)}" for name, text in same.items()))
+    if same:
+        notes.append(_in_all(same, count))
     if dropped:
         notes.append(f"no room for: {listed(dropped, _NAMED)}")
     for note in notes:
@@ -289,6 +289,20 @@ def print_fitted(
             print(line)
     if count > most:
         tell(f"{count - most:,} more; {see_all(f'--limit {count}')}")
+
+
+def _in_all(same: Mapping[str, str], count: int) -> str:
+    """What all of so many rows have; on a terminal, what is not set only counts."""
+    shortest = _brief if count > 1 else shortened
+    most = _SAME if sys.stdout.isatty() else len(same)
+    named = {name: text for name, text in same.items() if text or most == len(same)}
+    told = [f"{name} {shortest(text)}" for name, text in islice(named.items(), most)]
+    more = len(same) - len(told)
+    return (
+        ("all: " if count > 1 else "")
+        + ", ".join(told)
+        + (f" and {more} more; a pipe has them" if more else "")
+    )
 
 
 def screen_width() -> int:

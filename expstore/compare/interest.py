@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from functools import cache
 
 _LOW = re.compile(
-    "bpb|bpc|bpd|cer|cost|divergence|elbo|energy|err|errors?|fid|kl|logloss|loss|losses|mae|mape|"
-    "mse|nll|perplexity|ppl|regret|rmse|wer"
+    "bpb|bpc|bpd|cer|cost|divergence|elbo|energy|err|m?errors?|fid|kl|l1|l2|m?logloss|loss|losses|"
+    "mae|mape|mse|nll|perplexity|ppl|regret|rmse|rmsle|wer"
 )
 _HIGH = re.compile(
     "acc|accuracy|ap|auc|auprc|auroc|bleu|dice|em|f1|f2|hits?|iou|kappa|likelihood|map|mcc|meteor|"

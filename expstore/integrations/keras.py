@@ -7,6 +7,7 @@
 Guarantees: the logs of each epoch are in the experiment, under Keras's names and with the epoch as
 the step, as in its CSVLogger. If batches are logged too, the step is the optimizer's, so that all
 curves have one axis, and `epoch` is a metric. The model's and the optimizer's settings are params.
+What an `evaluate` with the callback measures is logged at the last step, as `test_loss` and so on.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class ExpStoreCallback(_Callback):
         self._batches = batches
         self._session = Session(run, options)
         self._session.is_main = self._session.is_main and _process_index() == 0
-        self._begun = False
+        self._training = self._begun = False
 
     @property
     def run(self) -> Run | None:
@@ -56,7 +57,7 @@ class ExpStoreCallback(_Callback):
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """The run is started by the first epoch, whose number is not known here."""
-        self._begun = False
+        self._training, self._begun = True, False
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Start the run, or go on from this epoch."""
@@ -86,6 +87,17 @@ class ExpStoreCallback(_Callback):
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """The run has finished."""
+        self._training = False
+        self._session.end()
+
+    def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Log an evaluation outside a training, after which the run has finished again."""
+        if self._training or not logs or not self._session.is_main:
+            return
+        if not self._session.has_begun:
+            self._session.add_params(self._params())
+        step = self._session.latest.last_step or 0
+        self._session.log({f"test_{name}": value for name, value in logs.items()}, step)
         self._session.end()
 
     def _iterations(self) -> int:
@@ -95,7 +107,7 @@ class ExpStoreCallback(_Callback):
     def _params(self) -> dict[str, Any]:
         model = self.model
         params: dict[str, Any] = {
-            name: value for name, value in self.params.items() if name != "verbose"
+            name: value for name, value in (self.params or {}).items() if name != "verbose"
         }
         if model.built:
             params["model"] = {"name": model.name, "parameters": model.count_params()}

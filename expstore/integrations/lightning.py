@@ -6,12 +6,14 @@
 
 Guarantees: what a module logs is in the experiment with Lightning's step and epoch, and what
 `save_hyperparameters` keeps is in its params. Checkpoints go to `files/` of the experiment. A run
-has finished when `fit` returns; `test` after it goes on in the same experiment.
+has finished when `fit` returns; `test` and `log_metrics` after it go on in the same experiment, and
+so does a further `fit`, as with Lightning's own loggers.
 """
 
 from __future__ import annotations
 
 import sys
+import warnings
 from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any, Unpack
@@ -57,6 +59,7 @@ class ExpStoreLogger(_Logger):
         self._session = Session(run, options)
         self._options = options
         self._prefix = f"{prefix}/" if prefix else ""
+        self._has_trained = False
 
     @property
     def _is_main(self) -> bool:
@@ -92,8 +95,21 @@ class ExpStoreLogger(_Logger):
     ) -> None:
         """Add hyperparameters; with `metrics`, log these at step 0."""
         if self._is_main:
-            self._session.begin(params)
+            self._session.add_params(params)
             self.log_metrics(metrics or {}, 0)
+
+    def log_graph(self, model: Any, input_array: Any = None) -> None:
+        """Lightning calls this as it begins, with the module; no graph is kept."""
+        trainer: Any = getattr(model, "_trainer", None)
+        if not self._is_main or trainer is None or trainer.state.fn != "fit":
+            return
+        if self._has_trained and not trainer.ckpt_path and not trainer.global_step:
+            warnings.warn(
+                f"run {self.version} has the metrics of a training already, and this one begins at "
+                "step 0 again; make an ExpStoreLogger for each training to keep them apart",
+                stacklevel=2,
+            )
+        self._session.begin()
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Log one step's metrics; without a step, at the one after the last."""
@@ -102,27 +118,31 @@ class ExpStoreLogger(_Logger):
         if step is None:
             last = self._session.run.last_step
             step = 0 if last is None else last + 1
+        self._has_trained |= self._session.is_training
         self._session.log({self._prefix + name: value for name, value in metrics.items()}, step)
 
     def finalize(self, status: str) -> None:
-        """End the run, as the exception says that is being handled, if any."""
+        """End the run, as the exception says that is being handled, if Lightning has failed."""
         if not self._is_main:
             return
-        error = sys.exception()
-        if error is None and status not in ("success", "finished"):
-            error = RuntimeError(f"Lightning reports: {status}")
+        error = None
+        if status not in ("success", "finished"):
+            error = sys.exception() or RuntimeError(f"Lightning reports: {status}")
         self._session.end(error)
 
     def __getstate__(self) -> dict[str, Any]:
         """For processes that a strategy spawns: rank 0 of them goes on in the same experiment."""
         options: dict[str, Any] = dict(self._options)
+        goes_on = self._session.goes_on
         if self._is_main:
             is_new = not self._session.has_begun
             run = self._session.latest
             options.update(root=run.store.root, commit_id=run.commit_id, resume=True)
             if is_new:  # started for the copy, which will say how training ended
                 self._session.end()
-        return {"options": options, "prefix": self._prefix}
+            self._session.goes_on = False  # which is for the copy to do, and once
+        return {"options": options, "prefix": self._prefix, "goes_on": goes_on}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(prefix=state["prefix"].removesuffix("/"), **state["options"])  # type: ignore[misc]
+        self._session.goes_on = state["goes_on"]

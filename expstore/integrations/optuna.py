@@ -98,7 +98,9 @@ class ExpStoreCallback:
         if not is_main_process():
             return
         with self._started(study, trial.number) as run:
-            _keep(run, study, trial, trial.values)
+            # Of a pruned trial Optuna has the last report as the value; it returned none.
+            pruned = trial.state == _optuna.trial.TrialState.PRUNED
+            _keep(run, study, trial, None if pruned else trial.values)
             if trial.state == _optuna.trial.TrialState.FAIL:
                 run.__exit__(TrialFailedError, TrialFailedError("Optuna reports a failure"), None)
 

@@ -23,7 +23,7 @@ assert sys.platform == "linux"
 _ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
 _PASSED_ON = _ENDING | {signal.SIGUSR1, signal.SIGUSR2}
 _FROM_KERNEL = 0x80  # SI_KERNEL: from the terminal, which has sent it to the program too
-_INTERVAL = 0.1  # seconds between two looks for signals
+_INTERVAL = 100  # milliseconds between two looks for signals
 _SIGNALLED = 128  # exit codes above it name a signal, as in shells
 
 
@@ -42,7 +42,10 @@ class ProcessEnd(NamedTuple):
 
 
 def wait_for(
-    command: Sequence[str], environment: dict[str, str], keep: Callable[[bytes], object] | None
+    command: Sequence[str],
+    environment: dict[str, str],
+    keep: Callable[[bytes], object] | None,
+    on_start: Callable[[int], object] = lambda pid: None,
 ) -> ProcessEnd:
     """Run a program to its end.
 
@@ -50,9 +53,10 @@ def wait_for(
         command: with its arguments.
         environment: its variables.
         keep: called with all that it prints; None: its output is this program's.
+        on_start: called with its process id when it is running.
     """
     with nullcontext() if keep is None else Streams(keep) as streams:
-        return _Process(command, environment, streams).wait()
+        return _Process(command, environment, streams).wait(on_start)
 
 
 def _judged(code: int, interrupted: bool) -> ProcessEnd:
@@ -89,13 +93,14 @@ class _Process:
         self._interrupted = False
         self._pid = 0
 
-    def wait(self) -> ProcessEnd:
-        """Run it to its end."""
+    def wait(self, on_start: Callable[[int], object]) -> ProcessEnd:
+        """Run it to its end; see `wait_for`."""
         with self._signals() as waited:
             self._start()
             try:
                 if self._streams is not None:
                     self._streams.started()
+                on_start(self._pid)
                 self._watch(waited)
             except BaseException:
                 os.kill(self._pid, signal.SIGTERM)
@@ -123,8 +128,10 @@ class _Process:
         process = os.pidfd_open(self._pid)
         try:
             while True:
-                outputs = self._streams.readable if self._streams is not None else []
-                ready, _, _ = select.select([process, *outputs], [], [], _INTERVAL)
+                poll = select.poll()  # select has no descriptors above 1,023
+                for descriptor in (process, *(self._streams.readable if self._streams else ())):
+                    poll.register(descriptor, select.POLLIN)
+                ready = [descriptor for descriptor, _ in poll.poll(_INTERVAL)]
                 while waited and (found := signal.sigtimedwait(waited, 0)) is not None:
                     self._receive(found.si_signo, found.si_code == _FROM_KERNEL)
                 for descriptor in ready:

@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from typing import NamedTuple
 
 from expstore.errors import ExpStoreError, ProgramNotFoundError
+from expstore.extras import require
 from expstore.integrations.console import ConsoleLog
 from expstore.model.arguments import job_of, parse_arguments
 from expstore.model.params import as_params, merged
@@ -59,6 +60,7 @@ def run_program(
     from_step: int | None = None,
     save_patch: bool = False,
     console: bool = True,
+    system_metrics: bool = False,
     on_start: Callable[[Run], object] = lambda run: None,
 ) -> ProgramEnd:
     """Run a program as a run of its own, and wait for its end.
@@ -70,9 +72,12 @@ def run_program(
         params: added to those in its arguments; see `expstore.model.arguments`. An argument that
             looks like a secret is not kept.
         console: keep what it prints in `files/console.log`.
+        system_metrics: log the use of the machine and of the program, at the last step that is in
+            the log; see `expstore.store.monitor`.
         on_start: called with the run before the program starts.
 
     Raises:
+        MissingExtraError: `system_metrics` without its extra; nothing was created.
         ProgramNotFoundError: there is no such program; nothing was created.
         ExpStoreError: the system is not Linux; nothing was created.
         As `expstore.start`.
@@ -81,6 +86,8 @@ def run_program(
     if not command or shutil.which(command[0]) is None:
         name = command[0] if command else ""
         raise ProgramNotFoundError(f"{name!r} is no program: no such file, or not executable")
+    if system_metrics:
+        require("psutil", "system")
     typed = {
         name: value
         for name, value in parse_arguments(masked(command)).items()
@@ -110,7 +117,12 @@ def run_program(
         environment = os.environ | {RUN: run.commit_id, "EXPSTORE_ROOT": str(run.store.root)}
         # Otherwise the last lines of a Python program that is killed would be lost.
         environment.setdefault("PYTHONUNBUFFERED", "1")
-        code, stopped, fault = wait_for(command, environment, keep)
+
+        def started(pid: int) -> None:
+            if system_metrics:
+                run.measure(program=pid, step=_LastStep(run))
+
+        code, stopped, fault = wait_for(command, environment, keep, started)
         stack.close()
         end = _judged(run, code, stopped, fault)
         run.end(end.outcome, end.error)
@@ -118,7 +130,8 @@ def run_program(
 
 
 _Keep = Callable[[bytes], object]
-_Runner = Callable[[Sequence[str], dict[str, str], _Keep | None], tuple[int, bool, str]]
+_Started = Callable[[int], object]
+_Runner = Callable[[Sequence[str], dict[str, str], _Keep | None, _Started], tuple[int, bool, str]]
 
 
 def _runner() -> _Runner:
@@ -137,3 +150,16 @@ def _judged(run: Run, code: int, stopped: bool, fault: str) -> ProgramEnd:
     starts = run.info.starts
     noted = starts[-1].error if starts else ""
     return ProgramEnd(run.commit_id, code, "stopped" if stopped else "failed", noted or fault)
+
+
+class _LastStep:
+    """The last step in a run's log, whoever logged it; None if there is none."""
+
+    def __init__(self, run: Run) -> None:
+        self._follower = run.store.follow(run.commit_id)
+        self._last: int | None = None
+
+    def __call__(self) -> int | None:
+        while len(table := self._follower.poll()):
+            self._last = max(self._last or 0, int(table.steps.max()))
+        return self._last

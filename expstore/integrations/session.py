@@ -4,6 +4,10 @@ Guarantees: one process of a distributed training logs, the others do nothing. A
 and whose end the framework never reported has failed, or was stopped by the keyboard; it does not
 count as finished. A run that the user passed in is logged to, and left to the user to end.
 
+What is logged outside a training, as by a test after it, has finished when the program ends, if
+nothing said so before: only a training fails by not ending. In a notebook, the exception that ends
+a cell ends the trainings that the cell began.
+
 A session that goes on (`resume=True`) supersedes what was logged from the first step that it logs,
 unless `from_step` says otherwise. One that is used again after its end goes on in the same
 experiment, or starts another one if the steps of a new training begin again.
@@ -21,8 +25,10 @@ from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 from weakref import WeakSet, finalize
 
+from expstore.integrations import cells
 from expstore.model.runinfo import RunInfo
 from expstore.store.append.durability import Durability
+from expstore.store.ending import last_error
 from expstore.store.run import Run
 from expstore.store.start import start
 
@@ -53,7 +59,13 @@ class _Held:
     """The run that a session has open, apart from it: it is ended when the session is dropped."""
 
     run: Run | None = None
+    is_training: bool = False
     is_complete: Callable[[], bool] = lambda: False
+
+    @property
+    def may_end(self) -> bool:
+        """Whether it has finished if nothing more comes."""
+        return not self.is_training or self.is_complete()
 
 
 class Session:
@@ -62,6 +74,10 @@ class Session:
     Args:
         run: log to this run, and do not end it; None: start one.
         options: keywords of `expstore.start`.
+
+    Attributes:
+        is_main: whether this process logs.
+        goes_on: whether the first step that is logged supersedes what earlier starts logged.
 
     Raises:
         TypeError: an unknown keyword, or keywords beside a run.
@@ -80,7 +96,8 @@ class Session:
         self._held = _Held()
         self._ended: Run | None = None
         self._last_step = -1
-        self._goes_on = bool(options.get("resume")) and options.get("from_step") is None
+        self._has_trained = False
+        self.goes_on = bool(options.get("resume")) and options.get("from_step") is None
         finalize(self, _end_dropped, self._held).atexit = False
         _sessions.add(self)
 
@@ -104,8 +121,13 @@ class Session:
 
     @property
     def is_open(self) -> bool:
-        """Whether training has begun and not ended."""
+        """Whether a run was started, and has not ended."""
         return self._held.run is not None
+
+    @property
+    def is_training(self) -> bool:
+        """Whether training has begun and not ended."""
+        return self._held.is_training
 
     @property
     def has_begun(self) -> bool:
@@ -121,19 +143,32 @@ class Session:
         """
         if not self.is_main:
             return
-        if self.is_open and step is not None and step <= self._last_step:
+        begins_again = self._has_trained and step is not None and step <= self._last_step
+        if begins_again and self._held.is_training:
             self.end(TrainingNotEndedError("training began again before it had ended"))
-        if self._ended is not None and step is not None and step <= self._last_step:
+        if begins_again:
+            self.end()
             self._ended, self._last_step = None, -1
-            self._goes_on = bool(self._options.get("resume"))
+            self.goes_on = bool(self._options.get("resume"))
         run = self.run
-        if params:
-            mine = self._options.get("params")
-            run.log_params(params)
-            if mine:  # what the user says wins over what the framework says
-                run.log_params(mine)
+        self._has_trained = self._held.is_training = True
+        self._held.is_complete = lambda: False
+        self._add_params(run, params)
+        cells.watch(self)
         if step is not None:
             self._supersede(step)
+
+    def add_params(self, params: object) -> None:
+        """Add hyperparameters that the framework knows; a run that has ended stays so."""
+        if self.is_main:
+            self._add_params(self.latest, params)
+
+    def _add_params(self, run: Run, params: object) -> None:
+        """Those that the user gave win over them."""
+        if params:
+            run.log_params(params)
+            if mine := self._options.get("params"):
+                run.log_params(mine)
 
     def log(self, values: Mapping[str, Any], step: int) -> None:
         """Log the numbers among some values; texts, lists and the like are left out."""
@@ -143,16 +178,16 @@ class Session:
         if not found:
             return
         run = self.run
-        if self._goes_on:
+        if self.goes_on:
             self._supersede(step)
         run.log(found, step)
         self._last_step = max(self._last_step, step)
 
     def _supersede(self, step: int) -> None:
         """What earlier starts of the run logged at or after this step is superseded."""
-        if not self._goes_on:
+        if not self.goes_on:
             return
-        self._goes_on = False
+        self.goes_on = False
 
         def change(info: RunInfo) -> RunInfo:
             if len(info.starts) < 2:
@@ -167,38 +202,47 @@ class Session:
         """Whether training is complete, for a framework that does not report its end."""
         self._held.is_complete = test
 
+    def end_of_cell(self, error: BaseException | None) -> None:
+        """The notebook's cell in which training began has ended, by an exception or as it should.
+
+        One that caught the exception of a training may go on with it in another cell.
+        """
+        if self._held.is_training and self._held.may_end:
+            self.end()
+        elif self._held.is_training and error is not None:
+            self.end(error)
+
     def end(self, error: BaseException | None = None) -> None:
         """Training ended, by an exception or as it should; a second call does nothing."""
         if self._held.run is not None:
             self._ended = self._held.run
-            _end(self._held, error)
+        _end(self._held, error)
 
 
 _sessions: WeakSet[Session] = WeakSet()
 
 
 def _end(held: _Held, error: BaseException | None) -> None:
-    run, held.run = held.run, None
+    run, held.run, held.is_training = held.run, None, False
     if run is not None:
         run.__exit__(None if error is None else type(error), error, None)
 
 
-def _end_dropped(held: _Held) -> None:
-    if held.is_complete():
-        _end(held, None)
-    else:
-        _end(held, sys.exception() or TrainingNotEndedError("training began and did not end"))
+def _end_dropped(held: _Held, error: BaseException | None = None) -> None:
+    error = error or sys.exception()
+    if held.is_training:
+        if held.is_complete():
+            error = None
+        elif error is None:
+            error = TrainingNotEndedError("training began and did not end")
+    _end(held, error)
 
 
 @atexit.register  # after that of expstore.store.run, and so called before it
 def _at_exit() -> None:
-    error = getattr(sys, "last_value", None)
+    error = last_error()
     for session in list(_sessions):
-        held = session._held
-        if error is not None and not held.is_complete():
-            _end(held, error)
-        else:
-            _end_dropped(held)
+        _end_dropped(session._held, error)
 
 
 def is_main_process() -> bool:

@@ -117,7 +117,9 @@ def _show(target: int, data: bytes) -> bool:
         try:
             data = data[os.write(target, data) :]
         except BlockingIOError:
-            select.select([], [target], [], 1.0)
+            poll = select.poll()
+            poll.register(target, select.POLLOUT)
+            poll.poll(1000)
         except OSError:
             return False
     return True

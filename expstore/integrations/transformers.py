@@ -6,8 +6,8 @@
 
 Guarantees: each of the Trainer's logs is in the experiment at its global step, with `train/`,
 `eval/` or `test/` before its names, as in the framework's other loggers. The TrainingArguments are
-params, and the model's configuration is the param `model`. An evaluation after training goes on in
-the same experiment.
+params, and the model's configuration is the param `model`. An evaluation or prediction before or
+after training goes on in the same experiment; of a prediction with labels, the metrics are logged.
 """
 
 from __future__ import annotations
@@ -57,11 +57,26 @@ class ExpStoreCallback(_TrainerCallback):
             self._training = True
 
     def on_log(
-        self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any
+        self,
+        args: Any,
+        state: Any,
+        control: Any,
+        logs: Mapping[str, Any] | None = None,
+        model: Any = None,
+        **_: Any,
     ) -> None:
         """Log one step's values."""
         if state.is_world_process_zero and logs:
+            if not self._session.has_begun:
+                self._session.add_params(_params(args, model))
             self._session.log({_renamed(name): logs[name] for name in logs}, state.global_step)
+
+    def on_predict(
+        self, args: Any, state: Any, control: Any, metrics: Mapping[str, Any] | None, **rest: Any
+    ) -> None:
+        """Log what was measured of a prediction, which the Trainer itself does not log."""
+        self.on_log(args, state, control, metrics, rest.get("model"))
+        self.on_evaluate(args, state, control)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """The run has finished."""

@@ -5,6 +5,7 @@ Guarantees: nothing here opens a file.
 
 from __future__ import annotations
 
+import sys
 import traceback
 from dataclasses import replace
 
@@ -20,6 +21,14 @@ def outcome_of(error: BaseException | None) -> tuple[Outcome, str]:
     if isinstance(error, KeyboardInterrupt):
         return "stopped", described(error)
     return "failed", described(error)
+
+
+def last_error() -> BaseException | None:
+    """The exception that ends the program, as the program ends; None if none does.
+
+    In an interactive session the last exception was shown long ago, and ended nothing.
+    """
+    return None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
 
 
 def with_error(info: RunInfo, start: RunStart, error: str) -> RunInfo:

@@ -6,7 +6,8 @@ logged, the thread ends, and the run's own next call raises the reason.
 
     system/cpu                per cent of all cores
     system/memory             per cent of the machine's memory
-    system/process_memory     bytes that the process holds
+    system/process_memory     bytes that the process holds; of a program that was started, with all
+                              that it has started
     system/gpu0/use           per cent of the time in which a kernel ran
     system/gpu0/memory        per cent of its memory
 """
@@ -33,17 +34,21 @@ class Monitor:
     Args:
         log: called with each measurement, in another thread.
         interval: seconds.
+        program: the process id of a program to measure; None: this process.
 
     Raises:
         MissingExtraError: the extra `system` is not installed.
     """
 
     def __init__(
-        self, log: Callable[[dict[str, float]], object], interval: float = INTERVAL
+        self,
+        log: Callable[[dict[str, float]], object],
+        interval: float = INTERVAL,
+        program: int | None = None,
     ) -> None:
         self._log = log
         self._interval = interval
-        self._machine = Machine()
+        self._machine = Machine(program)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._measure, name="expstore-monitor", daemon=True)
         self._thread.start()
@@ -60,15 +65,22 @@ class Monitor:
 
 
 class Machine:
-    """What can be measured of the machine and the process.
+    """What can be measured of the machine and a process.
+
+    Args:
+        program: the process id of a program, which is measured with what it has started; None: this
+            process, alone.
 
     Raises:
         MissingExtraError: the extra `system` is not installed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, program: int | None = None) -> None:
         self._psutil = require("psutil", "system")
-        self._process = self._psutil.Process()
+        self._process: Any = None
+        with suppress(self._psutil.Error, OSError):  # it has ended
+            self._process = self._psutil.Process(program)
+        self._is_program = program is not None
         self._psutil.cpu_percent()  # which measures from one call to the next
         self._gpus = _Gpus()
 
@@ -77,13 +89,22 @@ class Machine:
         readings: dict[str, Callable[[], float]] = {
             "system/cpu": self._psutil.cpu_percent,
             "system/memory": lambda: self._psutil.virtual_memory().percent,
-            "system/process_memory": lambda: self._process.memory_info().rss,
         }
+        if self._process is not None:
+            readings["system/process_memory"] = self._memory
         found = {}
         for name, read in readings.items():
             with suppress(self._psutil.Error, OSError):  # as in a sandbox
                 found[name] = float(read())
         return found | dict(self._gpus.measure())
+
+    def _memory(self) -> float:
+        started = self._process.children(recursive=True) if self._is_program else []
+        total = self._process.memory_info().rss
+        for process in started:
+            with suppress(self._psutil.Error, OSError):  # it has ended meanwhile
+                total += process.memory_info().rss
+        return float(total)
 
 
 class _Gpus:

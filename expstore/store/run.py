@@ -15,7 +15,6 @@ from __future__ import annotations
 import atexit
 import operator
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -25,13 +24,18 @@ from pathlib import Path
 from typing import Any, Self, SupportsFloat, SupportsIndex, cast
 from weakref import WeakSet
 
-from expstore.errors import ExperimentNotFoundError, ExpStoreError, LiveWriterError
+from expstore.errors import (
+    ExperimentNotFoundError,
+    ExpStoreError,
+    LiveWriterError,
+    WriterClosedError,
+)
 from expstore.model import params as parameters
 from expstore.model.runinfo import Outcome, RunInfo, RunStart, check_tags
 from expstore.store import runfile
 from expstore.store.append import forks
 from expstore.store.append.writer import MetricWriter
-from expstore.store.ending import described, outcome_of, same_start, with_error
+from expstore.store.ending import described, last_error, outcome_of, same_start, with_error
 from expstore.store.files import layout
 from expstore.store.monitor import INTERVAL, Monitor
 from expstore.store.repository import ExperimentStore
@@ -98,20 +102,27 @@ class Run:
             self._know_step()
             return None if self._step < 0 else self._step
 
-    def measure(self, interval: float = INTERVAL) -> None:
+    def measure(
+        self,
+        interval: float = INTERVAL,
+        *,
+        program: int | None = None,
+        step: Callable[[], int | None] | None = None,
+    ) -> None:
         """Log the use of the machine from now on; see `expstore.store.monitor`.
-
-        The step of a measurement is `last_step`, or 0.
 
         Args:
             interval: seconds between two measurements.
+            program: the process id of a program to measure; None: this process.
+            step: gives the step of a measurement, None meaning 0; default: `last_step`.
 
         Raises:
             MissingExtraError: the extra `system` is not installed.
         """
         if self._monitor is None:
+            at = step or (lambda: self.last_step)
             self._monitor = Monitor(
-                lambda values: self._writer.log_many(values, self.last_step or 0), interval
+                lambda values: self._writer.log_many(values, at() or 0), interval, program
             )
 
     @property
@@ -133,6 +144,7 @@ class Run:
 
         Raises:
             FieldValueError: a value that the format cannot represent; nothing is written.
+            WriterClosedError: the run has ended.
             ExperimentGoneError, TornTailError, ShortWriteError: see `MetricWriter.log_many`.
         """
         with self._lock:
@@ -141,7 +153,13 @@ class Run:
                 number = self._step + 1
             else:
                 number = step if step.__class__ is int else whole(step)
-            self._writer.log_many(cast("Mapping[str, float]", metrics), number)
+            try:
+                self._writer.log_many(cast("Mapping[str, float]", metrics), number)
+            except WriterClosedError:
+                raise WriterClosedError(
+                    f"run {self.commit_id} has ended; to log more, start it again: "
+                    f"expstore.start(commit_id={self.commit_id!r}, resume=True)"
+                ) from None
             if metrics and number > self._step:
                 self._step = number
 
@@ -318,8 +336,7 @@ def check_not_open(path: Path) -> None:
 @atexit.register
 def _at_exit() -> None:
     """End the runs that are still open: as the exception says that ends the program, if any."""
-    # In an interactive session the last exception was shown long ago, and ended nothing.
-    error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
+    error = last_error()
     for run in list(_open):
         run.end(*outcome_of(error))
 

@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,7 +27,7 @@ METRICS = {"loss": 0.5, "accuracy": 0.75, "val_loss": 0.625, "epoch": 3}
 Log = Callable[[int], object]
 
 
-def lightning(folder: Path) -> tuple[Log, Log]:
+def lightning(folder: Path, stack: ExitStack) -> tuple[Log, Log]:
     """As its Trainer calls a logger after a step: log, then save."""
     from lightning.pytorch.loggers import CSVLogger
 
@@ -39,12 +40,12 @@ def lightning(folder: Path) -> tuple[Log, Log]:
 
         return log
 
-    return calls(ExpStoreLogger(root=folder, commit_id="lightning")), calls(
-        CSVLogger(folder / "csv")
-    )
+    ours = ExpStoreLogger(root=folder, commit_id="lightning")
+    stack.callback(ours.finalize, "success")
+    return calls(ours), calls(CSVLogger(folder / "csv"))
 
 
-def keras(folder: Path) -> tuple[Log, Log]:
+def keras(folder: Path, stack: ExitStack) -> tuple[Log, Log]:
     """As `fit` calls a callback after an epoch."""
     from keras.callbacks import CSVLogger
 
@@ -56,6 +57,7 @@ def keras(folder: Path) -> tuple[Log, Log]:
         callback.set_params({})
         callback.on_train_begin()
         callback.on_epoch_begin(0)
+    stack.callback(ours.on_train_end)
     return (
         lambda step: ours.on_epoch_end(step, METRICS),
         lambda step: theirs.on_epoch_end(step, METRICS),
@@ -75,8 +77,8 @@ def measured(calls: int) -> Iterator[dict[str, Any]]:
     for make, module in ((lightning, "lightning"), (keras, "keras")):
         if find_spec(module) is None:
             continue
-        with tempfile.TemporaryDirectory() as folder:
-            ours, theirs = make(Path(folder))
+        with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+            ours, theirs = make(Path(folder), stack)
             rounds = []
             for number in range(ROUNDS):
                 steps = range(number * calls, (number + 1) * calls)

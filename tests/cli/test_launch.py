@@ -44,6 +44,17 @@ def test_a_shell_logs_and_ends_a_run(store: ExperimentStore) -> None:
     assert (state.status, state.note) == ("failed", "why")
 
 
+def test_the_use_of_the_machine_is_asked_for(
+    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its library, the extra is named, and nothing is created."""
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    done = run(store, "run", "--id", "a", "--system-metrics", "--", "true")
+    assert done.exit_code == 1
+    assert "the extra `system`" in str(done.exception)
+    assert not store.root.exists()
+
+
 def test_a_mistake_in_a_parameter_is_wrong_usage(store: ExperimentStore) -> None:
     """Nothing is created."""
     for command in (["new", "a"], ["run", "true"], ["set", "a"]):

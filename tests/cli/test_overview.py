@@ -83,6 +83,20 @@ def test_compare_fits_a_terminal_and_names_what_it_leaves_out(
     assert re.search(r"and 2\d more", below)
 
 
+def test_compare_tells_the_first_settings_that_all_share(tmp_path: Path) -> None:
+    """On a terminal, since a framework may have a hundred; those that are not set only count."""
+    store = ExperimentStore(tmp_path / "many")
+    params = {**{f"unset{number}": None for number in range(9)}, "model": {"n": list(range(3))}}
+    params |= {f"setting{number}": number for number in range(60)}
+    for number in range(2):
+        add(store, f"run{number}", {"lr": number, **params}, {"loss": [1.0]})
+    below = " ".join(line.strip() for line in lines_on_terminal(store, 80, "compare"))
+    assert "model.n [0, 1, 2], setting0 0" in below
+    assert "unset" not in below
+    assert re.search(r"setting1\d 1\d and 5\d more; a pipe has them", below)
+    assert "setting59 59" in run(store, "compare").stdout
+
+
 def test_compare_has_everything_in_a_pipe(sweep: ExperimentStore) -> None:
     """Ids in full, and every column and row, the newest first."""
     sweep.write_metadata(Metadata(f"{COMMIT}-5", 1_800_000_000, "sweep", "alice"))

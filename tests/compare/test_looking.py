@@ -286,6 +286,7 @@ def test_the_best_of_a_metric_is_guessed_from_its_name() -> None:
     """The last word that says so decides; what no word tells is shown by its last value."""
     low = ("loss", "val/loss", "valLoss", "test_error", "eval/wer", "acc_loss", "train-ppl", "mse")
     high = ("accuracy", "val_acc", "f1", "mAP", "top5", "reward", "dev/BLEU", "error_recall")
+    low += ("valid_0/l2", "training/l1", "validation_0/mlogloss", "train/merror", "test/rmsle")
     assert {best_aspect(name) for name in low} == {"min"}
     assert {best_aspect(name) for name in high} == {"max"}
     assert {best_aspect(name) for name in ("lr", "epoch", "glossary", "", "損失")} == {"last"}

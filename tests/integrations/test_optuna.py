@@ -55,6 +55,7 @@ def test_each_trial_is_a_run_of_its_studys_group(tracked: bool, tmp_path: Path) 
         if trial.number in (0, 3):
             assert curve(store, commit_id, "value") == [(1, x)]
     assert store.read_run("my-study-1").tags[2:] == ("pruned",)
+    assert store.get_metrics("my-study-1").names == ("intermediate_value",)
     if tracked:
         assert store.read_run("my-study-2").starts[0].error == "ValueError: no such corner"
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import pty
+import resource
 import signal
 import subprocess
 import sys
 import termios
 import time
 from collections.abc import Callable
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 from expstore import ExperimentStore, ProgramNotFoundError, RunFileError
 from expstore.integrations.console import ConsoleLog
 from expstore.integrations.program import ProgramEnd, run_program
+from expstore.store.run import Run as StoreRun
 from tests.helpers.paths import ROOT
 
 RUN_PROGRAM = (
@@ -249,6 +252,53 @@ def test_a_terminal_stays_one(store: ExperimentStore) -> None:
     assert b"\x1b[31mred\x1b[0m\n30%\nwaiting\n" in kept
     assert b"1 interrupt\n" in kept
     assert store.run_state("a").status == "stopped"
+
+
+def test_it_works_in_a_program_with_many_open_files(
+    store: ExperimentStore, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Descriptors above 1,023 are watched as others are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 1200
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        pytest.skip(f"the hard limit of open files is {hard}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    opened = []
+    try:
+        while not opened or opened[-1] < 1024:
+            opened.append(os.open(os.devnull, os.O_RDONLY))
+        assert run(store, "sh", "-c", "echo out; echo err >&2; exit 3").code == 3
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert sorted(console(store).split()) == [b"err", b"out"]
+    assert capfd.readouterr() == ("out\n", "err\n")
+
+
+def test_the_use_of_the_machine_is_logged_at_the_programs_steps(
+    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The memory is that of the program and of what it has started, not of what runs it."""
+    pytest.importorskip("psutil")
+    monkeypatch.setattr(StoreRun, "measure", partialmethod(StoreRun.measure, 0.02))
+    program = (
+        "import expstore, time\n"
+        "held = b'x' * 200_000_000\n"
+        "run = expstore.start()\n"
+        "run.log({'loss': 1.0}, step=7)\n"
+        "deadline = time.monotonic() + 30\n"
+        "names = lambda: run.store.get_metrics(run.commit_id)\n"
+        "while time.monotonic() < deadline:\n"
+        "    if any(one.name.startswith('system/') and one.step == 7 for one in names()):\n"
+        "        break\n"
+        "    time.sleep(0.02)\n"
+    )
+    shell = f'{sys.executable} -c "$0"; true'
+    assert run(store, "sh", "-c", shell, program, system_metrics=True).outcome == "finished"
+    memory = store.get_metrics("a")["system/process_memory"]
+    assert memory.steps.max() == 7
+    assert memory.values.max() > 200_000_000
 
 
 def test_a_run_inside_a_run_is_its_own(store: ExperimentStore) -> None:

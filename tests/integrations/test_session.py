@@ -12,7 +12,7 @@ import pytest
 import expstore
 from expstore import ExperimentExistsError, ExperimentStore
 from expstore.integrations.session import Session, numbers
-from tests.integrations.helpers import curve, environment
+from tests.integrations.helpers import curve, environment, needs
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +112,73 @@ def test_the_end_of_the_program_ends_the_run(
     store = ExperimentStore(tmp_path)
     assert store.status("a") == status
     assert error in store.read_run("a").starts[0].error
+
+
+def test_what_is_logged_outside_a_training_has_finished(tmp_path: Path) -> None:
+    """Before one, after one, or without one: only a training fails by not ending."""
+    for name, trains in (("a", False), ("b", True)):
+        session = Session(None, {"root": tmp_path, "commit_id": name})
+        session.add_params({"lr": 1})
+        session.log({"baseline": 1.0}, 0)
+        if trains:
+            session.begin(step=0)
+            session.log({"loss": 1.0}, 1)
+            session.end()
+            session.log({"test_loss": 2.0}, 1)
+        del session
+    store = ExperimentStore(tmp_path)
+    assert [store.status(name) for name in ("a", "b")] == ["finished", "finished"]
+    assert store.list_experiments() == ["a", "b"]
+
+
+def test_a_baseline_and_the_training_after_it_are_one_run(tmp_path: Path) -> None:
+    """Though both begin at step 0: only a second training begins another run."""
+    session = Session(None, {"root": tmp_path, "commit_id": "a"})
+    session.log({"eval_loss": 3.0}, 0)
+    session.end()
+    session.begin(step=0)
+    session.log({"loss": 1.0}, 0)
+    session.end()
+    assert ExperimentStore(tmp_path).list_experiments() == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "status", "error"),
+    [
+        (["session.begin(step=0)\nraise ValueError('no data')"], "failed", "ValueError: no data"),
+        (["session.begin(step=0)\nraise KeyboardInterrupt"], "stopped", "KeyboardInterrupt"),
+        (["session.begin(step=0)", "raise ValueError"], "running", ""),
+        (["session.begin(step=0); session.complete_if(lambda: True)"], "finished", ""),
+        (["session.begin(step=0); session.end()\nraise ValueError"], "finished", ""),
+        (["session.log({'loss': 1.0}, 0)\nraise ValueError"], "running", ""),
+    ],
+)
+def test_the_exception_that_ends_a_cell_ends_its_training(
+    cells: list[str], status: str, error: str, tmp_path: Path
+) -> None:
+    """In IPython it does not end the program, and it keeps the training's objects alive."""
+    needs("IPython")
+    program = (
+        "from IPython.core.interactiveshell import InteractiveShell\n"
+        "from expstore import ExperimentStore\n"
+        "from expstore.integrations.session import Session\n"
+        "shell = InteractiveShell.instance()\n"
+        f"session = Session(None, {{'root': {str(tmp_path)!r}, 'commit_id': 'a'}})\n"
+        "shell.user_ns['session'] = session\n"
+        f"for cell in {cells!r}:\n"
+        "    shell.run_cell(cell)\n"
+        f"store = ExperimentStore({str(tmp_path)!r})\n"
+        "print('status', store.status('a'), store.read_run('a').starts[-1].error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**environment(tmp_path), "IPYTHONDIR": str(tmp_path / ".ipython")},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.splitlines()[-1].split(" ", 2) == ["status", status, error]
 
 
 def test_a_resumed_run_supersedes_from_its_first_step(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -251,6 +252,42 @@ def test_artifacts_and_saved_files_are_copied(store: ExperimentStore, tmp_path: 
     ]
     with pytest.raises(ValueError, match="not a file"):
         artifact.add_file(tmp_path / "missing")
+
+
+def test_what_an_object_lacks_ends_no_script(store: ExperimentStore) -> None:
+    """Any object of wandb's: it is reported by its name, and does nothing."""
+    run = wandb.init(id="a")
+    for one in (
+        wandb.Artifact("x"),
+        wandb.Table(columns=["a"], data=[[1]]),
+        wandb.Image(np.zeros((2, 2))),
+        wandb.Histogram([1, 2]),
+        run,
+    ):
+        name = f"wandb.{type(one).__name__}.wonder"
+        with pytest.warns(wandb.NotInStoreWarning, match=name):
+            assert not one.wonder(1, key=2)
+    run.log({"x": wandb.Histogram([1, 2]), "t": wandb.Table(columns=["a"], data=[[1]])})
+    assert curve(store, "a", "x/max") == [(0, 2)]
+
+
+def test_an_artifact_is_written_logged_and_found(store: ExperimentStore, tmp_path: Path) -> None:
+    """As scripts do that wait for it, and read it again."""
+    (tmp_path / "model.pt").write_text("weights")
+    run = wandb.init(id="a", entity="e", project="p")
+    artifact = wandb.Artifact("data", type="dataset")
+    with pytest.raises(ValueError, match="log it first"):
+        artifact.download()
+    with artifact.new_file("sub/a.txt", mode="w") as file:
+        file.write("text")
+    assert run.log_artifact(artifact).wait().version == "v0"
+    assert (Path(artifact.download()) / "sub" / "a.txt").read_text() == "text"
+    copy = Path(artifact.download(root=tmp_path / "copy"))
+    assert (copy / "sub" / "a.txt").read_text() == "text"
+    model = wandb.log_model(str(tmp_path / "model.pt"))
+    assert Path(model.download()).is_relative_to(store.files_path("a"))
+    assert (run.path, run.offline, run.sweep_id) == ("e/p/a", True, None)
+    assert run.start_time <= time.time()
 
 
 def test_what_is_missing_is_said_once_and_does_nothing(store: ExperimentStore) -> None:

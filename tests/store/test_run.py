@@ -28,6 +28,7 @@ from expstore import (
     StoreNotFoundError,
     SyncError,
     UnsupportedVersionError,
+    WriterClosedError,
 )
 
 
@@ -285,6 +286,18 @@ def test_what_is_no_number_is_refused_whole(tmp_path: Path, value: object) -> No
     with expstore.start(tmp_path, "a") as run, pytest.raises(FieldValueError):
         run.log({"good": 1.0, "bad": value}, step=0)  # type: ignore[dict-item]
     assert len(ExperimentStore(tmp_path).get_metrics("a")) == 0
+
+
+def test_a_run_that_has_ended_says_how_to_go_on(tmp_path: Path) -> None:
+    """Parameters, tags and notes may still be added to it."""
+    with expstore.start(tmp_path, "a") as run:
+        run.log({"loss": 1.0})
+    with pytest.raises(WriterClosedError, match=r"run a has ended.*commit_id='a', resume=True"):
+        run.log({"loss": 2.0})
+    run.log_params({"best": 1})
+    run.add_tags("done")
+    assert run.info.params == {"best": 1}
+    assert run.store.status("a") == "finished"
 
 
 def test_artifacts_stand_beside_the_metrics(tmp_path: Path) -> None:

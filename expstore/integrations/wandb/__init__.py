@@ -15,11 +15,13 @@ values are metrics `summary/<name>` if they are numbers, else params `summary.<n
 from __future__ import annotations
 
 import os
+import sys
 from types import SimpleNamespace
 from typing import Any
 
+from expstore.integrations.wandb.artifacts import Artifact
 from expstore.integrations.wandb.inert import Inert, NotInStoreWarning, say_once
-from expstore.integrations.wandb.media import Artifact, Histogram, Image, Table
+from expstore.integrations.wandb.media import Histogram, Image, Table
 from expstore.integrations.wandb.run import Error, Run, UsageError
 from expstore.integrations.wandb.starting import Settings, begin
 from expstore.integrations.wandb.values import Config, Summary
@@ -43,11 +45,13 @@ __all__ = [
     "init",
     "log",
     "log_artifact",
+    "log_model",
     "login",
     "run",
     "save",
     "summary",
     "termlog",
+    "termwarn",
     "unwatch",
     "watch",
 ]
@@ -141,6 +145,11 @@ def log_artifact(*args: Any, **options: Any) -> Artifact:
     return _current("log_artifact").log_artifact(*args, **options)
 
 
+def log_model(*args: Any, **options: Any) -> Artifact:
+    """See `Run.log_model`."""
+    return _current("log_model").log_model(*args, **options)
+
+
 def alert(title: str, text: str, **options: Any) -> None:
     """See `Run.alert`."""
     _current("alert").alert(title, text, **options)
@@ -149,6 +158,11 @@ def alert(title: str, text: str, **options: Any) -> None:
 def login(*args: object, **options: object) -> bool:
     """There is nothing to log in to."""
     return True
+
+
+def termwarn(string: str = "", newline: bool = True, **options: object) -> None:
+    """Print a warning."""
+    print(f"warning: {string}", end="\n" if newline else "", file=sys.stderr)
 
 
 def termlog(string: str = "", newline: bool = True, **options: object) -> None:

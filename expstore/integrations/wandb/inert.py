@@ -72,3 +72,14 @@ class Inert:
 
     def __repr__(self) -> str:
         return f"<{self._name}, which expstore does not have>"
+
+
+class Partial:
+    """A part of what wandb's class has: what is missing is reported once, and does nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        missing = f"wandb.{type(self).__name__}.{name}"
+        say_once(missing)
+        return Inert(missing)

@@ -1,8 +1,7 @@
-"""What may be logged besides numbers: images, tables, histograms and artifacts.
+"""What may be logged besides numbers: images, tables and histograms.
 
 Guarantees: images become PNG files and tables CSV files below `files/media` of the experiment, by
-name and step; a histogram becomes its mean, standard deviation, minimum and maximum. Artifacts are
-copied to `files/artifacts/<name>/v<number>`, and never over an earlier version.
+name and step; a histogram becomes its mean, standard deviation, minimum and maximum.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from expstore.extras import require
+from expstore.integrations.wandb.inert import Partial
 
 
 def file_name(name: str) -> str:
@@ -24,7 +24,7 @@ def file_name(name: str) -> str:
     return "/".join(part for part in parts if part) or "unnamed"
 
 
-class Image:
+class Image(Partial):
     """A picture.
 
     Args:
@@ -76,7 +76,7 @@ def _pixels(data: Any) -> Any:
     return array.clip(0, 255).astype(np.uint8)
 
 
-class Table:
+class Table(Partial):
     """Rows under named columns.
 
     Args:
@@ -142,7 +142,7 @@ class Table:
             writer.writerows(self.data)
 
 
-class Histogram:
+class Histogram(Partial):
     """Numbers, of which a summary is logged."""
 
     def __init__(self, sequence: Any = None, np_histogram: Any = None, num_bins: int = 64) -> None:
@@ -172,59 +172,3 @@ class Histogram:
             f"{name}/min": float(present.min()),
             f"{name}/max": float(present.max()),
         }
-
-
-class Artifact:
-    """Files under a name, which `log_artifact` copies into the experiment."""
-
-    def __init__(self, name: str, type: str = "", description: str = "", **options: Any) -> None:
-        self.name = name
-        self.type = type
-        self.description = description
-        self.metadata = options.get("metadata") or {}
-        self._sources: dict[str, Path] = {}
-
-    def add_file(
-        self, local_path: str | os.PathLike[str], name: str | None = None, **_: Any
-    ) -> None:
-        """Add a file.
-
-        Raises:
-            ValueError: no such file.
-        """
-        source = Path(local_path)
-        if not source.is_file():
-            raise ValueError(f"not a file: {source}")
-        self._sources[name or source.name] = source
-
-    def add_dir(
-        self, local_path: str | os.PathLike[str], name: str | None = None, **_: Any
-    ) -> None:
-        """Add the files of a directory and of those in it.
-
-        Raises:
-            ValueError: no such directory.
-        """
-        top = Path(local_path)
-        if not top.is_dir():
-            raise ValueError(f"not a directory: {top}")
-        for source in sorted(path for path in top.rglob("*") if path.is_file()):
-            self._sources[str(Path(name or "") / source.relative_to(top))] = source
-
-    def copy_to(self, directory: Path) -> Path:
-        """Copy the files to a new version below a directory; returns that version's directory."""
-        above = directory / file_name(self.name)
-        above.mkdir(parents=True, exist_ok=True)
-        number = 0
-        while True:
-            version = above / f"v{number}"
-            try:
-                version.mkdir()
-                break
-            except FileExistsError:
-                number += 1
-        for name, source in self._sources.items():
-            target = version / file_name(name)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
-        return version

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping
 from glob import glob as matching
 from pathlib import Path
@@ -17,8 +18,9 @@ from typing import Any
 
 from expstore.errors import ExpStoreError
 from expstore.integrations.session import numbers
-from expstore.integrations.wandb.inert import Inert, say_once, warn
-from expstore.integrations.wandb.media import Artifact, Histogram, Image, Table, file_name
+from expstore.integrations.wandb.artifacts import Artifact
+from expstore.integrations.wandb.inert import Inert, Partial, say_once, warn
+from expstore.integrations.wandb.media import Histogram, Image, Table, file_name
 from expstore.integrations.wandb.values import Config, Summary
 from expstore.integrations.wandb.watching import watch
 from expstore.store.run import Run as StoreRun
@@ -36,7 +38,7 @@ class RunFailedError(RuntimeError):
     """What run.json gives as the error of a run that said so by its exit code."""
 
 
-class Run:
+class Run(Partial):
     """A run with wandb's interface; see `wandb.init`.
 
     Args:
@@ -50,6 +52,8 @@ class Run:
         step: the step that the next call of `log` without one logs at.
         config, summary: see these classes.
         has_ended: whether `finish` was called.
+        offline: True, since nothing is sent.
+        sweep_id: None, since there are no sweeps.
     """
 
     def __init__(
@@ -67,6 +71,8 @@ class Run:
         self.config = Config(self._keep_config)
         self.summary = Summary(self._keep_summary)
         self.has_ended = False
+        self.offline, self.sweep_id = True, None
+        self._started = time.time()
         self._on_end = on_end
         self._watched: dict[str, float] = {}
         self._watches: list[tuple[Any, Callable[[], None]]] = []
@@ -90,6 +96,16 @@ class Run:
     def disabled(self) -> bool:
         """Whether nothing is kept."""
         return self.expstore is None
+
+    @property
+    def path(self) -> str:
+        """Where wandb would have the run: `entity/project/id`, as far as these were given."""
+        return "/".join(part for part in (self.entity, self.project, self.id) if part)
+
+    @property
+    def start_time(self) -> float:
+        """When this start of the run began, in seconds since 1970."""
+        return self._started
 
     @property
     def url(self) -> None:
@@ -259,6 +275,10 @@ class Run:
             artifact.copy_to(self.expstore.files / "artifacts")
         return artifact
 
+    def log_model(self, path: Any, name: str | None = None, **_: Any) -> Artifact:
+        """Copy a model, a file or a directory, into the experiment, as an artifact."""
+        return self.log_artifact(path, name or f"run-{self.id}-{Path(path).name}", "model")
+
     def alert(self, title: str, text: str, *_: Any, **__: Any) -> None:
         """Show a message; nobody is notified."""
         print(f"alert: {title}: {text}")
@@ -286,12 +306,6 @@ class Run:
 
     def __exit__(self, kind: object, error: BaseException | None, *_: object) -> None:
         self._end(error)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        say_once(f"wandb.run.{name}")
-        return Inert(f"wandb.run.{name}")
 
 
 def _flat(data: Mapping[str, Any], prefix: str) -> Iterable[tuple[str, Any]]:
