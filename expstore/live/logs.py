@@ -149,7 +149,8 @@ class FollowedLog:
             if self._follower.cuts != self._cuts:
                 self._restart_empty()
                 continue
-            self.status = table.status
+            if self.status.kind != "implausible":  # what follows may be read at a wrong offset
+                self.status = table.status
             count = len(table)
             which = self._rewind.rows(table, self._records)
             if which is not None and not which.all():

@@ -240,6 +240,7 @@ function liveSource(facts) {
   const source = {
     live: true,
     detail: true,
+    absence: "Could not be read",
     facts,
     async *listRuns() {
       connect();
@@ -254,8 +255,9 @@ function liveSource(facts) {
       return { ...found, files };
     },
     watch(runs, metrics) {
-      // Without a chart on the screen no points are needed.
-      const next = { runs: metrics.length ? runs.map((run) => run.key) : [], metrics };
+      // Without a chart on the screen no points are needed; what is not known yet of a run is.
+      const wished = metrics.length ? runs : runs.filter((run) => run.unread);
+      const next = { runs: wished.map((run) => run.key), metrics };
       if (JSON.stringify(next) === JSON.stringify(wish)) return;
       wish = next;
       clearTimeout(settling);

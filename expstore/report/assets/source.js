@@ -3,6 +3,7 @@
 //
 //   live               true if runs and points may still come.
 //   detail             true if `curve` gives more points when asked for a part.
+//   absence            what is said of a curve that is null, as "Left out".
 //   facts              { written?: seconds, leftOut?: [text], x?: axis, colours?, dashes? }
 //   listRuns()         async iterator over arrays of Run (see runsOf), the most important first.
 //   curve(run, metric, { x, from, to, points })   promise of a Curve, or null: there is none to show.
@@ -70,6 +71,7 @@ export function embeddedSource(data) {
   return {
     live: false,
     detail: false,
+    absence: "Left out of this report",
     facts: data,
     async *listRuns() {
       yield runs;
