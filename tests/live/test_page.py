@@ -227,3 +227,28 @@ def test_a_curve_that_cannot_be_had_is_named_as_such(
         "document.querySelector('#x').dispatchEvent(new Event('change'))"
     )
     wait_for(page, "document.querySelector('.none')?.textContent === 'Could not be read'")
+
+
+def test_a_text_is_shown_as_text(page: Browser, server: Server, store: ExperimentStore) -> None:
+    """The end of a long one; whatever is in it, and also if there is nothing."""
+    log(store, "run", {"loss": [1.0]})
+    files = store.files_path("run")
+    files.mkdir(exist_ok=True)
+    (files / "a.log").write_text(
+        "first\n" + "é\n" * 200_000 + "<img src=x onerror=window.attacked=1>"
+    )
+    (files / "b.txt").write_text("")
+    (files / "c.bin").write_text("x")
+    page.driver.get(server.address + "#tab=runs&run=run")
+    wait_for(page, "document.querySelectorAll('.files button').length === 2")
+    page.click(".files button")
+    wait_for(page, "document.querySelector('.files pre')")
+    shown = page.text(".files pre")
+    assert shown.endswith("é\n<img src=x onerror=window.attacked=1>")
+    assert "first" not in shown
+    assert "Only the end is shown" in page.text(".files li")
+    page.click(".files button")
+    assert page.texts(".files pre") == []
+    page.run("document.querySelectorAll('.files button')[1].click()")
+    wait_for(page, "document.querySelector('.files pre')?.textContent === '(empty)'")
+    assert page.run("return window.attacked === undefined")

@@ -11,6 +11,8 @@
 //                      from and to bound it, null: no bound; `points` is how many suffice.
 //   files(run)         promise of { files: [{ name, size, type?, src?, href?, leftOut? }], more? },
 //                      or null if unknown. `src` is the address of an image that may be shown.
+//   text(file)         promise of { text, cut: whether only the end of it is given }; only if files
+//                      can be fetched.
 //   watch(runs, metrics)   called when the set of what is on the screen changes; only that need be
 //                      followed. Runs are Run objects, metrics are keys.
 //
