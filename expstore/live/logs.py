@@ -272,6 +272,11 @@ class Logs:
                     self._curves_size -= len(self._curves.popitem(last=False)[1][1])
         return found
 
+    def has_room(self, size: int) -> bool:
+        """Whether the points of a log of so many bytes can be kept without dropping others."""
+        with self._lock:
+            return sum(held.nbytes for held in self._held.values()) + size <= self._limit
+
     def trim(self) -> None:
         """Drop the points of logs that were not asked for lately, and logs that nobody follows."""
         with self._lock:

@@ -139,7 +139,10 @@ class Scanner:
         """A bit of what waits: the first runs entirely, then rows, then best values."""
         wanted = self._first_unread()
         if wanted is not None:
-            self._read(wanted, keep=True)
+            # Points that others push out before a client asks for them would be read for nothing.
+            entry = self._catalog.of(wanted)
+            size = entry.size if entry is not None else None
+            self._read(wanted, keep=self._logs.has_room(size or 0))
         elif self._undescribed:
             count = min(len(self._undescribed), _PAGE)
             self._describe([self._undescribed.popleft() for _ in range(count)])

@@ -389,7 +389,7 @@ def test_the_keyboard_reads_values_out(
     log(store, "a", {"loss": [1.0, 5.0, 9.0]})
     browser.show(store, tmp_path / "report.html")
     plot = browser.driver.find_element("css selector", ".plot")
-    assert "loss: 1 curve. Last values: a 9" in (plot.get_attribute("aria-label") or "")
+    assert "loss: 1 curve of 3 points. Last values: a 9" in (plot.get_attribute("aria-label") or "")
     plot.send_keys("\ue014")
     browser.settle()
     assert browser.run("return document.getElementById('live').textContent") == "step 1: a  job-a5"

@@ -24,18 +24,21 @@ export const size = (card) => ({ width: Math.max(card.plot.clientWidth, 120), he
 
 export function draw(card) {
   const having = [...model.drawn].filter((run) => run.metrics.has(card.metric));
-  let waiting = 0, absent = 0, empty = 0;
+  let waiting = 0, absent = 0, empty = 0, points = 0;
   const lines = [];
   for (const run of having) {
     const curve = curveOf(run, card.metric);
     if (curve === undefined) waiting += 1;
     else if (!curve) absent += 1;
     else if (!curve.values.length) empty += 1;
-    else lines.push(...linesOf(run, curve));
+    else {
+      points += curve.points;
+      lines.push(...linesOf(run, curve));
+    }
   }
   if (waiting && card.chart && !lines.length) return; // what is there stays until something new is
   card.lines = lines.sort((a, b) => a.main - b.main); // smoothed curves on top of the logged ones
-  describe(card, having);
+  describe(card, having, points);
   card.outside.hidden = true;
   card.absent.hidden = !absent;
   card.absent.textContent = `${absence()}: ${plural(absent, "curve")}`;
@@ -217,10 +220,10 @@ function isolated(values) {
   return found;
 }
 
-function describe(card, having) {
+function describe(card, having, points) {
   const lasts = having.slice(0, 5).map((run) => `${shortId(run)} ${format(aspectOf(run, card.metric, "last").value)}`);
   card.plot.setAttribute("aria-label",
-    `${card.name}: ${plural(having.length, "curve")}. Last values: ${lasts.join(", ") || "none"}` +
+    `${card.name}: ${plural(having.length, "curve")} of ${plural(points, "point")}. Last values: ${lasts.join(", ") || "none"}` +
     `${having.length > 5 ? ", and more" : ""}. Use the arrow keys to read values, plus and minus to zoom.`);
 }
 
