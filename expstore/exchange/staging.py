@@ -168,7 +168,7 @@ class Staging:
             )
         if not self._dry_run:
             try:
-                with self._store.writer(commit_id) as writer:
+                with self._store.writer(commit_id, durability="power") as writer:
                     writer.append(added)
             except ExperimentNotFoundError as error:
                 raise _exists(path, "is being deleted") from error

@@ -81,16 +81,22 @@ def same(found: Any, expected: list[Any]) -> bool:
 
 def check(declaration: Any, data: bytes, found: Columns | None = None) -> Columns:
     """Compare columns with `construct`: with and without what short logs are read by."""
-    if found is None:
-        parser = ColumnParser(Schema.of(declaration))
-        parser._brief = None
-        check(declaration, data, parser.feed(data))
+    schema = Schema.of(declaration)
     stream = io.BytesIO(data)
     expected = GreedyRange(declaration).parse_stream(stream)
-    schema = Schema.of(declaration)
-    found = parse_columns(schema, data) if found is None else found
+    if found is None:
+        parser = ColumnParser(schema)
+        parser._brief = None
+        compare(schema, parser.feed(data), expected, stream.tell())
+        found = parse_columns(schema, data)
+    compare(schema, found, expected, stream.tell())
+    return found
+
+
+def compare(schema: Schema, found: Columns, expected: list[Any], end: int) -> None:
+    """Compare columns with the records that `construct` found up to `end`."""
     assert found.count == len(expected)
-    assert found.end == stream.tell()
+    assert found.end == end
     assert list(found) == [field.name for field in schema]
     for field in schema:
         if field.is_text:
@@ -100,7 +106,6 @@ def check(declaration: Any, data: bytes, found: Columns | None = None) -> Column
         else:
             assert found[field.name].dtype.isnative
         assert same(found[field.name], [item[field.name] for item in expected])
-    return found
 
 
 def test_records_become_columns() -> None:
