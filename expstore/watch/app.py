@@ -127,7 +127,8 @@ class WatchApp(App[None]):
 
     def _settle(self) -> None:
         row = self.runs.current
-        self._base.query_one(ConsolePane).follow(row.commit_id if row else None)
+        for pane in self._base.query(ConsolePane):  # none while it ends
+            pane.follow(row.commit_id if row else None)
         self.live.show(self.shown)
         self.live.look()
         self.show_charts()
