@@ -511,3 +511,28 @@ def test_a_failure_of_the_server_ends_its_streams(
         assert [kind for _, kind, _ in events(http)] == ["reset"]
     monkeypatch.setattr(Scanner, "step", step)
     assert rows(http)
+
+
+def test_many_clients_at_once_are_not_more_than_many(
+    server: Server, store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those beyond the limit get no stream, also if all ask in the same moment."""
+    from expstore.live import events as stream
+
+    monkeypatch.setattr(stream, "MOST_CLIENTS", 3)
+    host, port = server.address[7:-1].split(":")
+    head = f"POST /api/events HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n"
+    asked = f"{head}Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}".encode()
+    with contextlib.ExitStack() as stack:
+        clients = [
+            stack.enter_context(socket.create_connection((host, int(port)), 10)) for _ in range(12)
+        ]
+        for one in clients:
+            one.sendall(asked)
+        received = []
+        for one in clients:
+            data = b""
+            while b"retry: " not in data and (part := one.recv(4096)):
+                data += part
+            received.append(b"retry: " in data)
+        assert received.count(True) == 3
