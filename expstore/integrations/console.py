@@ -14,7 +14,7 @@ from pathlib import Path
 from expstore.errors import ExpStoreError
 from expstore.store.files import system
 from expstore.store.files.descriptor import Descriptor
-from expstore.store.files.syncing import sync
+from expstore.store.files.systems.native import own
 
 NAME = "console.log"
 """The file's name, below `files/`."""
@@ -69,7 +69,7 @@ class ConsoleLog:
         self._append(self._rest)
         self._rest = b""
         try:
-            sync(self._file.number)
+            own.sync(self._file.number)
             system.sync_directory(self._directory)
         except OSError as error:
             self.error = self.error or error

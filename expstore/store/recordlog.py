@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 from expstore.errors import ExperimentNotFoundError, LogNotFoundError, UnreadableFileError
 from expstore.store.append import forks
 from expstore.store.append.reopened import ReopenedLog
-from expstore.store.files import syncing, system
+from expstore.store.files import system
 from expstore.store.files.output import check_output, whole_file
 from expstore.store.files.place import open_directory, open_log
+from expstore.store.files.systems.native import own
 from expstore.store.read.follow import LogFollower
 from expstore.store.read.parser import LogParser
 from expstore.store.read.survey import header_of, scan_log
@@ -286,7 +287,7 @@ class RecordLog:
             system.typed_errors(self.path),
             system.open_regular(self.path, system.READ, directory) as descriptor,
         ):
-            syncing.sync(descriptor)
+            own.sync(descriptor)
             system.sync_entries(directory)
 
     def __repr__(self) -> str:
