@@ -26,6 +26,7 @@ from tests.benchmarks.harness import (
     measure,
     within,
 )
+from tests.report.browser import CHROMIUM, DRIVER
 
 CORPORA = [
     Corpus("in turn", FIVE, 2_000),
@@ -192,6 +193,13 @@ def test_clients_of_the_live_server_miss_nothing(tmp_path: Path) -> None:
     figures = live.long_form(tmp_path, 40_000)
     assert figures["points missed"] == 0
     assert figures["curves asked for again"] >= 3 * 4 * 2  # each client asked for each curve
+
+
+@pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="no chromium or chromium-driver")
+def test_browsers_that_watch_miss_nothing(tmp_path: Path) -> None:
+    """The same with a real one, whose charts say of how many points they are."""
+    figures = live.long_form(tmp_path, 10_000, browsers=1)
+    assert figures["points missed"] == 0
 
 
 def test_the_first_curve_is_timed(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """The curves that a page asks for, sent as each is ready.
 
 Guarantees: those of one run are made together, so its log is read once; only a few logs are read at
-a time. Each frame is its length as four bytes, little-endian, and a message as `decodeMessage` in
-codec.js reads it; its header has the indices of the run and the metric in the request, and for a
-curve the position in the log up to which it goes.
+a time, however many clients ask. Each frame is its length as four bytes, little-endian, and a
+message as `decodeMessage` in codec.js reads it; its header has the indices of the run and the
+metric in the request, and for a curve the position in the log up to which it goes.
 """
 
 from __future__ import annotations
@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from expstore.errors import ExpStoreError
-from expstore.live.keeper import Keeper
+from expstore.live.keeper import CURVES_AT_ONCE, Keeper
 from expstore.live.logs import CurvePart
 from expstore.model.texts import unescape
 from expstore.report.payload import to_json
 from formats import FormatError
-
-_AT_ONCE = 2  # logs that are read for one request
 
 
 @dataclass
@@ -42,15 +40,19 @@ async def frames(keeper: Keeper, wish: CurveWish) -> AsyncGenerator[bytes, None]
     runs = iter(enumerate(wish.runs))
     try:
         while True:
-            while len(waiting) < _AT_ONCE and (following := next(runs, None)) is not None:
-                call = asyncio.to_thread(_frames_of_run, keeper, wish, *following)
-                waiting.append(asyncio.create_task(call))
+            while len(waiting) < CURVES_AT_ONCE and (following := next(runs, None)) is not None:
+                waiting.append(asyncio.create_task(_made(keeper, wish, *following)))
             if not waiting:
                 return
             yield await waiting.pop(0)
     finally:
         for task in waiting:
             task.cancel()
+
+
+async def _made(keeper: Keeper, wish: CurveWish, index: int, run: tuple[str, list[str]]) -> bytes:
+    async with keeper.making_curves:
+        return await asyncio.to_thread(_frames_of_run, keeper, wish, index, run)
 
 
 def _frames_of_run(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from starlette.routing import Route
 from expstore.compare.styles import DASHES, ON_DARK, ON_LIGHT
 from expstore.errors import ExpStoreError
 from expstore.live.curves import CurveWish, frames
-from expstore.live.download import Download, files_payload, open_download
+from expstore.live.download import files_payload, open_download
 from expstore.live.events import Wish, events
 from expstore.live.keeper import MOST_CLIENTS, Keeper
 from expstore.live.logs import CurvePart
@@ -99,8 +100,9 @@ class _Answers:
         x = body.get("x")
         if x not in ("step", "time"):
             raise HTTPException(400, "x must be step or time")
-        points = body.get("points")
-        points = points if isinstance(points, int) else _POINTS[1]
+        points = body.get("points", _POINTS[1])
+        if not isinstance(points, int) or isinstance(points, bool):
+            raise HTTPException(400, "points must be a whole number")
         part = CurvePart(
             min(max(points, _POINTS[0]), _POINTS[1]),
             "time" if x == "time" else "step",
@@ -133,16 +135,17 @@ class _Answers:
         found = await asyncio.to_thread(open_download, self._store, commit_id, parts)
         if found is None:
             raise HTTPException(404, "There is no such file.")
-        return _sent(found)
+        if request.method == "HEAD":
+            found.close()
+            return Response(media_type=found.type, headers=found.headers)
+        asked = request.headers
+        found.restrict(asked.get("range", ""), asked.get("if-range", ""))
+        return Stream(found.blocks(), found.type, found.headers, found.status)
 
     async def explain(self, request: Request, error: Exception) -> Response:
         del request
         text = str(error).replace(f"{self._store.location}/", "")
         return JSONResponse({"error": printable(text)}, 404)
-
-
-def _sent(found: Download) -> Response:
-    return Stream(found.blocks(), found.type, found.headers)
 
 
 @cache
@@ -200,6 +203,9 @@ def _bound(body: dict[str, Any], name: str) -> float | None:
     if value is not None and (not isinstance(value, int | float) or isinstance(value, bool)):
         raise HTTPException(400, f"{name} must be a number or null")
     try:
-        return None if value is None else float(value)
+        found = None if value is None else float(value)
     except OverflowError as error:
         raise HTTPException(400, f"{name} is too large") from error
+    if found is not None and not math.isfinite(found):
+        raise HTTPException(400, f"{name} must be a number or null")
+    return found

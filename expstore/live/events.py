@@ -24,7 +24,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from expstore.live.keeper import Keeper
+from expstore.live.keeper import MOST_CLIENTS, Keeper
 from expstore.live.logs import Part, Position, parts_payload
 from expstore.model.texts import escape, unescape
 from expstore.report.payload import page_payload, to_json
@@ -54,7 +54,8 @@ async def events(keeper: Keeper, wish: Wish) -> AsyncGenerator[bytes, None]:
     watched = [unescape(key) for key in wish.runs]
     stream = _Stream(keeper, watched, {unescape(key) for key in wish.metrics})
     is_listed = stream.resume(wish.since)
-    trouble = ""
+    if keeper.clients >= MOST_CLIENTS:  # many have asked at the same moment; it will try again
+        return
     async with keeper.client(watched):
         yield b"retry: 1000\n\n"
         if not is_listed:
@@ -77,13 +78,10 @@ async def events(keeper: Keeper, wish: Wish) -> AsyncGenerator[bytes, None]:
             if not is_listed and keeper.catalog.is_complete:
                 is_listed = True
                 yield stream.event("listed", None)
-            if trouble != keeper.catalog.trouble:
-                trouble = keeper.catalog.trouble
-                yield stream.event("trouble", trouble)
-            for event in await asyncio.to_thread(stream.points):
+            for event in [*stream.trouble(), *await asyncio.to_thread(stream.points)]:
                 yield event
             await asyncio.sleep(_AT_ONCE)
-            if stream.is_current(trouble, is_listed=is_listed) and not await keeper.changed(_PING):
+            if stream.is_current(is_listed=is_listed) and not await keeper.changed(_PING):
                 yield b": nothing new\n\n"
 
 
@@ -91,6 +89,7 @@ class _Stream:
     def __init__(self, keeper: Keeper, watched: list[str], metrics: set[str]) -> None:
         self._keeper, self._metrics = keeper, metrics
         self._sent: dict[str, Position | None] = dict.fromkeys(watched)
+        self._trouble = ""
         self.number = 0
 
     def resume(self, since: str) -> bool:
@@ -114,7 +113,7 @@ class _Stream:
             rows = [entry.row for entry in entries[first : first + _ROWS]]
             yield self.event("runs", await asyncio.to_thread(page_payload, rows))
 
-    def is_current(self, trouble: str, *, is_listed: bool) -> bool:
+    def is_current(self, *, is_listed: bool) -> bool:
         """Whether there is nothing to be sent."""
         catalog, logs = self._keeper.catalog, self._keeper.logs
         if self.number != catalog.number or is_listed != catalog.is_complete:
@@ -123,7 +122,14 @@ class _Stream:
             held = logs.held(commit_id)
             if held is not None and held.position.offset and held.position != sent:
                 return False
-        return trouble == catalog.trouble
+        return self._trouble == catalog.trouble
+
+    def trouble(self) -> list[bytes]:
+        """The event of what is wrong with the store, if that is another thing than was sent."""
+        if self._trouble == self._keeper.catalog.trouble:
+            return []
+        self._trouble = self._keeper.catalog.trouble
+        return [self.event("trouble", self._trouble)]
 
     def points(self) -> list[bytes]:
         """The events of the logs that have grown."""

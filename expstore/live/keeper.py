@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from expstore.store.reader import StoreReader
 
 _PAUSE = 0.2  # seconds between two looks
+CURVES_AT_ONCE = 2  # logs whose curves are made; each takes the memory of its points meanwhile
 MOST_CLIENTS = 100
 """Streams at a time; each is an open page."""
 
@@ -36,6 +37,7 @@ class Keeper:
         logs: the logs that are shown.
         scanner: looks at the store.
         clients: how many streams are open.
+        making_curves: held while the curves of a run are made.
     """
 
     def __init__(self, store: StoreReader) -> None:
@@ -44,6 +46,7 @@ class Keeper:
         self.logs = Logs(store)
         self.scanner = Scanner(store, self.catalog, self.logs)
         self.clients = 0
+        self.making_curves = asyncio.Semaphore(CURVES_AT_ONCE)
         self._changed = asyncio.Event()
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None

@@ -149,7 +149,8 @@ class FollowedLog:
             if self._follower.cuts != self._cuts:
                 self._restart_empty()
                 continue
-            self.status = table.status
+            if self.status.kind != "implausible":  # what follows may be read at a wrong offset
+                self.status = table.status
             count = len(table)
             which = self._rewind.rows(table, self._records)
             if which is not None and not which.all():
@@ -270,6 +271,11 @@ class Logs:
                 while self._curves_size > _CURVES:
                     self._curves_size -= len(self._curves.popitem(last=False)[1][1])
         return found
+
+    def has_room(self, size: int) -> bool:
+        """Whether the points of a log of so many bytes can be kept without dropping others."""
+        with self._lock:
+            return sum(held.nbytes for held in self._held.values()) + size <= self._limit
 
     def trim(self) -> None:
         """Drop the points of logs that were not asked for lately, and logs that nobody follows."""

@@ -125,4 +125,4 @@ def _loaded(commit_id: str, metadata: object, run: object, *problems: str) -> Lo
     known = metadata if isinstance(metadata, Metadata) else None
     info = run if isinstance(run, RunInfo) else RunInfo()
     found = [str(one) for one in (metadata, run) if isinstance(one, Exception)]
-    return LoadedTable(commit_id, known, None, info, (*found, *problems))
+    return LoadedTable(commit_id, known, None, info, tuple(dict.fromkeys((*found, *problems))))

@@ -60,7 +60,7 @@ class Scanner:
         self._undescribed: deque[str] = deque()
         self._unread: deque[str] = deque()
         self._unread_set: set[str] = set()
-        self._first: list[str] = []
+        self._first: deque[str] = deque()  # runs whose points are wanted before anything else
         self._sweep: deque[Entry] = deque()
         self._sweep_cost = 0.0
         self._due = dict.fromkeys(("list", "sweep", "running", "follow"), 0.0)
@@ -72,6 +72,7 @@ class Scanner:
         for commit_id in commit_ids:
             with self._lock:
                 self._watched[commit_id] = self._watched.get(commit_id, 0) + 1
+                self._first.append(commit_id)
             try:
                 held = self._logs.get(commit_id)
             except (ExpStoreError, FormatError):
@@ -138,7 +139,10 @@ class Scanner:
         """A bit of what waits: the first runs entirely, then rows, then best values."""
         wanted = self._first_unread()
         if wanted is not None:
-            self._read(wanted, keep=True)
+            # Points that others push out before a client asks for them would be read for nothing.
+            entry = self._catalog.of(wanted)
+            size = entry.size if entry is not None else None
+            self._read(wanted, keep=self._logs.has_room(size or 0))
         elif self._undescribed:
             count = min(len(self._undescribed), _PAGE)
             self._describe([self._undescribed.popleft() for _ in range(count)])
@@ -155,9 +159,13 @@ class Scanner:
             self._sweep_cost += time.monotonic() - began
 
     def _first_unread(self) -> str | None:
-        while self._first:
-            commit_id = self._first.pop(0)
-            if self._catalog.of(commit_id) is not None and commit_id in self._unread_set:
+        """A run that is wanted first, once it is described."""
+        for _ in range(len(self._first)):
+            commit_id = self._first.popleft()
+            if self._catalog.of(commit_id) is None:
+                if commit_id in self._known:
+                    self._first.append(commit_id)
+            elif commit_id in self._unread_set:
                 self._unread_set.discard(commit_id)
                 return commit_id
         return None
@@ -168,7 +176,7 @@ class Scanner:
             # The newest come first; without any, this is all.
             found = newest_first(self._store)
             new = found
-            self._first = found[:_FIRST]
+            self._first.extend(found[:_FIRST])
             self._catalog.is_complete = not found
         else:
             found = self._store.list_experiments()

@@ -25,6 +25,7 @@ class Stream(Response):
         content: gives the bytes.
         media_type: of them.
         headers: more headers.
+        status: of the answer.
     """
 
     def __init__(
@@ -32,8 +33,9 @@ class Stream(Response):
         content: AsyncGenerator[bytes, None],
         media_type: str,
         headers: Mapping[str, str] | None = None,
+        status: int = 200,
     ) -> None:
-        super().__init__(None, 200, headers, media_type)
+        super().__init__(None, status, headers, media_type)
         self.raw_headers = [one for one in self.raw_headers if one[0] != b"content-length"]
         for name, value in (headers or {}).items():
             if name.lower() == "content-length":
@@ -61,7 +63,8 @@ class Stream(Response):
 
     async def _send(self, send: Send) -> None:
         async with aclosing(self._content) as content:
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            start = {"type": "http.response.start", "status": self.status_code}
+            await send({**start, "headers": self.raw_headers})
             async for data in content:
                 async with asyncio.timeout(PATIENCE):
                     await send({"type": "http.response.body", "body": data, "more_body": True})

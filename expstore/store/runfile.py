@@ -132,10 +132,19 @@ def read_all(root: Location, commit_ids: Iterable[str]) -> Iterator[tuple[str, O
             names = [f"{commit_id}/{layout.RUN}" for commit_id in commit_ids[part]]
             found = directory.read_starts(names, _USUAL)
             for commit_id, data in zip(commit_ids[part], found, strict=True):
-                if isinstance(data, FileNotFoundError):  # the usual case; a path costs time
-                    yield commit_id, _EMPTY
-                else:
-                    yield commit_id, _outcome(root / commit_id / layout.RUN, data)
+                # In the usual cases no path is made, which costs time.
+                info = _EMPTY if isinstance(data, FileNotFoundError) else _sound(data)
+                yield commit_id, info or _outcome(root / commit_id / layout.RUN, data)
+
+
+def _sound(data: bytes | OSError) -> RunInfo | None:
+    """The RunInfo in the bytes of a whole run.json; None if they need a closer look."""
+    if isinstance(data, OSError) or len(data) >= _USUAL:
+        return None
+    try:
+        return parse(data)
+    except RunFileError:
+        return None
 
 
 def _outcome(path: Location, data: bytes | OSError) -> Outcome:

@@ -21,6 +21,7 @@ from expstore.compare.conditions import pattern
 from expstore.compare.interest import by_interest
 from expstore.watch.bars import hints, legend, status_line
 from expstore.watch.charts import Chart, ChartGrid, Content
+from expstore.watch.console import ConsolePane
 from expstore.watch.drawing import Line, View
 from expstore.watch.keys import BINDINGS, Help
 from expstore.watch.listing import Query
@@ -79,6 +80,7 @@ class WatchApp(App[None]):
             with Vertical(id="charts"):
                 yield ChartGrid(id="grid")
                 yield Static(id="legend", markup=False)
+                yield ConsolePane(self.live.store)
         yield Static(id="hints", markup=False)
         yield Input(id="input", select_on_focus=False)
 
@@ -124,6 +126,9 @@ class WatchApp(App[None]):
         self._settling = self.set_timer(0.1, self._settle)  # not each run that the cursor passes
 
     def _settle(self) -> None:
+        row = self.runs.current
+        for pane in self._base.query(ConsolePane):  # none while it ends
+            pane.follow(row.commit_id if row else None)
         self.live.show(self.shown)
         self.live.look()
         self.show_charts()

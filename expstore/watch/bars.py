@@ -28,7 +28,7 @@ _HINTS = (
     ("m", "metrics"),
     ("tab", "charts"),
     ("enter", "large"),
-    ("l", "log"),
+    ("c", "output"),
     ("q", "quit"),
 )
 _ALONE = (

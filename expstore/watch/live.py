@@ -33,6 +33,7 @@ class Live:
     """The runs of a store and the curves of those that are shown, kept up to date.
 
     Attributes:
+        store: the store.
         listing: the runs.
         feeds: the curves.
         message: what went wrong; empty if nothing did.
@@ -40,6 +41,7 @@ class Live:
     """
 
     def __init__(self, store: StoreReader, query: Query) -> None:
+        self.store = store
         self.listing = Listing(store)
         self.feeds = Feeds(store)
         self.message = ""

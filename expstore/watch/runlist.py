@@ -106,7 +106,7 @@ class RunList(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """One row."""
-        width = self.size.width
+        width = self.scrollable_content_region.width  # without the scrollbar
         place = y + round(self.scroll_offset.y)
         if place >= len(self.rows):
             text = self._empty if y == 0 and not self.rows else ""

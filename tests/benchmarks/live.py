@@ -5,19 +5,19 @@
 makes the data once (1.5 GB) and prints a Markdown table. Times are from the start of the process,
 as a client measures them; CPU and memory are those of the server's process. With `--long` it also
 runs 24 hours in small: ten million points by four runs, while three clients watch, one of which
-loses its connection now and then. The exit code is 1 if a client missed points.
+loses its connection now and then; with `--browsers 3`, while three Chromiums do, one of which is
+killed now and then. The exit code is 1 if a client missed points.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -29,10 +29,11 @@ import psutil
 from expstore import ExperimentStore, Metadata
 from expstore.model.table import MetricTable
 from formats import META, RecordCodec
+from tests.benchmarks.live_browsers import BrowserWatcher
+from tests.benchmarks.live_peers import NAMES, aim, megabytes, mlflow, process, tensorboard
 from tests.live.client import Watcher, curves, events
 
 _START = 1_700_000_000
-NAMES = [f"m{number}/loss" for number in range(10)]
 LOADER = "tensorboard, fast loader"
 
 
@@ -104,23 +105,6 @@ def many(runs: int) -> Callable[[ExperimentStore], object]:
 
 
 @contextmanager
-def process(*command: str) -> Iterator[tuple[subprocess.Popen[str], float]]:
-    """A server, and when it was started."""
-    began = time.perf_counter()
-    started = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    try:
-        yield started, began
-    finally:
-        started.terminate()
-        try:
-            started.wait(10)
-        except subprocess.TimeoutExpired:
-            started.kill()
-
-
-@contextmanager
 def served(store: ExperimentStore) -> Iterator[tuple[httpx.Client, psutil.Process, float]]:
     """Our server: a client of it, its process, and when it was started."""
     command = (sys.executable, "-m", "expstore", "--root", str(store.root), "serve")
@@ -129,12 +113,6 @@ def served(store: ExperimentStore) -> Iterator[tuple[httpx.Client, psutil.Proces
         address = json.loads(started.stdout.readline())["address"]
         with httpx.Client(base_url=address, timeout=60) as http:
             yield http, psutil.Process(started.pid), began
-
-
-def megabytes(server: psutil.Process) -> float:
-    """The memory of a process and those that it started."""
-    whole = [server, *server.children(recursive=True)]
-    return sum(one.memory_info().rss for one in whole) / 1e6
 
 
 def first_curve(store: ExperimentStore) -> dict[str, float]:
@@ -155,82 +133,6 @@ def first_curve(store: ExperimentStore) -> dict[str, float]:
             "all 20, s": every,
             "memory, MB": megabytes(server),
         }
-
-
-def tensorboard(store: ExperimentStore, work: Path) -> dict[str, float]:
-    """The same of TensorBoard, on the same points as event files."""
-    events_in = work / f"events-{len(store.get_metrics('run00'))}"
-    if not events_in.exists():
-        from expstore.exchange.tensorboard import export_tensorboard
-
-        export_tensorboard(store, None, events_in)
-    command = (sys.executable, "-m", "tensorboard.main", "--logdir", str(events_in))
-    port = "8391"
-    with process(*command, "--port", port, "--load_fast", "true") as (started, began):
-        server = psutil.Process(started.pid)
-        first = every = 0.0
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
-            while not every and time.perf_counter() - began < 300:
-                time.sleep(0.02)
-                with suppress(httpx.HTTPError, ValueError):
-                    tags = http.get("/data/plugin/scalars/tags").json()
-                    runs = [run for run, found in tags.items() if NAMES[0] in found]
-                    asked = {"run": runs[0], "tag": NAMES[0]} if runs else {}
-                    if asked and http.get("/data/plugin/scalars/scalars", params=asked).json():
-                        first = first or time.perf_counter() - began
-                    if len(runs) == 20 and all(
-                        http.get(
-                            "/data/plugin/scalars/scalars", params={"run": run, "tag": NAMES[0]}
-                        ).json()
-                        for run in runs
-                    ):
-                        every = time.perf_counter() - began
-        memory = megabytes(server)
-        return {"first curve, s": first, "all 20, s": every, "memory, MB": memory}
-
-
-_FILL = """
-import sys, time
-from mlflow import MlflowClient
-from mlflow.entities import Metric
-client = MlflowClient(sys.argv[1])
-experiment = client.create_experiment("twenty")
-for number in range(20):
-    run = client.create_run(experiment, run_name=f"run{number:02}")
-    points = [Metric(f"m{i % 10}/loss", (i * 7919 % 1000) / 100, 1700000000000, i // 10)
-              for i in range(int(sys.argv[2]))]
-    for first in range(0, len(points), 1000):
-        client.log_batch(run.info.run_id, points[first : first + 1000])
-"""
-
-
-def mlflow(points: int, work: Path, python: str) -> dict[str, float]:
-    """The same of mlflow's server on SQLite, by its REST interface."""
-    database = work / f"mlflow-{points}.db"
-    address = f"sqlite:///{database}"
-    if not database.exists():
-        partial = database.with_suffix(".partial")
-        partial.unlink(missing_ok=True)
-        filling = [python, "-c", _FILL, f"sqlite:///{partial}", str(points)]
-        subprocess.run(filling, check=True, stderr=subprocess.DEVNULL)
-        partial.rename(database)
-    command = (python, "-m", "mlflow", "server", "--backend-store-uri", address, "--port", "8392")
-    with process(*command) as (started, began), httpx.Client(timeout=60) as http:
-        server, base = psutil.Process(started.pid), "http://127.0.0.1:8392/api/2.0/mlflow"
-        first = every = 0.0
-        while not every and time.perf_counter() - began < 300:
-            time.sleep(0.02)
-            with suppress(httpx.HTTPError, ValueError, KeyError):
-                asked = {"experiment_ids": ["1"], "max_results": 20}
-                runs = http.post(f"{base}/runs/search", json=asked).json()["runs"]
-                for run in runs:
-                    wanted = {"run_id": run["info"]["run_id"], "metric_key": NAMES[0]}
-                    found = http.get(f"{base}/metrics/get-history", params=wanted).json()
-                    assert len(found["metrics"]) == points // 10
-                    first = first or time.perf_counter() - began
-                every = time.perf_counter() - began
-        memory = megabytes(server)
-        return {"first curve, s": first, "all 20, s": every, "memory, MB": memory}
 
 
 def listing(store: ExperimentStore) -> dict[str, float]:
@@ -280,8 +182,15 @@ def live(work: Path, seconds: float) -> dict[str, float]:
         }
 
 
-def long_form(work: Path, points: int) -> dict[str, float]:
-    """24 hours in small; the figures are what clients missed, and the server's memory."""
+def long_form(work: Path, points: int, browsers: int = 0) -> dict[str, float]:
+    """24 hours in small; the figures are what clients missed, and the server's memory.
+
+    Args:
+        work: where the store is made.
+        points: that four runs log.
+        browsers: real ones, each of which is killed now and then; 0: three clients that lose their
+            connection.
+    """
     store = make(work / "long", lambda store: None)
     names = [f"run{number}-{time.time_ns()}" for number in range(4)]
     each, block = points // 4, 2_500
@@ -295,26 +204,32 @@ def long_form(work: Path, points: int) -> dict[str, float]:
                     time.sleep(0.005)
 
         threads = [threading.Thread(target=log, args=(name,)) for name in names]
-        watchers = [Watcher(str(http.base_url), names, NAMES[:2]) for _ in range(3)]
+        kind = BrowserWatcher if browsers else Watcher
+        watchers = [kind(str(http.base_url), names, NAMES[:2]) for _ in range(browsers or 3)]
         for thread in (*threads, *watchers):
             thread.start()
         peak, broken = 0.0, 0
         while any(thread.is_alive() for thread in threads):
             time.sleep(1)
             peak = max(peak, megabytes(server))
-            watchers[broken % 3].broken.set()
-            broken += 1
+            if not browsers or not any(one.broken.is_set() for one in watchers):
+                watchers[broken % len(watchers)].broken.set()
+                broken += 1
         expected = each // len(NAMES)
         deadline = time.monotonic() + 60
         pairs = [(w, run, metric) for w in watchers for run in names for metric in NAMES[:2]]
         while time.monotonic() < deadline and any(w.logged(r, m) != expected for w, r, m in pairs):
             time.sleep(0.1)
+        peak = max(peak, megabytes(server))
+        missed = sum(abs(expected - w.logged(r, m)) for w, r, m in pairs)
         for watcher in watchers:
             watcher.ended.set()
-        missed = sum(abs(expected - w.logged(r, m)) for w, r, m in pairs)
+        for watcher in watchers:
+            if isinstance(watcher, BrowserWatcher):
+                watcher.join(60)  # until its browser is closed
         return {
             "points missed": missed,
-            "connections broken": broken,
+            "browsers killed" if browsers else "connections broken": broken,
             "curves asked for again": sum(w.fetched for w in watchers),
             "memory, MB (peak)": peak,
         }
@@ -327,7 +242,11 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="small sizes")
     parser.add_argument("--only", help="only rows whose name contains this")
     parser.add_argument("--mlflow", metavar="PYTHON", help="an interpreter that has mlflow")
+    parser.add_argument("--aim", metavar="PYTHON", help="an interpreter that has aim")
     parser.add_argument("--long", action="store_true", help="also 24 hours in small")
+    parser.add_argument(
+        "--browsers", type=int, default=0, help="Chromiums that watch the long form; 0: clients"
+    )
     options = parser.parse_args()
     size, work = QUICK if options.quick else FULL, options.work
     work.mkdir(parents=True, exist_ok=True)
@@ -340,15 +259,21 @@ def main() -> int:
         f"20 runs, {20 * size.beside:,} points": lambda: first_curve(store_of(size.beside)),
         f"the same, {LOADER}": lambda: tensorboard(store_of(size.beside), work),
         "the same, mlflow server on SQLite": lambda: mlflow(size.beside, work, options.mlflow),
+        "the same, Aim": lambda: aim(size.beside, work, options.aim),
         f"{size.runs:,} runs": lambda: listing(make(work / f"many-{size.runs}", many(size.runs))),
         "1,000 points a second": lambda: live(work, size.seconds),
     }
     if options.long:
-        rows[f"{size.long:,} points, four runs, three clients"] = lambda: long_form(work, size.long)
+        watching = f"{options.browsers} browsers" if options.browsers else "three clients"
+        rows[f"{size.long:,} points, four runs, {watching}"] = lambda: long_form(
+            work, size.long, options.browsers
+        )
     print("| work | figures |\n|:--|:--|")
     failed = False
     if options.mlflow is None:
         del rows["the same, mlflow server on SQLite"]
+    if options.aim is None:
+        del rows["the same, Aim"]
     for name, row in rows.items():
         if options.only is None or options.only in name:
             figures = row()

@@ -263,6 +263,62 @@ def test_a_large_file_is_sent_in_parts(http: httpx.Client, store: ExperimentStor
     assert answer.content == content
 
 
+RANGES = {
+    "bytes=0-3": (206, slice(0, 4)),
+    "bytes=99990-": (206, slice(99_990, None)),
+    "bytes=-7": (206, slice(-7, None)),
+    "bytes=-9999999": (206, slice(None)),
+    "bytes=5-9999999999": (206, slice(5, None)),
+    "bytes=100000-": (416, slice(0)),
+    "bytes=100000-100001": (416, slice(0)),
+    "bytes=-0": (416, slice(0)),
+    "bytes=0-0,4-5": (200, slice(None)),
+    "bytes=9-2": (200, slice(None)),
+    "bytes=-": (200, slice(None)),
+    "bytes=a-b": (200, slice(None)),
+    "bytes=\u0663-": (200, slice(None)),
+    "bytes=0-" + "9" * 100: (200, slice(None)),
+    "records=0-3": (200, slice(None)),
+}
+
+
+def test_a_part_of_a_file_is_sent_if_one_is_asked_for(
+    http: httpx.Client, store: ExperimentStore
+) -> None:
+    """As interrupted downloads do, which go on only if the file is still the same."""
+    log(store, "run", {})
+    store.files_path("run").mkdir(exist_ok=True)
+    content = os.urandom(100_000)
+    (store.files_path("run") / "model.pt").write_bytes(content)
+    for asked, (status, part) in RANGES.items():
+        header = {"range": asked.encode()}
+        answer = http.get("/files/run/model.pt", headers=header)
+        assert (answer.status_code, answer.content) == (status, content[part]), asked
+        assert int(answer.headers["content-length"]) == len(content[part])
+        first, last, _ = part.indices(len(content))
+        shown = {206: f"bytes {first}-{last - 1}/100000", 416: "bytes */100000"}.get(status)
+        assert answer.headers.get("content-range") == shown
+        assert answer.headers["content-type"] == "application/octet-stream"
+        tag = answer.headers["etag"]
+        same = http.get("/files/run/model.pt", headers=header | {"if-range": tag.encode()})
+        assert same.status_code == status
+        other = http.get("/files/run/model.pt", headers=header | {"if-range": b'"other"'})
+        assert (other.status_code, other.content) == (200, content)
+
+
+def test_the_head_of_a_file_says_what_it_is(http: httpx.Client, store: ExperimentStore) -> None:
+    """Without reading it; its tag is another one after it has changed."""
+    log(store, "run", {})
+    path = store.files_path("run") / "model.pt"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"12345")
+    answer = http.head("/files/run/model.pt", headers={"range": "bytes=0-1"})
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-length"] == "5"
+    path.write_bytes(b"123456")
+    assert http.head("/files/run/model.pt").headers["etag"] != answer.headers["etag"]
+
+
 def test_save_as_report_gives_a_report_of_those_runs(
     http: httpx.Client, store: ExperimentStore
 ) -> None:
@@ -285,6 +341,9 @@ def test_save_as_report_gives_a_report_of_those_runs(
         ("/api/curves", {"x": "step", "runs": [{"run": "a"}] * 301}, 400),
         ("/api/curves", {"x": "step", "runs": [], "from": "1"}, 400),
         ("/api/curves", {"x": "step", "runs": [], "from": 10**400}, 400),
+        ("/api/curves", {"x": "step", "runs": [], "points": "many"}, 400),
+        ("/api/curves", {"x": "step", "runs": [], "points": True}, 400),
+        ("/api/curves", {"x": "step", "runs": [], "points": 1.5}, 400),
         ("/api/curves", {"x": "step", "runs": [{"run": "a", "metrics": ["m"] * 2001}]}, 400),
         ("/api/events", {"runs": "abc"}, 400),
         ("/api/events", {"since": 3}, 400),
@@ -308,6 +367,9 @@ def test_bodies_are_bounded_and_json(http: httpx.Client) -> None:
     assert http.post("/api/events", content=b"[" * 9999, headers=json_).status_code == 400
     assert http.post("/api/events", content=b" " * 2_000_000, headers=json_).status_code == 413
     assert http.get("/api/events").status_code == 405
+    for bound in (b"NaN", b"Infinity", b"-Infinity"):  # no JSON, but Python reads it
+        content = b'{"x": "step", "runs": [], "from": %s}' % bound
+        assert http.post("/api/curves", content=content, headers=json_).status_code == 400
 
 
 def test_a_store_that_does_not_exist_is_told(http: httpx.Client, store: ExperimentStore) -> None:
@@ -449,3 +511,28 @@ def test_a_failure_of_the_server_ends_its_streams(
         assert [kind for _, kind, _ in events(http)] == ["reset"]
     monkeypatch.setattr(Scanner, "step", step)
     assert rows(http)
+
+
+def test_many_clients_at_once_are_not_more_than_many(
+    server: Server, store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those beyond the limit get no stream, also if all ask in the same moment."""
+    from expstore.live import events as stream
+
+    monkeypatch.setattr(stream, "MOST_CLIENTS", 3)
+    host, port = server.address[7:-1].split(":")
+    head = f"POST /api/events HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n"
+    asked = f"{head}Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}".encode()
+    with contextlib.ExitStack() as stack:
+        clients = [
+            stack.enter_context(socket.create_connection((host, int(port)), 10)) for _ in range(12)
+        ]
+        for one in clients:
+            one.sendall(asked)
+        received = []
+        for one in clients:
+            data = b""
+            while b"retry: " not in data and (part := one.recv(4096)):
+                data += part
+            received.append(b"retry: " in data)
+        assert received.count(True) == 3

@@ -186,3 +186,69 @@ def test_a_notebook_shows_the_page(
         page.driver.switch_to.default_content()
         page.driver.get("about:blank")
     page.requests()
+
+
+def test_the_pointer_stays_on_a_chart_that_grows(
+    page: Browser, server: Server, store: ExperimentStore
+) -> None:
+    """What it reads stays there, and the chart is the same one, while points come."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    with expstore.start(store.root, "a") as run:
+        run.log({"loss": 5.0}, step=0)
+        run.log({"loss": 4.0}, step=10)
+        page.driver.get(server.address)
+        wait_for(page, DRAWN)
+        wait_for(page, "document.querySelector('#runs .status.running')")
+        time.sleep(0.5)  # until the chart is no longer made anew
+        over = page.driver.find_element("css selector", ".u-over")
+        ActionChains(page.driver).move_to_element(over).perform()
+        wait_for(page, "document.querySelector('.tip')")
+        page.run("window.tip = document.querySelector('.tip')")
+        before = page.run(f"return {PICTURE}")
+        run.log({"loss": 1.0}, step=20)
+        wait_for(page, f"{PICTURE} !== {before!r}")
+        assert page.run("return window.tip === document.querySelector('.tip')")
+        over.click()  # not stale
+
+
+def test_a_curve_that_cannot_be_had_is_named_as_such(
+    page: Browser, server: Server, store: ExperimentStore
+) -> None:
+    """It was not left out of a report: here is none."""
+    log(store, "a", {"loss": [1.0, 2.0]})
+    log(store, "b", {"loss": [2.0, 1.0], "other": [1.0]})
+    page.driver.get(server.address)
+    wait_for(page, DRAWN)
+    page.run(
+        "const fetched = window.fetch; window.fetch = (address, options) => fetched(address,"
+        " { ...options, body: options?.body?.replaceAll('\"other\"', '\"gone\"') });"
+        "document.querySelector('#x').value = 'time';"
+        "document.querySelector('#x').dispatchEvent(new Event('change'))"
+    )
+    wait_for(page, "document.querySelector('.none')?.textContent === 'Could not be read'")
+
+
+def test_a_text_is_shown_as_text(page: Browser, server: Server, store: ExperimentStore) -> None:
+    """The end of a long one; whatever is in it, and also if there is nothing."""
+    log(store, "run", {"loss": [1.0]})
+    files = store.files_path("run")
+    files.mkdir(exist_ok=True)
+    (files / "a.log").write_text(
+        "first\n" + "é\n" * 200_000 + "<img src=x onerror=window.attacked=1>"
+    )
+    (files / "b.txt").write_text("")
+    (files / "c.bin").write_text("x")
+    page.driver.get(server.address + "#tab=runs&run=run")
+    wait_for(page, "document.querySelectorAll('.files button').length === 2")
+    page.click(".files button")
+    wait_for(page, "document.querySelector('.files pre')")
+    shown = page.text(".files pre")
+    assert shown.endswith("é\n<img src=x onerror=window.attacked=1>")
+    assert "first" not in shown
+    assert "Only the end is shown" in page.text(".files li")
+    page.click(".files button")
+    assert page.texts(".files pre") == []
+    page.run("document.querySelectorAll('.files button')[1].click()")
+    wait_for(page, "document.querySelector('.files pre')?.textContent === '(empty)'")
+    assert page.run("return window.attacked === undefined")

@@ -389,7 +389,7 @@ def test_the_keyboard_reads_values_out(
     log(store, "a", {"loss": [1.0, 5.0, 9.0]})
     browser.show(store, tmp_path / "report.html")
     plot = browser.driver.find_element("css selector", ".plot")
-    assert "loss: 1 curve. Last values: a 9" in (plot.get_attribute("aria-label") or "")
+    assert "loss: 1 curve of 3 points. Last values: a 9" in (plot.get_attribute("aria-label") or "")
     plot.send_keys("\ue014")
     browser.settle()
     assert browser.run("return document.getElementById('live').textContent") == "step 1: a  job-a5"
@@ -452,3 +452,54 @@ def test_an_empty_report_says_so(store: ExperimentStore, browser: Browser, tmp_p
     log(store, "a", {})
     browser.show(store, tmp_path / "empty.html")
     assert browser.run(shown) == "Nothing has been logged yet."
+
+
+def test_only_metrics_of_drawn_experiments_have_charts(
+    store: ExperimentStore, browser: Browser, tmp_path: Path
+) -> None:
+    """Nor has the table columns of others; if nothing is drawn, all charts say so."""
+    log(store, "a", {"loss": [1.0, 2.0], "": [3.0]})
+    log(store, "b", {"loss": [2.0, 1.0], "other": [3.0]})
+    browser.show(store, tmp_path / "report.html", "#filter=id+%3D%3D+a")
+    cards = "return [...document.querySelectorAll('.card h2')].map((one) => one.textContent)"
+    assert sorted(browser.run(cards)) == ["(no name)", "loss"]
+    assert browser.text("#shown") == "2 of 3 metrics"
+    browser.click("#tab-table")
+    assert "other ↓" not in browser.texts("#table thead button")
+    browser.enter("#runs-filter", "")
+    assert "other ↓" in browser.texts("#table thead button")
+    assert browser.text("#shown") == "3 metrics"
+    browser.click("#tab-curves")
+    browser.click("#runs-none")
+    assert len(browser.run(cards)) == 3
+    assert browser.text(".plot") == "No drawn experiment has this metric"
+
+
+def test_parameters_can_be_drawn_against_a_metric_without_a_name(
+    store: ExperimentStore, browser: Browser, tmp_path: Path
+) -> None:
+    """It is chosen like any other, and is not the first choice."""
+    for place in range(3):
+        log(store, f"r{place}", {"": [1.0 * place], "loss": [2.0 * place]})
+        log_run(store.experiment_path(f"r{place}"), params={"lr": place})
+    browser.show(store, tmp_path / "report.html", "#tab=params")
+    assert browser.text("#params h2") == "Parameters and loss (best)"
+    browser.open(tmp_path / "report.html", "#tab=params&target=")
+    assert browser.text("#params h2") == "Parameters and (no name) (best)"
+
+
+def test_any_steps_and_times_have_axes(
+    store: ExperimentStore, browser: Browser, tmp_path: Path
+) -> None:
+    """As in damaged records: also numbers beyond any calendar, or that adding 1 does not change."""
+    far = 9_200_000_000_000_000_000
+    times = {"a": [-far, far], "b": [far, far], "c": [10**13, 10**13 + 60], "d": [-(10**16)] * 2}
+    for name, stamps in times.items():
+        with store.start_experiment(name) as writer:
+            columns = {"step": [0, 2**32 - 1], "value": [1.0, 2.0], "timestamp": stamps}
+            writer.append({"name": name, **columns})
+    for axis in ("step", "time", "relative"):
+        browser.show(store, tmp_path / "report.html", f"#x={axis}")
+        assert browser.run("return document.querySelectorAll('.card canvas').length") == 4
+        for place in range(4):
+            assert browser.colours(place) == 1, (axis, place)

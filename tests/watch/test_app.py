@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Coroutine
@@ -447,3 +448,35 @@ def test_what_is_read_while_the_program_ends_does_no_harm(runs) -> None:
         app._show_bars()
 
     watch(app, test)
+
+
+def test_what_a_program_prints_is_shown_as_it_grows(runs) -> None:
+    """By c; of the run under the cursor, which may have none."""
+    files = runs.files_path("two")
+    files.mkdir(exist_ok=True)
+    (files / "console.log").write_text("epoch 1\n")
+
+    async def test(pilot: Pilot[None]) -> None:
+        await sees(pilot, "job-three")
+        await pilot.press("c")
+        await sees(pilot, "Console of one", "Nothing was kept")
+        await pilot.press("down", "down")
+        await sees(pilot, "Console of two", "epoch 1")
+        with (files / "console.log").open("a") as log:
+            log.write("\x1b[31mepoch 2\x1b[0m [red]\x07\n")
+        await sees(pilot, "epoch 2 [red]\\x07")
+        await pilot.press("c")
+        await until(pilot, lambda: "Console of" not in screen(pilot))
+
+    watch(WatchApp(runs), test)
+
+
+def test_ages_are_whole_beside_a_scrollbar(store) -> None:
+    """As many runs have one."""
+    for place in range(30):
+        add(store, f"run{place}", {}, {"loss": [1.0]})
+
+    async def test(pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: re.search(r"run\d+ +job +\d+y.┃", screen(pilot)))
+
+    watch(WatchApp(store), test)

@@ -9,6 +9,7 @@ const RETRY = [500, 5000]; // ms between two tries to connect, at first and at m
 const SILENCE = 25000; // ms without a byte, not even a comment, after which a connection is dead
 const HIDDEN = 10000; // ms after which a page that nobody sees stops following
 const SETTLED = 150; // ms for which what is on the screen must stay before it is followed
+const TEXT = 200000; // bytes of a text that are shown, from its end
 const MANY = 2000, PAUSE = 400; // with so many runs, those that changed are shown that often, in ms
 
 // A page inside a notebook has no cookie, so it sends its token with each request.
@@ -174,7 +175,7 @@ function liveSource(facts) {
     let timer = 0;
     const alive = () => {
       clearTimeout(timer);
-      timer = setTimeout(() => own.abort(), SILENCE);
+      timer = setTimeout(() => own.abort(new Error(`nothing came for ${SILENCE / 1000} seconds`)), SILENCE);
     };
     try {
       alive();
@@ -240,6 +241,7 @@ function liveSource(facts) {
   const source = {
     live: true,
     detail: true,
+    absence: "Could not be read",
     facts,
     async *listRuns() {
       connect();
@@ -253,9 +255,16 @@ function liveSource(facts) {
       const files = found.files.map((file) => ({ ...file, href: withToken(file.href), src: file.src && withToken(file.src) }));
       return { ...found, files };
     },
+    async text(file) {
+      const part = file.size ? { Range: `bytes=-${TEXT}` } : {}; // an empty file has no last bytes
+      const response = await fetch(file.href, { headers: { ...headers, ...part } });
+      if (!response.ok) throw await failureOf(response);
+      return { text: await response.text(), cut: Number(response.headers.get("Content-Length")) < file.size };
+    },
     watch(runs, metrics) {
-      // Without a chart on the screen no points are needed.
-      const next = { runs: metrics.length ? runs.map((run) => run.key) : [], metrics };
+      // Without a chart on the screen no points are needed; what is not known yet of a run is.
+      const wished = metrics.length ? runs : runs.filter((run) => run.unread);
+      const next = { runs: wished.map((run) => run.key), metrics };
       if (JSON.stringify(next) === JSON.stringify(wish)) return;
       wish = next;
       clearTimeout(settling);

@@ -34,11 +34,17 @@ function show(all) {
   if (printing) showTable();
   const text = !loaded ? "Loading…" : !model.runs.length ? (source.live ? "There are no experiments yet." : "This report contains no experiments.")
     : !model.metrics.length ? (model.runs.some((run) => run.unread) ? "Loading…" : "Nothing has been logged yet.") : !model.matching.length ? "No experiment matches the filter."
-      : state.tab === "curves" && byId("shown").textContent.startsWith("0 of") ? "No metric matches the search." : "";
+      : state.tab === "curves" && byId("shown").textContent.startsWith("0 of") ? nothing() : "";
   byId("empty").textContent = text;
   byId("empty").hidden = !text || (state.tab !== "curves" && model.runs.length > 0);
   tell();
   watch();
+}
+
+// Why no chart is shown.
+function nothing() {
+  if (model.drawnMetrics.length) return "No metric matches the search.";
+  return [...model.drawn].some((run) => run.unread) ? "Loading…" : "The drawn experiments have logged nothing.";
 }
 
 let watched = "";

@@ -2,7 +2,7 @@
 import { clear, draw, focus, size, zoom } from "./chart.js";
 import { byId, make, scrollTo } from "./dom.js";
 import { grouped, plural, shortId } from "./format.js";
-import { isAside, model } from "./model.js";
+import { isAside, matchingMetrics, model } from "./model.js";
 import { shown } from "./source.js";
 import { change, state } from "./state.js";
 import { steer } from "./tip.js";
@@ -82,7 +82,7 @@ function groupOf(key) {
   if (!groups.has(key)) {
     const count = make("span", { class: "count" }), grid = make("div", { class: "grid" });
     const box = make("details", { class: "group" }, make("summary", {}, make("span", { text: key || "Metrics" }), count), grid);
-    box.open = !isAside(key) && (model.metrics.length <= MAX_EXPANDED || groups.size < 2);
+    box.open = !isAside(key) && (model.drawnMetrics.length <= MAX_EXPANDED || groups.size < 2);
     box.addEventListener("toggle", nameFold);
     groups.set(key, { box, grid, count });
   }
@@ -93,7 +93,7 @@ function groupOf(key) {
 function grouping() {
   const prefix = (metric) => (metric.includes("/") ? metric.slice(0, metric.indexOf("/")) : isAside(metric) ? metric.split(/[_.-]/)[0] : "");
   const members = new Map();
-  for (const metric of model.metrics) {
+  for (const metric of model.drawnMetrics) {
     if (!members.has(prefix(metric))) members.set(prefix(metric), []);
     members.get(prefix(metric)).push(metric);
   }
@@ -105,7 +105,7 @@ function grouping() {
   }
   const first = found.get("");
   // Single charts come first only if the most interesting metric is among them.
-  if (first && !first.includes(model.metrics[0])) {
+  if (first && !first.includes(model.drawnMetrics[0])) {
     const rest = [...found].filter(([key]) => key);
     const aside = rest.findIndex(([key]) => isAside(key));
     rest.splice(aside < 0 ? rest.length : aside, 0, ["", first]);
@@ -114,13 +114,18 @@ function grouping() {
   return found;
 }
 
+export function countMetrics(found) {
+  const all = plural(model.metrics.length, "metric");
+  byId("shown").textContent = found < model.metrics.length ? `${grouped.format(found)} of ${all}` : all;
+}
+
 let laidOut = "";
 function layOut(searching) {
   const query = state.query.toLowerCase().split(/\s+/).filter(Boolean);
-  const id = JSON.stringify([model.metrics, query]);
+  const id = JSON.stringify([model.drawnMetrics, query]);
   if (id === laidOut) return;
   laidOut = id;
-  for (const metric of model.metrics) if (!cards.has(metric)) buildCard(metric);
+  for (const metric of model.drawnMetrics) if (!cards.has(metric)) buildCard(metric);
   const matches = (metric) => query.every((word) => shown(metric).toLowerCase().includes(word));
   const boxes = [];
   for (const [key, own] of grouping()) {
@@ -131,21 +136,21 @@ function layOut(searching) {
     boxes.push(box);
   }
   // Matches are shown together: groups of one would waste space.
-  results.replaceChildren(...(searching ? model.metrics.filter(matches).map((metric) => cards.get(metric).figure) : []));
+  results.replaceChildren(...(searching ? model.drawnMetrics.filter(matches).map((metric) => cards.get(metric).figure) : []));
   byId("curves").replaceChildren(...boxes, results);
-  const found = searching ? results.childElementCount : model.metrics.length;
-  byId("shown").textContent = searching ? `${grouped.format(found)} of ${plural(model.metrics.length, "metric")}` : plural(found, "metric");
   byId("fold").hidden = searching || boxes.length < 2;
   nameFold();
 }
 
 export const searched = () => {
   const query = state.query.toLowerCase().split(/\s+/).filter(Boolean);
-  return model.metrics.filter((metric) => query.every((word) => shown(metric).toLowerCase().includes(word)));
+  return matchingMetrics().filter((metric) => query.every((word) => shown(metric).toLowerCase().includes(word)));
 };
 
 export function showCurves() {
-  layOut(state.query.trim() !== "");
+  const searching = state.query.trim() !== "";
+  layOut(searching);
+  countMetrics(searching ? results.childElementCount : model.drawnMetrics.length);
   for (const card of cards.values()) {
     if (card.seen) draw(card);
     noteWrong(card);

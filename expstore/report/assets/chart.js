@@ -1,9 +1,9 @@
 // One chart of one metric: the lines of all drawn runs, with uPlot. A chart exists only while its
-// card is in or near the viewport.
+// card is in or near the viewport; new points are put into it, so that the pointer may stay on it.
 import { colour, dashes, faded } from "./colours.js";
 import { make, root } from "./dom.js";
 import { format, plural, shortId } from "./format.js";
-import { curveOf, linesOf, nearest } from "./lines.js";
+import { absence, curveOf, linesOf, nearest } from "./lines.js";
 import { aspectOf, model } from "./model.js";
 import { extentOf, valueRange } from "./ranges.js";
 import { change, state } from "./state.js";
@@ -24,36 +24,56 @@ export const size = (card) => ({ width: Math.max(card.plot.clientWidth, 120), he
 
 export function draw(card) {
   const having = [...model.drawn].filter((run) => run.metrics.has(card.metric));
-  let waiting = 0, absent = 0;
+  let waiting = 0, absent = 0, empty = 0, points = 0;
   const lines = [];
   for (const run of having) {
     const curve = curveOf(run, card.metric);
     if (curve === undefined) waiting += 1;
-    else if (!curve || !curve.values.length) absent += 1;
-    else lines.push(...linesOf(run, curve));
+    else if (!curve) absent += 1;
+    else if (!curve.values.length) empty += 1;
+    else {
+      points += curve.points;
+      lines.push(...linesOf(run, curve));
+    }
   }
   if (waiting && card.chart && !lines.length) return; // what is there stays until something new is
-  const kept = card.chart?.cursor.left ?? -1;
-  clear(card);
   card.lines = lines.sort((a, b) => a.main - b.main); // smoothed curves on top of the logged ones
-  describe(card, having);
+  describe(card, having, points);
   card.outside.hidden = true;
   card.absent.hidden = !absent;
-  card.absent.textContent = `${plural(absent, "curve")} ${absent === 1 ? "is" : "are"} not in this report`;
+  card.absent.textContent = `${absence()}: ${plural(absent, "curve")}`;
   if (!lines.some((line) => line.values.some((value) => value !== null))) {
     const reason = waiting ? "Loading…" : !having.length ? "No drawn experiment has this metric"
-      : absent ? "Left out of this report" : state.log ? "No value above zero" : "No finite value";
+      : absent ? absence() : empty === having.length ? "No points in this range" : state.log ? "No value above zero" : "No finite value";
     card.absent.hidden = true;
+    clear(card);
     card.plot.append(make("div", { class: "none", text: reason }));
     return;
   }
   card.extent = extentOf(lines);
   card.ranged = null;
-  card.chart = new uPlot(options(card), [null, ...lines.map((line) => [line.xs, line.values])], card.plot);
+  const data = [null, ...lines.map((line) => [line.xs, line.values])], look = lookOf(lines);
+  if (card.chart && card.look === look) {
+    card.chart.setData(data);
+    return;
+  }
+  const { left, top } = card.chart?.cursor ?? { left: -1, top: -1 };
+  clear(card);
+  card.look = look;
+  card.chart = new uPlot(options(card), data, card.plot);
   card.chart.over.addEventListener("dblclick", () => zoom(null));
   card.chart.root.setAttribute("aria-hidden", "true");
-  if (kept >= 0 && card.plot === document.activeElement) card.chart.setCursor({ left: kept, top: card.chart.over.clientHeight / 2 });
+  if (left >= 0 && (card.plot === document.activeElement || card.plot.matches(":hover"))) card.chart.setCursor({ left, top });
 }
+
+// Differs if a chart must be made anew, and not only with other points.
+function lookOf(lines) {
+  return JSON.stringify([root.dataset.theme, state.x, state.log, ...lines.map((line) => [line.run.key, line.main, widthOf(line), isDashed(line)])]);
+}
+
+const widthOf = (line) => (!line.main ? 1 : state.smooth || line.values.length < 400 ? 1.75 : 1.25);
+// Dashes of a dense, noisy line cannot be seen, and take longer to draw.
+const isDashed = (line) => line.main && (state.smooth > 0 || line.values.length <= DENSE);
 
 // Asked for several times while a chart is drawn.
 function rangeOf(card) {
@@ -102,7 +122,7 @@ function options(card) {
         values: (chart, ticks) => labels(ticks),
       },
     ],
-    series: [{}, ...card.lines.map(seriesOf)],
+    series: [{}, ...card.lines.map((line, index) => seriesOf(card, index))],
     cursor: {
       y: false, drag: { x: true, y: false, setScale: false, dist: 6 },
       dataIdx: (chart, index) => {
@@ -126,20 +146,20 @@ function options(card) {
   };
 }
 
-function seriesOf(line) {
+function seriesOf(card, index) {
+  const line = card.lines[index], now = () => card.lines[index];
+  const lone = () => (now().lone ??= isolated(now().values));
   const stroke = () => {
-    const dim = focus.run !== line.run && model.drawn.has(focus.run);
-    const alpha = (line.main ? 1 : 0.25) * (dim ? 0.12 : 1);
-    return alpha === 1 ? colour(line.run) : faded(colour(line.run), alpha);
+    const { run, main } = now();
+    const dim = focus.run !== run && model.drawn.has(focus.run);
+    const alpha = (main ? 1 : 0.25) * (dim ? 0.12 : 1);
+    return alpha === 1 ? colour(run) : faded(colour(run), alpha);
   };
-  const lone = isolated(line.values);
   return {
     facets: [{ scale: "x", auto: true, sorted: 1 }, { scale: "y", auto: true }],
-    stroke, width: !line.main ? 1 : state.smooth || line.values.length < 400 ? 1.75 : 1.25,
-    // Dashes of a dense, noisy line cannot be seen, and take longer to draw.
-    dash: line.main && (state.smooth || line.values.length <= DENSE) ? dashes(line.run).map((length) => length * 1.75) : [],
-    paths: (chart) => ({ stroke: pathOf(chart, line), fill: null, clip: null, flags: 1 }),
-    points: { show: lone.length > 0, filter: () => lone, size: 5, stroke, fill: stroke },
+    stroke, width: widthOf(line), dash: isDashed(line) ? dashes(line.run).map((length) => length * 1.75) : [],
+    paths: (chart) => ({ stroke: pathOf(chart, now()), fill: null, clip: null, flags: 1 }),
+    points: { show: () => lone().length > 0, filter: lone, size: 5, stroke, fill: stroke },
   };
 }
 
@@ -200,10 +220,10 @@ function isolated(values) {
   return found;
 }
 
-function describe(card, having) {
+function describe(card, having, points) {
   const lasts = having.slice(0, 5).map((run) => `${shortId(run)} ${format(aspectOf(run, card.metric, "last").value)}`);
   card.plot.setAttribute("aria-label",
-    `${card.name}: ${plural(having.length, "curve")}. Last values: ${lasts.join(", ") || "none"}` +
+    `${card.name}: ${plural(having.length, "curve")} of ${plural(points, "point")}. Last values: ${lasts.join(", ") || "none"}` +
     `${having.length > 5 ? ", and more" : ""}. Use the arrow keys to read values, plus and minus to zoom.`);
 }
 

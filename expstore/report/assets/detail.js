@@ -9,6 +9,7 @@ import { shown } from "./source.js";
 import { change, state } from "./state.js";
 
 const MAX_OPTIONS = 500; // in a select
+const TEXT = /\.(txt|log|out|err|md|rst|jsonl?|csv|tsv|ya?ml|toml|ini|cfg|py|sh|diff|patch)$/i;
 let source = null;
 let drawn = ""; // what is shown: files are fetched only when it changes
 
@@ -115,6 +116,34 @@ function filesOf(runs) {
   return box;
 }
 
+// Shows the end of a text below its name: as text, whatever is in it.
+function textButton(file) {
+  const button = make("button", { type: "button", class: "quiet", text: "show", "aria-label": `Show ${file.name}`, "aria-expanded": "false" });
+  let shown = null;
+  button.addEventListener("click", async () => {
+    if (shown) {
+      shown.remove();
+      shown = null;
+    } else {
+      const own = (shown = make("div", {}, make("p", { class: "table-note", text: "Loading…" })));
+      button.after(own);
+      const parts = await source.text(file).then(
+        ({ text, cut }) => [
+          ...(cut ? [make("p", { class: "table-note", text: "Only the end is shown; the name is a link to all of it." })] : []),
+          make("pre", { tabindex: 0, role: "region", "aria-label": file.name, text: text || "(empty)" }),
+        ],
+        (error) => [make("p", { class: "table-note", text: `It cannot be read: ${error.message}` })],
+      );
+      own.replaceChildren(...parts);
+      const end = own.querySelector("pre");
+      if (end) end.scrollTop = end.scrollHeight;
+    }
+    button.textContent = shown ? "hide" : "show";
+    button.setAttribute("aria-expanded", String(Boolean(shown)));
+  });
+  return button;
+}
+
 function fileList(found) {
   if (!found) return [make("p", { class: "table-note", text: "This report does not list them." })];
   if (!found.files.length) return [make("p", { class: "table-note", text: "None." })];
@@ -122,7 +151,8 @@ function fileList(found) {
     make("img", { src: file.src, alt: file.name, loading: "lazy", decoding: "async" }), make("figcaption", { text: file.name })));
   const rows = found.files.map((file) => make("li", {},
     file.href ? make("a", { href: file.href, text: file.name, download: "" }) : make("span", { text: file.name }),
-    make("span", { class: "count", text: ` ${bytes(file.size)}${file.leftOut ? ", an image left out of this report" : ""}` })));
+    make("span", { class: "count", text: ` ${bytes(file.size)}${file.leftOut ? ", an image left out of this report" : ""} ` }),
+    ...(source.text && TEXT.test(file.name) ? [textButton(file)] : [])));
   return [
     ...(pictures.length ? [make("div", { class: "pictures" }, ...pictures)] : []),
     make("ul", {}, ...rows), ...(found.more ? [make("p", { class: "table-note", text: `Only the first ${plural(found.files.length, "file")} are listed.` })] : []),

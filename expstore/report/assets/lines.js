@@ -10,6 +10,7 @@ const kept = new Map(); // "run metric part" to { curve, stale, later, zoom, cur
 const idsOf = new Map(); // "run metric" to the ids in `kept`
 
 export const useSource = (one) => (source = one);
+export const absence = () => source.absence;
 
 function keep(id, entry) {
   kept.set(id, entry);

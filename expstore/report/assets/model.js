@@ -12,6 +12,7 @@ export const model = {
   metrics: [], // keys, the most interesting first
   matching: [], // runs that the filter lets through
   drawn: new Set(), // those of them that are drawn
+  drawnMetrics: [], // what those have, in the order of `metrics`; all if none is drawn
   error: "", // what is wrong with the filter
 };
 
@@ -38,7 +39,17 @@ export function addRuns(runs, first = false) {
 export function removeRuns(keys) {
   for (const key of keys) model.byKey.delete(key);
   model.runs = model.runs.filter((run) => model.byKey.has(run.key));
+  model.metrics = metricsOf(model.runs);
 }
+
+// What some runs have, the most interesting first.
+function metricsOf(runs) {
+  const had = new Set();
+  for (const run of runs) for (const metric of run.metrics.keys()) had.add(metric);
+  return model.metrics.filter((metric) => had.has(metric));
+}
+
+export const matchingMetrics = () => (model.matching === model.runs ? model.metrics : metricsOf(model.matching));
 
 // What people look at first: how well a model does on data that it has not seen.
 const UNSEEN = /^(val|valid|validation|eval|test|dev)(?=[/_.-]|$)/i;
@@ -92,6 +103,7 @@ export function choose() {
   }
   const drawn = state.picks ? model.matching.filter((run) => state.picks.has(run.key)) : model.matching.slice(0, NEWEST);
   model.drawn = new Set(drawn.slice(0, MOST_DRAWN));
+  model.drawnMetrics = model.drawn.size ? metricsOf(model.drawn) : model.metrics;
 }
 
 // Picks runs, beginning with what is drawn now.

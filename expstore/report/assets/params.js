@@ -3,7 +3,7 @@ import { colour, shade } from "./colours.js";
 import { paramsOf } from "./columns.js";
 import { byId, choice, make, renew, svg } from "./dom.js";
 import { format, formatParam, plural, shortId } from "./format.js";
-import { aspectOf, bestOf, model } from "./model.js";
+import { aspectOf, bestOf, matchingMetrics, model } from "./model.js";
 import { axisOf, correlation } from "./paramaxes.js";
 import { shown } from "./source.js";
 import { change, state } from "./state.js";
@@ -14,7 +14,8 @@ let openRun = () => {};
 
 export function showParams() {
   const panel = byId("params");
-  const metric = model.metrics.includes(state.target) ? state.target : model.metrics[0];
+  const metrics = matchingMetrics();
+  const metric = metrics.includes(state.target) ? state.target : metrics[0];
   const wanted = model.matching.filter((run) => run.params.size && Number.isFinite(aspectOf(run, metric)?.value));
   const runs = wanted.slice(0, MAX_RUNS);
   const valueOf = (run) => aspectOf(run, metric).value;
@@ -22,11 +23,11 @@ export function showParams() {
     const axis = axisOf(runs.map((run) => run.params.get(name)));
     return { name, axis, related: correlation(runs.map((run) => axis.rank(run.params.get(name))), runs.map(valueOf)) };
   }).sort((a, b) => Math.abs(b.related ?? 0) - Math.abs(a.related ?? 0)).slice(0, MAX_AXES);
-  const tools = toolsOf(metric);
-  if (!metric || runs.length < 2 || !rows.length) {
+  const tools = toolsOf(metrics, metric);
+  if (metric === undefined || runs.length < 2 || !rows.length) {
     const text = model.runs.some((run) => run.params.size)
       ? "Two experiments or more with this metric and with differing parameters are needed." : "No experiment has parameters: log them with params={…} or run.log_params({…}).";
-    renew(panel, ...(metric ? [tools] : []), make("p", { class: "empty", text }));
+    renew(panel, ...(metric === undefined ? [] : [tools]), make("p", { class: "empty", text }));
     return;
   }
   const target = axisOf(runs.map(valueOf));
@@ -45,8 +46,8 @@ export function showParams() {
   point(panel, readout, runs, rows, name, valueOf);
 }
 
-function toolsOf(metric) {
-  const options = model.metrics.slice(0, 500).map((one) => [one, shown(one)]);
+function toolsOf(metrics, metric) {
+  const options = metrics.slice(0, 500).map((one) => [one, shown(one)]);
   return make("div", { class: "table-tools" },
     make("label", { class: "check" }, "Metric ", choice("Metric", options, metric, (target) => change({ target }))),
     make("label", { class: "check" }, "Value ", choice("Which value of the metric", [["best", "best"], ["last", "last"], ["min", "minimum"], ["max", "maximum"]], state.aspect, (aspect) => change({ aspect }))));

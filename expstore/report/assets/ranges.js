@@ -7,7 +7,8 @@ export function extentOf(lines) {
     low = Math.min(low, xs[0]);
     high = Math.max(high, xs[xs.length - 1]);
   }
-  return low === high ? [low - 1, high + 1] : [low, high];
+  const by = Math.max(1, Math.abs(low) / 1e12); // large numbers are further apart than 1
+  return high - low < by ? [low - by, high + by] : [low, high];
 }
 
 function valuesBetween(lines, [from, to]) {

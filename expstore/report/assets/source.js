@@ -3,6 +3,7 @@
 //
 //   live               true if runs and points may still come.
 //   detail             true if `curve` gives more points when asked for a part.
+//   absence            what is said of a curve that is null, as "Left out".
 //   facts              { written?: seconds, leftOut?: [text], x?: axis, colours?, dashes? }
 //   listRuns()         async iterator over arrays of Run (see runsOf), the most important first.
 //   curve(run, metric, { x, from, to, points })   promise of a Curve, or null: there is none to show.
@@ -10,6 +11,8 @@
 //                      from and to bound it, null: no bound; `points` is how many suffice.
 //   files(run)         promise of { files: [{ name, size, type?, src?, href?, leftOut? }], more? },
 //                      or null if unknown. `src` is the address of an image that may be shown.
+//   text(file)         promise of { text, cut: whether only the end of it is given }; only if files
+//                      can be fetched.
 //   watch(runs, metrics)   called when the set of what is on the screen changes; only that need be
 //                      followed. Runs are Run objects, metrics are keys.
 //
@@ -70,6 +73,7 @@ export function embeddedSource(data) {
   return {
     live: false,
     detail: false,
+    absence: "Left out of this report",
     facts: data,
     async *listRuns() {
       yield runs;

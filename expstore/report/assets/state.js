@@ -8,7 +8,7 @@ const START = {
   aspect: "best", // of a metric in tables: last, min, max, or the better one of these
   picks: null, // a Set of keys of runs to draw; null: the first of those that match
   open: [], // the keys of the run in its own section, and of the one beside it
-  target: "", // the metric that parameters are drawn against; "": the most interesting one
+  target: null, // the metric that parameters are drawn against; null: the most interesting one
 };
 
 export const state = { ...START, ranges: new Map() };
@@ -76,7 +76,7 @@ export function load() {
     tab: one("tab", ["curves", "table", "params", "runs"]),
     filter: found.get("filter") ?? "",
     query: found.get("query") ?? "",
-    target: found.get("target") ?? "",
+    target: found.get("target"),
     x: one("x", ["step", "time", "relative"]),
     outliers: one("outliers", ["auto", "ignore", "show"]),
     aspect: one("aspect", ["best", "last", "min", "max"]),

@@ -1,5 +1,5 @@
 // The table of the runs that match: sorted by any column, the best value of each metric marked.
-import { searched } from "./cards.js";
+import { countMetrics, searched } from "./cards.js";
 import { swatch } from "./colours.js";
 import { columnsOf, csvOf, paramsOf } from "./columns.js";
 import { byId, choice, download, make, renew, sentinel } from "./dom.js";
@@ -62,7 +62,9 @@ function bestValues(columns) {
 
 export function showTable() {
   const panel = byId("table");
-  const metrics = searched(), params = paramsOf(model.matching);
+  const metrics = searched();
+  countMetrics(metrics.length);
+  const params = paramsOf(model.matching);
   const columns = columnsOf(model.matching, metrics.slice(0, MAX_METRICS), params.differing.slice(0, MAX_PARAMS));
   const best = bestValues(columns), order = sorted(columns);
   const body = order.slice(0, rows).map((run) => make("tr", { class: model.drawn.has(run) ? "" : "off" },

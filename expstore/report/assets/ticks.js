@@ -1,6 +1,9 @@
 // Ticks of axes, and their labels.
 import { duration } from "./format.js";
 
+// Whether adding 1 leads from one number to another: of large ones it gives the same number again.
+const countable = (low, high) => Number.isSafeInteger(low) && Number.isSafeInteger(high);
+
 // About `room` round numbers between two bounds.
 export function ticksOf(low, high, room, log = false, minStep = 0) {
   const count = Math.max(room, 2);
@@ -11,9 +14,9 @@ export function ticksOf(low, high, room, log = false, minStep = 0) {
   const part = [1, 2, 5, 10].find((one) => Number(`${one}e${power}`) >= rough) || 10;
   const step = Math.max(Number(`${part}e${power}`), minStep);
   const ticks = [];
-  for (let at = Math.ceil(low / step); at <= Math.floor(high / step); at++) {
-    ticks.push(Number((at * step).toPrecision(15)));
-  }
+  const first = Math.ceil(low / step), last = Math.floor(high / step);
+  if (!countable(first, last)) return [low];
+  for (let at = first; at <= last; at++) ticks.push(Number((at * step).toPrecision(15)));
   return ticks.length || !log ? ticks : [Math.sqrt(low) * Math.sqrt(high)];
 }
 
@@ -42,15 +45,17 @@ export function labels(ticks) {
 }
 
 const MINUTE = 60, HOUR = 3600, DAY = 86400;
+const CALENDAR = 8.64e12; // seconds from 1970 to the last date there is
 const SPANS = [
   1, 2, 5, 10, 15, 30, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE,
   HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 14 * DAY, 30 * DAY, 90 * DAY, 365 * DAY,
 ];
 
-// Ticks at round times of day here, or round durations; null if the axis is longer than 100 years.
+// Ticks at round times of day here, or round durations; null if the axis is longer than 100 years,
+// or far from all calendars.
 export function timeTicks(low, high, room, relative) {
   const step = SPANS.find((span) => (high - low) / span <= Math.max(room, 2));
-  if (!step) return null;
+  if (!step || Math.max(-low, high) > (relative ? Number.MAX_SAFE_INTEGER : CALENDAR)) return null;
   const shift = relative ? 0 : new Date(low * 1000).getTimezoneOffset() * -60 || 0;
   const ticks = [];
   for (let at = Math.ceil((low + shift) / step) * step; at <= high + shift; at += step) ticks.push(at - shift);
