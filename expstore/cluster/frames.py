@@ -187,9 +187,16 @@ def read_metrics(
     Only the columns that a computation needs are built, and only the metrics of these names and
     steps. Select them here: Dask's own filters apply only after everything is read.
 
-    Equal to the bit are the partitions. Dask itself estimates `quantile` and `describe`, and adds
-    up the partitions' sums in an order of its own, so a mean may differ in its last bits, and one
-    of both infinities is NaN or not depending on that order.
+    Equal to the bit are the partitions. Dask itself (as of 2026.8) differs from pandas in places:
+
+    - `quantile` and `describe` are estimates. Sums of the partitions are added up in an order of
+      Dask's own, so a mean may differ in its last bits, and one of both infinities is NaN or not
+      depending on that order.
+    - `groupby(...).mean()`, `.std()` and `.var()` keep the group of nulls, such as that of the
+      experiments without a user; with `groupby(..., dropna=True)`, or as `.agg("mean")`, they do
+      not. `.nunique()` leaves it out even with `dropna=False`.
+    - `.std()` and `.var()` of groups add up squares, which overflow for `timestamp` and for steps
+      beyond a billion, silently. Subtract a time or step that is near first.
 
     Args:
         store: the store, or its root.
