@@ -47,6 +47,7 @@ class Experiment:
     Attributes:
         commit_id: its id.
         metadata: None if it cannot be read.
+        outcome: the metadata, or the error that reading it gave.
         run: what run.json says; empty if there is none, or it cannot be read.
         params: the parameters by flat name.
         problems: what could not be read so far, and why.
@@ -61,6 +62,7 @@ class Experiment:
         parser: LogParser,
     ) -> None:
         self.commit_id = commit_id
+        self.outcome = metadata
         self.metadata = metadata if isinstance(metadata, Metadata) else None
         self.run = run if isinstance(run, RunInfo) else _EMPTY
         self.params = run.flat_params if self.run is run and self.run.params else {}

@@ -192,7 +192,7 @@ def compare(
     expression = None if where is None else parse(where)
     found: list[Experiment]
     if not isinstance(store, StoreReader) and is_export(store):
-        found, read = experiments_in(store, ids), list
+        found, read = list(experiments_in(store, ids)), list
     else:
         store = store if isinstance(store, StoreReader) else StoreReader(store)
         read = read or partial(read_logs, store, progress=progress, jobs=jobs)

@@ -24,7 +24,7 @@ from expstore.exchange import wide
 from expstore.exchange.runcolumns import RunColumns
 from expstore.exchange.sinks import ROW_GROUP, SINKS, FileFormat
 from expstore.extras import require
-from expstore.model.longform import long_schema
+from expstore.model.longform import dated, long_schema, with_date
 from expstore.store import stream
 from expstore.store.files.output import check_output, whole_file
 from expstore.store.stream import TableStream
@@ -83,8 +83,8 @@ def export_file(
         wide_form: one row per step, see `wide`, without superseded metrics; otherwise one row per
             metric, with all of them.
         with_metadata: add the columns `job_name`, `user` and `created` (seconds since 1970-01-01
-            UTC). True: metadata that cannot be read is a failure; None: it is null, and only
-            Parquet has the columns.
+            UTC), and in Parquet `created_date` (that day in UTC). True: metadata that cannot be
+            read is a failure; None: it is null, and only Parquet has the columns.
         metadata: the older name of `with_metadata`.
         params: add the columns `tags` (joined by commas), `status`, and `param:NAME` for each
             parameter; see `runcolumns`.
@@ -126,6 +126,8 @@ def export_file(
     else:
         schema = long_schema(with_metadata)
         batches = stream.long_batches(source, 1 if params else ROW_GROUP)
+    if to == "parquet":
+        schema, batches = with_date(schema), map(dated, batches)
     if params:
         further = RunColumns(store, chosen, failures)
         schema = further.extended(schema)

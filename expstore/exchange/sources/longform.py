@@ -27,7 +27,8 @@ from expstore.exchange.sources.base import (
 )
 from expstore.exchange.sources.files import modified
 from expstore.exchange.sources.params import exported_info
-from expstore.exchange.wide import PARAM, RUN_COLUMNS
+from expstore.exchange.wide import RUN_COLUMNS
+from expstore.model.paramcolumns import PARAM
 from expstore.model.texts import unescape
 
 REQUIRED = frozenset({"name", "value", "step"})
