@@ -17,7 +17,7 @@ from expstore.cli.base import (
     Root,
     app,
     fail,
-    open_store,
+    open_readable,
     print_json,
     printable,
     progress,
@@ -38,7 +38,7 @@ from formats.errors import counted
 
 if TYPE_CHECKING:
     from expstore.compare.summaries import Summary
-    from expstore.store.repository import ExperimentStore
+    from expstore.store.reader import StoreReader
 
 AxisName = Literal["step", "time", "relative"]  # as in `axes.AXES`, which would import NumPy
 _COLUMNS = ("last", "min", "max", "last_step", "min_step", "max_step", "points")
@@ -113,7 +113,7 @@ def compare_command(
     from expstore.cli.metric_tables import print_tables
     from expstore.compare.summaries import compare
 
-    store = open_store(context, root)
+    store = open_readable(context, root)
     chosen = resolve_all(store, commit_ids)
     options: dict[str, Any] = {"where": where, "sort": sort, "reverse": reverse, "limit": limit}
     options |= {"progress": progress("reading"), "jobs": jobs}
@@ -235,7 +235,7 @@ def plot_command(
     from expstore.compare.styles import ON_LIGHT
     from expstore.compare.textplot import COLOURS, text
 
-    store = open_store(context, root)
+    store = open_readable(context, root)
     chosen = selected(store, commit_ids, where)
     if not names:
         names = [_only_name(store.select_ids(chosen), store)]
@@ -277,7 +277,7 @@ def plot_command(
         tell(f"{shown} experiments share {len(COLOURS)} colours; -o and `report` tell them apart")
 
 
-def _only_name(ids: Iterable[str], store: ExperimentStore) -> str:
+def _only_name(ids: Iterable[str], store: StoreReader) -> str:
     from expstore.compare.curves import load
     from expstore.errors import listed
 
@@ -313,7 +313,7 @@ def report_command(
     """
     from expstore.report.page import write_report
 
-    store = open_store(context, root)
+    store = open_readable(context, root)
     if cluster is not None and where is None:
         raise typer.BadParameter("it is for --where; add an expression", param_hint="--cluster")
     with log_reading(store, cluster) as read:

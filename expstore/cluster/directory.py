@@ -17,6 +17,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from expstore.compare import exported
 from expstore.compare.experimentfile import beside
 from expstore.compare.footers import NOTES, read_notes
 from expstore.errors import ExportError, OutputExistsError
@@ -35,7 +36,7 @@ SUCCESS = "_SUCCESS"  # marks a complete directory, as for Hadoop and Spark
 # Has the number of the last export and what `describe` returned, in the footer of a Parquet file
 # without rows: programs that read all files of a directory, whatever their names, see no other
 # kind, and an export without parts has its columns.
-_MARK = "_expstore_export.parquet"
+_MARK = exported.MARK
 _OLD_MARK = "_expstore_export"  # of older versions: the same as JSON
 PART = re.compile(r"part-[0-9A-Za-z_-]*-\d{15,}-[0-9a-f]{16}\.parquet")
 

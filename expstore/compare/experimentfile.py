@@ -62,7 +62,13 @@ def is_experiment_file(names: Iterable[str]) -> bool:
 
 
 class StoredExperiment(Experiment):
-    """An experiment of which everything that is known was read from a file."""
+    """An experiment of which everything that is known was read from a file.
+
+    Attributes:
+        read_rows: gives its metrics, if they are at hand.
+    """
+
+    read_rows: Callable[[str], MetricTable | None] | None = None
 
     def __init__(
         self,
@@ -84,8 +90,8 @@ class StoredExperiment(Experiment):
         self._duration = duration
 
     def read_table(self) -> MetricTable | None:
-        """None: its log is not at hand."""
-        return None
+        """Its metrics; None if only their statistics are at hand."""
+        return None if self.read_rows is None else self.read_rows(self.commit_id)
 
     @property
     def duration(self) -> float | None:

@@ -8,6 +8,7 @@ not affect the others.
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,12 +23,12 @@ from expstore.store.files.place import log_of
 from expstore.store.jobs import in_order
 from expstore.store.read.rewind import Rewind
 from expstore.store.read.tables import read_table, table_parser
+from expstore.store.reader import StoreReader
 from formats import CLEAN, FormatError, TailStatus
 
 if TYPE_CHECKING:
     from expstore.model.table import MetricTable
     from expstore.store.read.parser import LogParser
-    from expstore.store.reader import StoreReader
 
 
 _EMPTY = RunInfo()
@@ -159,6 +160,14 @@ class Experiment:
         return None if first is None or last is None else max(last - first, 0.0)
 
 
+class Source(StoreReader, ABC):
+    """Experiments that are not in the files of a store, but are looked at as if they were."""
+
+    @abstractmethod
+    def experiments(self, ids: Iterable[str]) -> Iterator[Experiment]:
+        """The experiments of these ids, which `select_ids` returned, in that order."""
+
+
 def experiments(store: StoreReader, ids: Iterable[str]) -> Iterator[Experiment]:
     """The experiments of these ids, which `select_ids` returned, in that order.
 
@@ -166,6 +175,9 @@ def experiments(store: StoreReader, ids: Iterable[str]) -> Iterator[Experiment]:
         StoreNotFoundError: the root does not exist.
     """
     ids = list(ids)
+    if isinstance(store, Source):
+        yield from store.experiments(ids)
+        return
     parser = table_parser()
     outcomes = metafile.read_all(store.location, ids)
     runs = runfile.read_all(store.location, ids)

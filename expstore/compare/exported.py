@@ -43,6 +43,10 @@ _NUMBERS = ("value", "step", "timestamp")
 _STATES = ("running", "finished", "failed", "stopped")
 
 
+MARK = "_expstore_export.parquet"
+"""The file that makes a directory an export; it has no rows."""
+
+
 def is_export(path: str | os.PathLike[str]) -> bool:
     """Whether a path is a Parquet file, or a directory of them and not a store."""
     place = Path(path)
@@ -104,12 +108,27 @@ def _all_in(path: Path) -> list[StoredExperiment]:
         return summarized([path])
     if any(path.glob("_expstore_export*")) and not (path / "_SUCCESS").exists():
         raise StoreNotFoundError(f"{path}: the export is not complete; run it again")
-    parts = sorted(path.glob("part-*.parquet"))
+    files = files_in(path)
     noted = read_notes(beside(path))
     # Not of an earlier export, if only the directory was copied here since.
-    if noted is not None and noted[1].get("parts") == [part.name for part in parts]:
+    if noted is not None and noted[1].get("parts") == [file.name for file in files]:
         return read_experiments(beside(path))
-    return summarized(parts or sorted(path.glob("*.parquet")))
+    return summarized(files)
+
+
+def files_in(path: Path) -> list[Path]:
+    """The files of an export that have its metrics, in order."""
+    if path.is_file():
+        return [] if is_experiment_file(_columns(path)) else [path]
+    return sorted(path.glob("part-*.parquet")) or sorted(
+        file for file in path.glob("*.parquet") if file.name != MARK
+    )
+
+
+def has_all_names(path: Path) -> bool:
+    """Whether a directory's export has each experiment's whole log, as far as it is known."""
+    noted = read_notes(path / MARK)
+    return noted is not None and noted[1].get("of", {"names": ""}).get("names", "") is None
 
 
 def summarized(files: Iterable[Path]) -> list[StoredExperiment]:

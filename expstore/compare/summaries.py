@@ -14,7 +14,8 @@ from typing import Any, Self, overload
 
 from expstore.compare.comparison import Comparison
 from expstore.compare.experiments import Experiment, ReadLogs, experiments, read_logs
-from expstore.compare.exported import experiments_in, is_export
+from expstore.compare.exported import is_export
+from expstore.compare.exportreader import ExportReader
 from expstore.compare.groups import GroupSummary, grouped
 from expstore.compare.naming import ASPECTS, order, resolve
 from expstore.compare.patterns import expand
@@ -190,13 +191,10 @@ def compare(
     check_limit(limit)
     jobs = check_jobs(jobs)
     expression = None if where is None else parse(where)
-    found: list[Experiment]
-    if not isinstance(store, StoreReader) and is_export(store):
-        found, read = list(experiments_in(store, ids)), list
-    else:
-        store = store if isinstance(store, StoreReader) else StoreReader(store)
-        read = read or partial(read_logs, store, progress=progress, jobs=jobs)
-        found = list(experiments(store, store.select_ids(ids)))
+    if not isinstance(store, StoreReader):
+        store = ExportReader(store) if is_export(store) else StoreReader(store)
+    read = read or partial(read_logs, store, progress=progress, jobs=jobs)
+    found = list(experiments(store, store.select_ids(ids)))
     if expression is not None:
         found = matching(found, expression, where or "", read)
     if group_by is not None:
