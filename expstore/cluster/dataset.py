@@ -29,6 +29,7 @@ from expstore.errors import ExpStoreError
 from expstore.exchange.sinks import ROW_GROUP, parquet_sink
 from expstore.model.longform import dated, long_schema, with_date
 from expstore.store import metafile, stream
+from expstore.store.files import waiting
 from expstore.store.files.output import whole_file
 from expstore.store.files.showable import public_options
 from expstore.store.read.tables import select
@@ -165,7 +166,7 @@ def write_part(store: StoreReader, directory: Path, number: str, part: Part) -> 
         UnreadableFileError: the part cannot be written.
     """
     check_found(directory, number)
-    tables = sections.read_each(store.location, part.sections, partial(_table, store))
+    tables = waiting.each(store.location, part.sections, partial(_table, store))
     logs: dict[str, Log] = {}
 
     def read(_: object, commit_id: str, __: object) -> MetricTable:

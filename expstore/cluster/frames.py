@@ -23,6 +23,7 @@ from expstore.model.longform import COMMIT_ID, METADATA_COLUMNS, LongRows, long_
 from expstore.model.texts import escape
 from expstore.model.values import Metadata
 from expstore.store import metafile
+from expstore.store.files import waiting
 from expstore.store.files.place import address
 from expstore.store.read.tables import Selection
 from formats import FormatError
@@ -118,7 +119,7 @@ class MetricsReader(_Reader):
         described: dict[str, metafile.Outcome] = {}
         if not set(gathered.columns).isdisjoint(METADATA_COLUMNS):
             described = dict(self._described(section.commit_id for section in batch))
-        all_tables = sections.read_each(self.store.location, batch, self._tables)
+        all_tables = waiting.each(self.store.location, batch, self._tables)
         for section, tables in zip(batch, all_tables, strict=True):
             outcome = described.get(section.commit_id)
             metadata = outcome if isinstance(outcome, Metadata) else None

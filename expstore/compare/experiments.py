@@ -11,6 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from expstore.compare.series import Extremes, summarize
@@ -19,6 +20,7 @@ from expstore.model.runinfo import RunInfo, RunState, Status
 from expstore.model.values import Metadata
 from expstore.store import metafile, runfile
 from expstore.store.care.state import run_state
+from expstore.store.files import waiting
 from expstore.store.files.place import log_of
 from expstore.store.jobs import in_order
 from expstore.store.read.rewind import Rewind
@@ -178,11 +180,12 @@ def experiments(store: StoreReader, ids: Iterable[str]) -> Iterator[Experiment]:
     if isinstance(store, Source):
         yield from store.experiments(ids)
         return
-    parser = table_parser()
+    # A parser may be shared by many logs, but not by threads.
+    shared = table_parser() if isinstance(store.location, Path) else None
     outcomes = metafile.read_all(store.location, ids)
     runs = runfile.read_all(store.location, ids)
     for (commit_id, metadata), (_, run) in zip(outcomes, runs, strict=True):
-        yield Experiment(store, commit_id, metadata, run, parser)
+        yield Experiment(store, commit_id, metadata, run, shared or table_parser())
 
 
 ReadLogs = Callable[[list[Experiment]], list[Experiment]]
@@ -198,7 +201,7 @@ def read_logs(
     """Read the logs of experiments, unless they were; returns the same experiments.
 
     Args:
-        store: the store that they are in.
+        store: the store that they are in; if it is at a URL, several are read at a time.
         found: the experiments.
         progress: wraps the list of ids while their logs are read.
         jobs: the number of processes, as `check_jobs` returns it.
@@ -213,12 +216,13 @@ def read_logs(
         for one, (log, problems), _ in zip(unread, logs, progress(ids), strict=True):
             one.take(log, problems)
     elif unread:
-        for one, _ in zip(unread, progress(ids), strict=True):
-            one.read()
+        read = waiting.each(store.location, unread, Experiment.read)
+        for _ in zip(read, progress(ids), strict=True):
+            pass  # each is kept by its experiment
     return found
 
 
 def logs_of(store: StoreReader, ids: list[str]) -> Iterator[tuple[Log, list[str]]]:
     """What the logs of experiments say, each with the problems of the experiment."""
-    for one in experiments(store, ids):
-        yield one.read(), one.problems
+    found = experiments(store, ids)
+    yield from waiting.each(store.location, found, lambda one: (one.read(), one.problems))

@@ -16,7 +16,10 @@ from expstore.exchange.wide import RUN_COLUMNS
 from expstore.extras import require
 from expstore.model.frames import repeated_text
 from expstore.model.paramcolumns import LIMIT, PARAM, ParamTypes, arrow_type, as_cell
+from expstore.model.runinfo import RunInfo
 from expstore.model.texts import escape
+from expstore.store import runfile
+from expstore.store.care.state import run_state
 from formats import FormatError
 
 if TYPE_CHECKING:
@@ -45,12 +48,14 @@ class RunColumns:
     ) -> None:
         self._rows: dict[str, dict[str, Any]] = {}
         types = ParamTypes()
-        for commit_id in ids:
+        for commit_id, info in runfile.read_all(store.location, ids):
+            if not isinstance(info, RunInfo):
+                failures[commit_id] = info
+                continue
+            facts: dict[str, Any] = {"tags": ", ".join(info.tags) or None}
             try:
-                info = store.read_run(commit_id)
-                facts: dict[str, Any] = {"tags": ", ".join(info.tags) or None}
-                facts["status"] = store.status(commit_id)
-            except (ExpStoreError, FormatError) as error:
+                facts["status"] = run_state(store.location / commit_id, info).status
+            except ExpStoreError as error:
                 failures[commit_id] = error
                 continue
             params = info.flat_params
