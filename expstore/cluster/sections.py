@@ -64,13 +64,16 @@ def check_size(batch: int, unit: str = "bytes") -> None:
         raise SelectionError(f"a batch must be a whole number of {unit} above 0, got {batch!r}")
 
 
-def plan(store: StoreReader, ids: Iterable[str], batch: int = BATCH) -> list[list[Section]]:
+def plan(
+    store: StoreReader, ids: Iterable[str], batch: int = BATCH, *, whole_logs: bool = False
+) -> list[list[Section]]:
     """The experiments' logs as they are now, in batches of about equal cost.
 
     Args:
         store: the store.
         ids: the experiments; their order is kept.
         batch: bytes of log. A log at least twice as long is cut near multiples of this.
+        whole_logs: cut none.
 
     Raises:
         SelectionError: `batch` is not a whole number above 0.
@@ -82,7 +85,7 @@ def plan(store: StoreReader, ids: Iterable[str], batch: int = BATCH) -> list[lis
     for commit_id, size in store.log_sizes(ids).items():
         if size is None:  # the reader finds out why, or finds that it can be read
             planned.append([Section(commit_id, 0, sys.maxsize)])
-        elif size < 2 * batch:
+        elif whole_logs or size < 2 * batch:
             whole.append(Section(commit_id, 0, size))
         else:
             planned += _packed(whole, batch)
