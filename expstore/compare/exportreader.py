@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from expstore.compare.experimentfile import StoredExperiment
 from expstore.compare.experiments import Experiment, Source
-from expstore.compare.exported import experiments_in, files_in, has_all_names
+from expstore.compare.exported import experiments_in, files_in, has_all_names, is_export
 from expstore.errors import ExperimentNotFoundError, StoreNotFoundError
 from expstore.extras import require
 from expstore.model.longform import COMMIT_ID
@@ -26,12 +26,22 @@ from expstore.model.texts import escape, unescape
 from expstore.model.values import Metadata
 from expstore.store.artifacts import Artifact
 from expstore.store.read.rewind import Rewind
+from expstore.store.reader import StoreReader
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _COLUMNS = (COMMIT_ID, "name", "value", "step", "timestamp")
 _KEPT = 4  # row groups in memory, since experiments are usually asked for in order
+
+
+def as_source(store: StoreReader | str | os.PathLike[str]) -> StoreReader:
+    """The store itself, or that at a path or URL, or the export that is there."""
+    if isinstance(store, StoreReader):
+        return store
+    reader = StoreReader(store)
+    place = reader.location
+    return ExportReader(place) if isinstance(place, Path) and is_export(place) else reader
 
 
 class _Group(NamedTuple):

@@ -14,8 +14,7 @@ from typing import Any, Self, overload
 
 from expstore.compare.comparison import Comparison
 from expstore.compare.experiments import Experiment, ReadLogs, experiments, read_logs
-from expstore.compare.exported import is_export
-from expstore.compare.exportreader import ExportReader
+from expstore.compare.exportreader import as_source
 from expstore.compare.groups import GroupSummary, grouped
 from expstore.compare.naming import ASPECTS, order, resolve
 from expstore.compare.patterns import expand
@@ -160,8 +159,8 @@ def compare(
     """Summarize experiments: their parameters, and the statistics of their metrics.
 
     Args:
-        store: the store to read from, or its root; or the path of an export to Parquet, in the long
-            form, which is searched without the store: see `expstore.compare.exported`.
+        store: the store to read from, or its root; or the path of an export to Parquet, which is
+            searched without the store: see `expstore.compare.exported`.
         ids: commit ids, in output order; None: all, sorted.
         names: only metrics with these names, or patterns such as `val/*`; None: all.
         where: only experiments for which this is true, such as `lr < 0.01 and tag == baseline`; see
@@ -191,8 +190,7 @@ def compare(
     check_limit(limit)
     jobs = check_jobs(jobs)
     expression = None if where is None else parse(where)
-    if not isinstance(store, StoreReader):
-        store = ExportReader(store) if is_export(store) else StoreReader(store)
+    store = as_source(store)
     read = read or partial(read_logs, store, progress=progress, jobs=jobs)
     found = list(experiments(store, store.select_ids(ids)))
     if expression is not None:

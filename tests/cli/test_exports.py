@@ -10,7 +10,7 @@ import pytest
 
 import expstore
 from expstore import ExperimentStore
-from expstore.compare import curves, export_experiments
+from expstore.compare import compare, curves, export_experiments, select
 from expstore.compare.exportreader import ExportReader
 from expstore.exchange.export import export_file
 from expstore.report import write_report
@@ -102,6 +102,15 @@ def test_curves_are_those_of_the_store(
         if place != directory:
             got, wanted = ([one for one in all_ if one[0] != "r1"] for all_ in (got, wanted))
         assert got == wanted
+
+
+def test_a_path_is_enough(filled: ExperimentStore, directory: Path, tmp_path: Path) -> None:
+    """Of a store or of an export, as text, as a path or as a URL of this machine."""
+    for place in (filled.root, str(directory), directory, f"file://{directory}"):
+        assert select(place, "lr > 1") == ["r2", "r3"]
+        assert len(compare(place)) == 5
+        assert len(curves(place, ["r2"])) == 2
+        assert write_report(place, tmp_path / "r.html") == 5
 
 
 def test_a_file_of_experiments_has_statistics_alone(
