@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,26 @@ import hypothesis
 import pytest
 
 from expstore import ExperimentStore
-from tests.helpers.paths import VECTORS
+from tests.helpers.paths import MEMORY, VECTORS
 
 # Machines are shared: a slow example is not a failure.
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.load_profile("default")
+
+
+def pytest_configure() -> None:
+    """Make temporary files in memory, unless TMPDIR says where.
+
+    A disk takes milliseconds for each sync, of which some ten thousand are made.
+    """
+    if MEMORY and "TMPDIR" not in os.environ:
+        os.environ["TMPDIR"] = tempfile.tempdir = MEMORY
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Two for each core with `-n auto`, since tests wait for programs half of the time."""
+    return 2 * len(os.sched_getaffinity(0))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,10 +4,10 @@
 
 Each mutant is one small change at random: a comparison turned round, a constant off by one, a
 condition negated, `and` for `or`, a statement or a `raise` dropped. It is made in a copy of the
-tree, and the tests that mirror its folder run there; with `--wide`, if those pass, also all others
-of the core. A mutant that no test notices survives: either a test is missing, or the change does
-not matter. Someone has to judge which; to record that, change the verdict `survived` in the results
-file to `equivalent`.
+tree, and the tests that mirror its folder run there, those first that are most likely to notice;
+with `--wide`, if those pass, also all others of the core. A mutant that no test notices survives:
+either a test is missing, or the change does not matter. Someone has to judge which; to record that,
+change the verdict `survived` in the results file to `equivalent`.
 
 A run is resumed from its results: what is in them is not run again, unless its module has changed.
 The same seed gives the same mutants in the same order, so a larger `--count` adds to them.
@@ -22,6 +22,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -179,6 +180,7 @@ class Worker:
         leave_out = shutil.ignore_patterns(*left, "build", "node_modules")
         shutil.copytree(ROOT, self._root, ignore=leave_out)
         self._durations: dict[tuple[str, ...], float] = {}
+        self._kills: Counter[tuple[str, str]] = Counter()  # by folder and file of tests
 
     def verdict(self, mutant: Mutant) -> str:
         """`killed`, `endless` or `survived`."""
@@ -188,12 +190,31 @@ class Worker:
             limit = max(_LEAST, _PATIENCE * self._duration(tests))
             path.write_bytes(mutant.apply(original))
             try:
-                passed = self._run(tests, limit)
+                passed = self._run(self._likely_first(tests, mutant.path), limit)
             finally:
                 path.write_bytes(original)
             if not passed:
+                found = re.search(
+                    r"^(?:FAILED|ERROR) (.+?\.py)", self._output.read_text(errors="replace"), re.M
+                )
+                if found:
+                    self._kills[mutant.path.rpartition("/")[0], found[1]] += 1
                 return "endless" if passed is None else "killed"
         return "survived"
+
+    def _likely_first(self, tests: tuple[str, ...], path: str) -> list[str]:
+        """The files of some tests: those named like the module, then those that killed most."""
+        folder, _, module = path.removesuffix(".py").rpartition("/")
+
+        def rank(file: str) -> tuple[bool, int]:
+            return module not in file.rpartition("/")[2], -self._kills[folder, file]
+
+        files = [
+            str(file.relative_to(self._root))
+            for name in tests
+            for file in sorted((self._root / name).rglob("test_*.py")) or [self._root / name]
+        ]
+        return sorted(files, key=rank)
 
     def _duration(self, tests: tuple[str, ...]) -> float:
         """How long the tests take without a change, in seconds; they must pass."""
@@ -205,7 +226,7 @@ class Worker:
             self._durations[tests] = time.monotonic() - start
         return self._durations[tests]
 
-    def _run(self, tests: tuple[str, ...], limit: float | None) -> bool | None:
+    def _run(self, tests: Iterable[str], limit: float | None) -> bool | None:
         """Whether the tests pass; None if they take longer than the limit."""
         for left in (self._scratch, self._root / ".hypothesis"):
             shutil.rmtree(left, ignore_errors=True)

@@ -90,6 +90,10 @@ FORMATS = """
     __init__    | errors fields schema meta metrics run catalog columns codec damage descriptions
 """
 PLANS = {"expstore": EXPSTORE, "expstore.store": STORE, "formats": FORMATS}
+ONE_SYSTEMS = {  # modules of the standard library that POSIX alone has, or Windows alone
+    *("fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"),
+    *("msvcrt", "nt", "winreg", "_winapi"),
+}
 CORE = {"__init__.py", "__pycache__", "errors.py", "extras.py", "model", "store", "py.typed"}
 
 FILES = {
@@ -188,6 +192,13 @@ def test_formats_opens_no_file_and_knows_no_repository(name: str) -> None:
 def test_repository_knows_no_layout(name: str) -> None:
     """expstore does not pack or unpack bytes, or declare a format."""
     assert not {one.partition(".")[0] for one in imported(FILES[name])} & {"struct", "construct"}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_one_system_has_is_used_in_one_folder(name: str) -> None:
+    """Everything else runs on Windows too, or asks `systems` whether it can."""
+    if not name.startswith("expstore.store.files.systems."):
+        assert not {one.partition(".")[0] for one in imported(FILES[name])} & ONE_SYSTEMS
 
 
 @pytest.mark.parametrize("package", ["expstore", "formats"])

@@ -112,7 +112,7 @@ def train(
                 measured["val/loss"] = float(-np.log(picked + 1e-9).mean())
                 measured["val/accuracy"] = float((probabilities.argmax(1) == targets).mean())
             run.log(measured, step=step)
-        (run.files / "sample.txt").write_text(model.sample(400))
+        (run.files / "sample.txt").write_text(model.sample(400), encoding="utf-8")
 
 
 def _text() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -7,7 +7,6 @@ experiment gets more only if it was imported from a run of this name, or is part
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from contextlib import suppress
@@ -28,6 +27,7 @@ from expstore.model.values import Metadata
 from expstore.store import metafile, runfile
 from expstore.store.append.writer import MetricWriter
 from expstore.store.files import layout, placing, system
+from expstore.store.files.systems.native import fs, own
 from expstore.store.repository import ExperimentStore
 from formats import FormatError
 
@@ -80,7 +80,7 @@ class Staging:
                     system.sync_directory(self._store.root)
         finally:
             shutil.rmtree(self._directory, ignore_errors=True)
-            os.close(self._lock)
+            fs.close(self._lock)
             if self._new_root:
                 with suppress(OSError):  # not empty
                     self._store.root.rmdir()
@@ -168,7 +168,7 @@ class Staging:
             )
         if not self._dry_run:
             try:
-                with self._store.writer(commit_id) as writer:
+                with self._store.writer(commit_id, durability="power") as writer:
                     writer.append(added)
             except ExperimentNotFoundError as error:
                 raise _exists(path, "is being deleted") from error
@@ -197,30 +197,35 @@ def _locked(directory: Path) -> int:
     Raises:
         FileNotFoundError: it is gone.
     """
-    descriptor = os.open(directory, system.DIRECTORY | os.O_NOFOLLOW)
+    descriptor = fs.open(directory, system.REAL_DIRECTORY)
     try:
-        system.try_lock(descriptor, fcntl.LOCK_SH)
+        system.try_lock(descriptor, system.LOCK_SH)
         directory.stat()
     except BaseException:
-        os.close(descriptor)
+        fs.close(descriptor)
         raise
     return descriptor
 
 
-def _clean(root: Path, own: str) -> None:
-    """Delete what killed imports have left; a living one holds a lock on its directory."""
+def _clean(root: Path, kept: str) -> None:
+    """Delete what killed imports have left; a living one holds a lock on its directory.
+
+    Where other processes do not see it, nothing is deleted.
+    """
+    if not own.LOCKS_ARE_SEEN:
+        return
     for name in os.listdir(root):
-        if name == own or not layout.is_temporary_name(name, layout.IMPORTING):
+        if name == kept or not layout.is_temporary_name(name, layout.IMPORTING):
             continue
         try:
-            descriptor = os.open(root / name, system.DIRECTORY | os.O_NOFOLLOW)
+            descriptor = fs.open(root / name, system.REAL_DIRECTORY)
         except OSError:
             continue
         try:
-            if system.try_lock(descriptor, fcntl.LOCK_EX):  # neither in use, nor without locks
+            if system.try_lock(descriptor, system.LOCK_EX):  # neither in use, nor without locks
                 shutil.rmtree(root / name, ignore_errors=True)
         finally:
-            os.close(descriptor)
+            fs.close(descriptor)
 
 
 def _exists(

@@ -2,8 +2,8 @@
 
 Guarantees: bytes are kept as they came, colours included, except that of a line that was
 overwritten, as by a progress bar, only the last form stays. The file is appended to: a run that is
-resumed goes on in it. No link is followed, and a failure to write never disturbs the program: it is
-kept in `error`, and nothing more is written.
+resumed goes on in it, and it is on disk when `close` returns. No link is followed, and a failure to
+write never disturbs the program: it is kept in `error`, and nothing more is written.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from expstore.errors import ExpStoreError
 from expstore.store.files import system
 from expstore.store.files.descriptor import Descriptor
+from expstore.store.files.systems.native import own
 
 NAME = "console.log"
 """The file's name, below `files/`."""
@@ -38,6 +39,7 @@ class ConsoleLog:
 
     def __init__(self, directory: Path, name: str = NAME) -> None:
         self.error: OSError | ExpStoreError | None = None
+        self._directory = directory
         self._rest = b""
         with system.open_experiment(directory) as opened:
             self._file: Descriptor = system.open_regular(directory / name, system.APPEND, opened)
@@ -61,9 +63,16 @@ class ConsoleLog:
             self.error = error
 
     def close(self) -> None:
-        """Append what is left, and close the file."""
+        """Append what is left, sync the file and its name to disk, and close it, once."""
+        if self._file.number < 0:
+            return
         self._append(self._rest)
         self._rest = b""
+        try:
+            own.sync(self._file.number)
+            system.sync_directory(self._directory)
+        except OSError as error:
+            self.error = self.error or error
         self._file.close()
 
 

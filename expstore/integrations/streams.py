@@ -8,13 +8,14 @@ standard output and standard error stays one, in its order. Standard input is le
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import select
-import termios
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
+
+from expstore.store.files.systems import terminal
 
 _BLOCK = 1 << 16  # bytes read at a time
 _OUTPUTS = 1, 2
@@ -46,13 +47,11 @@ class Streams:
 
     def _channel(self, output: int) -> int:
         """Make a terminal or pipe to an output; returns the end that the program gets."""
+        if sys.platform == "win32":
+            raise NotImplementedError
         if os.isatty(output):
-            ours, theirs = os.openpty()
+            ours, theirs = terminal.make()
             self._terminals.append((ours, output))
-            # Line ends are left as they are: the real terminal adds what it needs.
-            modes = termios.tcgetattr(theirs)
-            modes[1] &= ~termios.OPOST
-            termios.tcsetattr(theirs, termios.TCSANOW, modes)
         else:
             ours, theirs = os.pipe()
         os.set_blocking(ours, False)
@@ -63,8 +62,7 @@ class Streams:
         """Give the program's terminals the size that the real ones have now."""
         for ours, real in self._terminals:
             with suppress(OSError):
-                size = fcntl.ioctl(real, termios.TIOCGWINSZ, bytes(8))
-                fcntl.ioctl(ours, termios.TIOCSWINSZ, size)
+                terminal.copy_size(real, ours)
 
     def started(self) -> None:
         """The program has its ends; these are closed here, so that its end can be seen."""

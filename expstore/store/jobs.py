@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
@@ -39,7 +38,7 @@ def check_jobs(jobs: int) -> int:
     """
     if not is_whole_number(jobs) or jobs < 0:
         raise SelectionError(f"jobs must be a whole number, 0 or above, got {jobs!r}")
-    if sys.platform == "linux":
+    if hasattr(os, "sched_getaffinity"):  # on Linux
         return jobs or len(os.sched_getaffinity(0))
     return jobs or os.cpu_count() or 1
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from expstore.errors import GitHeadError
 from expstore.store.files.showable import HIDDEN, showable
+from expstore.store.files.systems.native import own
 
 _ARGUMENTS, _CHARACTERS = 200, 1000  # of the command line that are kept
 _PATIENCE = 10.0  # seconds for git, whose repository may be on a slow file system
@@ -121,7 +122,7 @@ def origin(git: GitState, command: Iterable[str] | None = None) -> dict[str, Any
         command: the command line; None: this program's.
     """
     found: dict[str, Any] = {
-        "host": os.uname().nodename,
+        "host": own.host_name(),
         "python": sys.version.split()[0],
         "expstore": sys.modules[__name__.partition(".")[0]].__version__,
         "argv": masked(getattr(sys, "argv", []) if command is None else command),

@@ -14,15 +14,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expstore.errors import ExperimentNotFoundError, LogNotFoundError
+from expstore.errors import ExperimentNotFoundError, LogNotFoundError, UnreadableFileError
 from expstore.store.append import forks
 from expstore.store.append.reopened import ReopenedLog
-from expstore.store.files import syncing, system
+from expstore.store.files import system
 from expstore.store.files.output import check_output, whole_file
 from expstore.store.files.place import open_directory, open_log
+from expstore.store.files.systems.native import own
 from expstore.store.read.follow import LogFollower
 from expstore.store.read.parser import LogParser
 from expstore.store.read.survey import header_of, scan_log
@@ -216,7 +218,19 @@ class RecordLog:
         with self._missing_directory(), open_directory(self.path.parent) as directory:
             parser = LogParser(format=self.format)
             findings, records, size = check_log(directory, self.path.name, parser)
+            if findings and (cause := self._other_header()):
+                findings = [replace(one, detail=f"{one.detail}: {cause}") for one in findings]
         return CheckReport(None, tuple(findings), records, size)
+
+    def _other_header(self) -> str:
+        """Why the file's header is not the declared one; empty if it is, or is not whole."""
+        try:
+            self.read_header()
+        except FormatError as error:
+            return str(error.at(source=""))
+        except UnreadableFileError:
+            return ""  # which is a finding of its own
+        return ""
 
     def repair(self, *, force: bool = False) -> RepairReport:
         """Cut a torn tail, or one of zeros, and keep its bytes in `<name>.torn-<offset>`.
@@ -273,7 +287,7 @@ class RecordLog:
             system.typed_errors(self.path),
             system.open_regular(self.path, system.READ, directory) as descriptor,
         ):
-            syncing.sync(descriptor)
+            own.sync(descriptor)
             system.sync_entries(directory)
 
     def __repr__(self) -> str:

@@ -8,12 +8,12 @@ missing is an empty RunInfo.
 
 The lock for a change is a `flock` on the file itself, which no writer or deletion of the experiment
 takes. The file is replaced under it, so whoever waited for it finds another file under the name,
-and begins anew. Where the file system has no locks, the last of several concurrent changes wins.
+and begins anew. Where the file system has no locks, the last of several concurrent changes wins;
+where an open file cannot be replaced, as on Windows, only the threads of one process take turns.
 """
 
 from __future__ import annotations
 
-import fcntl
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,6 +33,7 @@ from expstore.model.runinfo import RunInfo, RunStart
 from expstore.store.files import atomic, layout, system
 from expstore.store.files.directory import Directory, Location
 from expstore.store.files.place import open_directory, open_root
+from expstore.store.files.systems.native import own
 from formats import FormatError
 from formats.run import build_run, parse_run
 
@@ -192,6 +193,10 @@ def update(path: Path, change: Callable[[RunInfo], RunInfo], directory: int) -> 
 @contextmanager
 def _locked(path: Path, directory: int) -> Iterator[bytes | None]:
     """Lock the file; yields its bytes, or None if there is none, and so no lock."""
+    if not own.OPEN_FILES_MOVE:
+        with own.replacing:
+            yield _unlocked(path, directory)
+        return
     deadline, pause = time.monotonic() + _PATIENCE, _PAUSE
     while True:
         try:
@@ -200,7 +205,7 @@ def _locked(path: Path, directory: int) -> Iterator[bytes | None]:
             yield None
             return
         with opened as descriptor:
-            if system.try_lock(descriptor, fcntl.LOCK_EX) is not False:
+            if system.try_lock(descriptor, system.LOCK_EX) is not False:
                 try:
                     if system.refers_to(path.name, directory, descriptor):
                         yield system.read_all(descriptor, LIMIT + 1)
@@ -215,6 +220,15 @@ def _locked(path: Path, directory: int) -> Iterator[bytes | None]:
             )
         time.sleep(random.uniform(0, pause))
         pause = min(2 * pause, 0.05)
+
+
+def _unlocked(path: Path, directory: int) -> bytes | None:
+    """The file's bytes; it is closed again, so that it can be replaced."""
+    try:
+        with system.open_regular(path, system.READ, directory) as descriptor:
+            return system.read_all(descriptor, LIMIT + 1)
+    except FileNotFoundError:
+        return None
 
 
 def _parsed(path: Location, data: bytes) -> RunInfo:

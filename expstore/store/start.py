@@ -33,6 +33,7 @@ from expstore.store.create import checked, create_run
 from expstore.store.defaults import git_head
 from expstore.store.files import atomic, system
 from expstore.store.files.place import open_log
+from expstore.store.files.systems.native import own
 from expstore.store.joining import inherited, join, last_step
 from expstore.store.origin import git_state, origin, require_git, uncommitted_patch
 from expstore.store.read.survey import scan_log
@@ -148,7 +149,7 @@ def begin(
     if save_patch:
         require_git(git)
     patch = uncommitted_patch() if save_patch and git.dirty else b""
-    now = RunStart(time.time(), host=os.uname().nodename, pid=os.getpid(), from_step=from_step)
+    now = RunStart(time.time(), host=own.host_name(), pid=os.getpid(), from_step=from_step)
     if joined_id is not None:
         run = join(store, joined_id, new, from_step, durability)
         return _begun(run, patch, run.info, system_metrics)

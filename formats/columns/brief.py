@@ -15,18 +15,18 @@ declaration is remembered by the process. It only saves work, and is compared li
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from formats.columns.clock import NONE, UNKNOWN, Choice, Clock, joined, windows_of
 from formats.columns.loop import compiled_loop
-from formats.columns.period import Period
+from formats.columns.numbers import NumberReader, repeated
+from formats.columns.period import Period, mask_of, shortest_period
+from formats.columns.repetition import Codes
 from formats.columns.starts import Offsets, record_walk
 from formats.columns.vocabulary import Vocabulary
-from formats.kinds.numbers import Number
 from formats.schema import Schema
 
 LIMIT = 1 << 20
@@ -38,10 +38,13 @@ _LONG = 1 << 16  # bytes from which on a longer search costs more than it saves
 _SEARCHES = 3  # in such data
 _FEW = 1 << 11  # bytes that the loop reads sooner than a period is learned
 _ROUNDS = 24  # periods followed in one call; an order that breaks more often is the caller's
-_PLACE, _GATHER, _ROW = 620, 3500, 2.5  # ns: a strided place, a gather, and a record of it
 
-_remembered: dict[Schema, Period] = {}
-"""By declaration, the order at the beginning of the log that was read last."""
+_remembered: dict[tuple[Schema, Clock | None], dict[bytes, Period]] = {}
+"""By declaration and the high bytes of the first clock, the order at the beginning of the log that
+was read last.
+"""
+
+_MOST = 64  # orders remembered of a declaration
 
 
 class _Repeated(NamedTuple):
@@ -66,35 +69,55 @@ class BriefWalk:
     Args:
         schema: the declaration of one record, which `is_walkable`.
         vocabularies: of its texts, in order; they grow.
+        clock: the field whose range is wanted.
+        choice: which records are wanted; None: all.
 
     Attributes:
         end: the offset after the last record found.
+        count: the number of records found, wanted or not.
+        clocks: once `columns` was called, the range of their clocks, or UNKNOWN.
     """
 
-    def __init__(self, schema: Schema, vocabularies: list[Vocabulary]) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        vocabularies: list[Vocabulary],
+        clock: Clock | None = None,
+        choice: Choice | None = None,
+    ) -> None:
         self._walk = record_walk(schema)
+        self._numbers = NumberReader(self._walk)
         self._vocabularies = vocabularies
+        self._clock, self._windows = clock, windows_of(self._walk, clock)
+        self._known = _remembered.setdefault((schema, clock), {})
+        if choice is not None:
+            self._chosen = [field.name for field in schema.texts].index(choice.field)
+        self.count, self.clocks = 0, UNKNOWN
         self._schema = schema
-        self._starts: list[int] = []  # of records read one by one since the last part
-        self._codes: list[list[int]] = [[] for _ in vocabularies]
         self._coded: tuple[Period, list[bytearray]] | None = None  # the last period, and its codes
         self.end = 0
 
-    def walk(self, data: bytes) -> int:
+    def walk(self, data: bytes, *, to_end: bool = True) -> int:
         """Find the records at the beginning of the data: all, if they are few or repetitive.
+
+        Args:
+            data: the bytes.
+            to_end: whether also those of a period that the data end in; see `period`.
 
         Returns:
             The offset after the last one.
         """
-        self._data, self.end, end = data, 0, len(data)
+        self._data, self.end, self.count, end = data, 0, 0, len(data)
         self._parts: list[_Repeated | _Single] = []
-        first = _remembered.get(self._schema)
+        first = self._known.get(self._windows.high(data, 0))
         # One that soon ends would only keep the log's own order from being learned.
         if first is not None and (rows := first.count(data, 0)) * first.size * 2 > end:
-            self._repeat(first, 0, rows)
-            if self.end == end:
-                return end
-        self._starts, self._codes = [], [[] for _ in self._vocabularies]
+            first.is_known = True
+            self._add(first, 0, rows)
+            if end - self.end < (1 if to_end else first.size):
+                return self.end
+        self._starts: list[int] = []  # of records read one by one since the last part
+        self._codes: list[list[int]] = [[] for _ in self._vocabularies]
         read = compiled_loop(self._schema)
         searches = len(_QUOTAS) if end < _LONG else _SEARCHES
         rounds = tries = 0
@@ -104,42 +127,101 @@ class BriefWalk:
             if self.end == at:
                 break  # a torn record
             tries += 1
-            if end - self.end > _FEW and self._learn():
+            if end - self.end > _FEW and (period := self._learn()):
                 rounds, tries = rounds + 1, 0
+                # Nothing else is left, or the beginning of a further period.
+                if end - self.end < (1 if to_end else period.size):
+                    break
         self._close()
         return self.end
 
-    def columns(self) -> dict[str, NDArray[Any]]:
-        """Columns of the records found, texts as codes."""
+    @property
+    def period(self) -> tuple[list[int], Codes] | None:
+        """The period that the records found end with, if so: what `Repetition.expect` needs.
+
+        That is the starts of its last records and their end, and the codes of their texts.
+        """
+        last = self._parts[-1] if self._parts else None
+        if not isinstance(last, _Repeated) or not last.rows:
+            return None
+        begin = self.end - last.period.size
+        names = (field.name for field in self._schema.texts)
+        codes = (np.frombuffer(one, np.int32) for one in last.codes)
+        bounds = [begin + start for start in last.period.starts]
+        return [*bounds, self.end], dict(zip(names, codes, strict=True))
+
+    def columns(self, wanted: NDArray[np.bool_] | None = None) -> dict[str, NDArray[Any]]:
+        """Columns of the records found, texts as codes.
+
+        Args:
+            wanted: by code of the text that is chosen by, which records are wanted; None: all.
+        """
+        self.clocks = NONE
         made = [
-            self._of_periods(*part) if isinstance(part, _Repeated) else self._of_records(*part)
+            self._of_periods(wanted, *part)
+            if isinstance(part, _Repeated)
+            else self._of_records(wanted, *part)
             for part in self._parts
         ]
         if len(made) == 1:
             return made[0]
         if not made:
-            return {
-                name: np.empty(0, np.int32 if is_text else native)
-                for name, is_text, _, native, *_ in self._walk.columns
-            }
+            return self._no_records()
         return {name: np.concatenate([one[name] for one in made]) for name in made[0]}
 
+    def _no_records(self) -> dict[str, NDArray[Any]]:
+        return {
+            name: np.empty(0, np.int32 if is_text else native)
+            for name, is_text, _, native, *_ in self._walk.columns
+        }
+
     def _of_periods(
-        self, period: Period, codes: list[bytearray], origin: int, rows: int
+        self,
+        wanted: NDArray[np.bool_] | None,
+        period: Period,
+        codes: list[bytearray],
+        origin: int,
+        rows: int,
     ) -> dict[str, NDArray[Any]]:
-        if self._is_strided(period, rows):
-            return self._strided(period, codes, origin, rows)
-        texts = (_repeated(one, rows) for one in codes)
-        return self._gathered(period.starts_of(rows), origin, texts)
+        self.clocks = joined(self.clocks, period.clocks)
+        starts = period.starts
+        if wanted is not None:
+            all_codes = [np.frombuffer(one, np.int32) for one in codes]
+            places = wanted[all_codes[self._chosen]].nonzero()[0].tolist()
+            codes = [bytearray(one[places]) for one in all_codes]
+            starts = [starts[place] for place in places]
+            if not places:
+                return self._no_records()
+        if self._numbers.is_strided(period, len(starts), rows):
+            return self._numbers.strided(self._data, period.size, starts, codes, origin, rows)
+        begins = period.starts_of(rows)
+        if wanted is not None:
+            begins = begins.reshape(rows, -1)[:, places].reshape(-1)
+        return self._numbers.gathered(
+            self._data, begins, origin, (repeated(one, rows) for one in codes)
+        )
 
-    def _of_records(self, starts: Offsets, codes: list[list[int]]) -> dict[str, NDArray[Any]]:
-        return self._gathered(starts, 0, (np.array(one, np.int32) for one in codes))
+    def _of_records(
+        self, wanted: NDArray[np.bool_] | None, starts: Offsets, codes: list[list[int]]
+    ) -> dict[str, NDArray[Any]]:
+        texts = [np.array(one, np.int32) for one in codes]
+        found = self._numbers.gathered(self._data, starts, 0, iter(texts))
+        clocks = UNKNOWN
+        if self._clock is not None:
+            column = found[self._clock.field]
+            # By their places: of so few, the numbers themselves cost four times as much.
+            clocks = column.item(column.argmin()), column.item(column.argmax())
+        self.clocks = joined(self.clocks, clocks)
+        if wanted is None:
+            return found
+        which = wanted[texts[self._chosen]]
+        return {name: column[which] for name, column in found.items()}
 
-    def _learn(self) -> bool:
-        """Follow the order of the records read last, if it has repeated; whether it goes on."""
-        count = _period(self._codes)
+    def _learn(self) -> Period | None:
+        """Follow the order of the records read last, if it has repeated; if it goes on."""
+        count = shortest_period(self._codes)
         if not count:
-            return False
+            return None
         starts, known = self._starts, len(self._starts) // count
         if not self._parts and all(one[count:] == one[:-count] for one in self._codes):
             # The log began with this order: it is one part from its first byte on.
@@ -147,25 +229,43 @@ class BriefWalk:
                 self.end = starts[known * count]
             codes = [one[:count] for one in self._codes]
             end = starts[count] if count < len(starts) else self.end
-            period = _remembered[self._schema] = self._made(starts[:count], codes, end)
-            self._repeat(period, 0, known + period.count(self._data, self.end))
-            return True
+            period = self._made(starts[:count], codes, end)
+            if (rows := period.count(self._data, 0)) < known:  # the clocks' high bytes change
+                period = self._made(starts[:count], codes, end, False)
+                rows = period.count(self._data, 0)
+            if len(self._known) == _MOST:
+                self._known.clear()
+            self._known[self._windows.high(self._data, 0)] = period
+            self._repeat(period, 0, rows)
+            return period
         period = self._made(starts[-count:], [one[-count:] for one in self._codes], self.end)
         rows = period.count(self._data, self.end)
         if rows:
             self._close()
             self._repeat(period, self.end, rows)
-        return rows > 0
+        return period if rows else None
 
-    def _made(self, starts: list[int], codes: list[list[int]], end: int) -> Period:
-        """The period of some records."""
+    def _made(
+        self, starts: list[int], codes: list[list[int]], end: int, with_clocks: bool = True
+    ) -> Period:
+        """The period of some records.
+
+        Args:
+            starts, codes: of the records.
+            end: of the last one.
+            with_clocks: whether the high bytes of the clocks must repeat, if that proves a range.
+        """
         begin = starts[0]
         texts = [
             [vocabulary.texts[code] for code in one]
             for vocabulary, one in zip(self._vocabularies, codes, strict=True)
         ]
-        mask = _mask(self._schema, texts)
-        return Period(self._data[begin:end], mask, [at - begin for at in starts], texts)
+        data, windows = self._data, self._windows
+        clocks = windows.shared(data, starts) if with_clocks else None
+        mask = mask_of(self._schema, texts, None if clocks is None else windows.place)
+        return Period(
+            data[begin:end], mask, [at - begin for at in starts], texts, clocks or UNKNOWN
+        )
 
     def _codes_of(self, period: Period) -> list[bytearray]:
         """The codes of its texts as int32, which are added to the vocabularies."""
@@ -179,121 +279,16 @@ class BriefWalk:
         """Add a part of periods, which takes the place of what was read of it one by one."""
         for column in (self._starts, *self._codes):
             column.clear()
+        self._add(period, origin, rows)
+
+    def _add(self, period: Period, origin: int, rows: int) -> None:
         self._parts.append(_Repeated(period, self._codes_of(period), origin, rows))
+        self.count += rows * period.records
         self.end = origin + rows * period.size
 
     def _close(self) -> None:
         """Make the records read one by one a part."""
         if self._starts:
             self._parts.append(_Single(np.array(self._starts), self._codes))
+            self.count += len(self._starts)
             self._starts, self._codes = [], [[] for _ in self._codes]
-
-    def _is_strided(self, period: Period, rows: int) -> bool:
-        """Whether one strided array for each number of a period costs less than a gather."""
-        if len(self._walk.heads) > 1:
-            return False
-        # Starts that are not held with the period cost as much as the gather.
-        gathered = _GATHER if rows <= period.rows_held else 2 * _GATHER
-        strided = period.records * (len(self._walk.columns) - 1) * _PLACE
-        return strided < gathered + rows * period.records * _ROW
-
-    def _strided(
-        self, period: Period, codes: list[bytearray], origin: int, rows: int
-    ) -> dict[str, NDArray[Any]]:
-        """Each number by a strided array for each of its places in the period."""
-        step, data, columns = (period.size,), self._data, {}
-        for name, is_text, dtype, native, _, offset in self._walk.columns:
-            if is_text:  # the only one: a text ends a run
-                columns[name] = _repeated(codes[0], rows)
-                continue
-            column = np.empty((rows, period.records), native)
-            for place, start in enumerate(period.starts):
-                at = origin + start + offset
-                column[:, place] = np.ndarray((rows,), dtype, data, at, step)
-            columns[name] = column.reshape(-1)
-        return columns
-
-    def _gathered(
-        self, starts: Offsets, origin: int, texts: Iterator[NDArray[np.int32]]
-    ) -> dict[str, NDArray[Any]]:
-        """Each number out of the bytes of its run, gathered for all records.
-
-        Args:
-            starts: of the records, counted from `origin`.
-            texts: the columns of the texts, in order.
-        """
-        data, begins, heads = self._data, [starts], self._walk.heads
-        if len(heads) > 1:
-            ahead = np.frombuffer(data, np.uint8, -1, origin)
-            begins, _ = self._walk.run_starts(ahead, starts)
-        size = len(data) - origin + 1
-        runs = [
-            np.ndarray((size - head.itemsize,), head, data, origin, (1,))[begin]
-            for head, begin in zip(heads, begins, strict=True)
-        ]
-        columns = {}
-        for name, is_text, dtype, native, run, offset in self._walk.columns:
-            if is_text:
-                columns[name] = next(texts)
-            else:
-                items = runs[run]
-                number = np.ndarray(items.shape, dtype, items, offset, items.strides)
-                columns[name] = number.astype(native)
-        return columns
-
-
-@lru_cache(maxsize=64)
-def is_walkable(schema: Schema) -> bool:
-    """Whether data are records of numbers and texts only, so that a simple loop reads them."""
-    return (
-        bool(schema.texts)
-        and schema.header is None
-        and all(
-            field.is_variable or (isinstance(field.kind, Number) and field.kind.is_raw)
-            for field in schema
-        )
-    )
-
-
-def _repeated(codes: bytearray, rows: int) -> NDArray[np.int32]:
-    """So many repetitions of the codes."""
-    return np.frombuffer(codes * rows, np.int32)
-
-
-def _period(codes: list[list[int]]) -> int:
-    """The shortest number of records that the last ones repeat once; 0 if they do not."""
-    column, *others = codes
-    last = column[-1]
-    for count in range(1, len(column) // 2 + 1):
-        if (
-            column[-1 - count] == last
-            and column[-count:] == column[-2 * count : -count]
-            and (not others or all(one[-count:] == one[-2 * count : -count] for one in others))
-        ):
-            return count
-    return 0
-
-
-def _mask(schema: Schema, texts: list[list[bytes]]) -> bytes:
-    """255 for each byte of some records that must repeat, 0 for those of numbers."""
-    *before, after = _masks(schema)
-    if after:
-        before, texts = [*before, after], [*texts, [b""] * len(texts[0])]
-    return b"".join(
-        [
-            fixed + b"\xff" * len(text)
-            for record in zip(*texts, strict=True)
-            for fixed, text in zip(before, record, strict=True)
-        ]
-    )
-
-
-@lru_cache(maxsize=64)
-def _masks(schema: Schema) -> list[bytes]:
-    """The mask of what precedes each text, and of what follows the last one."""
-    masks = [b""]
-    for field in schema:
-        masks[-1] += (b"\xff" if field.is_variable else b"\0") * field.width
-        if field.is_variable:
-            masks.append(b"")
-    return masks

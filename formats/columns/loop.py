@@ -11,7 +11,21 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
+from formats.kinds.numbers import Number
 from formats.schema import Schema
+
+
+@lru_cache(maxsize=64)
+def is_walkable(schema: Schema) -> bool:
+    """Whether data are records of numbers and texts only, so that a simple loop reads them."""
+    return (
+        bool(schema.texts)
+        and schema.header is None
+        and all(
+            field.is_variable or (isinstance(field.kind, Number) and field.kind.is_raw)
+            for field in schema
+        )
+    )
 
 
 @lru_cache(maxsize=64)

@@ -7,10 +7,23 @@ given back at the end.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+_KEPT = (1 << 22) - 64  # bytes; NumPy asks for huge pages from 4 MiB on
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Have the allocator keep what a block's arrays took, for those of the next block.
+
+    By default, glibc maps arrays of 128 KiB or more anew each time, which costs more than filling
+    them; once a larger one was freed, it takes up to that size from the heap. No page is touched.
+    """
+    np.empty(_KEPT, np.uint8)
 
 
 class Output:
@@ -22,16 +35,19 @@ class Output:
     def __init__(
         self,
         types: dict[str, Any],
-        texts: dict[str, Any],
         capacity: int,
         begun: Mapping[str, NDArray[Any]],
     ) -> None:
-        self.count, self._capacity, self._texts = 0, capacity, texts
+        self.count, self._capacity = 0, capacity
         self.arrays = {name: np.empty(capacity, dtype) for name, dtype in types.items()}
         if begun:
-            room = self.extend(len(next(iter(begun.values()))))
-            for name, column in begun.items():
-                self.arrays[name][room] = column
+            self.add(begun)
+
+    def add(self, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Add records of which each has a place in every column."""
+        room = self.extend(len(next(iter(columns.values()))))
+        for name, column in columns.items():
+            self.arrays[name][room] = column
 
     def extend(self, count: int) -> slice:
         """Make room for further records."""
@@ -40,10 +56,6 @@ class Output:
             self._resize(max(room.stop, self._capacity * 3 // 2))
         self.count = room.stop
         return room
-
-    def last(self, count: int) -> dict[str, NDArray[np.int32]]:
-        """The text codes of the last records."""
-        return {name: self.arrays[name][self.count - count : self.count] for name in self._texts}
 
     def finish(self) -> dict[str, NDArray[Any]]:
         """The columns; from now on the caller owns the arrays."""

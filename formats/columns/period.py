@@ -9,9 +9,13 @@ about 16 KiB of repetitions, and sliced.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
+from formats.columns.clock import UNKNOWN, Range
 from formats.columns.starts import Offsets
+from formats.schema import Schema
 
 UNIT = 1 << 14  # bytes of template: a short log is compared in one operation
 _UNITS = 4  # compared at a time, of a longer one
@@ -26,19 +30,27 @@ class Period:
         mask: 255 for each byte that must repeat, 0 for those of numbers.
         starts: of its records, from its beginning.
         texts: of its records; one list for each text of the declaration.
+        clocks: a range that has the clocks of all repetitions.
 
     Attributes:
         size: in bytes.
         records: the number of its records.
-        starts, texts: as given.
+        starts, texts, clocks: as given.
+        is_known: whether an earlier log began with it, so that further ones may.
         rows_held: the number of repetitions for which all is computed once.
     """
 
     def __init__(
-        self, data: bytes, mask: bytes, starts: list[int], texts: list[list[bytes]]
+        self,
+        data: bytes,
+        mask: bytes,
+        starts: list[int],
+        texts: list[list[bytes]],
+        clocks: Range = UNKNOWN,
     ) -> None:
         self.size, self.records = len(data), len(starts)
-        self.starts, self.texts = starts, texts
+        self.starts, self.texts, self.clocks = starts, texts, clocks
+        self.is_known = False
         self.rows_held = max(UNIT // self.size, 1)
         # As integers: a period is short, and NumPy's calls cost more.
         expected = int.from_bytes(data, "little") & int.from_bytes(mask, "little")
@@ -77,3 +89,53 @@ class Period:
                 return starts
             self._starts = starts
         return self._starts[: rows * self.records]
+
+
+def shortest_period(codes: list[list[int]]) -> int:
+    """The shortest number of records that the last ones repeat once; 0 if they do not."""
+    column, *others = codes
+    last = column[-1]
+    for count in range(1, len(column) // 2 + 1):
+        if (
+            column[-1 - count] == last
+            and column[-count:] == column[-2 * count : -count]
+            and (not others or all(one[-count:] == one[-2 * count : -count] for one in others))
+        ):
+            return count
+    return 0
+
+
+def mask_of(
+    schema: Schema, texts: list[list[bytes]], place: tuple[int, int] | None = None
+) -> bytes:
+    """255 for each byte of some records that must repeat, 0 for those of numbers.
+
+    Args:
+        schema: of the records.
+        texts: of the records; one list for each text of the declaration.
+        place: the offsets of bytes of a number in each record that must repeat, too.
+    """
+    *before, after = _masks(schema, place)
+    if after:
+        before, texts = [*before, after], [*texts, [b""] * len(texts[0])]
+    return b"".join(
+        [
+            fixed + b"\xff" * len(text)
+            for record in zip(*texts, strict=True)
+            for fixed, text in zip(before, record, strict=True)
+        ]
+    )
+
+
+@lru_cache(maxsize=64)
+def _masks(schema: Schema, place: tuple[int, int] | None) -> list[bytes]:
+    """The mask of what precedes each text, and of what follows the last one."""
+    masks = [b""]
+    for field in schema:
+        masks[-1] += (b"\xff" if field.is_variable else b"\0") * field.width
+        if field.is_variable:
+            masks.append(b"")
+    if place is not None:  # of the first run
+        first, last = place
+        masks[0] = masks[0][:first] + b"\xff" * (last - first) + masks[0][last:]
+    return masks

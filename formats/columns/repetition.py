@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from formats.columns.clock import UNKNOWN, Range, Windows
 from formats.columns.starts import Bytes, Offsets, RecordWalk
 
 Codes = dict[str, NDArray[np.int32]]
@@ -26,23 +27,33 @@ _CONTEXT = 1024  # maximum of records whose order must have occurred before
 _MIN_RECORDS = 1024  # records needed to learn from; with fewer it does not pay
 
 # Consecutive periods needed to read each position of the period as one strided array: with fewer,
-# one call per field and position costs more than gathering all records.
-_DENSE = 2048
+# one call per field and position costs more than gathering all records. Of few positions it costs
+# less at any number, since a gather has a cost of its own, too.
+_DENSE, _FEW = 2048, 4
 
-_SLICE = 1 << 17  # bytes compared at once; with template and mask they fit in a core's cache
+# Bytes compared at once, and of the mask, which is repeated over them: with the template and a copy
+# they fit in a core's cache.
+_SLICE, _UNIT = 1 << 17, 1 << 14
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """A repeated period: the expected bytes, which of them matter, and what they mean."""
+    """A repeated period: the expected bytes, which of them matter, and what they mean.
+
+    The template and the mask begin anew after each period; both are a period longer than what is
+    compared with them at once, so that this may begin anywhere in a period.
+    """
 
     period: int  # in records
     size: int  # bytes per period
-    template: Bytes
+    template: bytes
     mask: Bytes
+    unit: int  # bytes of the mask, in whole periods, that are repeated over what is compared
+    held: bytearray  # for the bytes that matter of what is compared
     bounds: Offsets
     codes: Codes
     offsets: dict[str, list[int]]  # by field name: the offsets of a number in a period
+    clocks: Range  # which the expected bytes prove
 
 
 @dataclass(frozen=True)
@@ -61,38 +72,73 @@ class Match:
     _origin: int = 0  # the offset in the data at which the layout begins
 
     @property
-    def is_dense(self) -> bool:
-        """Whether the period repeated so often that `strides` is the cheapest way to read."""
-        return self._layout is not None and self.count >= _DENSE * self._layout.period
+    def clocks(self) -> Range:
+        """The range of the records' clocks."""
+        assert self._layout is not None
+        return self._layout.clocks
+
+    def places(self, name: str, wanted: NDArray[np.bool_] | None) -> list[int]:
+        """Which of a period's records are wanted, counted from the first that matched.
+
+        Args:
+            name: of a text.
+            wanted: by its code; None: all.
+        """
+        assert self._layout is not None
+        span = min(self._layout.period, self.count)
+        if wanted is None:
+            return list(range(span))
+        codes = self._layout.codes[name][self._phase : self._phase + span]
+        found: list[int] = wanted[codes].nonzero()[0].tolist()
+        return found
+
+    def is_dense(self, places: list[int]) -> bool:
+        """Whether `strides` is the cheapest way to read these records of each period."""
+        assert self._layout is not None
+        return len(places) <= _FEW or self.count >= _DENSE * self._layout.period
 
     def bounds(self) -> Offsets:
         """The records' starts, and the end of the last one."""
         assert self._layout is not None
         return self._layout.bounds[self._phase : self._phase + self.count + 1] + self._origin
 
+    def which(self, places: list[int]) -> NDArray[np.intp]:
+        """The indices of all records at some places of a period."""
+        assert self._layout is not None
+        period = self._layout.period
+        turns = np.arange(0, self.count, period)[:, None]
+        found = (turns + np.array(places, np.intp)).ravel()
+        return found[: np.searchsorted(found, self.count)]
+
     def codes(self, name: str) -> NDArray[np.int32]:
         """The codes of a text."""
         assert self._layout is not None
         return self._layout.codes[name][self._phase : self._phase + self.count]
 
-    def strides(self, name: str, dtype: np.dtype[Any], data: Bytes) -> Iterator[tuple[slice, Any]]:
-        """A number of all records: for each position in the period, the records and values."""
+    def strides(
+        self, name: str, dtype: np.dtype[Any], data: Bytes, places: list[int]
+    ) -> Iterator[tuple[slice, Any]]:
+        """A number of the records at some places of each period.
+
+        Yields, for each of the places, which of these records are there, and their values.
+        """
         layout = self._layout
         assert layout is not None
         period = layout.period
-        for first in range(min(period, self.count)):
+        for index, first in enumerate(places):
             turn, place = divmod(self._phase + first, period)
             offset = self._origin + turn * layout.size + layout.offsets[name][place]
             count = -(-(self.count - first) // period)
             values = np.ndarray((count,), dtype, data, offset, (layout.size,))
-            yield slice(first, None, period), values
+            yield slice(index, None, len(places)), values
 
 
 class Repetition:
     """The prediction for one stream of records; alternates between learning and matching."""
 
-    def __init__(self, walk: RecordWalk) -> None:
+    def __init__(self, walk: RecordWalk, windows: Windows | None = None) -> None:
         self._walk = walk
+        self._windows = windows or Windows(walk, None)
         self._layout: _Layout | None = None
         self._phase = 0  # the position in the period of the next record
 
@@ -121,31 +167,77 @@ class Repetition:
         if not codes or bounds.size <= _MIN_RECORDS:
             return
         period = _period(np.stack(list(codes.values()), axis=1))
-        size = int(bounds[-1] - bounds[-1 - period])
-        if not period or size > ahead:
+        if period:
+            last = {name: column[-period:] for name, column in codes.items()}
+            self.expect(data, bounds[-1 - period :], last, ahead)
+
+    def expect(self, data: Bytes, bounds: Offsets, codes: Codes, ahead: int) -> None:
+        """Predict repetitions of a period, which are to begin where it ends.
+
+        Args:
+            bounds: the starts of its records, and the end of the last one.
+            codes: of its texts.
+            ahead: bytes to lay out; nothing is predicted if the period is longer.
+        """
+        self._layout, self._phase = None, 0
+        period, begin, end = bounds.size - 1, int(bounds[0]), int(bounds[-1])
+        size = end - begin
+        if size > ahead:
             return
-        starts = bounds[-1 - period : -1]
-        times = ahead // size + 2
-        mask, offsets = self._mask(data, starts, int(bounds[-1]))
-        repeated = (starts - starts[0]) + size * np.arange(times)[:, None]
+        starts, times = bounds[:-1], ahead // size + 2
+        mask, offsets = self._mask(data, starts, end)
+        clocks = self._compare_clocks(data, starts, mask)
+        unit = max(_UNIT // size, 1) * size
+        compared = max(_SLICE // unit, 1) * unit
+        repeated = (starts - begin) + size * np.arange(times)[:, None]
         self._layout = _Layout(
             period,
             size,
-            np.tile(data[starts[0] : bounds[-1]] & mask, times),
-            np.tile(mask, times),
+            (data[begin:end] & mask).tobytes() * (compared // size + 1),
+            np.tile(mask, unit // size + 1),
+            unit,
+            bytearray(compared),
             np.append(repeated.ravel(), size * times),
-            {name: np.tile(column[-period:], times) for name, column in codes.items()},
+            {name: np.tile(column, times) for name, column in codes.items()},
             offsets,
+            clocks,
         )
 
+    def _compare_clocks(self, data: Bytes, starts: Offsets, mask: Bytes) -> Range:
+        """Have the high bytes of the clocks compared, if that proves a range, which is returned."""
+        if self._windows.place is None:
+            return UNKNOWN
+        places = np.arange(*self._windows.place)
+        high = data[starts[:, None] + places]
+        clocks = self._windows.of(high[0].tobytes())
+        if clocks is None or (high != high[0]).any():
+            return UNKNOWN
+        mask[(starts - starts[0])[:, None] + places] = 255
+        return clocks
+
     def _agreed(self, layout: _Layout, base: int, data: Bytes) -> int:
-        """How many bytes match the prediction."""
-        size = min(data.size, layout.template.size - base)
-        for low in range(0, size, _SLICE):
-            high = min(low + _SLICE, size)
-            ahead = slice(base + low, base + high)
-            differ = (data[low:high] & layout.mask[ahead]) != layout.template[ahead]
-            if differ.any():
+        """How many bytes match the prediction, as far as it is laid out.
+
+        Args:
+            base: where in a period they begin.
+        """
+        size = min(data.size, int(layout.bounds[-1]) - base)
+        place, unit, held = base % layout.size, layout.unit, layout.held
+        expected, mask = memoryview(layout.template)[place:], layout.mask[place:]
+        matters = np.frombuffer(held, np.uint8)
+        for low in range(0, size, len(held)):
+            count = min(len(held), size - low)
+            whole = count // unit * unit
+            ahead, target = data[low : low + count], matters[:count]
+            shape = -1, unit
+            np.bitwise_and(
+                ahead[:whole].reshape(shape), mask[:unit], out=target[:whole].reshape(shape)
+            )
+            np.bitwise_and(ahead[whole:], mask[: count - whole], out=target[whole:])
+            # As bytes: NumPy would write what differs to memory, and read it again.
+            same = held if count == len(held) else held[:count]
+            if same != expected[:count]:
+                differ = target != np.frombuffer(expected[:count], np.uint8)
                 return low + int(differ.argmax())
         return size
 

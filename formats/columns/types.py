@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from formats.columns.clock import UNKNOWN, Range
 from formats.errors import FieldValueError, FormatError
 from formats.fields import ENCODING, ERRORS
 
@@ -161,6 +162,8 @@ class Columns(dict[str, Any]):
         start: offset of the first of them, counted like `end`.
         end: offset after the last whole record, counted from the first byte parsed.
         error: why the records end there, if the next one is whole but refused; or None.
+        seen: the number of records parsed; more than `count` if only some of them were wanted.
+        clocks: a range that has the clocks of all of them; infinite if it is not known.
     """
 
     def __init__(
@@ -170,22 +173,27 @@ class Columns(dict[str, Any]):
         end: int,
         error: FormatError | None = None,
         start: int = 0,
+        seen: int | None = None,
+        clocks: Range = UNKNOWN,
     ) -> None:
         super().__init__(columns)
         self.count, self.end, self.error, self.start = count, end, error, start
+        self.seen = count if seen is None else seen
+        self.clocks = clocks
 
     def __repr__(self) -> str:
         return f"Columns of {self.count} records: {super().__repr__()}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Columns, (dict(self), self.count, self.end, self.error, self.start)
+        place = self.end, self.error, self.start, self.seen, self.clocks
+        return Columns, (dict(self), self.count, *place)
 
     def first(self, count: int) -> Columns:
         """The first records; `end` stays as it is."""
         if count == self.count:
             return self
         columns = {name: column[:count] for name, column in self.items()}
-        return Columns(columns, count, self.end, self.error, self.start)
+        return Columns(columns, count, self.end, self.error, self.start, None, self.clocks)
 
     def to_numpy(self) -> NDArray[Any]:
         """One structured array, with an item for each record; texts are objects."""

@@ -92,7 +92,7 @@ class TailWatch:
 
     def feed(self, columns: Columns, end: int) -> None:
         """Examine the next records; `end` is the offset after them."""
-        count = columns.count
+        count = columns.seen
         if count:
             roles, zeros = self._roles, 0
             if roles is None or roles.label is None or not has_usual_clocks(roles, columns):

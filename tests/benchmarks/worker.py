@@ -96,11 +96,16 @@ def parquet(root: str, commit_id: str) -> dict[str, Any]:
         pyarrow.parquet.write_table(
             table.to_arrow(), path, compression="none", use_dictionary=["name"]
         )
-    read = partial(pyarrow.parquet.read_table, path, use_threads=False, read_dictionary=["name"])
-    if read().num_rows != len(table):  # also a first call, as `_warm` makes
+    if pyarrow.parquet.read_metadata(path).num_rows != len(table):
         raise AssertionError(f"{path} does not hold the records of {commit_id}")
+    few = path.with_name("few.parquet")
+    pyarrow.parquet.write_table(
+        table[:2000].to_arrow(), few, compression="none", use_dictionary=["name"]
+    )
     del table
-    return timed(read)
+    read = partial(pyarrow.parquet.read_table, use_threads=False, read_dictionary=["name"])
+    read(few)  # a first call of as many records as `_warm` makes: memory is as fresh to both
+    return timed(lambda: read(path))
 
 
 def read_all(root: str) -> dict[str, Any]:

@@ -315,14 +315,15 @@ def test_prune_reports_what_is_gone_if_some_fail(run: Run, filled: ExperimentSto
     """The JSON comes before the error."""
     code = "def fail(*_, **__): raise expstore.DeletionError(['aab222'], {'ccc333': 'busy'})\n"
     code += "expstore.ExperimentStore.prune = fail"
-    done = run_patched(code, "prune", "--keep", "1", "--yes", "--json")
+    done = commands.expstore("prune", "--keep", "1", "--yes", "--json", patch=code)
     result = strict_json(done.stdout)
     assert (result["pruned"], result["failures"]) == (["aab222"], {"ccc333": "busy"})
     assert len(result["plan"]) == 4
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "ccc333: busy" in done.stderr
-    assert run_patched(code, "prune", "--keep", "1", "--yes").stderr == done.stderr
+    again = commands.expstore("prune", "--keep", "1", "--yes", patch=code)
+    assert again.stderr == done.stderr
 
 
 def test_an_id_after_cluster_is_a_clear_error(run: Run) -> None:
@@ -368,20 +369,13 @@ def test_wrong_usage_is_one_line_and_exit_2(arguments: list[str], run: Run) -> N
 def test_prune_asks_on_a_terminal(answer: str, run: Run, filled: ExperimentStore) -> None:
     """It shows the plan, then asks; only yes deletes."""
     leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "expstore.cli", "prune", "--keep", "1"],
-        stdin=follower,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
     os.write(leader, f"{answer}\n".encode())
-    out, err = process.communicate(timeout=30)
+    done = commands.expstore("prune", "--keep", "1", stdin=follower)
     os.close(leader)
     os.close(follower)
-    assert "Delete 2?" in err
-    assert out.index("beyond the newest 1") >= 0
-    assert process.returncode == (0 if answer == "y" else 1)
+    assert "Delete 2?" in done.stderr
+    assert done.stdout.index("beyond the newest 1") >= 0
+    assert done.returncode == (0 if answer == "y" else 1)
     assert len(filled.list_experiments()) == (2 if answer == "y" else 4)
 
 
@@ -410,9 +404,8 @@ def test_output_to_a_closed_pipe_ends_quietly(run: Run, filled: ExperimentStore)
     with filled.writer("aaa111") as writer:
         count = 50_000
         writer.append({"name": "x", "value": [0.5] * count, "step": list(range(count))})
-    command = f"{sys.executable} -m expstore.cli metrics aaa111 | head -2"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
-    assert done.stderr == ""
+    done = run_shell("$E metrics aaa111 | head -2", python=True)
+    assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == 2
 
 
@@ -453,31 +446,15 @@ def test_ids_complete_in_the_shell(run: Run, filled: ExperimentStore) -> None:
         "COMP_WORDS": "expstore show a",
         "COMP_CWORD": "2",
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "expstore.cli"],
-        env=os.environ | words,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = commands.expstore(environment=os.environ | words)
     assert done.stdout.split() == ["aaa111", "aab222"]
 
 
-def run_patched(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process where something is patched first."""
-    main = f"import sys, expstore, expstore.cli\n{code}\nexpstore.cli.main()"
-    return subprocess.run(
-        [sys.executable, "-c", main, *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def run_shell(command: str) -> subprocess.CompletedProcess[str]:
-    """Run a shell command, in which `$E` is `expstore`."""
-    script = f'set -o pipefail; E="{sys.executable} -m expstore.cli"; {command}'
+def run_shell(command: str, python: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run a shell command, in which `$E` is `expstore`: forked, or in a new `python`."""
+    words = f"{sys.executable} -m expstore.cli"
+    words = words if python else str(commands.program(Path("program").absolute()))
+    script = f'set -o pipefail; E="{words}"; {command}'
     return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
 
 
@@ -512,13 +489,18 @@ def test_what_an_encoding_lacks_is_escaped(
     store.write_metadata(Metadata("uuu", 1, "\u0141\u2581", "\u0141"))
     for step in range(3):
         store.log_metrics("uuu", {"loss": step, "\u0141oss": step}, step)
-    done = subprocess.run(
-        [sys.executable, "-m", "expstore.cli", *arguments.split()],
-        env={**os.environ, "PYTHONUTF8": "1", **ENCODINGS[encoding]},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    environment = {**os.environ, "PYTHONUTF8": "1", **ENCODINGS[encoding]}
+    if encoding == "C":  # which Python must know from its start on
+        done = subprocess.run(
+            [sys.executable, "-m", "expstore.cli", *arguments.split()],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    else:
+        done = commands.expstore(*arguments.split(), environment=environment)
+    assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert "\\u" in done.stdout or arguments.startswith(("hexdump", "plot"))
 
@@ -530,6 +512,8 @@ def test_closed_streams_are_no_error(closed: str, run: Run, filled: ExperimentSt
         f"$E ls {closed} && $E show aaa111 {closed} && $E log aaa111 new 1 --step 3 {closed} "
         f"&& $E metrics aaa111 --json {closed}"
     )
+    assert (done.returncode, done.stderr) == (0, "")
+    done = run_shell(f"$E show aaa111 {closed}", python=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert filled.get_metrics("aaa111").names[-1] == "new"
     done = run_shell(f"$E ls --nonsense {closed}")
@@ -570,7 +554,10 @@ class Interrupting:
         if name == {module!r}:
             raise KeyboardInterrupt
 sys.meta_path.insert(0, Interrupting())"""
-    done = run_patched(finder, "ls")
+    code = f"import sys, expstore.cli{finder}\nexpstore.cli.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "ls"], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "expstore: interrupted\n")
 
 
@@ -578,7 +565,7 @@ def test_ctrl_c_in_a_command(run: Run, filled: ExperimentStore) -> None:
     """One line says so; Typer alone says nothing."""
     code = "import os, signal\nexpstore.ExperimentStore.get_metrics = "
     code += "lambda *_: os.kill(os.getpid(), signal.SIGINT)"
-    done = run_patched(code, "metrics", "aaa111")
+    done = commands.expstore("metrics", "aaa111", patch=code)
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr.strip() == "expstore: interrupted"
 
@@ -598,7 +585,7 @@ def test_too_little_memory_is_one_line(
     code = f"def fail(*_, **__): raise MemoryError({text!r})\n"
     code += "import numpy, expstore.cli.compare; numpy.empty = fail"
     rest = {"plot": ["--name", "loss"], "export": ["--to", "csv"]}.get(command, [])
-    done = run_patched(code, command, "aaa111", *rest)
+    done = commands.expstore(command, "aaa111", *rest, patch=code)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "not enough memory" in done.stderr
@@ -612,5 +599,6 @@ def test_a_truncated_name_is_reported_in_one_line(run: Run, filled: ExperimentSt
     assert len(message.splitlines()) == 1
     assert message.startswith("expstore: metric name")
     code = "import warnings\nexpstore.ExperimentStore.list_experiments = "
-    other = run_patched(code + "lambda _: warnings.warn('other') or []", "ls").stderr
+    code += "lambda _: warnings.warn('other') or []"
+    other = commands.expstore("ls", patch=code).stderr
     assert "UserWarning: other" in other

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from expstore import ExperimentStore
+from tests.helpers import commands
 from tests.helpers.paths import ROOT
 
 HOSTILE = (
@@ -84,12 +85,9 @@ def test_completion_runs_no_code(shell: str, tmp_path: Path) -> None:
     store.initialize()
     for commit_id in (*HOSTILE, "tame-id.1", "-x"):
         store.create_experiment(commit_id)
-    program = tmp_path / "bin" / "expstore"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m expstore "$@"\n')
-    program.chmod(0o755)
+    program = commands.program(tmp_path / "bin" / "expstore")
     script = subprocess.run(
-        [program, "--show-completion", shell],
+        [sys.executable, "-m", "expstore", "--show-completion", shell],
         env={
             **os.environ,
             "PYTHONPATH": str(ROOT),
@@ -126,19 +124,8 @@ def test_only_tame_ids_are_offered(tmp_path: Path) -> None:
 
     def offered(root: object, typed: str) -> list[str]:
         environment = {"COMP_WORDS": f"expstore show {typed}", "COMP_CWORD": "2"}
-        done = subprocess.run(
-            [sys.executable, "-m", "expstore"],
-            env={
-                **os.environ,
-                **environment,
-                "_EXPSTORE_COMPLETE": "complete_bash",
-                "EXPSTORE_ROOT": str(root),
-                "PYTHONPATH": str(ROOT),
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        environment |= {"_EXPSTORE_COMPLETE": "complete_bash", "EXPSTORE_ROOT": str(root)}
+        done = commands.expstore(environment=os.environ | environment)
         assert done.stderr == ""
         return done.stdout.split()
 

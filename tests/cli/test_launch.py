@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from expstore import ExperimentStore, NoCommitWarning
+from tests.helpers import commands
 from tests.helpers.application import run
 from tests.helpers.commands import expstore
 from tests.helpers.paths import ROOT
@@ -93,16 +93,9 @@ def test_what_logs_inside_needs_no_id_or_root(store: ExperimentStore, tmp_path: 
     (tmp_path / "train.py").write_text(
         "import expstore\nwith expstore.start() as run: run.log({'loss': 0.5})\n"
     )
-    script = (
-        f"{sys.executable} train.py && cd / && "
-        f"{sys.executable} -m expstore log $EXPSTORE_RUN loss 0.25"
-    )
-    done = subprocess.run(
-        [sys.executable, "-m", "expstore", "run", "--id", "a", "--", "sh", "-c", script],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    program = commands.program(tmp_path / "bin" / "expstore")
+    script = f"{sys.executable} train.py && cd / && {program} log $EXPSTORE_RUN loss 0.25"
+    done = commands.expstore("run", "--id", "a", "--", "sh", "-c", script)
     assert done.returncode == 0, done.stderr
     assert store.get_metrics("a").values.tolist() == [0.5, 0.25]
     assert store.list_experiments() == ["a"]

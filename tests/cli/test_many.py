@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
 
 from expstore import ExperimentStore, Metadata
 from expstore.cli import tables
-from tests.cli.test_tables import on_terminal
+from tests.helpers import commands
 from tests.helpers.application import run
+from tests.helpers.terminal import on_terminal
 
 ROOM = 4
 
@@ -37,10 +37,9 @@ def shown(output: str) -> list[str]:
 
 def test_only_a_terminal_has_limited_room() -> None:
     """A pipe gets everything."""
-    command = [sys.executable, "-c", "from expstore.cli.tables import room; print(room())"]
-    assert int(on_terminal(command)) == tables.ON_SCREEN
-    piped = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert int(piped.stdout) == sys.maxsize
+    code = "from expstore.cli.tables import room; print(room()); sys.exit()"
+    assert int(on_terminal(patch=code)) == tables.ON_SCREEN
+    assert int(commands.expstore(patch=code).stdout) == sys.maxsize
 
 
 @pytest.mark.usefixtures("terminal")

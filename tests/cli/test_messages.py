@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from tests.cli.test_docs import COMMANDS, README
 from tests.helpers import commands
 from tests.helpers.application import log
 from tests.helpers.paths import ROOT
+from tests.helpers.terminal import on_terminal
 
 
 @pytest.fixture
@@ -220,45 +220,20 @@ def test_commands_that_only_act_report_it_as_json(filled: ExperimentStore) -> No
 def test_no_color_leaves_no_escape_sequences(filled: ExperimentStore) -> None:
     """Also on a terminal; see https://no-color.org."""
     for arguments in (["ls"], ["compare"], ["plot", "--name", "train/loss"]):
-        text = on_a_terminal(arguments, NO_COLOR="1")
+        variables = {"TERM": "xterm-256color", "NO_COLOR": "1"}
+        text = on_terminal(*arguments, everything=True, **variables)
         assert re.search(r"loss|lr", text)
         assert not re.search(r"\x1b\[(\d+;)*(3|4|9|10)\d(;\d+)*m", text), text  # bold may be
 
 
-def on_a_terminal(arguments: list[str], **environment: str) -> str:
-    """What a command prints where all its streams are a terminal."""
-    import pty
-
-    done: list[bytes] = []
-    variables = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color", **environment}
-    parent, child = pty.openpty()
-    command = [sys.executable, "-m", "expstore", *arguments]
-    with subprocess.Popen(command, env=variables, stdin=child, stdout=child, stderr=child):
-        os.close(child)
-        while True:
-            try:
-                data = os.read(parent, 65536)
-            except OSError:  # the other end was closed
-                break
-            if not data:
-                break
-            done.append(data)
-    os.close(parent)
-    return b"".join(done).decode()
-
-
 def test_an_encoding_without_drawings_gets_ascii(filled: ExperimentStore) -> None:
     """Tables and curves look like what they are; no escape such as \\u2581 is in them."""
-    variables = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
+    variables = os.environ | {"PYTHONIOENCODING": "ascii"}
     for arguments in (["show", "demo-lr-0.003"], ["compare"], ["plot", "--name", "train/loss"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "expstore", *arguments],
-            env=variables,
-            capture_output=True,
-            check=True,
-        )
+        done = commands.expstore(*arguments, environment=variables)
+        assert done.returncode == 0, done.stderr
         assert done.stdout.isascii()
-        assert b"\\u" not in done.stdout, done.stdout.decode()
+        assert "\\u" not in done.stdout
 
 
 def test_characters_that_draw_nothing_are_escaped_as_before(

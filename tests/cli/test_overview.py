@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ from expstore import ExperimentNotFoundError, ExperimentStore, Metadata
 from expstore.cli import overview
 from expstore.cli.ids import resolve
 from expstore.cli.shortids import short_ids
+from tests.helpers import commands
 from tests.helpers.application import run
 from tests.helpers.runs import add
 from tests.helpers.terminal import on_terminal
@@ -56,8 +56,8 @@ def sweep(store: ExperimentStore) -> ExperimentStore:
 
 def lines_on_terminal(store: ExperimentStore, columns: int, *arguments: str) -> list[str]:
     """What a command prints on a terminal, without colours."""
-    words = [sys.executable, "-m", "expstore", "--root", str(store.root), *arguments]
-    shown = on_terminal(words, columns).replace("\r", "")
+    words = ["--root", str(store.root), *arguments]
+    shown = on_terminal(*words, columns=columns).replace("\r", "")
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).split("\n")
 
 
@@ -166,8 +166,7 @@ def test_ls_shows_status_and_on_demand_parameters(store: ExperimentStore) -> Non
 @pytest.mark.parametrize("command", ["ls", "compare"])
 def test_experiments_that_cannot_be_read_have_a_row(command: str, vectors: ExperimentStore) -> None:
     """On a terminal of 60 columns, and in a pipe."""
-    words = [sys.executable, "-m", "expstore", "--root", str(vectors.root), command]
-    piped = subprocess.run(words, capture_output=True, text=True, check=False)
+    piped = commands.expstore("--root", str(vectors.root), command)
     assert "bad-version" in piped.stdout
     assert "unsupported version" in piped.stdout + piped.stderr
     if command == "ls":
@@ -317,19 +316,13 @@ def test_names_complete_in_the_shell(
     """Parameters, metrics and fields, but none that a shell could take for something else."""
     add(store, "a", {"lr": 1, "l$(x)": 2}, {"loss": [1.0], "l;x": [1.0]})
     words = f"expstore {typed}"
-    done = subprocess.run(
-        [sys.executable, "-m", "expstore"],
-        env={
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-            "COMP_WORDS": words,
-            "COMP_CWORD": str(len(words.split()) - 1),
-            "_EXPSTORE_COMPLETE": "complete_bash",
-            "EXPSTORE_ROOT": str(store.root),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = {
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+        "_EXPSTORE_COMPLETE": "complete_bash",
+        "EXPSTORE_ROOT": str(store.root),
+    }
+    done = commands.expstore(environment=environment)
     assert (done.stdout.split(), done.stderr) == (offered, "")
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import pty
 import select
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.application import log, run
-from tests.helpers.paths import ROOT
+from tests.helpers.commands import Command
 
 _PATIENCE = 30.0  # seconds
 
@@ -32,7 +30,7 @@ def test_it_needs_a_terminal(store) -> None:
 )
 def test_mistakes_are_said_before_anything_is_shown(store, arguments, message) -> None:
     """In one line, with an exit code."""
-    command = [sys.executable, "-m", "expstore", "watch", "--root", str(store.root), *arguments]
+    command = ["watch", "--root", str(store.root), *arguments]
     code, output = on_terminal(command, b"")
     assert code in (1, 2)
     assert message in output
@@ -43,7 +41,7 @@ def test_it_runs_on_a_terminal_and_leaves_it_as_it_was(store) -> None:
     """The metrics and ids that were asked for are shown; q ends it."""
     log(store, "one", {"loss": [3.0, 2.0], "other": [1.0]})
     log(store, "two", {"loss": [1.0, 0.5]})
-    command = [sys.executable, "-m", "expstore", "watch", "--root", str(store.root)]
+    command = ["watch", "--root", str(store.root)]
     code, output = on_terminal([*command, "two", "--name", "lo*"], b"loss")
     assert code == 0
     assert "two" in output
@@ -56,15 +54,14 @@ def on_terminal(command: list[str], shown: bytes) -> tuple[int, str]:
     ours, theirs = pty.openpty()
     environment = {
         **{name: value for name, value in os.environ.items() if name != "NO_COLOR"},
-        **{"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30", "PYTHONPATH": str(ROOT)},
+        **{"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"},
     }
-    child = subprocess.Popen(
-        command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, cwd=Path("/")
-    )
+    streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    child = Command(*command, **streams, environment=environment, cwd=Path("/"))
     os.close(theirs)
     output, deadline, is_asked = bytearray(), time.monotonic() + _PATIENCE, False
     try:
-        while child.poll() is None or select.select([ours], [], [], 0)[0]:
+        while not child.poll() or select.select([ours], [], [], 0)[0]:
             assert time.monotonic() < deadline, output.decode(errors="replace")
             if select.select([ours], [], [], 0.05)[0]:
                 try:
@@ -77,5 +74,4 @@ def on_terminal(command: list[str], shown: bytes) -> tuple[int, str]:
         return child.wait(_PATIENCE), output.decode(errors="replace")
     finally:
         child.kill()
-        child.wait()
         os.close(ours)

@@ -758,7 +758,7 @@ def test_an_experiment_deleted_meanwhile_does_not_break_the_report(
 
 def victim(client: Client) -> int:
     """The process id of a worker, once all killed workers have been replaced."""
-    client.wait_for_workers(2, timeout=30)
+    client.wait_for_workers(2, timeout=60)
     return int(next(iter(client.run(cluster_tasks.process_id).values())))
 
 

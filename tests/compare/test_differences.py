@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from hypothesis import strategies as st
 from expstore import ExperimentNotFoundError, ExperimentStore
 from expstore.compare.differences import ABSENT, Pair, diff, diff_patch, same_value
 from tests.helpers.application import run
-from tests.helpers.paths import ROOT
 from tests.helpers.runs import add
 from tests.helpers.terminal import on_terminal
 
@@ -152,14 +150,13 @@ def test_the_command_shows_a_row_for_each(store: ExperimentStore) -> None:
     assert run(store, "diff", "abc1", "abc1").stdout.startswith("the same in both: 2 parameters")
 
 
-def test_the_table_fits_a_terminal(store: ExperimentStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_fits_a_terminal(store: ExperimentStore) -> None:
     """Long texts are folded, and nothing is lost; escapes are shown as text."""
     long = "word " * 30
     add(store, "a" * 40, {"text": long, "x\x1b[31m": "\x1b[31mred"})
     add(store, "a" * 39 + "b", {"text": "short"})
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    command = [sys.executable, "-m", "expstore", "diff", "--root", str(store.root)]
-    shown = on_terminal([*command, *store.list_experiments()], 60)
+    command = ["diff", "--root", str(store.root), *store.list_experiments()]
+    shown = on_terminal(*command, columns=60)
     lines = shown.replace("\x1b[1m", "").replace("\x1b[0m", "").splitlines()
     assert all(len(line) <= 60 for line in lines)
     assert shown.count("word") == 30

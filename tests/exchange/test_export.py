@@ -401,9 +401,9 @@ def test_wrong_usage_is_exit_code_2(filled: ExperimentStore, capsys, arguments) 
 
 def test_a_closed_pipe_ends_the_export_quietly(filled: ExperimentStore) -> None:
     """`expstore export ... | head -1` prints no traceback."""
-    for number in range(300):
+    for number in range(30):
         filled.create_experiment(f"run{number}")
-        filled.log_metrics(f"run{number}", {f"a long metric name {n}": 1.0 for n in range(20)}, 1)
+        filled.log_metrics(f"run{number}", {f"a long metric name {n}": 1.0 for n in range(200)}, 1)
     command = f"{sys.executable} -m expstore.cli --root {filled.root} export --to jsonl | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert done.stdout.count("\n") == 1

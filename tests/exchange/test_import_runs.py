@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -23,7 +22,7 @@ from expstore.exchange import growth, staging
 from expstore.exchange.imports import ImportOptions, import_experiments, import_source
 from expstore.exchange.sources.registry import SOURCES, Kind
 from expstore.store.files import layout
-from tests.helpers.paths import ROOT
+from tests.helpers import commands
 from tests.helpers.tables import metrics, run, table_of
 
 UPDATE = ImportOptions(update=True)
@@ -186,14 +185,7 @@ def test_nothing_to_import_is_an_error(store: ExperimentStore, tmp_path: Path, c
 @pytest.mark.parametrize("text", [rows("a"), '{"step": 1, "loss": 0.5}\n{"step": 2, "loss": 1}\n'])
 def test_standard_input_is_a_source(text: str, store: ExperimentStore) -> None:
     """CSV or JSON lines, recognised like a file."""
-    done = subprocess.run(
-        [sys.executable, "-m", "expstore", "--root", store.root, "import", "-", "--to-id", "x"],
-        input=text,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = commands.expstore("--root", store.root, "import", "-", "--to-id", "x", stdin=text)
     assert done.stdout == "x  2 metrics\n"
     assert len(store.get_metrics("x")) == 2
 

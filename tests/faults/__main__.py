@@ -36,14 +36,15 @@ LONG: dict[str, Experiment] = {
     "model": partial(model.run, steps=10_000),
 }
 
+# In processes of their own: the suite's have threads, whose locks a forked process may find taken.
 QUICK: dict[str, Experiment] = {
-    "processes": partial(processes.run, processes=4, appends=2_000),
-    "kills": partial(kills.run, kills=25, until_torn=True),
-    "syscalls": partial(syscalls.run, every=11),
+    "processes": partial(apart.run, "tests.faults.processes", processes=4, appends=2_000),
+    "kills": partial(apart.run, "tests.faults.kills", kills=25, until_torn=True),
+    "syscalls": partial(apart.run, "tests.faults.syscalls", every=11),
     "interrupts": partial(apart.run, "tests.faults.interrupts", every=25),
-    "full": partial(full.run, rounds=2),
-    "repairs": partial(repairs.run, appends=2_000),
-    "prunes": partial(prunes.run, trials=10),
+    "full": partial(apart.run, "tests.faults.full", rounds=2),
+    "repairs": partial(apart.run, "tests.faults.repairs", appends=2_000),
+    "prunes": partial(apart.run, "tests.faults.prunes", trials=10),
     "power": partial(apart.run, "tests.faults.order"),
     "model": partial(model.run, steps=600),
 }

@@ -9,11 +9,12 @@ from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from tests.faults.base import Figures
 
 
-def run(module: str, directory: Path, **options: int) -> Figures:
+def run(module: str, directory: Path, **options: Any) -> Figures:
     """The figures of a module's experiment, which is given the options.
 
     Raises:
@@ -23,6 +24,6 @@ def run(module: str, directory: Path, **options: int) -> Figures:
         return pool.submit(_run, module, directory, options).result()
 
 
-def _run(module: str, directory: Path, options: dict[str, int]) -> Figures:
+def _run(module: str, directory: Path, options: dict[str, Any]) -> Figures:
     figures: Figures = import_module(module).run(directory, **options)
     return figures

@@ -148,6 +148,50 @@ def _salvage(place: Path) -> None:
     run(place, "salvage", "one", "--to", "saved")
 
 
+def _new(place: Path) -> None:
+    run(place, "new", "new", "--user", "alice", "--param", "lr=0.1")
+
+
+def _new_or_set(place: Path) -> None:
+    if (place / "store" / "new" / "meta.bin").exists():
+        run(place, "set", "new", "--param", "lr=0.1")
+    else:
+        _new(place)
+
+
+def _made(place: Path) -> None:
+    """An experiment that a shell has made, and logged to."""
+    _new(place)
+    run(place, "log", "new", "loss", "0.5")
+
+
+def _keep_files(place: Path) -> None:
+    _fill(place)
+    kept = place / "store" / "one" / "files" / "ckpt" / "last.pt"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(bytes(range(256)) * 100)
+
+
+def _rewind(place: Path) -> None:
+    resumed = expstore.start(place / "store", "one", resume=True, from_step=10, durability="power")
+    with resumed as run:
+        run.log({"loss": 0.25}, step=10)
+
+
+def _run_program(place: Path) -> None:
+    resume = ["--resume"] * (place / "store" / "new" / "meta.bin").exists()
+    run(place, "run", "--id", "new", *resume, "--quiet", "--", "echo", "trained")
+
+
+def _import_rows(place: Path) -> None:
+    run(place, "import", str(place / "source" / "metrics.csv"), "--update")
+
+
+def _more_rows(place: Path) -> None:
+    with (place / "source" / "metrics.csv").open("a") as file:
+        file.writelines(f"run{n},loss,0.5,50,{_TIME + 50}\n" for n in range(4))
+
+
 def _commands() -> dict[str, Command]:
     found = {
         "init": Command(
@@ -195,6 +239,43 @@ def _commands() -> dict[str, Command]:
             ("store/one", "store/two"),
             _fill,
         ),
+        "new": Command(_new, ("store/new",), again=_new_or_set, gradual=True, repeatable=False),
+        "set": Command(
+            lambda place: run(place, "set", "new", "--param", "lr=0.2", "--tag", "best"),
+            ("store/new",),
+            _made,
+            repeatable=False,
+        ),
+        "end": Command(
+            lambda place: run(place, "end", "new", "--status", "failed", "--force"),
+            ("store/new",),
+            _made,
+            repeatable=False,
+        ),
+        "seal": Command(
+            lambda place: run(place, "seal", "one", "two", "--force"),
+            ("store/one", "store/two"),
+            _fill,
+        ),
+        "rm": Command(
+            lambda place: run(place, "rm", "one", "two", "--yes"),
+            ("store/one", "store/two"),
+            _fill,
+            again=lambda place: run(place, "prune", "--keep", "0", "--grace", "0", "--yes"),
+        ),
+        "cp": Command(
+            lambda place: run(place, "cp", "one", str(place / "out" / "kept"), "--force"),
+            ("out/kept/ckpt/last.pt",),
+            _keep_files,
+        ),
+        "rewind": Command(_rewind, ("store/one",), _fill, gradual=True, repeatable=False),
+        "run": Command(_run_program, ("store/new",), gradual=True, repeatable=False),
+        "import --update": Command(
+            _import_rows,
+            ("store/run0", "store/run1", "store/run2", "store/run3"),
+            _then(_source, _import_rows, _more_rows),
+            gradual=True,
+        ),
         "report": Command(
             lambda place: run(place, "report", "-o", str(place / "out" / "report.html")),
             ("out/report.html",),
@@ -218,6 +299,8 @@ def _commands() -> dict[str, Command]:
         act, units = _export(to), (f"out/{to}",)
         found[f"export {to}"] = Command(act, units, _fill)
         found[f"export {to}, replaced"] = Command(act, units, _then(_fill, act, _grow))
+    wide = _export("csv", "--wide", "--with-params")
+    found["export csv --wide"] = Command(wide, ("out/csv",), _fill)
     act, units = _export("tensorboard"), ("out/tensorboard/one", "out/tensorboard/two")
     found["export tensorboard"] = Command(act, units, _fill)
     found["export tensorboard, replaced"] = Command(act, units, _then(_fill, act, _grow))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from formats import RECORD, LengthPrefixedText, RecordCodec, Text
-from formats.columns import ColumnParser, Columns, brief, period
+from formats.columns import ColumnParser, Columns, brief, numbers, period
 from formats.schema import Schema
 from tests.helpers.declarations import same
 
@@ -92,9 +92,9 @@ def test_periods_are_read_either_way(
     place: int, gather: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a strided array for each number of the period, or by a gather of all records."""
-    monkeypatch.setattr(brief, "_PLACE", place)
-    monkeypatch.setattr(brief, "_GATHER", gather)
-    monkeypatch.setattr(brief, "_ROW", 0)
+    monkeypatch.setattr(numbers, "_PLACE", place)
+    monkeypatch.setattr(numbers, "_GATHER", gather)
+    monkeypatch.setattr(numbers, "_ROW", 0)
     for names in patterns().values():
         data = records(names)
         equal(ColumnParser(Schema.of(RECORD)).feed(data), RECORD, data)
@@ -145,7 +145,7 @@ def test_the_order_of_another_log_does_not_keep_its_own_from_being_learned() -> 
     one, other = records(NAMES[:1] * 300), records(NAMES[:3] * 300)
     for data, expected in [(one, 1), (other, 3), (other, 3), (one, 1)]:
         equal(ColumnParser(Schema.of(RECORD)).feed(data), RECORD, data)
-        assert brief._remembered[Schema.of(RECORD)].records == expected
+        assert brief._remembered[Schema.of(RECORD), None][b""].records == expected
 
 
 @pytest.mark.parametrize("units", [1, 2, 5, 9])

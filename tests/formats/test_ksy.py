@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from construct import (
+    Array,
     Const,
     ConstError,
     Float16b,
@@ -173,6 +174,8 @@ def test_byte_orders_are_said_where_they_differ() -> None:
     assert schema["meta"]["endian"] == "le"
     assert [field["type"] for field in schema["seq"]] == ["u1", "u2", "u2be", "s1", "f8be"]
     assert "endian" not in yaml.safe_load(to_ksy(Struct("a" / Int8ub)))["meta"]
+    schema = yaml.safe_load(to_ksy(Struct("a" / Array(2, Int16ub))))
+    assert schema["meta"]["endian"] == "be"
 
 
 def test_names_come_from_arguments_or_from_the_declaration() -> None:

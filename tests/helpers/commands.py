@@ -1,81 +1,181 @@
 """Running commands in processes forked from one that has already loaded the modules.
 
-Starting Python for each of about a hundred calls would take a fifth of the suite's time.
+Starting Python for each of some hundreds of calls would take a quarter of the suite's time. A
+forked command has streams, a directory and an environment of its own, and ends as any program of
+Python does.
 """
 
 from __future__ import annotations
 
-import io
+import array
+import marshal
 import os
+import select
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from functools import cache
-from multiprocessing import forkserver, get_context
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import IO, Any
 
-import pytest
-
-from tests.helpers import installed
 from tests.helpers.paths import ROOT
 
 TAKEN_AWAY = "EXPSTORE_TESTS_TAKEN_AWAY"
 """The variable with the modules that commands cannot import, separated by commas."""
 
+SHARED = "EXPSTORE_TESTS_COMMANDS"
+"""The variable with the `address` of another process, which a process of its own would repeat."""
+
 _TIMEOUT = 60.0  # seconds, for any command
+_SERVER = "from tests.helpers.commands_server import main; main()"
+# The same as `Command`, for shells: a program that needs almost nothing of Python to start.
+_PROGRAM = """\
+#!{python} -IS
+import _socket, array, marshal, os, sys
+streams = []
+for stream in range(3):
+    try:
+        os.fstat(stream)
+        streams.append(stream)
+    except OSError:
+        pass
+server = _socket.socket(_socket.AF_UNIX)
+server.connect({address!r})
+passed = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", streams))] if streams else []
+server.sendmsg([bytes(1)], passed)
+environment = dict(os.environ)
+server.sendall(marshal.dumps((streams, sys.argv[1:], os.getcwd(), environment, "")))
+server.shutdown(_socket.SHUT_WR)
+answer = b""
+while data := server.recv(100):
+    answer += data
+os._exit(int(answer.split()[1]))
+"""
 
 
-def expstore(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run `expstore` with these arguments in this process's environment, without a terminal.
+class Command:
+    """A running `expstore`; it sees no descriptors but its streams.
 
     Args:
         arguments: the arguments after the program's name.
+        stdin, stdout, stderr: its streams; None: closed.
         cwd: the working directory; None: the current one.
+        environment: None: that of this process.
+        patch: code to run before the command, which may replace what it uses.
+
+    Attributes:
+        pid: the id of its process.
     """
-    context = _context()
-    with tempfile.TemporaryDirectory() as directory:
-        streams = [Path(directory, name) for name in ("stdout", "stderr")]
+
+    def __init__(
+        self,
+        *arguments: str,
+        stdin: IO[Any] | int | None,
+        stdout: IO[Any] | int | None,
+        stderr: IO[Any] | int | None,
+        cwd: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        patch: str = "",
+    ) -> None:
+        given = [stdin, stdout, stderr]
+        streams = [number for number in range(3) if given[number] is not None]
+        files = [one if isinstance(one, int) else one.fileno() for one in given if one is not None]
+        self._server = socket.socket(socket.AF_UNIX)
+        self._server.connect(address())
+        passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))]
+        self._server.sendmsg([bytes(1)], passed if files else [])
+        variables = dict(os.environ if environment is None else environment)
         where = str(cwd or Path.cwd())
-        child = context.Process(target=_run, args=(arguments, where, dict(os.environ), streams))
-        child.start()
-        child.join(_TIMEOUT)
-        if child.exitcode is None:
-            child.kill()
-            raise TimeoutError(f"expstore {' '.join(arguments)}: timed out after {_TIMEOUT:g} s")
-        output, errors = (path.read_text("utf-8") for path in streams)
-        return subprocess.CompletedProcess(arguments, child.exitcode, output, errors)
+        self._server.sendall(marshal.dumps((streams, arguments, where, variables, patch)))
+        self._server.shutdown(socket.SHUT_WR)
+        self._answers = self._server.makefile("rb")
+        self.pid = int(self._answers.readline())
+
+    def poll(self) -> bool:
+        """Whether it has ended."""
+        return bool(select.select([self._server], [], [], 0)[0])
+
+    def wait(self, timeout: float = _TIMEOUT) -> int:
+        """Wait for its end; returns the exit code, negative for a signal."""
+        if not select.select([self._server], [], [], timeout)[0]:
+            self.kill()
+            raise TimeoutError(f"timed out after {timeout:g} s")
+        code = int(self._answers.readline())
+        self._answers.close()
+        self._server.close()
+        return code
+
+    def kill(self) -> None:
+        """End it, unless it has ended."""
+        if self._server.fileno() >= 0 and not self.poll():
+            os.kill(self.pid, signal.SIGKILL)
+
+
+def expstore(
+    *arguments: str | Path,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    patch: str = "",
+    stdin: IO[Any] | int | str = "",
+) -> subprocess.CompletedProcess[str]:
+    """Run `expstore` without a terminal.
+
+    Args:
+        stdin: a file, or the text in one.
+        arguments, cwd, environment, patch: as for `Command`.
+    """
+    words = [str(argument) for argument in arguments]
+    with (
+        tempfile.TemporaryFile("w+") as text,
+        tempfile.TemporaryFile("w+", newline="") as stdout,
+        tempfile.TemporaryFile("w+", newline="") as stderr,
+    ):
+        if isinstance(stdin, str):
+            text.write(stdin)
+            text.seek(0)
+            stdin = text
+        command = Command(
+            *words,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=cwd,
+            environment=environment,
+            patch=patch,
+        )
+        code = command.wait()
+        stdout.seek(0)
+        stderr.seek(0)
+        return subprocess.CompletedProcess(words, code, stdout.read(), stderr.read())
+
+
+def program(path: Path) -> Path:
+    """Make a program that runs `expstore` in a forked process, for shells to start."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(_PROGRAM.format(python=sys.executable, address=address()))
+    path.chmod(0o755)
+    return path
 
 
 @cache
-def _context() -> ForkServerContext:
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["tests.helpers.commands", "tests.helpers.commands_loaded"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(ROOT))  # the server inherits no other import path
-        forkserver.ensure_running()
-    return context
-
-
-def _run(
-    arguments: tuple[str, ...], cwd: str, environment: Mapping[str, str], streams: list[Path]
-) -> None:
-    """Run the command in the child, set up as if a shell had started it."""
-    os.chdir(cwd)
-    os.environ.clear()
-    os.environ.update(environment)
-    time.tzset()
-    installed.take_away(filter(None, os.environ.pop(TAKEN_AWAY, "").split(",")))
-    files = [os.open(os.devnull, os.O_RDONLY)]
-    files += [os.open(path, os.O_WRONLY | os.O_CREAT) for path in streams]
-    for descriptor, file in enumerate(files):
-        os.dup2(file, descriptor)
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115  stays open until the process ends
-    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
-    sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), write_through=True)
-    sys.argv = ["expstore", *arguments]
-    from expstore.cli import main
-
-    main()
+def address() -> str:
+    """The socket of the process that commands are forked from; it ends with this one."""
+    if shared := os.environ.pop(SHARED, None):
+        return shared
+    path = str(Path(tempfile.mkdtemp(prefix="expstore-"), "commands"))
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen()
+        subprocess.Popen(
+            [sys.executable, "-c", _SERVER, str(listening.fileno())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            cwd="/",
+            env={**os.environ, "PYTHONPATH": str(ROOT)},  # it inherits no other import path
+            pass_fds=[listening.fileno()],
+            start_new_session=True,
+        )
+    return path

@@ -58,10 +58,11 @@ def run_apart(page: Path, cwd: Path) -> list[str]:
         The comments that were values.
     """
     environment = {name: value for name, value in os.environ.items() if name != "EXPSTORE_ROOT"}
+    environment |= {"PYTHONPATH": str(ROOT), "GIT_CEILING_DIRECTORIES": str(cwd.parent)}
     done = subprocess.run(
         [sys.executable, "-c", _RUN, str(page)],
         cwd=cwd,
-        env=environment | {"PYTHONPATH": str(ROOT), "GIT_CEILING_DIRECTORIES": str(cwd.parent)},
+        env=environment | {commands.SHARED: commands.address()},
         capture_output=True,
         text=True,
         timeout=110,

@@ -1,10 +1,19 @@
 """Paths of the project, its tests and the golden vectors."""
 
 import os
+import shutil
 from pathlib import Path
+
+
+def _memory() -> str | None:
+    memory = "/dev/shm"  # of 64 MiB in some containers, which is too little
+    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= 2 << 30:
+        return memory
+    return None
+
 
 ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests"
 VECTORS = TESTS / "vectors"
-MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-"""Where temporary files are made that are synced hundreds of times; None: the usual place."""
+MEMORY = _memory()
+"""Where temporary files are made, since most of them are synced; None: the usual place."""

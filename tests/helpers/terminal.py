@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import os
 import pty
-import subprocess
 import threading
 
+from tests.helpers.commands import Command
 
-def on_terminal(command: list[str], columns: int = 80) -> str:
-    """The output of a command whose standard output is a terminal of so many columns."""
+
+def on_terminal(
+    *arguments: str, columns: int = 80, everything: bool = False, patch: str = "", **variables: str
+) -> str:
+    """What `expstore` prints, which must end without an error.
+
+    Args:
+        arguments: the arguments after the program's name.
+        columns: the width of the terminal.
+        everything: whether the other streams are the terminal, too.
+        patch: code to run before the command.
+        variables: further variables of the environment.
+    """
     ours, theirs = pty.openpty()
     output = bytearray()
 
@@ -23,9 +34,19 @@ def on_terminal(command: list[str], columns: int = 80) -> str:
 
     reader = threading.Thread(target=read)
     reader.start()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns)}
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns), **variables}
     try:
-        subprocess.run(command, stdout=theirs, check=True, timeout=60, env=environment)
+        with open(os.devnull, "r+") as null:
+            other = theirs if everything else null
+            command = Command(
+                *arguments,
+                stdin=other,
+                stdout=theirs,
+                stderr=other,
+                environment=environment,
+                patch=patch,
+            )
+            assert command.wait() == 0
     finally:
         os.close(theirs)
         reader.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import threading
@@ -12,6 +13,38 @@ import httpx
 import numpy as np
 
 from tests.report.pages import points
+
+
+class Unserved(httpx.BaseTransport):
+    """Asks an application that is not served.
+
+    Args:
+        app: an ASGI application.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self._transport = httpx.ASGITransport(app)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """The application's answer."""
+
+        async def ask() -> httpx.Response:
+            answer = await self._transport.handle_async_request(request)
+            assert isinstance(answer.stream, httpx.AsyncByteStream)
+            content = [part async for part in answer.stream]
+            return httpx.Response(answer.status_code, headers=answer.headers, stream=_Sent(content))
+
+        return asyncio.run(ask())
+
+
+class _Sent(httpx.SyncByteStream):
+    """What was sent, as it was sent."""
+
+    def __init__(self, parts: list[bytes]) -> None:
+        self._parts = parts
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._parts
 
 
 def frames(content: bytes) -> Iterator[tuple[dict[str, Any], bytes]]:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
-from starlette.testclient import TestClient
 
 import expstore.live
 from expstore import ExperimentStore, ServeError
 from expstore.live.server import Server, new_token
+from tests.live.client import Unserved
 
 LOCAL = "http://127.0.0.1:8267"
 TOKEN = "T" * 32
 PATHS = ("/", "/files/run", "/files/run/a", "/nothing")
 
 
-def client(store: ExperimentStore, base: str = LOCAL, **options: object) -> TestClient:
+def client(store: ExperimentStore, base: str = LOCAL, **options: object) -> httpx.Client:
     """A client of an application that is not served."""
-    return TestClient(expstore.live.app(store, **options), base_url=base)  # type: ignore[arg-type]
+    app = expstore.live.app(store, **options)  # type: ignore[arg-type]
+    return httpx.Client(transport=Unserved(app), base_url=base)
 
 
 @pytest.mark.parametrize(
@@ -142,10 +145,17 @@ def test_every_answer_has_a_strict_policy(store: ExperimentStore) -> None:
 
 def test_websockets_are_refused(store: ExperimentStore) -> None:
     """There are none, so no page can open one."""
-    from starlette.websockets import WebSocketDisconnect
+    sent: list[Any] = []
 
-    with pytest.raises(WebSocketDisconnect), client(store).websocket_connect("/"):
-        pass
+    async def receive() -> dict[str, str]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "websocket", "path": "/", "query_string": b"", "headers": [(b"host", b"::1")]}
+    asyncio.run(expstore.live.app(store)(scope, receive, send))
+    assert [message["type"] for message in sent] == ["websocket.close"]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.1", "gpu-box", ""])

@@ -79,6 +79,7 @@ Pair = namedtuple("Pair", ["x", "y"])
         (math.nan, "NaN"),
         (math.inf, "Infinity"),
         (-math.inf, "-Infinity"),
+        (np.str_("adam"), "adam"),
         (np.float32(0.5), 0.5),
         (np.float64("nan"), "NaN"),
         (np.int64(3), 3),

@@ -113,6 +113,13 @@ def test_repr_tells_size_names_and_state() -> None:
     )
 
 
+def test_notebooks_show_the_first_metrics_and_how_many_there_are() -> None:
+    """As a table, with the same note as the repr."""
+    shown = table_of([Metric("loss", 0.5, step, 2) for step in range(2000)])._repr_html_()
+    assert "2,000 metrics of loss; clean" in shown
+    assert 0 < shown.count(">loss</td>") < 2000
+
+
 def test_table_survives_pickle() -> None:
     """Tables can be sent between processes."""
     table = table_of([Metric("loss", math.nan, 1, 2), Metric("acc", 1.0, 2, 3)])

@@ -77,10 +77,10 @@ class Browser:
             self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
     def settle(self) -> None:
-        """Wait until two frames were drawn, so that the effects of events are visible."""
+        """Wait until some frames were drawn, so that the effects of events are visible."""
         self.driver.execute_async_script(
-            "const done = arguments[0];"
-            "setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(done)), 50)"
+            "const done = arguments[0]; let frames = 4;"
+            "const next = () => frames-- ? requestAnimationFrame(next) : done(); next()"
         )
 
     def run(self, script: str) -> Any:

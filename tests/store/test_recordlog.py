@@ -209,6 +209,8 @@ def test_wrong_header_is_refused_before_anything_is_written(path: Path) -> None:
             call()
     assert log.repair().kept is None
     assert path.read_bytes() == b"GIF89a" + bytes(100)
+    assert "found b" in log.check().findings[0].detail
+    assert "nothing was cut" in str(log.repair())
 
 
 def test_follower_gives_each_record_once(path: Path) -> None:

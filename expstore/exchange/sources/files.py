@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from expstore.errors import ImportSourceError
 from expstore.exchange.sources.base import brief, reading_file
+from expstore.store.files.systems.native import own
 
 DOCUMENT = 1 << 28
 """The largest JSON document that is read whole, in bytes."""
@@ -78,7 +79,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         ImportSourceError: it is missing, cannot be read, or is not a regular file.
     """
     with reading_file(path):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, own.FOREIGN)
         with open(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise ImportSourceError(f"{path}: not a regular file")

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from expstore.errors import ExperimentGoneError, TornTailError
+from expstore.store.files.systems.native import fs
 from expstore.store.read.survey import tail_of
 from formats import Format, FormatError, RecordCodec, TailStatus
 from formats.codec.record import whole_size
@@ -44,7 +45,7 @@ def last_boundary(
     most = _BLOCK
     while True:
         size = most if stop is None else min(most, stop - start)
-        block = os.pread(descriptor, size, start)
+        block = fs.pread(descriptor, size, start)
         used = whole_size(codec, block, start)
         start += used
         if len(block) < most:
@@ -72,7 +73,7 @@ def boundary_after(
 def describe(format: Format, descriptor: int, start: int, stop: int) -> str:
     """Which whole records are between two boundaries, as a message gives them."""
     where = f"between bytes {start} and {stop}"
-    data = os.pread(descriptor, min(stop - start, _LISTED), start)
+    data = fs.pread(descriptor, min(stop - start, _LISTED), start)
     counter = format.roles.counter if format.roles else None
     counts, found, offset = [], 0, 0
     while offset < len(data) and len(data) == stop - start:
@@ -106,7 +107,7 @@ def lost(path: Path, how: str, start: int, end: int) -> ExperimentGoneError:
 def bytes_before(descriptor: int, offset: int, size: int = ANCHOR) -> bytes:
     """So many bytes before an offset, or all that there are."""
     size = min(size, offset)
-    return os.pread(descriptor, size, offset - size)
+    return fs.pread(descriptor, size, offset - size)
 
 
 def is_known(descriptor: int, offset: int, anchor: bytes) -> bool:

@@ -10,9 +10,7 @@ changed.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,8 +19,9 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from expstore.errors import TornTailError, UnreadableFileError
-from expstore.store.files import access, layout, mounts, syncing, system
+from expstore.store.files import access, layout, mounts, system
 from expstore.store.files.descriptor import Descriptor
+from expstore.store.files.systems.native import fs, own
 
 _BLOCK = 1 << 20  # bytes copied at a time
 _PATIENCE = 0.2  # seconds that others have to close the log; a killed process needs some
@@ -82,17 +81,14 @@ class Lease:
         return self
 
     def _give_back(self) -> None:
-        with suppress(OSError, AttributeError):  # there is none, or there are no leases
-            fcntl.fcntl(self._descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        with suppress(OSError):  # there is none
+            own.end_lease(self._descriptor)
 
     def _take(self, *, last: bool) -> bool:
-        if sys.platform != "linux":
-            raise LeaseRefused(f"{sys.platform} has no leases")
         try:
-            # The holder gets a signal when someone waits for the file. The default, SIGIO, would
-            # kill the process; SIGURG is ignored by default.
-            fcntl.fcntl(self._descriptor, fcntl.F_SETSIG, signal.SIGURG)
-            fcntl.fcntl(self._descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            own.take_lease(self._descriptor)
+        except NotImplementedError:
+            raise LeaseRefused(f"{sys.platform} has no leases") from None
         except BlockingIOError as error:
             if last:
                 raise LeaseRefused("others have it open") from error
@@ -111,7 +107,7 @@ class Lease:
             raise LeaseRefused("keeping the cut bytes took too long; try again")
 
     def __exit__(self, *exc: object) -> None:
-        fcntl.fcntl(self._descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        own.end_lease(self._descriptor)
 
 
 @contextmanager
@@ -180,14 +176,18 @@ def set_aside(path: Path, offset: int, descriptor: int) -> Path:
         kept = path.with_name(base if not number else f"{base}.{number}")
         try:
             log = os.fstat(descriptor)
-            with access.new_file(kept, log) as own, open(own, "wb", closefd=False) as file:
+            with (
+                (opened := access.new_file(kept, log)) as copy,
+                open(copy, "wb", closefd=False) as file,
+            ):
                 try:
-                    access.keep_access(own, log)
+                    own.keep_access(copy, log)
                     for block in _blocks(descriptor, offset):
                         file.write(block)
                     file.flush()
-                    syncing.sync(own)
+                    own.sync(copy)
                 except BaseException:
+                    system.let_go(opened)
                     kept.unlink()
                     raise
         except FileExistsError:
@@ -204,7 +204,7 @@ def set_aside(path: Path, offset: int, descriptor: int) -> Path:
 
 
 def _blocks(descriptor: int, offset: int) -> Iterator[bytes]:
-    while block := os.pread(descriptor, _BLOCK, offset):
+    while block := fs.pread(descriptor, _BLOCK, offset):
         yield block
         offset += len(block)
 
@@ -217,7 +217,7 @@ def _is_kept(kept: Path, descriptor: int, offset: int) -> bool:
             same = all(file.read(len(block)) == block for block in _blocks(descriptor, offset))
             if not same or file.read(1):
                 return False
-            syncing.sync(file.fileno())  # the attempt may have been interrupted before it synced
+            own.sync(file.fileno())  # the attempt may have been interrupted before it synced
             return True
     except OSError:
         return False

@@ -6,7 +6,6 @@ of theirs comes before it.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from pathlib import Path
@@ -36,7 +35,7 @@ def write_header(descriptor: int, path: Path, header: bytes) -> None:
     if not header:
         raise FieldValueError("the log is empty, and its header needs values", source=str(path))
     deadline = time.monotonic() + _PATIENCE
-    while system.try_lock(descriptor, fcntl.LOCK_EX) is False:
+    while system.try_lock(descriptor, system.LOCK_EX) is False:
         if time.monotonic() > deadline:
             raise UnreadableFileError(
                 f"{path}: locked by another program for over {_PATIENCE:g} seconds"
@@ -49,4 +48,4 @@ def write_header(descriptor: int, path: Path, header: bytes) -> None:
             os.ftruncate(descriptor, 0)
             raise ShortWriteError(f"{path}: no room for the header; nothing was written")
     finally:
-        system.try_lock(descriptor, fcntl.LOCK_UN)
+        system.try_lock(descriptor, system.LOCK_UN)

@@ -17,7 +17,6 @@ to be deleted.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import random
 import time
@@ -29,6 +28,7 @@ from expstore.errors import ExperimentGoneError, LiveWriterError, UnreadableFile
 from expstore.store.append import forks
 from expstore.store.files import layout, system
 from expstore.store.files.descriptor import Descriptor
+from expstore.store.files.systems.native import fs, own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +86,7 @@ class WriterLock:
         self._check_link = deadline - _PATIENCE + _LINK_INTERVAL
         try:
             # A deletion holds the lock exclusively, but soon renames the directory away.
-            while system.try_lock(self.directory, fcntl.LOCK_SH) is False:
+            while system.try_lock(self.directory, system.LOCK_SH) is False:
                 self._check_path()
                 if time.monotonic() > deadline:
                     raise UnreadableFileError(
@@ -119,7 +119,7 @@ class WriterLock:
         if not self._log.is_at_path():
             self._check_path()
             self._release()
-            found = os.access(layout.METRICS, os.F_OK, dir_fd=self.directory)
+            found = fs.access(layout.METRICS, os.F_OK, dir_fd=self.directory)
             fault = "replaced by another file" if found else "deleted"
             raise ExperimentGoneError(
                 f"{self.path}: the log was {fault} while a writer had it open"
@@ -129,7 +129,7 @@ class WriterLock:
         """Raise ExperimentGoneError unless the path leads to this directory; slow but exact."""
         try:
             now = os.stat(self.path, follow_symlinks=False)
-            same = os.path.samestat(now, os.fstat(self.directory))
+            same = os.path.samestat(now, fs.fstat(self.directory))
         except OSError:
             same = False
         if not same:
@@ -140,7 +140,7 @@ class WriterLock:
         """Release the lock, so that the remains of a deleted experiment can be removed."""
         if self._held:
             self._held = False
-            system.try_lock(self.directory, fcntl.LOCK_UN)
+            system.try_lock(self.directory, system.LOCK_UN)
 
     def close(self) -> None:
         """Release the lock, also for forked children that have not taken their own."""
@@ -167,7 +167,7 @@ def deletion_lock(root: int, commit_id: str, *, force: bool = False) -> Iterator
         LiveWriterError: a writer holds the lock.
         OSError: no such directory, or it cannot be opened.
     """
-    with Descriptor(commit_id, system.DIRECTORY | os.O_NOFOLLOW, root) as descriptor:
+    with Descriptor(commit_id, system.REAL_DIRECTORY, root) as descriptor:
         if not try_deletion_lock(descriptor) and not force:
             raise LiveWriterError(f"{commit_id}: a writer has it open")
         yield descriptor
@@ -179,7 +179,7 @@ def try_deletion_lock(descriptor: int) -> bool:
 
 
 def has_writer(descriptor: int) -> bool | None:
-    """Whether a writer has an open experiment's directory locked; None if there are no locks.
+    """Whether a writer has an open experiment's directory locked; None if that cannot be seen.
 
     The lock is taken for an instant. A writer that comes just then tries again, and so does a
     deletion.
@@ -187,7 +187,9 @@ def has_writer(descriptor: int) -> bool | None:
     locked = _try_exclusive(descriptor)
     if locked:
         system.unlock(descriptor)
-    return None if locked is None else not locked
+    if locked is False:
+        return True
+    return False if locked and own.LOCKS_ARE_SEEN else None
 
 
 def _try_exclusive(descriptor: int) -> bool | None:
@@ -197,7 +199,7 @@ def _try_exclusive(descriptor: int) -> bool | None:
     """
     deadline = time.monotonic() + _PATIENCE / 10
     for tries in count():
-        locked = system.try_lock(descriptor, fcntl.LOCK_EX)
+        locked = system.try_lock(descriptor, system.LOCK_EX)
         if locked is not False:
             break
         shared = _is_shared(descriptor)
@@ -212,7 +214,7 @@ def _is_shared(descriptor: int) -> bool | None:
     try:
         with open(_LOCKS, encoding="ascii") as file:
             lines = [line.split() for line in file]
-        inode = f":{os.fstat(descriptor).st_ino}"
+        inode = f":{fs.fstat(descriptor).st_ino}"
     except OSError:
         return None
     # Such as `1: FLOCK ADVISORY READ 4711 08:01:123456 0 EOF`; other containers' are not listed.

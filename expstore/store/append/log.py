@@ -44,7 +44,8 @@ from expstore.store.append.cut import BadTail, cut_back, exclusive_access, set_a
 from expstore.store.append.header import write_header
 from expstore.store.append.logfile import LogFile
 from expstore.store.append.space import ReservedSpace
-from expstore.store.files import syncing, system
+from expstore.store.files import system
+from expstore.store.files.systems.native import own
 from formats import CLEAN, Format, FormatError, TailStatus
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ class AppendLog(LogFile):
             kept = set_aside(self.path, status.offset, self._descriptor)
             check()
             os.ftruncate(self._descriptor, status.offset)
-            syncing.sync(self._descriptor)
+            own.sync(self._descriptor)
             self._anchor, self.boundary, self._room.end = NO_ANCHOR, status.offset, 0
         return status, kept
 

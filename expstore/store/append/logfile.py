@@ -12,9 +12,10 @@ from pathlib import Path
 
 from expstore.errors import ExperimentGoneError, ExperimentNotFoundError
 from expstore.store.append import forks
-from expstore.store.files import syncing, system
+from expstore.store.files import system
 from expstore.store.files.descriptor import Descriptor
 from expstore.store.files.identity import FileIdentity
+from expstore.store.files.systems.native import own
 
 
 class LogFile:
@@ -62,7 +63,7 @@ class LogFile:
         Raises:
             OSError: as the system call does; what was written since the last call is in doubt.
         """
-        syncing.sync_data(self._descriptor)
+        own.sync_data(self._descriptor)
 
     def close(self) -> None:
         """Close the file.

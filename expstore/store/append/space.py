@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
 from expstore.errors import NoSpaceError
 from expstore.store.files import system
+from expstore.store.files.systems.native import own
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,9 +51,7 @@ class ReservedSpace:
             UnreadableFileError: the file system fails.
         """
         need = offset + size
-        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
-        if limit == resource.RLIM_INFINITY:
-            limit = sys.maxsize
+        limit = own.file_size_limit()
         if need > limit:
             raise NoSpaceError(
                 f"{self._path}: file size limit of {limit} bytes reached; nothing was written"
@@ -81,7 +79,7 @@ def _fallocate() -> Callable[[int, int, int, int], int] | None:
         return None
     import ctypes
 
-    function = getattr(ctypes.CDLL(None, use_errno=True), "fallocate64", None)
+    function = own.library_function("fallocate64")
     if function is None:
         return None
     function.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)

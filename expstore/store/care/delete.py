@@ -12,7 +12,6 @@ experiment is instead renamed to a hidden name in the root: a full disk must not
 
 from __future__ import annotations
 
-import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -25,6 +24,7 @@ from expstore.store.append.locks import deletion_lock, try_deletion_lock
 from expstore.store.files import layout, system
 from expstore.store.files.descriptor import Descriptor
 from expstore.store.files.local import LocalDirectory
+from expstore.store.files.systems.native import fs
 
 _TRIES = 100
 _LIMIT = 1 << 12  # bytes, more than any meta.bin has
@@ -73,9 +73,9 @@ def delete(
                             spared[commit_id] = reason
                             continue
                         hidden = commit_id if is_own else _hidden_name()
-                        os.rename(commit_id, hidden, src_dir_fd=root, dst_dir_fd=trash)
+                        fs.rename(commit_id, hidden, src_dir_fd=root, dst_dir_fd=trash)
                         if not system.refers_to(hidden, trash, directory):
-                            os.rename(hidden, commit_id, src_dir_fd=trash, dst_dir_fd=root)
+                            fs.rename(hidden, commit_id, src_dir_fd=trash, dst_dir_fd=root)
                             spared[commit_id] = _SWAPPED
                             continue
                         deleted.append(commit_id)
@@ -153,7 +153,7 @@ def last_logged(directory: int, commit_id: str = ".") -> float | None:
     for name in (layout.METRICS, layout.METADATA):
         with suppress(FileNotFoundError):
             path = f"{commit_id}/{name}"
-            return os.stat(path, dir_fd=directory, follow_symlinks=False).st_mtime
+            return fs.stat(path, dir_fd=directory, follow_symlinks=False).st_mtime
     return None
 
 
@@ -175,8 +175,8 @@ def discard_unstarted(
         OSError: the file system refuses.
     """
     with suppress(LiveWriterError), deletion_lock(root, commit_id) as directory:
-        if layout.METRICS in (names := os.listdir(directory)):
-            status = os.stat(layout.METRICS, dir_fd=directory, follow_symlinks=False)
+        if layout.METRICS in (names := fs.listdir(directory)):
+            status = fs.stat(layout.METRICS, dir_fd=directory, follow_symlinks=False)
             if not stat.S_ISREG(status.st_mode) or status.st_size:
                 return
         mine = {layout.FILES, layout.METRICS}
@@ -192,12 +192,12 @@ def discard_unstarted(
         elif not mine.issuperset(names):
             return
         if layout.FILES in names:
-            os.rmdir(layout.FILES, dir_fd=directory)  # refused if there are artifacts
+            fs.rmdir(layout.FILES, dir_fd=directory)  # refused if there are artifacts
         for name in names:
             if name != layout.FILES:
-                os.unlink(name, dir_fd=directory)
+                fs.unlink(name, dir_fd=directory)
         if whole:
-            os.rmdir(commit_id, dir_fd=root)
+            fs.rmdir(commit_id, dir_fd=root)
 
 
 def _remove(name: str, parent: int, directory: int) -> None:
@@ -206,9 +206,9 @@ def _remove(name: str, parent: int, directory: int) -> None:
         try:
             # The log first: its writers check whether it is still linked.
             with suppress(FileNotFoundError, IsADirectoryError):
-                os.unlink(layout.METRICS, dir_fd=directory)
+                fs.unlink(layout.METRICS, dir_fd=directory)
             empty_directory(directory)
-            os.rmdir(name, dir_fd=parent)
+            fs.rmdir(name, dir_fd=parent)
         except FileNotFoundError:
             return
         except OSError:
@@ -228,34 +228,34 @@ def _hidden_directory(root: int) -> Iterator[tuple[int, bool]]:
     while True:
         name = _hidden_name()
         try:
-            os.mkdir(name, dir_fd=root)
+            fs.mkdir(name, dir_fd=root)
         except OSError as error:
             if error.errno not in system.NO_SPACE:
                 raise
             yield root, False
             return
         try:
-            opened = Descriptor(name, system.DIRECTORY | os.O_NOFOLLOW, root)
+            opened = Descriptor(name, system.REAL_DIRECTORY, root)
         except FileNotFoundError:
             continue  # swept before it was locked
         with opened as descriptor:
-            if try_deletion_lock(descriptor) and os.fstat(descriptor).st_nlink:
+            if try_deletion_lock(descriptor) and fs.fstat(descriptor).st_nlink:
                 yield descriptor, True
                 with suppress(OSError):  # what could not be deleted is left for the next sweep
-                    os.rmdir(name, dir_fd=root)
+                    fs.rmdir(name, dir_fd=root)
                 return
 
 
 def _sweep(root: int) -> None:
     """Delete what interrupted deletions left; what cannot be deleted is retried next time."""
-    with os.scandir(root) as entries:
+    with fs.scandir(root) as entries:
         names = [e.name for e in entries if layout.is_temporary_name(e.name, layout.PRUNING)]
     for name in names:
-        flags = system.DIRECTORY | os.O_NOFOLLOW
+        flags = system.REAL_DIRECTORY
         with suppress(OSError), Descriptor(name, flags, root) as descriptor:
             if try_deletion_lock(descriptor):
                 empty_directory(descriptor)
-                os.rmdir(name, dir_fd=root)
+                fs.rmdir(name, dir_fd=root)
 
 
 def empty_directory(directory: int) -> None:
@@ -267,26 +267,26 @@ def empty_directory(directory: int) -> None:
     while inner := _clear(directory):
         for name in inner:
             with suppress(FileNotFoundError):
-                flags = system.DIRECTORY | os.O_NOFOLLOW
+                flags = system.REAL_DIRECTORY
                 with Descriptor(name, flags, directory) as descriptor:
                     for deeper in _clear(descriptor):
                         moved = layout.temporary_name(".moved-")
-                        os.rename(deeper, moved, src_dir_fd=descriptor, dst_dir_fd=directory)
-                os.rmdir(name, dir_fd=directory)
+                        fs.rename(deeper, moved, src_dir_fd=descriptor, dst_dir_fd=directory)
+                fs.rmdir(name, dir_fd=directory)
 
 
 def _clear(directory: int) -> list[str]:
     """Delete non-directories and empty directories; return the names of the other directories."""
-    with os.scandir(directory) as entries:
+    with fs.scandir(directory) as entries:
         names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
     full = []
     for name, is_directory in names:
         with suppress(FileNotFoundError):
             if not is_directory:
-                os.unlink(name, dir_fd=directory)
+                fs.unlink(name, dir_fd=directory)
                 continue
             try:
-                os.rmdir(name, dir_fd=directory)
+                fs.rmdir(name, dir_fd=directory)
             except FileNotFoundError:
                 pass
             except OSError:

@@ -54,8 +54,8 @@ class RepairReport:
         if self.status:
             return f"{self.path}: clean, nothing to repair"
         return (
-            f"{self.path}: {self.status}; nothing was cut, since whole records follow the "
-            "damage: salvage them into a new experiment"
+            f"{self.path}: {self.status}; nothing was cut, since whole records may follow the "
+            "damage: `salvage` copies them"
         )
 
 
@@ -64,7 +64,7 @@ def repair(
 ) -> RepairReport:
     """Cut a torn or zero tail off a log, keeping its bytes in `<name>.torn-<offset>` next to it.
 
-    A misaligned log is left as it is, since whole records follow the damage.
+    A misaligned log is left as it is, since whole records may follow the damage.
 
     Args:
         path: the log.

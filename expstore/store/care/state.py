@@ -7,7 +7,6 @@ What cannot be known is guessed by the age of the log, and the answer says so.
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from expstore.store.files import layout, system
 from expstore.store.files.directory import Directory, Location
 from expstore.store.files.local import LocalDirectory
 from expstore.store.files.place import open_directory
+from expstore.store.files.systems.native import own
 
 QUIET = 600.0
 """Seconds without a record after which a run whose lock cannot be seen counts as stopped."""
@@ -54,7 +54,7 @@ def _state(directory: Directory, locked: bool | None, known: RunInfo | None) -> 
     if last.ended is not None:
         return RunState(last.outcome or "stopped", last.ended, last.error)
     logged = directory.modified(layout.METRICS)
-    if locked is False and last.host in ("", os.uname().nodename):
+    if locked is False and last.host in ("", own.host_name()):
         since = last.started if logged is None else max(logged, last.started)
         return RunState("stopped", since, "it ended without saying so, as when it is killed")
     return _guess(last, logged)

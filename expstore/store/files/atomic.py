@@ -8,16 +8,16 @@ the name is on disk when the function returns. Nothing here depends on what the 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
 
 from expstore.errors import UnreadableFileError
-from expstore.store.files import syncing, system
-from expstore.store.files.access import keep_access, new_file, status_of
+from expstore.store.files import system
+from expstore.store.files.access import new_file, status_of
 from expstore.store.files.descriptor import Descriptor
 from expstore.store.files.layout import is_temporary_name, replacing, temporary_name
+from expstore.store.files.systems.native import fs, own
 
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _TRIES = 100  # in case another writer of the same file removes the temporary file as a leftover
@@ -59,27 +59,30 @@ def _replace(temporary: str, name: str, data: bytes, directory: int, *, new: boo
     """Replace the file; False if another writer removed the temporary file as a leftover."""
     old = status_of(name, directory)
     with (
-        new_file(temporary, old, directory) as descriptor,
+        (opened := new_file(temporary, old, directory)) as descriptor,
         open(descriptor, "wb", closefd=False) as file,
     ):
         try:
             if old is not None:
-                keep_access(descriptor, old)
+                own.keep_access(descriptor, old)
             # A file that nobody has locked is a leftover.
-            system.try_lock(descriptor, fcntl.LOCK_EX)
+            system.try_lock(descriptor, system.LOCK_EX)
             file.write(data)
             file.flush()
-            syncing.sync(descriptor)
+            own.sync(descriptor)
+            system.let_go(opened)
             if new:
                 take_name(temporary, name, directory)
             else:
-                os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
-            system.unlock(descriptor)
+                fs.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+            if opened.number >= 0:
+                system.unlock(descriptor)
         except FileNotFoundError:
             return False
         except BaseException:
+            system.let_go(opened)
             with suppress(FileNotFoundError):
-                os.unlink(temporary, dir_fd=directory)
+                fs.unlink(temporary, dir_fd=directory)
             raise
     return True
 
@@ -95,20 +98,20 @@ def take_name(temporary: str | Path, name: str | Path, directory: int | None = N
         FileExistsError: another file has it.
     """
     try:
-        os.link(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+        fs.link(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
         # Without hard links, another program may take the name between these two calls.
-        if os.access(name, os.F_OK, dir_fd=directory, follow_symlinks=False):
+        if fs.access(name, os.F_OK, dir_fd=directory, follow_symlinks=False):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name) from error
-        os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+        fs.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
     else:
-        os.unlink(temporary, dir_fd=directory)
+        fs.unlink(temporary, dir_fd=directory)
 
 
 def _remove_leftovers(prefix: str, directory: int) -> None:
-    with os.scandir(directory) as entries:
+    with fs.scandir(directory) as entries:
         names = [
             entry.name
             for entry in entries
@@ -116,6 +119,7 @@ def _remove_leftovers(prefix: str, directory: int) -> None:
         ]
     for name in names:
         # A leftover that cannot be removed does no harm.
-        with suppress(OSError), Descriptor(name, system.READ, directory) as descriptor:
-            if system.try_lock(descriptor, fcntl.LOCK_EX):  # otherwise it is being written
-                os.unlink(name, dir_fd=directory)
+        with suppress(OSError), (opened := Descriptor(name, system.READ, directory)) as descriptor:
+            if system.try_lock(descriptor, system.LOCK_EX):  # otherwise it is being written
+                system.let_go(opened)
+                fs.unlink(name, dir_fd=directory)

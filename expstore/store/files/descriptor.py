@@ -16,7 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+from expstore.store.files.systems.native import fs, own
+
+_DIRECTORY = own.DIRECTORY | own.NOFOLLOW
 
 
 class Descriptor:
@@ -61,11 +63,11 @@ class Descriptor:
         """Open a file in place of the one that was open; returns its descriptor."""
         if self.number >= 0:
             self.close()
-        call = os.open if directory is None else partial(os.open, dir_fd=directory)
+        call = fs.open if directory is None else partial(fs.open, dir_fd=directory)
         held: list[int] = []
-        self.closing = map(os.close, held)
+        self.closing = map(fs.close, held)
         try:
-            # No Python code runs between `os.open` and the list, so no signal handler does.
+            # No Python code runs between `fs.open` and the list, so no signal handler does.
             held.extend(map(call, (path,), (flags,), (mode,)))
             self.number = held[0]
         except BaseException:
@@ -82,10 +84,10 @@ class Descriptor:
         """
         opened = cls()
         held: list[int] = []
-        opened.closing = map(os.close, held)
+        opened.closing = map(fs.close, held)
         try:
-            held.extend(map(os.open, (directory,), (_DIRECTORY,)))
-            held.extend(map(partial(os.open, dir_fd=held[0]), (name,), (flags,)))
+            held.extend(map(fs.open, (directory,), (_DIRECTORY,)))
+            held.extend(map(partial(fs.open, dir_fd=held[0]), (name,), (flags,)))
             next(opened.closing)
             opened.number = held[1]
         except BaseException:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
+
+from expstore.store.files.systems.native import own
 
 _HERE = -100  # AT_FDCWD: where relative paths start
 _NOFOLLOW, _EMPTY = 0x100, 0x1000  # AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH
@@ -67,7 +69,7 @@ def _statx_question() -> Callable[[int, bytes, int], _Question] | None:
     The arguments are converted once, with the question: each log of a metric asks it, and
     converting them takes half as long as the answer.
     """
-    function = _library_function()
+    function: Callable[..., int] | None = own.library_function("statx", errors=False)
     if function is None:
         return None
     import ctypes
@@ -85,10 +87,3 @@ def _statx_question() -> Callable[[int, bytes, int], _Question] | None:
         return ask
 
     return question
-
-
-@cache
-def _library_function() -> Callable[..., int] | None:
-    import ctypes
-
-    return getattr(ctypes.CDLL(None), "statx", None)

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from expstore.errors import InvalidCommitIdError
+from expstore.store.files.systems.native import own
 
 FILES = "files"
 METADATA = "meta.bin"
@@ -69,7 +70,8 @@ def check_commit_id(commit_id: str) -> str:
 
     Raises:
         InvalidCommitIdError: not a str, empty, hidden (`.`, `..` and names that start with a dot),
-            containing `/` or NUL, longer than 255 bytes, or not encodable as a file name.
+            containing `/` or NUL, longer than 255 bytes, not encodable as a file name, or forbidden
+            by the system, as `NUL`, `a:b` and `a.` are on Windows.
     """
     if fault := _fault(commit_id):
         shown = repr(commit_id)
@@ -103,6 +105,8 @@ def _fault(commit_id: object) -> str:
         return "starts with a dot"
     if "/" in commit_id or "\0" in commit_id:
         return "contains a slash or NUL"
+    if own.REFUSED_NAMES is not None and own.REFUSED_NAMES.search(commit_id):
+        return "is not a file name that this system allows"
     try:
         too_long = len(os.fsencode(commit_id)) > COMMIT_ID_LIMIT
     except UnicodeEncodeError:

@@ -17,6 +17,7 @@ from expstore.errors import UnreadableFileError
 from expstore.store.files import system
 from expstore.store.files.descriptor import Descriptor
 from expstore.store.files.directory import Entry, OpenLog
+from expstore.store.files.systems.native import fs
 
 
 class LocalDirectory:
@@ -38,33 +39,33 @@ class LocalDirectory:
     def directories(self) -> list[str]:
         """See `Directory`."""
         # By descriptor: a link that replaces the directory meanwhile is not followed.
-        with os.scandir(self._descriptor) as entries:
+        with fs.scandir(self._descriptor) as entries:
             return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
 
     def entries(self) -> list[Entry]:
         """See `Directory`."""
-        with os.scandir(self._descriptor) as entries:
+        with fs.scandir(self._descriptor) as entries:
             return [Entry(entry.name, _kind(entry)) for entry in entries]
 
     @contextmanager
     def subdirectory(self, *names: str) -> Iterator[LocalDirectory]:
         """See `Directory`; two descriptors at most are held, however deep it is."""
-        path, descriptor = self.path, os.dup(self._descriptor)
+        path, descriptor = self.path, fs.dup(self._descriptor)
         try:
             for name in names:
                 above = descriptor
-                descriptor = os.open(name, system.DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
-                os.close(above)
+                descriptor = fs.open(name, system.REAL_DIRECTORY, dir_fd=above)
+                fs.close(above)
                 path /= name
             yield LocalDirectory(path, descriptor)
         finally:
-            os.close(descriptor)
+            fs.close(descriptor)
 
     def sizes(self, names: Iterable[str]) -> Iterator[int | OSError | None]:
         """See `Directory`."""
         for name in names:
             try:
-                status = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False)
+                status = fs.stat(name, dir_fd=self._descriptor, follow_symlinks=False)
             except (FileNotFoundError, NotADirectoryError):
                 yield None
             except OSError as error:
@@ -75,7 +76,7 @@ class LocalDirectory:
     def modified(self, name: str) -> float | None:
         """See `Directory`."""
         try:
-            return os.stat(name, dir_fd=self._descriptor, follow_symlinks=False).st_mtime
+            return fs.stat(name, dir_fd=self._descriptor, follow_symlinks=False).st_mtime
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -94,12 +95,12 @@ class LocalDirectory:
         data: bytes | OSError
         for name in names:
             try:
-                descriptor = os.open(name, flags, dir_fd=directory)
+                descriptor = fs.open(name, flags, dir_fd=directory)
                 try:
                     # pread fails on FIFOs, sockets and terminals, so no fstat is needed.
-                    data = os.pread(descriptor, limit, 0)
+                    data = fs.pread(descriptor, limit, 0)
                 finally:
-                    os.close(descriptor)
+                    fs.close(descriptor)
             except OSError as error:
                 data = error
             yield data
@@ -134,7 +135,7 @@ class FileLog(OpenLog):
         close: Callable[[], object] | None = None,
     ) -> None:
         self._descriptor = descriptor
-        self._status = os.fstat(descriptor) if status is None else status
+        self._status = fs.fstat(descriptor) if status is None else status
         self._close = close
         self._position = 0
         self.size = self._status.st_size
@@ -153,13 +154,13 @@ class FileLog(OpenLog):
         """See `OpenLog`; one system call, unless the system has less at hand."""
         wanted = min(size, self.size - offset)
         if wanted > 0:
-            data = os.pread(self._descriptor, wanted, offset)
+            data = fs.pread(self._descriptor, wanted, offset)
             if len(data) == wanted:
                 return data
         return super().read(offset, size)
 
     def _fill(self, buffer: memoryview, offset: int) -> int:
-        return os.preadv(self._descriptor, [buffer], offset)
+        return fs.preadv(self._descriptor, [buffer], offset)
 
 
 def open_log(path: Path | str) -> OpenLog:
@@ -171,7 +172,7 @@ def open_log(path: Path | str) -> OpenLog:
         path = Path(path)
         with system.open_experiment(path.parent) as number:
             return _open_log(path, number)
-    status = os.fstat(opened.number)
+    status = fs.fstat(opened.number)
     if stat.S_ISREG(status.st_mode):
         return FileLog(opened.number, status, opened.close)
     opened.close()

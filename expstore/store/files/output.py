@@ -9,7 +9,6 @@ error it is removed, and after a kill the next time that the same output is writ
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -22,9 +21,10 @@ from pathlib import Path
 from typing import IO
 
 from expstore.errors import OutputExistsError, OutputInStoreError
-from expstore.store.files import access, layout, mounts, syncing, system
+from expstore.store.files import access, layout, mounts, system
 from expstore.store.files.atomic import take_name
 from expstore.store.files.descriptor import Descriptor
+from expstore.store.files.systems.native import own
 
 UNFINISHED = re.compile(r"\.expstore-[0-9a-f]{16}\.tmp")
 """Matches the names of files being written, or left behind by an interruption."""
@@ -106,12 +106,12 @@ def whole_file(
                 access.new_file(temporary, old) as descriptor,
                 open(descriptor, "wb", closefd=False) as file,
             ):
-                system.try_lock(descriptor, fcntl.LOCK_EX)
+                system.try_lock(descriptor, system.LOCK_EX)
                 if old is not None:
-                    access.keep_access(descriptor, old)
+                    own.keep_access(descriptor, old)
                 yield file
                 file.flush()
-                syncing.sync(descriptor)
+                own.sync(descriptor)
             if copied is None:
                 os.replace(temporary, output)
             else:
@@ -136,7 +136,7 @@ def unfinished_directory(output: Path) -> Iterator[Path]:
     os.mkdir(temporary)
     try:
         with Descriptor(temporary, system.DIRECTORY) as descriptor:
-            system.try_lock(descriptor, fcntl.LOCK_EX)
+            system.try_lock(descriptor, system.LOCK_EX)
             yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -156,14 +156,15 @@ def remove_stale(directory: Path, name: str) -> None:
 
 
 def _remove_if_stale(path: Path) -> None:
-    with Descriptor(path, system.READ) as descriptor:
+    with (opened := Descriptor(path, system.READ)) as descriptor:
         status = os.fstat(descriptor)
         if time.time() - status.st_mtime < _YOUNG:
             return
         if not mounts.is_local(mounts.file_system(descriptor)):
             return
-        if not system.try_lock(descriptor, fcntl.LOCK_EX):
+        if not system.try_lock(descriptor, system.LOCK_EX):
             return
+        system.let_go(opened)
         if stat.S_ISDIR(status.st_mode):
             shutil.rmtree(path)
         else:

@@ -12,19 +12,15 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 from expstore.errors import ExperimentExistsError, ExperimentNotFoundError, UnreadableFileError
-from expstore.store.files import access, layout, syncing, system
+from expstore.store.files import access, layout, system
 from expstore.store.files.place import open_log
+from expstore.store.files.systems.native import fs, own
 
 _BLOCK = 1 << 20  # bytes compared at a time
-_AT_FDCWD = -100
-_NOREPLACE, _EXCHANGE = 1, 2
-# The kernel or the file system (NFS, for example) has no such flag.
-_NO_FLAGS = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP})
+_rename = own.rename_flagged
 
 
 def build_experiment(building: Path, metadata: bytes | None) -> None:
@@ -52,11 +48,11 @@ def sync_tree(top: Path) -> None:
     """
     for directory, inner, names in os.walk(top, topdown=False, onerror=_fail):
         for name in names:
-            descriptor = os.open(Path(directory, name), system.READ)
+            descriptor = fs.open(Path(directory, name), system.READ)
             try:
-                syncing.sync(descriptor)
+                own.sync(descriptor)
             finally:
-                os.close(descriptor)
+                fs.close(descriptor)
         if names or inner:  # an empty one is on disk when its name is
             system.sync_directory(Path(directory))
 
@@ -76,11 +72,11 @@ def keep_access(old: Path, building: Path) -> None:
     for path in (*building.iterdir(), building):
         status = access.status_of(old / path.relative_to(building))
         if status is not None:
-            descriptor = os.open(path, system.READ)
+            descriptor = fs.open(path, system.READ)
             try:
-                access.keep_access(descriptor, status)
+                own.keep_access(descriptor, status)
             finally:
-                os.close(descriptor)
+                fs.close(descriptor)
 
 
 def place_new(building: Path, target: Path) -> None:
@@ -90,7 +86,7 @@ def place_new(building: Path, target: Path) -> None:
         FileExistsError: something has it.
         OSError: a system call fails.
     """
-    if _rename(building, target, _NOREPLACE):
+    if _rename(building, target, own.NOREPLACE):
         return
     os.mkdir(target)  # reserves the name, since the rename alone would replace an empty directory
     try:
@@ -111,7 +107,7 @@ def place(building: Path, target: Path) -> None:
     """
     if not os.path.lexists(target):
         place_new(building, target)
-    elif not _rename(building, target, _EXCHANGE):
+    elif not _rename(building, target, own.EXCHANGE):
         aside = building.with_name(layout.temporary_name(".replaced-"))
         os.rename(target, aside)
         try:
@@ -196,26 +192,3 @@ def _exists(target: Path) -> ExperimentExistsError:
         f"{target}: already exists, and an existing experiment is never changed; choose another "
         "commit id"
     )
-
-
-def _rename(source: Path, target: Path, flags: int) -> bool:
-    """Rename with flags of renameat2(2); False if there are none here."""
-    rename = _renameat2()
-    if rename is None:
-        return False
-    if not rename(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), flags):
-        return True
-    import ctypes
-
-    code = ctypes.get_errno()
-    if code in _NO_FLAGS:
-        return False
-    raise OSError(code, os.strerror(code), str(source), None, str(target))
-
-
-@cache
-def _renameat2() -> Any:
-    """The C library's function; None if it has none."""
-    import ctypes  # here, since most programs need none
-
-    return getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)

@@ -10,7 +10,6 @@ names the path. Nothing here depends on what the bytes mean.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
 import time
@@ -25,15 +24,15 @@ from expstore.errors import (
     StoreNotFoundError,
     UnreadableFileError,
 )
-from expstore.store.files import syncing
 from expstore.store.files.descriptor import Descriptor
+from expstore.store.files.systems.native import fs, own
 
-# O_NONBLOCK: opening a FIFO must not wait for its other end.
-_SAFE = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-READ = os.O_RDONLY | _SAFE
-MEND = os.O_RDWR | os.O_APPEND | _SAFE
+READ = os.O_RDONLY | own.SAFE
+MEND = os.O_RDWR | os.O_APPEND | own.SAFE
 APPEND = MEND | os.O_CREAT
-DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+DIRECTORY = own.DIRECTORY
+REAL_DIRECTORY = own.DIRECTORY | own.NOFOLLOW  # and not a link to one
+LOCK_SH, LOCK_EX, LOCK_UN = own.LOCK_SH, own.LOCK_EX, own.LOCK_UN
 NEW = 0o666  # the mode of a new file, less what the umask takes
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL})
@@ -77,7 +76,7 @@ def open_experiment(path: Path) -> Descriptor:
         UnreadableFileError: it cannot be opened.
     """
     try:
-        return Descriptor(path, DIRECTORY | os.O_NOFOLLOW)
+        return Descriptor(path, REAL_DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):
         raise ExperimentNotFoundError(f"{path}: no such experiment") from None
     except OSError as error:
@@ -150,7 +149,7 @@ def make_inside(path: Path, name: str) -> None:
     """
     with open_experiment(path) as directory:
         try:
-            os.mkdir(name, dir_fd=directory)
+            fs.mkdir(name, dir_fd=directory)
             sync_entries(directory)
         except FileExistsError as error:
             if not (path / name).is_dir():
@@ -192,7 +191,7 @@ def open_with_status(path: Path, flags: int, directory: int) -> tuple[Descriptor
                 raise unwritable(path, error) from error
             raise unreadable(path, error) from error
     try:
-        status = os.fstat(opened.number)
+        status = fs.fstat(opened.number)
         if not stat.S_ISREG(status.st_mode):
             raise UnreadableFileError(f"{path}: not a regular file")
         return opened, status
@@ -237,13 +236,13 @@ def try_lock(descriptor: int, operation: int) -> bool | None:
 
     Args:
         descriptor: the file or directory to lock.
-        operation: LOCK_SH or LOCK_EX.
+        operation: LOCK_SH, LOCK_EX or LOCK_UN.
 
     Returns:
         Whether the lock was taken; None if the file system does not support it.
     """
     try:
-        fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+        own.lock(descriptor, operation)
     except BlockingIOError:
         return False
     except OSError as error:
@@ -256,7 +255,16 @@ def try_lock(descriptor: int, operation: int) -> bool | None:
 def unlock(descriptor: int) -> None:
     """Release a lock now, also for forked processes, which inherit it with the descriptor."""
     with suppress(OSError):
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        own.lock(descriptor, LOCK_UN)
+
+
+def let_go(opened: Descriptor) -> None:
+    """Before an open file is renamed, replaced or deleted: close it, if it must be, as on Windows.
+
+    A lock on it ends too.
+    """
+    if not own.OPEN_FILES_MOVE:
+        opened.close()
 
 
 def refers_to(name: str, directory: int, descriptor: int) -> bool:
@@ -266,22 +274,22 @@ def refers_to(name: str, directory: int, descriptor: int) -> bool:
         OSError: a system call fails.
     """
     try:
-        found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        found = fs.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
         return False
-    return os.path.samestat(found, os.fstat(descriptor))
+    return os.path.samestat(found, fs.fstat(descriptor))
 
 
 def is_linked(descriptor: int) -> bool:
     """Whether an open file or directory still has a name."""
-    return os.fstat(descriptor).st_nlink > 0
+    return fs.fstat(descriptor).st_nlink > 0
 
 
 def read_all(descriptor: int, limit: int) -> bytes:
     """The first `limit` bytes of an open file."""
     blocks: list[bytes] = []
     read = 0
-    while read < limit and (block := os.pread(descriptor, min(limit - read, _BLOCK), read)):
+    while read < limit and (block := fs.pread(descriptor, min(limit - read, _BLOCK), read)):
         blocks.append(block)
         read += len(block)
     return b"".join(blocks)
@@ -304,7 +312,7 @@ def sync_entries(directory: int) -> None:
         OSError: the system call fails.
     """
     try:
-        syncing.sync(directory)
+        own.sync(directory)
     except OSError as error:
         if error.errno not in _NO_SYNC:
             raise

@@ -6,16 +6,19 @@ store hold the same names in the same order, which `formats.columns.brief` remem
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
 
 from expstore.model.values import METRICS_FORMAT
 from formats import Format, TailStatus
+from formats.damage.plausible import EARLIEST, LATEST, has_usual_clocks
 from formats.damage.tail import TailWatch
 
 if TYPE_CHECKING:
     from expstore.store.files.directory import OpenLog
     from formats.columns import ColumnParser, Columns
+    from formats.columns.clock import Choice, Clock
 
 BRIEF = 1 << 20
 """Bytes of a log that are read at once; see `formats.columns.brief`."""
@@ -27,15 +30,22 @@ class LogParser:
     Args:
         max_texts: distinct names beyond which parsing ends with TooManyTextsError; None: no limit.
         format: of the logs.
+        wants: whether records with a label are wanted; None: all. All may be given nevertheless.
 
     Attributes:
         records: whole records of the log that were parsed.
         end: the offset in the log after the last of them.
     """
 
-    def __init__(self, max_texts: int | None = None, format: Format = METRICS_FORMAT) -> None:
+    def __init__(
+        self,
+        max_texts: int | None = None,
+        format: Format = METRICS_FORMAT,
+        wants: Callable[[str], bool] | None = None,
+    ) -> None:
         self._max_texts = max_texts
         self._format = format
+        self._wants = wants
         self._parser: ColumnParser
         self._parsed = 0  # bytes of whole records that the parser has seen, of all logs
         self._watch: TailWatch
@@ -60,18 +70,29 @@ class LogParser:
             TooManyTextsError: see `max_texts`.
         """
         log = self._log
-        left = log.left
-        if left <= BRIEF and (size is None or size >= left):
-            columns = self._parser.feed(log.rest())
-        elif size is None:
-            columns = self._parser.read(log.readinto, left)
-        else:
-            columns = self._parser.read(log.part(size), size)
+        columns = self._parse(size)
+        roles = self._format.roles
+        if columns.seen > columns.count and roles and not has_usual_clocks(roles, columns):
+            # What is wrong with records that are left out can only be found in all of them.
+            read = log.size - log.left
+            start = self.end + columns.start - self._parsed
+            self._parser.choose_all()
+            log.section(start, log.size)
+            columns = self._parse(read - start)
         self._watch.feed(columns, self.end + columns.end - self._parsed)
         self._parsed = columns.end
         if columns.error is not None:  # nothing after a refused record can be read
             log.section(log.size, log.size)
         return columns
+
+    def _parse(self, size: int | None) -> Columns:
+        log = self._log
+        left = log.left
+        if left <= BRIEF and (size is None or size >= left):
+            return self._parser.feed(log.rest())
+        if size is None:
+            return self._parser.read(log.readinto, left)
+        return self._parser.read(log.part(size), size)
 
     @property
     def records(self) -> int:
@@ -103,12 +124,21 @@ class LogParser:
 
     def _renew(self) -> None:
         schema = self._format.schema.records if self.end else self._format.schema
-        self._parser = _column_parser()(schema, self._max_texts)
+        parser, clock_type, choice_type = _column_parser()
+        clock = choice = None
+        # In a short log that is read whole, the clocks themselves are looked at sooner.
+        if self._wants is not None or self._log.size > BRIEF:
+            roles = self._format.roles
+            if roles is not None and roles.label is not None:  # else clocks may be of any unit
+                clock = clock_type(roles.clock, EARLIEST, LATEST)
+                choice = self._wants and choice_type(roles.label, self._wants)
+        self._parser = parser(schema, self._max_texts, clock, choice)
         self._parsed = 0
 
 
 @cache
-def _column_parser() -> type[ColumnParser]:
+def _column_parser() -> tuple[type[ColumnParser], type[Clock], type[Choice]]:
     from formats.columns import ColumnParser  # brings NumPy, which much of a store does without
+    from formats.columns.clock import Choice, Clock
 
-    return ColumnParser
+    return ColumnParser, Clock, Choice

@@ -7,7 +7,7 @@ however long the log is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from expstore.errors import LogTooLargeError, SelectionError
@@ -62,6 +62,11 @@ class Selection:
     def key(self) -> tuple[list[str] | None, range | None]:
         """What tells this selection from others."""
         return None if self._names is None else sorted(self._names), self._steps
+
+    @property
+    def wants(self) -> Callable[[str], bool] | None:
+        """Whether metrics of a name may be selected; None: all may."""
+        return None if self._names is None else self._has
 
     def _has(self, name: str) -> bool:
         assert self._names is not None
@@ -129,7 +134,9 @@ def iter_tables(
         parser: one used for other logs before; None: a new one.
         rewind: what is superseded, and left out; only of a log that is read from its beginning.
     """
-    parser = parser or LogParser()
+    if parser is None:
+        # The places of metrics in a log, by which some are superseded, count all of them.
+        parser = LogParser(wants=None if rewind else selection.wants)
     first = 0
     size = chunk * RECORD_CODEC.schema.min_size  # bytes that hold no more records than a table may
     with open_log(path) as log:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import threading
 import time
@@ -229,14 +230,14 @@ def test_lease_that_cannot_be_had_is_explained(
     code: int, reason: str, log: AppendLog, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a file of another user, and on file systems without leases, nothing is cut."""
-    real = cut.fcntl.fcntl
+    real = fcntl.fcntl
 
     def refuse(descriptor: int, command: int, argument: int = 0) -> int:
-        if command == cut.fcntl.F_SETLEASE:
+        if command == fcntl.F_SETLEASE:
             raise OSError(code, os.strerror(code))
         return real(descriptor, command, argument)
 
-    monkeypatch.setattr(cut.fcntl, "fcntl", refuse)
+    monkeypatch.setattr(fcntl, "fcntl", refuse)
     add(path, TEAR)
     with pytest.raises(TornTailError, match=f"{reason}.*repair --force"):
         log.append(record("own"))

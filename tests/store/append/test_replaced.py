@@ -290,8 +290,8 @@ def test_identity_can_be_had_without_statx(
     replace: Callable[[Path], None], store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On other systems, and in sandboxes that forbid the call."""
-    for function in (lambda: None, lambda: lambda *_: -1):
-        monkeypatch.setattr(identity, "_library_function", function)
+    for function in (None, lambda *_: -1):
+        monkeypatch.setattr(identity.own, "library_function", lambda *_, f=function, **__: f)
         shutil.rmtree(store.root)
         shutil.rmtree(store.root.with_name("old"), ignore_errors=True)
         shutil.rmtree(store.root.with_name("elsewhere"), ignore_errors=True)

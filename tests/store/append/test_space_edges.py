@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -30,10 +31,10 @@ def test_space_is_reserved_at_any_offset(offset: int, tmp_path: Path) -> None:
 def test_system_without_fallocate_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is reserved, nothing fails, and the limit is asked for once in a while only."""
     asked = []
-    getrlimit = space.resource.getrlimit
+    getrlimit = resource.getrlimit
     monkeypatch.setattr(space, "_fallocate", lambda: None)
     monkeypatch.setattr(
-        space.resource, "getrlimit", lambda which: asked.append(which) or getrlimit(which)
+        resource, "getrlimit", lambda which: asked.append(which) or getrlimit(which)
     )
     path = tmp_path / "metrics.bin"
     own = AppendLog(path)

@@ -174,6 +174,14 @@ def test_a_label_is_printable_without_control_characters(size: int) -> None:
     assert len(set(hashes.values())) == len(hashes)
 
 
+@pytest.mark.parametrize(("clock", "fits"), [(99, False), (100, True), (200, True), (201, False)])
+def test_the_range_of_clocks_includes_both_its_ends(clock: int, fits: bool) -> None:
+    """A record of the first or last second of a log is one of its records."""
+    record = CODEC.build(timestamp=clock, step=0, value=0.5, name="loss")
+    found = find_candidates(SCHEMA, ROLES, record, True, [(100, 200)])
+    assert (0 in found.starts) == fits
+
+
 def test_declaration_without_a_fixed_clock_is_refused() -> None:
     """If the clock's position depends on a text, no offset can be ruled out."""
     event = Struct("label" / LengthPrefixedText(Int16ul), "at" / Int32ul, "round" / Int32ul)

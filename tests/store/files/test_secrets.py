@@ -283,6 +283,13 @@ def test_short_secrets_do_not_hide_other_words() -> None:
     assert secrets.mask("abc in abcdef") == "*** in abcdef"
 
 
+def test_nothing_is_left_of_a_secret_that_begins_with_another() -> None:
+    """The longer one is masked first, whichever of them the URL names first."""
+    secrets = Secrets("vault://hunter-of-words:hunter-of-words-two@host/x")
+    assert secrets.mask("it is hunter-of-words-two") == "it is ***"
+    assert secrets.mask("it is hunter-of-words") == "it is ***"
+
+
 def test_files_of_this_machine_are_no_url(tmp_path: Path) -> None:
     """Through fsspec, links would be followed, and a FIFO waited for."""
     assert ExperimentStore(f"local://{tmp_path}").root == tmp_path

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import pytest
 
-from expstore.store.files import syncing
+from expstore.store.files.systems import posix
 
-CALLS = [syncing.sync, syncing.sync_data]
+CALLS = [posix.sync, posix.sync_data]
 
 
 @pytest.fixture

@@ -1,0 +1,65 @@
+"""Reading some names of a log: all that reading everything would give and report of them."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from expstore.store.read import parser
+from expstore.store.read.parser import LogParser
+from expstore.store.read.tables import Selection, iter_tables, read_table, select
+from formats import RECORD, RecordCodec
+
+NAMES = ["loss", "acc", "val/x", "lr", "grad", "epoch", "a", "b"]
+NOW = 1_700_000_000
+
+
+def record(index: int, clock: int = NOW) -> bytes:
+    """The record at an index of a log of names in turn."""
+    return RecordCodec(RECORD).build(
+        timestamp=clock, step=index // 8, value=index / 7, name=NAMES[index % 8]
+    )
+
+
+def logs() -> dict[str, bytes]:
+    """Clean logs, and damaged ones; each has 4,000 records or so."""
+    rows = [record(i) for i in range(4_000)]
+    whole, rest = b"".join(rows[:3_000]), b"".join(rows[3_000:])
+    shuffled = random.Random(1).sample(rows, len(rows))
+    return {
+        "clean": whole + rest,
+        "torn": whole + rest[:-3],
+        "zeros at the end": whole + bytes(500),
+        "a torn record amid": whole[:-11] + rest,
+        "bytes missing amid": whole[:40_000] + whole[40_013:] + rest,
+        "other clocks": b"".join(record(i, NOW * 1000) for i in range(4_000)),
+        "other clocks from there on": whole + b"".join(record(i, 7) for i in range(1_000)),
+        "high bytes that change": b"".join(record(i, (102 << 24) - 2000 + i) for i in range(4_000)),
+        "any order": b"".join(shuffled),
+        "empty": b"",
+    }
+
+
+@pytest.mark.parametrize("brief", [0, 1 << 20], ids=["in blocks", "at once"])
+@pytest.mark.parametrize("chunk", [100, 1 << 18])
+@pytest.mark.parametrize("data", logs().values(), ids=logs())
+def test_what_is_left_out_changes_nothing(
+    data: bytes, chunk: int, brief: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither metrics, nor names, nor the state of the end; with steps chosen, too."""
+    monkeypatch.setattr(parser, "BRIEF", brief)
+    path = tmp_path / "metrics.bin"
+    path.write_bytes(data)
+    whole = read_table(path)
+    for names in (["loss"], ["none"], ["epoch", "a"], NAMES):
+        for steps in (None, range(10, 400, 7)):
+            chosen = Selection(names, steps)
+            found = list(iter_tables(path, chosen, chunk))
+            expected = list(iter_tables(path, chosen, chunk, parser=LogParser()))
+            assert found == expected
+            assert [table.names for table in found] == [table.names for table in expected]
+            assert found[-1].status == expected[-1].status
+            together = [metric for table in found for metric in table]
+            assert together == list(select(whole, names, steps))
