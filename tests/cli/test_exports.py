@@ -61,7 +61,7 @@ def directory(filled: ExperimentStore, tmp_path: Path) -> Path:
         ("compare", "--where", "lr > 0 and loss:max < 60", "--sort", "loss:min"),
         ("compare", "--group-by", "lr", "--json"),
         ("compare", "r2", "r3", "--csv"),
-        ("ls", "--where", "loss:max < 60"),
+        ("ls", "--where", "loss:max < 60", "--json"),
         ("ls", "--json", "--user", "u"),
         ("plot", "--name", "loss", "--where", "lr > 1"),
     ],
