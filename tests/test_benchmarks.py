@@ -203,9 +203,9 @@ def test_the_clusters_figures_are_drawn_and_written(tmp_path: Path) -> None:
         done.append(cluster.Measured(records, (10**9, 0.5), [1, 2], cells, ["a note"]))
     cluster.write(done, tmp_path)
     text = (tmp_path / "cluster.md").read_text()
-    row = "| 10.00 s, 0.10 GB/s, 5 MB | 5.00 s, 0.20 GB/s, 5 MB + 1 | 3.33 s, 0.30 GB/s, 5 MB + 2 |"
+    row = "| 10.00 s, 100 MB/s, 5 MB | 5.00 s, 200 MB/s, 5 MB + 1 | 3.33 s, 300 MB/s, 5 MB + 2 |"
     assert f"| check {row}" in text
-    assert "- a raw read of the logs: 1.00 GB in 0.5 s, 2.00 GB/s\n- a note" in text
+    assert "- a raw read of the logs: 1.00 GB in 0.5 s, 2,000 MB/s\n- a note" in text
     first = (tmp_path / "cluster.svg").read_bytes()
     assert b"10,000 records" in first
     cluster.write(done, tmp_path)

@@ -424,10 +424,10 @@ class Measured:
                 held = f"{max(one.worker for one in samples[who]) / 1e6:.0f} MB"
                 if client := max(one.client for one in samples[who]):
                     held += f" + {client / 1e6:.0f}"
-                cells.append(f"{seconds:.2f} s, {size / 1e9 / seconds:.2f} GB/s, {held}")
+                cells.append(f"{seconds:.2f} s, {size / 1e6 / seconds:,.0f} MB/s, {held}")
             lines.append(f"| {form} | {' | '.join(cells)} |")
         read = f"a raw read of the logs: {size / 1e9:.2f} GB in {taken:.1f} s"
-        notes = [f"{read}, {size / 1e9 / taken:.2f} GB/s", *self.notes]
+        notes = [f"{read}, {size / 1e6 / taken:,.0f} MB/s", *self.notes]
         return [*lines, "", *(f"- {note}" for note in notes)]
 
 
