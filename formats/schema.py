@@ -202,22 +202,22 @@ class Schema(Value):
             runs[-1].append(field)
         return tuple(Run(tuple(run)) for run in runs)
 
-    @property
+    @cached_property
     def named(self) -> tuple[Field, ...]:
         """The fields that are among the values."""
         return tuple(field for field in self.fields if field.has_name)
 
-    @property
+    @cached_property
     def texts(self) -> tuple[Field, ...]:
         """The fields of variable length: texts, and bytes with a length."""
         return tuple(field for field in self.fields if field.is_variable)
 
-    @property
+    @cached_property
     def min_size(self) -> int:
         """Size in bytes of the shortest whole value: optional fields absent, texts empty."""
         return sum(field.width for field in self.fields if field.default is None)
 
-    @property
+    @cached_property
     def max_size(self) -> int:
         """Size in bytes of the longest whole value."""
         longest = sum(int(field.range[1]) for field in self.texts)

@@ -208,8 +208,13 @@ def _tell_report(report: ExportReport, output: Path | None) -> None:
         tell(f"{commit_id}: {tail}; the readable part is exported")
     for commit_id, error in report.failures.items():
         tell(f"{commit_id}: {error}")
-    if report.overflows:
-        tell(f"{report.overflows:,} values exceed TensorBoard's 32-bit floats and became infinite")
+    for count, what in (
+        (report.overflows, "became infinite"),
+        (report.underflows, "became 0"),
+        (report.rounded, "were rounded"),
+    ):
+        if count:
+            tell(f"TensorBoard's 32-bit floats: {counted(count, 'value', ',')} {what}")
     if output is not None:
         done = report.experiments - len(report.failures)
         rows, experiments = counted(report.rows, "row", ","), counted(done, "experiment", ",")
@@ -225,6 +230,8 @@ def _describe(report: ExportReport) -> dict[str, Any]:
         "failures": {commit_id: str(error) for commit_id, error in report.failures.items()},
         "tails": {commit_id: str(tail) for commit_id, tail in report.tails.items()},
         "overflows": report.overflows,
+        "underflows": report.underflows,
+        "rounded": report.rounded,
         **parts,
     }
 

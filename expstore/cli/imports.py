@@ -60,10 +60,10 @@ def import_command(
         str | None, typer.Option("--user", help="The user, if PATH does not record one.")
     ] = None,
     step_column: Annotated[
-        str | None, typer.Option("--step-column", help="The column of steps, in a table.")
+        str | None, typer.Option("--step-column", help="The column of steps (csv, jsonl).")
     ] = None,
     time_column: Annotated[
-        str | None, typer.Option("--time-column", help="The column of times, in a table.")
+        str | None, typer.Option("--time-column", help="The column of times (csv, jsonl).")
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List what would come in, and write nothing.")
@@ -97,6 +97,7 @@ def import_command(
     if to_id is not None and prefix:
         raise typer.BadParameter("use one of --to-id and --prefix", param_hint="--prefix")
     from expstore.exchange.imports import ImportOptions, import_source
+    from expstore.exchange.sources.base import BadValueError
 
     store = open_store(context, root, new=True)
     options = ImportOptions(
@@ -124,7 +125,7 @@ def import_command(
         tell(f"created the store {store.root}")
     if report.refused:
         whole = len(report.refused) + len(report.imported)
-        bad = any(isinstance(run.error, ImportSourceError) for run in report.refused)
+        bad = any(isinstance(run.error, BadValueError) for run in report.refused)
         remedy = "; --skip leaves out bad values instead" if bad and not skip else ""
         fail(f"{len(report.refused)} of {counted(whole, 'run')} not imported{remedy}")
     if not report.imported:

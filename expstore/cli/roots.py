@@ -113,11 +113,11 @@ def _stores_below(root: Path) -> list[Path]:
 
 
 def _directories(path: Path) -> Iterator[Path]:
-    """The first directories in one, without links; none if it cannot be read."""
+    """The first visible directories in one, without links; none if it cannot be read."""
     try:
         with os.scandir(path) as entries:
             for entry in islice(entries, _EXAMINED):
-                if entry.is_dir(follow_symlinks=False):
+                if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
                     yield Path(entry.path)
     except OSError:
         return

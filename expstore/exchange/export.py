@@ -49,6 +49,8 @@ class ExportReport:
         tails: by commit id, the status of a metrics.bin that does not end cleanly; its readable
             records are in the output.
         overflows: number of values too large for TensorBoard's 32-bit floats, written as infinity.
+        underflows: of those too small, written as 0.
+        rounded: of those written with fewer digits.
     """
 
     rows: int
@@ -56,6 +58,8 @@ class ExportReport:
     failures: dict[str, ExpStoreError | FormatError]
     tails: dict[str, TailStatus]
     overflows: int = 0
+    underflows: int = 0
+    rounded: int = 0
 
 
 def export_file(

@@ -23,7 +23,14 @@ from pathlib import Path
 
 from expstore.errors import ExpStoreError, ImportSourceError, NoSpaceError, UnreadableFileError
 from expstore.exchange.sources.base import ForeignRun, Reading, RefusedRun, Runs, reading_file
-from expstore.exchange.sources.registry import Kind, only_kind, source_of
+from expstore.exchange.sources.registry import (
+    SOURCES,
+    TABLES,
+    Kind,
+    check_kind,
+    only_kind,
+    source_of,
+)
 from expstore.exchange.staging import Staging, Target
 from expstore.model.times import unit_fault
 from expstore.model.values import Metadata
@@ -175,14 +182,18 @@ def import_source(
     Raises:
         MissingExtraError: the source needs an extra that is not installed.
         ImportSourceError: there is nothing of this kind at the path; or it has several runs, and
-            one commit id was given.
+            one commit id was given; or an option has no meaning for the kind.
         NoSpaceError, UnreadableFileError: the store cannot be written. The message says what was
             imported before.
     """
     path = Path(path)
     reading = Reading(options.skip, options.step_column, options.time_column, advance)
     notes: list[str] = []
-    kind = kind or only_kind(path, notes)
+    if kind is None:
+        kind = only_kind(path, notes)
+    else:
+        check_kind(path, kind)
+    _check_options(path, kind, options)
     runs = _typed(path, source_of(kind).runs(path, reading))
     if options.to_id is not None:
         first = list(_two(runs))
@@ -199,6 +210,7 @@ def import_source(
                 continue
             if not len(run.table) and not run.info.params:
                 reading.left_out[EMPTY] += 1
+                reading.left_out.update(run.left_out)
                 reading.notes += [f"{run.name}: {note}" for note in run.notes]
                 continue
             try:
@@ -210,6 +222,16 @@ def import_source(
                 refused.append(RefusedRun(run.name, error))
     left_out = {what: count for what, count in sorted(reading.left_out.items()) if count}
     return ImportReport(kind, imported, refused, left_out, (*notes, *reading.notes))
+
+
+def _check_options(path: Path, kind: Kind, options: ImportOptions) -> None:
+    """Raise ImportSourceError if an option has no meaning for a kind."""
+    for name in ("step_column", "time_column"):
+        if kind not in TABLES and getattr(options, name) is not None:
+            raise ImportSourceError(
+                f"{path}: {SOURCES[kind][0]} have no columns to choose from; leave out "
+                f"--{name.replace('_', '-')}"
+            )
 
 
 def _typed(path: Path, runs: Runs) -> Runs:

@@ -30,6 +30,7 @@ from expstore.store.files import layout, placing, system
 from expstore.store.files.systems.native import fs, own
 from expstore.store.repository import ExperimentStore
 from formats import FormatError
+from formats.errors import counted
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ class Staging:
         if not update:
             raise _exists(
                 path,
-                f"lacks {len(added):,} metrics that the source has now",
+                f"lacks {counted(len(added), 'metric', ',')} that the source has now",
                 "add them with --update",
             )
         if not self._dry_run:

@@ -3,8 +3,9 @@
 Guarantees: each experiment gets one run directory, which appears only when complete. Each metric
 becomes one scalar, in file order, with the metric's timestamp as its wall time.
 
-TensorBoard's scalars are 32-bit floats: values are rounded, and values beyond 3.4e38 become
-infinite and are counted. Wall times are doubles: those beyond 2**53 seconds are rounded.
+TensorBoard's scalars are 32-bit floats: values are rounded, beyond 3.4e38 become infinite, and
+below 7e-46 become 0; each is counted. Wall times are doubles: those beyond 2**53 seconds are
+rounded.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +30,9 @@ from expstore.store.files.output import check_place, remove_stale, unfinished_di
 from expstore.store.stream import TableStream
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from expstore.store.repository import ExperimentStore
 
 _RUN = "run"  # of which all unfinished ones are left-overs, whatever their experiment
@@ -63,7 +68,7 @@ def export_tensorboard(
     for commit_id in chosen:
         _check_run(output / commit_id, force)
     source = TableStream(store.location, progress(chosen), names, strict=False)
-    overflows = 0
+    changes: Counter[str] = Counter()
     system.make_directory(output)
     remove_stale(output, _RUN)
     for commit_id, _, table in source:
@@ -73,10 +78,10 @@ def export_tensorboard(
                 info = store.read_run(commit_id)
             except ExpStoreError as error:  # its metrics are exported all the same
                 source.failures[commit_id] = error
-            overflows += _write_run(building, table, info)
+            changes += _write_run(building, table, info)
             _place_run(building, output / commit_id, force)
     system.sync_directory(output)
-    return ExportReport(source.rows, len(chosen), source.failures, source.tails, overflows)
+    return ExportReport(source.rows, len(chosen), source.failures, source.tails, **changes)
 
 
 def _place_run(building: Path, run: Path, force: bool) -> None:
@@ -104,15 +109,15 @@ def _is_event_file(path: Path) -> bool:
     return "tfevents" in path.name and path.is_file()
 
 
-def _write_run(directory: Path, table: MetricTable, info: RunInfo) -> int:
-    """Write one event file and return how many finite values became infinite."""
+def _write_run(directory: Path, table: MetricTable, info: RunInfo) -> Counter[str]:
+    """Write one event file and return how many values were changed, by `ExportReport`'s names."""
     import numpy as np
 
     events = require("tensorboard.compat.proto.event_pb2", "tensorboard")
     summaries = require("tensorboard.compat.proto.summary_pb2", "tensorboard")
     records = require("tensorboard.summary.writer.record_writer", "tensorboard")
     tags = [escape(name) for name in table.names]
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         values = table.values.astype(np.float32)
     start = int(table.timestamps[0]) if len(table) else 0
     with open(directory / f"{_EVENTS}{max(start, 0):010d}.expstore", "xb") as file:
@@ -141,7 +146,21 @@ def _write_run(directory: Path, table: MetricTable, info: RunInfo) -> int:
             )
             writer.write(event.SerializeToString())
         writer.flush()
-    return int((np.isinf(values) & np.isfinite(table.values)).sum())
+    return _changes(table.values, values)
+
+
+def _changes(exact: NDArray[np.float64], written: NDArray[np.float32]) -> Counter[str]:
+    """How many values are written as others, by what became of them."""
+    import numpy as np
+
+    changed = (exact != written) & ~np.isnan(exact)
+    overflows = changed & np.isinf(written)
+    underflows = changed & (written == 0)
+    return Counter(
+        overflows=int(overflows.sum()),
+        underflows=int(underflows.sum()),
+        rounded=int((changed & ~overflows & ~underflows).sum()),
+    )
 
 
 def _hparams(info: RunInfo, start: int) -> Iterator[Any]:

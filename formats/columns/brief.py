@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from formats.columns.clock import NONE, UNKNOWN, Choice, Clock, joined, windows_of
 from formats.columns.loop import compiled_loop
-from formats.columns.numbers import NumberReader, repeated
+from formats.columns.numbers import number_reader, repeated
 from formats.columns.period import Period, mask_of, shortest_period
 from formats.columns.repetition import Codes
 from formats.columns.starts import Offsets, record_walk
@@ -86,7 +86,7 @@ class BriefWalk:
         choice: Choice | None = None,
     ) -> None:
         self._walk = record_walk(schema)
-        self._numbers = NumberReader(self._walk)
+        self._numbers = number_reader(self._walk)
         self._vocabularies = vocabularies
         self._clock, self._windows = clock, windows_of(self._walk, clock)
         self._known = _remembered.setdefault((schema, clock), {})

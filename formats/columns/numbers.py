@@ -7,6 +7,7 @@ any records, the bytes of a run are gathered and its numbers taken from them.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,12 @@ class NumberReader:
                 number = np.ndarray(items.shape, dtype, items, offset, items.strides)
                 columns[name] = number.astype(native)
         return columns
+
+
+@lru_cache(maxsize=64)
+def number_reader(walk: RecordWalk) -> NumberReader:
+    """Its NumberReader, which holds no state."""
+    return NumberReader(walk)
 
 
 def repeated(codes: bytearray, rows: int) -> NDArray[np.int32]:

@@ -184,6 +184,34 @@ def test_tensorboard_reads_what_was_exported(vectors: ExperimentStore, tmp_path:
     assert report.overflows == 1  # 1.8e308
 
 
+@pytest.mark.parametrize(
+    ("value", "change"),
+    [
+        (0.5, None),
+        (-0.0, None),
+        (math.nan, None),
+        (-math.inf, None),
+        (1e-40, "rounded"),
+        (1 / 3, "rounded"),
+        (2.0**24 + 1, "rounded"),
+        (-1e39, "overflows"),
+        (-1e-46, "underflows"),
+        (5e-324, "underflows"),
+    ],
+)
+def test_values_that_tensorboard_holds_otherwise_are_counted(
+    value: float, change: str | None, store: ExperimentStore, tmp_path: Path, capsys
+) -> None:
+    """Each by what became of it."""
+    store.create_experiment("a")
+    store.log_metrics("a", {"loss": value}, 0)
+    report = export_tensorboard(store, ["a"], tmp_path / "tb")
+    found = {name: getattr(report, name) for name in ("overflows", "underflows", "rounded")}
+    assert found == dict.fromkeys(found, 0) | ({change: 1} if change else {})
+    done = run(capsys, "--root", store.root, "export", "--to", "tensorboard", "-o", tmp_path / "x")
+    assert ("32-bit floats: 1 value" in done.err) == (change is not None)
+
+
 def test_tensorboard_run_is_replaced_only_by_force(filled: ExperimentStore, tmp_path: Path) -> None:
     """An existing run stops the export; force replaces event files and nothing else."""
     export_tensorboard(filled, ["b"], tmp_path)
@@ -345,7 +373,9 @@ def test_json_reports_what_was_written(vectors_copy: ExperimentStore, tmp_path, 
     done = run(capsys, *asked, "zero-tail", "--to", "csv", "-o", tmp_path / "out.csv")
     report = json.loads(done.out)
     assert done.code == 1
-    assert list(report) == ["rows", "experiments", "failures", "tails", "overflows"]
+    assert list(report) == [
+        *("rows", "experiments", "failures", "tails", "overflows", "underflows", "rounded")
+    ]
     assert (report["rows"], report["experiments"], report["overflows"]) == (113, 3, 0)
     assert "symbolic link" in report["failures"]["edge-values"]
     assert list(report["tails"]) == ["zero-tail"]

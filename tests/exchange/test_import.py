@@ -444,12 +444,15 @@ def test_a_source_that_is_missing_is_an_error(store, tmp_path, capsys, source: s
     ],
 )
 def test_missing_library_names_its_extra(
-    store, mlruns, monkeypatch, library, source, extra
+    store, mlruns, monkeypatch, library, source, extra, tmp_path
 ) -> None:
     """One line says what to install."""
     hide(monkeypatch, library)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "events.out.tfevents.1").touch()
+    path = mlruns if source == "mlflow" else tmp_path / "logs"
     with pytest.raises(MissingExtraError, match=rf"pip install .*\[{extra}\]"):
-        import_experiments(store, source, mlruns)
+        import_experiments(store, source, path)
 
 
 def test_command_lists_what_it_imported(store: ExperimentStore, mlruns: Path, capsys) -> None:

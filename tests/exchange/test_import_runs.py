@@ -57,6 +57,71 @@ def test_one_bad_run_keeps_no_other_out(store: ExperimentStore, tmp_path: Path, 
     assert "b: left out values that a store cannot hold: 1" in done.err
 
 
+@pytest.mark.parametrize(
+    ("text", "helps"),
+    [
+        ("step,loss\n1,0.5\n2,x\n", True),
+        ("step,loss\n-1,0.5\n1,0.5\n", True),
+        ("step,loss\n1\n2,3\n", True),
+        ("step,loss\n", False),
+        ("step,loss,loss\n1,2,3\n", False),
+        ('step,loss\n1,"2\n', False),
+    ],
+)
+def test_skip_is_named_where_it_helps(
+    text: str, helps: bool, store: ExperimentStore, tmp_path: Path, capsys
+) -> None:
+    """And there it does help."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "metrics.csv").write_text(text)
+    done = run(capsys, "--root", store.root, "import", tmp_path)
+    assert (done.code, "--skip" in done.err) == (1, helps)
+    skipped = run(capsys, "--root", store.root, "import", tmp_path, "--skip")
+    assert (skipped.code == 0) == helps
+
+
+@pytest.mark.parametrize("option", ["--step-column", "--time-column"])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.tfevents.1", ""),
+        ("a.csv", HEADER),
+        ("b.csv", "commit_id,step,timestamp,loss\n"),
+        ("c.jsonl", '{"name": "loss", "step": 1, "value": 2}\n'),
+        ("d.jsonl", '{"commit_id": "a", "step": 1, "timestamp": 1700000000, "loss": 1}\n'),
+    ],
+)
+def test_an_option_without_a_meaning_is_refused(
+    name: str, text: str, option: str, store: ExperimentStore, tmp_path: Path, capsys
+) -> None:
+    """A kind without columns, and a table of this program, have none to choose."""
+    (tmp_path / name).write_text(text)
+    done = run(capsys, "--root", store.root, "import", tmp_path / name, option, "x")
+    assert done.code == 1
+    assert option in done.err
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "kind", "other"),
+    [
+        ("u.csv", "step,loss\n1,2\n", "wandb", "csv"),
+        ("u.csv", "step,loss\n1,2\n", "mlflow", "csv"),
+        ("u.csv", "step,loss\n1,2\n", "jsonl", "csv"),
+        ("u.jsonl", '{"step": 1, "loss": 2}\n', "tensorboard", "jsonl"),
+        ("u.jsonl", '{"step": 1, "loss": 2}\n', "keras", "jsonl"),
+    ],
+)
+def test_a_kind_that_a_source_is_not_is_refused_by_name(
+    name: str, text: str, kind: str, other: str, store: ExperimentStore, tmp_path: Path, capsys
+) -> None:
+    """The message says what the kind takes, and what the source is."""
+    (tmp_path / name).write_text(text)
+    done = run(capsys, "--root", store.root, "import", "--from", kind, tmp_path / name)
+    assert done.code == 1
+    assert f"--from {kind} takes {SOURCES[kind][0]}" in done.err  # type: ignore[index]
+    assert f"use --from {other}" in done.err
+
+
 def test_an_update_adds_runs_and_points(store: ExperimentStore, tmp_path: Path, capsys) -> None:
     """Without it, a run that has grown stays as it is, and the others come in."""
     path = tmp_path / "a.csv"
@@ -237,6 +302,29 @@ def test_a_directory_of_several_kinds_says_so(store: ExperimentStore, tmp_path: 
     assert report.kind == "huggingface"
     assert any("--from csv" in note for note in report.notes)
     assert import_source(store, tmp_path, "csv", ImportOptions(to_id="b")).kind == "csv"
+
+
+def test_a_store_beside_the_logs_is_no_source(store: ExperimentStore, tmp_path: Path) -> None:
+    """Files that experiments keep are not imported; those of one that is named are."""
+    table = "step,loss\n1,0.5\n"
+    files = store.create_experiment("a") / "files"
+    store.log_metric("a", "loss", 0.5, 1)
+    (files / "metrics.csv").write_text(table)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "metrics.csv").write_text(table)
+    assert [row.commit_id for row in import_source(store, tmp_path).imported] == ["logs"]
+    assert [row.commit_id for row in import_source(store, files).imported] == ["files"]
+
+
+def test_what_a_killed_import_left_is_no_store(tmp_path: Path, capsys) -> None:
+    """A command does not send its user there, if the import was the store's first."""
+    root = tmp_path / "store"
+    leftover = ExperimentStore(root / ".import-0123456789abcdef")
+    leftover.create_experiment("a")
+    leftover.log_metric("a", "loss", 0.5, 1)
+    done = run(capsys, "--root", root, "check")
+    assert ".import-0123456789abcdef: leftover" in done.out
+    assert "use --root" not in done.err
 
 
 def test_leftovers_of_killed_imports_are_deleted(store: ExperimentStore, tmp_path: Path) -> None:

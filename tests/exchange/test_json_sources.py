@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +20,8 @@ import expstore
 from expstore import ExperimentStore, ImportSourceError, Metric
 from expstore.exchange.export import export_file
 from expstore.exchange.imports import ImportOptions, import_experiments, import_source
-from expstore.exchange.sources import wandblog
+from expstore.exchange.sources import files, wandblog
+from expstore.exchange.sources.wandbhistory import RowReader
 from expstore.model.runinfo import RunStart
 
 
@@ -250,6 +253,95 @@ def test_a_run_of_wandb_comes_in(store: ExperimentStore, tmp_path: Path) -> None
     }
 
 
+ROWS = [{"step": 3, "loss": 0.5, "eval": {"acc": 1}}, {"step": 4, "loss": "NaN", "x": None}]
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_array_of_objects_comes_in(
+    packed: bool, indent: int | None, store: ExperimentStore, tmp_path: Path
+) -> None:
+    """As JSON lines do; a bad one is named by its number, or skipped."""
+    path = tmp_path / ("log.json.gz" if packed else "log.json")
+    write = gzip.compress if packed else bytes
+    path.write_bytes(write(json.dumps(ROWS, indent=indent).encode()))
+    (row,) = import_experiments(store, None, path)
+    assert (row.commit_id, row.metrics) == ("log", 3)
+    assert points(store, "log")[:2] == [("loss", 3, 0.5), ("eval/acc", 3, 1.0)]
+    path.write_bytes(write(json.dumps([*ROWS, 7, {"step": -1, "loss": 1}]).encode()))
+    with pytest.raises(ImportSourceError, match="object 3: not a JSON object"):
+        import_experiments(store, None, path)
+    report = import_source(store, path, None, ImportOptions(to_id="b", skip=True))
+    assert report.left_out == {"objects that are not JSON": 1}
+    assert report.imported[0].left_out["rows with a bad step"] == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"step": 1, "loss": 2}',
+        '[{"step": 1, "loss": 2} 7 "',
+        '[{"step": 1, "loss": 2}, {"step": 2,',
+        '[{"step": 1, "loss": ' + "[" * 100_000,
+        '[{"step": 1, "loss": 1}, {"step": 2, "loss": ' + "9" * 5000 + "}]",
+    ],
+)
+def test_a_torn_array_is_refused(text: str, store: ExperimentStore, tmp_path: Path) -> None:
+    """With one error, and nothing of it comes in."""
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ImportSourceError, match=r"not JSON|not a JSON|nested|digits"):
+        import_experiments(store, "jsonl", tmp_path / "a.json")
+    assert os.listdir(store.root) == []
+
+
+@pytest.mark.parametrize("text", ["[]", "[1]", '[{"name": "x"}]', '[[{"step": 1}]]', "["])
+def test_other_arrays_are_not_recognised(text: str, store: ExperimentStore, tmp_path: Path) -> None:
+    """Only those of objects with a step are."""
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ImportSourceError, match="not recognised"):
+        import_experiments(store, None, tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl"])
+def test_a_packed_file_is_as_the_file(name: str, store: ExperimentStore, tmp_path: Path) -> None:
+    """By itself, in a directory, and with a name that says nothing."""
+    text = {
+        "a.csv": "step,loss\n1,0.5\n2,0.25",
+        "a.tsv": "step\tloss\n1\t0.5\n2\t0.25",
+        "a.jsonl": '{"step": 1, "loss": 0.5}\n{"step": 2, "loss": 0.25}',
+    }[name]
+    data = gzip.compress(text.encode())
+    inner = "metrics.csv.gz" if name == "a.csv" else f"{name}.gz"
+    for number, path in enumerate([f"{name}.gz", "x", f"sub/{inner}"]):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_bytes(data)
+        source = tmp_path / "sub" if "/" in path else tmp_path / path
+        (row,) = import_experiments(store, None, source, prefix=f"{number}-")
+        assert not row.commit_id.endswith((".gz", Path(name).suffix))
+        assert [point[2] for point in points(store, row.commit_id)] == [0.5, 0.25]
+    (tmp_path / "torn.csv.gz").write_bytes(data[:-9])
+    with pytest.raises(ImportSourceError, match="not a whole gzip file"):
+        import_experiments(store, None, tmp_path / "torn.csv.gz")
+
+
+def test_a_small_file_that_becomes_a_huge_one_is_refused(
+    store: ExperimentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not unpacked beyond a limit; one that is as large by itself is read."""
+    monkeypatch.setattr(files, "_UNPACKED", 1 << 16)
+    lines = b"1,0.5\n" * (1 << 16)
+    for name, text in (
+        ("a.csv.gz", b"step,loss\n" + lines),
+        ("b.json.gz", b"[" + b" " * (1 << 18)),
+    ):
+        (tmp_path / name).write_bytes(gzip.compress(text))
+        with pytest.raises(ImportSourceError, match="too many for its size; unpack it"):
+            import_experiments(store, "csv" if "csv" in name else "jsonl", tmp_path / name)
+    (tmp_path / "c.csv.gz").write_bytes(gzip.compress(b"step,loss\n" + lines, 0))
+    (row,) = import_experiments(store, None, tmp_path / "c.csv.gz")
+    assert row.metrics == 1 << 16
+
+
 @pytest.mark.parametrize(
     "record",
     [
@@ -288,6 +380,24 @@ def test_newer_items_of_wandb_are_read(store: ExperimentStore, tmp_path: Path) -
         ("m6", 7, 0.25),
         ("m8/b", 7, 2.0),
     ]
+
+
+NAMES = st.sampled_from(["a", "b", "a/b", "long" * 40, "", "é"])
+CELLS = st.integers() | st.floats() | st.text(max_size=3) | st.none() | st.just({"c": 1.5})
+
+
+@given(rows=st.lists(st.lists(st.tuples(NAMES, CELLS), max_size=5), max_size=6))
+def test_rows_of_wandb_are_read_whatever_the_row_before_was(
+    rows: list[list[tuple[str, Any]]],
+) -> None:
+    """Names that repeat from row to row are remembered, which changes nothing."""
+    reader = RowReader()
+    for step, row in enumerate(rows):
+        items = b"".join(
+            field(1, field(1, name) + field(16, json.dumps(cell))) for name, cell in row
+        )
+        data = items + field(2, field(1, step)) + field(200, "of newer versions")
+        assert str(reader.read(data)) == str((dict(row), step))
 
 
 def test_without_a_history_the_summary_comes_in(store: ExperimentStore, tmp_path: Path) -> None:

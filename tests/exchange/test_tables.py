@@ -182,7 +182,7 @@ BAD = {
     "step that is a text": ("step,loss\n1,0.5\nx,0.25\n", "line 3: .* not a step", 1),
     "underscores": ("step,loss\n1,0.5\n2,1_0\n", "line 3: column 'loss'", 1),
     "cells missing": ("step,loss,acc\n1,0.5\n2,0.25,1\n", "line 2: 2 cells .* has 3", 2),
-    "long name": (f"step,{'n' * 256},loss\n1,0.5,0.5\n", "line 1|line 2", 1),
+    "long name": (f"step,{'n' * 256},loss\n1,0.5,0.5\n", "a.csv: metric name .* 256 bytes", 1),
 }
 
 
@@ -215,6 +215,33 @@ def test_a_download_of_tensorboard_has_the_tag_as_its_name(
     text = "Wall time,Step,Value\n1700000000.5,3,0.5\n"
     imported(store, tmp_path / "run-exp1-tag-train_loss.csv", text)
     assert list(store.get_metrics("exp1")) == [Metric("train_loss", 0.5, 3, 1_700_000_000)]
+
+
+def test_downloads_of_one_run_of_tensorboard_join(store: ExperimentStore, tmp_path: Path) -> None:
+    """TensorBoard downloads one file per tag."""
+    for name, value in (("run-.-tag-loss", 0.5), ("run-.-tag-acc", 1), ("run-b-tag-loss", 2)):
+        (tmp_path / "csv").mkdir(exist_ok=True)
+        text = f"Wall time,Step,Value\n1700000000.5,3,{value}\n"
+        (tmp_path / "csv" / f"{name}.csv").write_text(text)
+    report = import_source(store, tmp_path)
+    assert [row.commit_id for row in report.imported] == ["csv", "csv_b"]
+    assert sorted(points(store, "csv")) == [("acc", 3, 1.0), ("loss", 3, 0.5)]
+    assert points(store, "csv_b") == [("loss", 3, 2.0)]
+
+
+def test_a_chart_of_wandb_may_have_any_axis(store: ExperimentStore, tmp_path: Path) -> None:
+    """Its first column has the steps, if they are whole; `_step` is a metric then."""
+    header = '"evaluations","a - _step","a - _step__MIN"'
+    folder = tmp_path / "charts"
+    folder.mkdir()
+    (folder / "wandb_export_2024-01-01T00_00_00.000+00_00.csv").write_text(
+        f'{header}\n"60","0","0"\n"62","1","1"\n'
+    )
+    import_source(store, folder)
+    assert points(store, "a") == [("_step", 60, 0.0), ("_step", 62, 1.0)]
+    (tmp_path / "b.csv").write_text('"Relative Time","b - x","b - x__MAX"\n"0.5","7","7"\n')
+    import_source(store, tmp_path / "b.csv")
+    assert points(store, "b") == [("x", 0, 7.0), ("Relative Time", 0, 0.5)]
 
 
 def test_a_chart_of_wandb_has_several_runs(store: ExperimentStore, tmp_path: Path) -> None:
@@ -274,6 +301,125 @@ def test_files_of_one_run_join(store: ExperimentStore, tmp_path: Path) -> None:
         ("time/Passed", 0, 11.0),
         ("time/Remaining", 0, 12.0),
     ]
+
+
+def test_a_metric_may_be_called_as_steps_are(store: ExperimentStore, tmp_path: Path) -> None:
+    """DVCLive logs `epoch` beside its steps, in a file of that name."""
+    path = tmp_path / "dvclive" / "plots" / "metrics" / "epoch.tsv"
+    path.parent.mkdir(parents=True)
+    path.write_text("step\tepoch\n49\t0\n99\t1\n")
+    import_source(store, tmp_path)
+    assert points(store, "dvclive") == [("epoch", 49, 0.0), ("epoch", 99, 1.0)]
+
+
+@pytest.mark.parametrize("empty", ["", "step,loss\n"])
+def test_an_empty_file_keeps_no_other_out(
+    empty: str, store: ExperimentStore, tmp_path: Path, capsys
+) -> None:
+    """In a directory it is counted; a file that is no table is a run that stays out."""
+    files = {"a/metrics.csv": "step,loss\n1,0.5\n", "b/metrics.csv": empty}
+    files |= {"c/learn_error.tsv": "iter\tRMSE\n0\t1\n", "c/test_error.tsv": empty}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    report = import_source(store, tmp_path)
+    assert [(row.commit_id, row.metrics) for row in report.imported] == [("a", 1), ("c", 1)]
+    assert (report.refused, report.left_out) == ([], {"files without rows": 1})
+    assert report.imported[1].left_out == {"files without rows": 1}
+    (tmp_path / "b" / "metrics.csv").write_text('step,"loss\n')
+    report = import_source(store, tmp_path, None, ImportOptions(prefix="x-"))
+    assert [row.commit_id for row in report.imported] == ["x-a", "x-c"]
+    assert [run.name for run in report.refused] == ["b"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "utf-16-be", "utf-32-be"])
+def test_a_byte_order_mark_names_the_encoding(
+    encoding: str, store: ExperimentStore, tmp_path: Path
+) -> None:
+    """Of a table with any name, as spreadsheets write it."""
+    data = ("\ufeff" * encoding.endswith("be") + "step\tprécision\r\n1\t0.5\r\n").encode(encoding)
+    for name in ("a.csv", "a.txt"):
+        (tmp_path / name).write_bytes(data)
+        import_experiments(store, None, tmp_path / name, to_id=name)
+        assert points(store, name) == [("précision", 1, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        ("step,loss\n1,2\n".encode("utf-16-le"), "byte order mark"),
+        ("step,é\n1,2\n".encode("latin-1"), "is not UTF-8"),
+        (b"1,0.5\n2,0.25\n", "numbers alone; add a line"),
+        (b"0,0.5\n1,0.25\n", "numbers alone; add a line"),
+        (b"step,Loss,Loss\n1,2,3\n", "more than one column is named 'Loss'"),
+    ],
+)
+def test_a_header_that_names_no_columns_is_refused(
+    data: bytes, fault: str, store: ExperimentStore, tmp_path: Path
+) -> None:
+    """A first row of numbers would otherwise be lost as names."""
+    (tmp_path / "a.csv").write_bytes(data)
+    with pytest.raises(ImportSourceError, match=fault):
+        import_experiments(store, None, tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        *(
+            (cell, math.nan)
+            for cell in ("nan", "NaN", "NAN", "-nan", "1.#QNAN", "-1.#IND", "-nan(ind)")
+        ),
+        *((cell, math.inf) for cell in ("inf", "Infinity", "+inf", "INF", "1.#INF")),
+        *((cell, -math.inf) for cell in ("-inf", "-Infinity", "-1.#INF")),
+        *((cell, None) for cell in ("", "NA", "n/a", "#N/A", "null", " ")),
+    ],
+)
+def test_every_spelling_of_a_number_is_understood(
+    cell: str, value: float | None, store: ExperimentStore, tmp_path: Path
+) -> None:
+    """Those of Python, of C, and of C on Windows; blanks are skipped."""
+    imported(store, tmp_path / "a.csv", f"step,loss\n1,0.5\n2,{cell}\n")
+    found = [point[2] for point in points(store, "a")]
+    assert str(found) == str([0.5] if value is None else [0.5, value])
+
+
+@pytest.mark.parametrize("header", ["step,loss,x", "name,step,value"])
+def test_a_number_that_is_too_large_is_refused(
+    header: str, store: ExperimentStore, tmp_path: Path
+) -> None:
+    """It does not become infinite; `skip` leaves it out."""
+    row = "a,1,{}" if "name" in header else "1,{},1"
+    for number in ("1e999", "9" * 5000):
+        text = f"{header}\n" + "".join(row.format(cell) + "\n" for cell in ("inf", number, "0.5"))
+        with pytest.raises(ImportSourceError, match=r"line 3: .* is too large for a float"):
+            imported(store, tmp_path / "a.csv", text)
+        (found,) = imported(store, tmp_path / "a.csv", text, skip=True)
+        assert found.left_out == {"values that a store cannot hold": 1}
+
+
+def test_why_nothing_of_a_table_comes_in_is_told(store: ExperimentStore, tmp_path: Path) -> None:
+    """Its only column of metrics may be one of texts."""
+    path = tmp_path / "a.csv"
+    path.write_text("step,acc\n1,95%\n2,96%\n")
+    report = import_source(store, path)
+    assert report.left_out == {"runs without metrics": 1, "text column 'acc'": 2}
+
+
+@pytest.mark.parametrize("header", ["", "Unnamed: 0"])
+@pytest.mark.parametrize(
+    ("cells", "kept"),
+    [(("0", "1", "2"), False), (("1", "2", "3"), False), (("0", "2", "3"), True)],
+)
+def test_the_index_of_a_data_frame_is_left_out(
+    header: str, cells: tuple[str, ...], kept: bool, store: ExperimentStore, tmp_path: Path
+) -> None:
+    """A first column without a name that numbers the rows is no metric; another one is."""
+    text = f"{header},step,loss\n" + "".join(f"{cell},{5},0.5\n" for cell in cells)
+    (row,) = imported(store, tmp_path / "a.csv", text)
+    names = {name for name, _, _ in points(store, "a")}
+    assert names == {"loss"} | ({header or "column 1"} if kept else set())
+    assert row.left_out == ({} if kept else {"columns that number the rows": 1})
 
 
 @given(st.lists(metrics, min_size=1))

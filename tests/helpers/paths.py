@@ -7,9 +7,9 @@ from pathlib import Path
 
 def _memory() -> str | None:
     memory = "/dev/shm"  # of 64 MiB in some containers, which is too little
-    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= 2 << 30:
-        return memory
-    return None
+    if not hasattr(os, "statvfs") or not os.access(memory, os.W_OK):
+        return None
+    return memory if shutil.disk_usage(memory).free >= 2 << 30 else None
 
 
 ROOT = Path(__file__).parents[2]

@@ -8,9 +8,9 @@ that was asked for. Other runs come in all the same.
 from __future__ import annotations
 
 import math
-from array import array
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,9 @@ from formats import FormatError
 
 BAD = "values that a store cannot hold"
 """What `left_out` counts where bad values are skipped."""
+
+EMPTY = "files without rows"
+"""What it counts where a directory has tables without any."""
 
 MALFORMED = (OSError, ValueError, TypeError, OverflowError, RecursionError)
 """What libraries, and the system, raise for data that is not as it should be."""
@@ -57,6 +60,14 @@ class ForeignRun:
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     timed: bool = True
+
+
+class BadValueError(ImportSourceError):
+    """A value that a store cannot hold, which `skip` leaves out."""
+
+
+class EmptyTableError(ImportSourceError):
+    """A file of a table that has no rows."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +111,37 @@ class Reading:
         except MALFORMED as error:
             return RefusedRun(name, ImportSourceError(f"run {shown(name, 80)!r}: {brief(error)}"))
 
+    def refuse(self, error: ImportSourceError) -> None:
+        """Raise the error of a bad value, unless such values are skipped."""
+        if not self.skip:
+            raise BadValueError(str(error)) from error
+
+    def refuse_columns(self, path: Path) -> None:
+        """Raise ImportSourceError if the user names columns of a table that has its own names."""
+        if self.step_column is not None or self.time_column is not None:
+            raise ImportSourceError(
+                f"{path}: exported by this program, with its steps in `step` and its times in "
+                "`timestamp`; --step-column and --time-column are for other tables"
+            )
+
+    def spare(self, name: str, runs: Runs) -> Runs:
+        """The runs of one file of several, which keeps no other out; without rows, it is counted.
+
+        Args:
+            name: what to call a run of it that cannot be read.
+            runs: what the file has.
+        """
+        try:
+            for run in runs:
+                if isinstance(run, RefusedRun) and isinstance(run.error, EmptyTableError):
+                    self.left_out[EMPTY] += 1
+                else:
+                    yield run
+        except EmptyTableError:
+            self.left_out[EMPTY] += 1
+        except ImportSourceError as error:
+            yield RefusedRun(name, error)
+
 
 Runs = Iterator[ForeignRun | RefusedRun]
 
@@ -123,104 +165,6 @@ class Source(Protocol):
         """
 
 
-class MetricsBuilder:
-    """Collects metrics one at a time into a table.
-
-    Args:
-        source: where the metrics come from, for error messages.
-        skip: leave bad values out, and count them.
-
-    Attributes:
-        bad: number of values left out.
-    """
-
-    def __init__(self, source: str, skip: bool = False) -> None:
-        self._source = source
-        self._skip = skip
-        self._names: dict[str, int] = {}
-        self._codes = array("i")
-        self._values = array("d")
-        self._steps = array("q")
-        self._timestamps = array("q")
-        self.bad = 0
-
-    def __len__(self) -> int:
-        return len(self._codes)
-
-    def add(self, name: str, value: float, step: int, timestamp: int, where: str = "") -> None:
-        """Add one metric.
-
-        Args:
-            name, value, step, timestamp: see `Metric`.
-            where: its place in the source, if more is known than `source`.
-
-        Raises:
-            ImportSourceError: a value that the format cannot hold, unless these are skipped.
-        """
-        if name not in self._names:
-            try:
-                check_name(where or self._source, name)
-            except ImportSourceError as error:
-                self.refuse_unless_skipped(error)
-                return
-        self.add_named(name, value, step, timestamp, where)
-
-    def add_named(
-        self, name: str, value: float, step: int, timestamp: int, where: str = ""
-    ) -> None:
-        """Add one metric whose name is known to fit; otherwise as `add`."""
-        if not 0 <= step < 1 << 32 or timestamp >> 36:
-            try:
-                check_point(where or self._source, name, step, timestamp)
-            except ImportSourceError as error:
-                self.refuse_unless_skipped(error)
-                return
-        self._codes.append(self._names.setdefault(name, len(self._names)))
-        self._values.append(value)
-        self._steps.append(step)
-        self._timestamps.append(timestamp)
-
-    def extend(
-        self, names: Sequence[str], values: array[float], steps: array[int], times: array[int]
-    ) -> bool:
-        """Add metrics whose names are known to fit, if all numbers do; otherwise none is added."""
-        if not (min(steps) >= 0 and max(steps) < 1 << 32):
-            return False
-        if not (min(times) >= 0 and max(times) < 1 << 36):
-            return False
-        for name in dict.fromkeys(names):
-            self._names.setdefault(name, len(self._names))
-        self._codes.extend(map(self._names.__getitem__, names))
-        self._values += values
-        self._steps += steps
-        self._timestamps += times
-        return True
-
-    def refuse_unless_skipped(self, error: ImportSourceError) -> None:
-        """Count a bad value if such values are skipped; otherwise raise the error."""
-        if not self._skip:
-            raise error
-        self.bad += 1
-
-    def table(self) -> MetricTable:
-        """The metrics, in the order they were added."""
-        import numpy as np
-
-        return MetricTable(
-            tuple(self._names),
-            np.array(self._codes, np.int32),
-            np.array(self._values, np.float64),
-            np.array(self._steps, np.uint32),
-            np.array(self._timestamps, np.int64),
-        )
-
-
-def renamed(table: MetricTable, rename: Callable[[str], str]) -> MetricTable:
-    """The same metrics with other names, which must be as distinct."""
-    columns = table.name_codes, table.values, table.steps, table.timestamps
-    return MetricTable([rename(name) for name in table.names], *columns)
-
-
 @contextmanager
 def reading_file(path: Path) -> Iterator[None]:
     """Turn what malformed data raises in the block, or the system, into ImportSourceError."""
@@ -238,6 +182,8 @@ def reading_file(path: Path) -> Iterator[None]:
 
 def brief(error: Exception) -> str:
     """A library's message on one line, without the whole of a long value that it quotes."""
+    if "set_int_max_str_digits" in str(error):
+        return f"a whole number of more than {sys.get_int_max_str_digits():,} digits"
     return shown(" ".join(str(error).split()) or type(error).__name__)
 
 

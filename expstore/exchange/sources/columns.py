@@ -1,7 +1,8 @@
 """One column of a table that another program wrote: numbers, blanks and texts.
 
-Guarantees: a number is what Python reads in it, with `,` for the point where fields are separated
-by `;`. Blanks are skipped. A text among numbers is kept with its row, to be refused or counted.
+Guarantees: a number is what Python reads in it, or what C prints on Windows, with `,` for the point
+where fields are separated by `;`; one that is too large for a float does not become infinite.
+Blanks are skipped. A text among numbers is kept with its row, to be refused or counted.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from expstore.exchange.sources.base import shown
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-BLANKS = frozenset({"", "NA", "N/A", "None", "none", "null", "NULL", "<NA>"})
-_WORDS = {"true": 1.0, "false": 0.0}
+BLANKS = frozenset({"", "NA", "N/A", "None", "none", "null", "NULL", "<NA>", "n/a", "#N/A"})
+_WORDS = {"true": 1.0, "false": 0.0, "1.#inf": math.inf, "-1.#inf": -math.inf}
+_WORDS |= dict.fromkeys(("1.#qnan", "-1.#ind", "1.#ind", "nan(ind)", "-nan(ind)"), math.nan)
 _TEXTS = 100  # kept, of those that are not numbers; the others are only counted
 
 
@@ -25,7 +29,7 @@ def number_of(cell: Any, comma: bool = False) -> float | None:
 
     Raises:
         ValueError: it holds something else.
-        OverflowError: an integer that is too large for any float.
+        OverflowError: it is too large for any float.
     """
     if cell is None:
         return None
@@ -42,7 +46,10 @@ def number_of(cell: Any, comma: bool = False) -> float | None:
         raise ValueError("not a number")
     if comma and "," in text and "." not in text:
         text = text.replace(",", ".")
-    return float(text)
+    value = float(text)
+    if math.isinf(value) and "inf" not in text.lower():
+        raise OverflowError("too large")
+    return value
 
 
 class Column:
@@ -53,7 +60,7 @@ class Column:
         comma: whether numbers may have a decimal comma.
 
     Attributes:
-        bad: rows and texts of the first cells that hold no number.
+        bad: rows of the first cells that hold no number, and what is wrong with each.
         bad_count: how many there are.
     """
 
@@ -94,8 +101,9 @@ class Column:
             try:
                 values = array("d", map(float, cells))
             except ValueError:
-                pass
-            else:
+                values = array("d")
+            # A sum that is finite shows that no number was too large.
+            if values and (math.isfinite(sum(values)) or not any(map(math.isinf, values))):
                 self._values += values
                 self._rows += array("q", range(first, first + len(cells)))
                 return
@@ -107,10 +115,12 @@ class Column:
         """Add one cell."""
         try:
             value = number_of(cell, self._comma)
-        except (ValueError, OverflowError):
+        except (ValueError, OverflowError) as error:
             self.bad_count += 1
             if len(self.bad) < _TEXTS:
-                self.bad.append((row, str(cell)[:80]))
+                large = isinstance(error, OverflowError)
+                what = "is too large for a float" if large else "is not a number"
+                self.bad.append((row, f"{shown(str(cell), 80)!r} {what}"))
             return
         if value is not None:
             self._rows.append(row)

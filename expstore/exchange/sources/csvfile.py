@@ -7,17 +7,18 @@ names of these programs; what they write in several files beside each other is o
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import expstore.exchange.sources.texttable as tables
 from expstore.errors import ImportSourceError
-from expstore.exchange.sources.base import ForeignRun, Reading, Runs, renamed
-from expstore.exchange.sources.files import files_below, first_bytes, modified
+from expstore.exchange.sources.base import EMPTY, EmptyTableError, ForeignRun, Reading, Runs
+from expstore.exchange.sources.builder import renamed
+from expstore.exchange.sources.files import bare, encoding_of, files_below, first_unpacked, modified
 from expstore.exchange.sources.grid import UNTIMED, Grid, run_of
 from expstore.exchange.sources.longform import LongReader, is_long
 from expstore.exchange.sources.params import fitting, params_beside
@@ -28,10 +29,12 @@ from expstore.exchange.sources.severalruns import (
 )
 from expstore.model.runinfo import RunInfo
 from expstore.model.table import MetricTable
+from formats.errors import counted
 
 _NAMES = re.compile(
     r"metrics\.csv|results\.csv|progress\.csv|(.+\.)?monitor\.csv|training(_log)?\.csv|"
-    r"(train_)?log\.csv|history\.csv|.+\.tsv|run-.*-tag-.*\.csv"
+    r"(train_)?log\.csv|history\.csv|.+\.tsv|run-.*tag-.*\.csv|"
+    r"wandb_export.*\.csv"
 )
 _DOWNLOAD = re.compile(r"run-(?P<run>.*?)-?tag-(?P<tag>.+)")  # TensorBoard's name for a download
 _TABLE_OF_RUNS = frozenset({"Name", "State", "Runtime"})  # W&B's list of runs
@@ -41,15 +44,16 @@ def recognise(path: Path) -> bool:
     """Whether it is a CSV or TSV file, or a directory with some that a trainer has named."""
     if path.is_dir():
         return bool(files_below(path, _wanted))
-    start = first_bytes(path)
-    if path.suffix.lower() in (".csv", ".tsv"):
+    start = first_unpacked(path)
+    if bare(path).suffix.lower() in (".csv", ".tsv"):
         return True
-    line = start.removeprefix(codecs.BOM_UTF8).split(b"\n", 1)[0]
-    return line[:1] not in b"{[" and b"\0" not in start and (b"," in line or b"\t" in line)
+    text = start.decode(encoding_of(start), "replace")
+    line = text.split("\n", 1)[0]
+    return line[:1] not in "{[" and "\0" not in text and ("," in line or "\t" in line)
 
 
 def _wanted(name: str) -> bool:
-    return _NAMES.fullmatch(name) is not None
+    return _NAMES.fullmatch(name.removesuffix(".gz")) is not None
 
 
 def runs(path: Path, reading: Reading) -> Runs:
@@ -59,7 +63,7 @@ def runs(path: Path, reading: Reading) -> Runs:
         ImportSourceError: no such file, or it is not a table.
     """
     if not path.is_dir():
-        yield from _runs_of_file(path, path.stem, reading)
+        yield from _runs_of_file(path, bare(path).stem, reading)
         return
     files = files_below(path, _wanted)
     if not files:
@@ -68,37 +72,46 @@ def runs(path: Path, reading: Reading) -> Runs:
             "the file itself"
         )
     top = path.resolve().name
-    for folder, parts in _together(path, files).items():
-        where = folder.relative_to(path)
-        name = top if where == Path() else str(where)
-        if len(parts) > 1 or parts[0].suffix == ".tsv":
-            yield reading.attempt(name, lambda f=folder, p=parts, n=name: _joined(f, p, n, reading))  # type: ignore[misc]
+    for inner, parts in _together(path, files).items():
+        name = top if inner == path else str(inner.relative_to(path))
+        if len(parts) > 1 or bare(parts[0]).suffix == ".tsv":
+            found = _attempt_joined(inner, parts, name, reading)
         else:
-            yield from _runs_of_file(parts[0], name, reading)
+            found = _runs_of_file(parts[0], name, reading)
+        yield from reading.spare(name, found)
 
 
 def _together(top: Path, files: list[Path]) -> dict[Path, list[Path]]:
-    """The files of each run, by the run's directory."""
-    found: dict[Path, list[Path]] = {}
+    """The files of each run, by where its directory is, or would be if it had one of its own."""
+    folders: dict[Path, list[Path]] = {}
     for file in files:
-        folder = file.parent
-        if file.suffix == ".tsv":  # DVCLive: RUN/plots/metrics/train/loss.tsv
-            for above in file.relative_to(top).parents:
-                if above.name == "metrics":
-                    folder = top / above
-                    folder = folder.parent if folder.parent.name == "plots" else folder
-                    folder = folder.parent if folder != top else folder
-                    break
-        found.setdefault(folder, []).append(file)
-    separate: dict[Path, list[Path]] = {}
-    for folder, parts in found.items():
-        if all(part.suffix == ".csv" for part in parts) and len(parts) > 1:
-            separate |= {
-                part.with_suffix("") if len(parts) > 1 else folder: [part] for part in parts
-            }
-        else:
-            separate[folder] = parts
-    return separate
+        folders.setdefault(_directory(top, file), []).append(file)
+    found: dict[Path, list[Path]] = {}
+    for folder, parts in folders.items():
+        separate = len(parts) > 1 and all(bare(part).suffix == ".csv" for part in parts)
+        for part in parts:
+            where = folder
+            if download := _DOWNLOAD.fullmatch(bare(part).stem):
+                where = folder / download["run"].strip("-._")
+            elif separate:
+                where = bare(part).with_suffix("")
+            found.setdefault(where, []).append(part)
+    return found
+
+
+def _directory(top: Path, file: Path) -> Path:
+    """The directory of a file's run: DVCLive has RUN/plots/metrics/train/loss.tsv."""
+    if bare(file).suffix == ".tsv":
+        for inner in file.relative_to(top).parents:
+            if inner.name == "metrics":
+                folder = top / inner
+                folder = folder.parent if folder.parent.name == "plots" else folder
+                return folder.parent if folder != top else folder
+    return file.parent
+
+
+def _attempt_joined(folder: Path, parts: list[Path], name: str, reading: Reading) -> Runs:
+    yield reading.attempt(name, lambda: _joined(folder, parts, name, reading))
 
 
 def _joined(folder: Path, parts: list[Path], name: str, reading: Reading) -> ForeignRun:
@@ -108,23 +121,19 @@ def _joined(folder: Path, parts: list[Path], name: str, reading: Reading) -> For
     tables_: list[MetricTable] = []
     timed = True
     for part in parts:
-        grid, _ = _grid(part, reading)
-        prefix, names = _names_in(folder, part, [*grid.columns])
+        try:
+            grid, _ = _grid(part, reading)
+        except EmptyTableError:
+            left_out[EMPTY] += 1
+            continue
         table = grid.table(modified(parts[0]))
-        renamed = [names.get(one, one) for one in table.names]
-        tables_.append(
-            MetricTable(
-                [f"{prefix}{one}" for one in renamed],
-                table.name_codes,
-                table.values,
-                table.steps,
-                table.timestamps,
-            )
-        )
+        tables_.append(renamed(table, _naming(folder, part, table.names)))
         timed = timed and grid.timed
         left_out += grid.left_out
         notes += [note for note in grid.notes if note not in notes]
-    params = fitting(params_beside(folder, notes), left_out)
+    if not tables_:
+        raise EmptyTableError(f"{folder}: {counted(len(parts), 'table')} without rows")
+    params = fitting(params_beside(parts[0].parent, notes), left_out)
     created = None if timed else modified(parts[0])
     if not timed:
         notes.append(UNTIMED)
@@ -134,17 +143,21 @@ def _joined(folder: Path, parts: list[Path], name: str, reading: Reading) -> For
     )
 
 
-def _names_in(folder: Path, part: Path, columns: list[str]) -> tuple[str, dict[str, str]]:
+def _naming(folder: Path, part: Path, columns: Sequence[str]) -> Callable[[str], str]:
     """What a file's metrics are called: CatBoost's test/Logloss, DVCLive's train/loss."""
+    part = bare(part)
+    if download := _DOWNLOAD.fullmatch(part.stem):
+        return lambda name: download["tag"] if name == "Value" else f"{download['tag']}/{name}"
     if part.stem in ("learn_error", "test_error", "time_left"):
-        return part.stem.partition("_")[0] + "/", {}
+        prefix = part.stem.partition("_")[0]
+        return lambda name: f"{prefix}/{name}"
     inner = part.relative_to(folder).with_suffix("").parts
     if "metrics" in inner:
         inner = inner[len(inner) - inner[::-1].index("metrics") :]
     whole = "/".join(inner)
     if part.stem in columns:  # one metric a file, named as the file
-        return "", {part.stem: whole}
-    return f"{whole}/", {}
+        return lambda name: whole if name == part.stem else name
+    return lambda name: f"{whole}/{name}"
 
 
 def _concatenated(parts: list[MetricTable]) -> MetricTable:
@@ -187,11 +200,13 @@ def _runs_of_file(path: Path, name: str, reading: Reading) -> Runs:
                 "metric, or import the run's folder"
             )
         if several is not None:
+            if several is not chart_runs:
+                reading.refuse_columns(path)
             yield from several(path, table, reading)
             reading.left_out += table.left_out
             reading.notes += [f"{path}: {note}" for note in table.notes]
             if not table.rows:
-                raise ImportSourceError(f"{path}: has a header, but no rows")
+                raise EmptyTableError(f"{path}: has a header, but no rows")
             return
     yield reading.attempt(name, lambda: _single(path, name, reading))
 
@@ -199,20 +214,22 @@ def _runs_of_file(path: Path, name: str, reading: Reading) -> Runs:
 def _long(path: Path, table: tables.TextTable, reading: Reading) -> Runs:
     gatherer = LongReader(path, table.header, reading)
     for block in table.blocks():
-        gatherer.extend(block, lambda row, first=table.rows: table.line(first + row))  # type: ignore[misc]
+        gatherer.extend(block, lambda row, first=table.rows: table.place(first + row))  # type: ignore[misc]
     yield from gatherer.runs()
 
 
 def _grid(path: Path, reading: Reading) -> tuple[Grid, dict[str, Any]]:
     """A file in wide form, and what the comment at its top says."""
     with tables.opened_table(path, reading.skip) as table:
-        grid = Grid(str(path), reading, table.line, table.comma)
+        grid = Grid(str(path), reading, table.place, table.comma)
         for block in table.blocks():
             grid.extend(table.header, block)
         grid.left_out += table.left_out
         grid.notes += table.notes
+    for name in table.unnamed:
+        grid.drop_index(name)
     if not grid.rows:
-        raise ImportSourceError(f"{path}: has a header, but no rows")
+        raise EmptyTableError(f"{path}: has a header, but no rows")
     return grid, table.comment
 
 
@@ -221,10 +238,11 @@ def _single(path: Path, name: str, reading: Reading) -> ForeignRun:
     start = facts.pop("t_start", None)
     base = float(start) if isinstance(start, int | float) else None
     run = run_of(grid, name, path, facts | params_beside(path.parent, grid.notes), base=base)
-    download = _DOWNLOAD.fullmatch(path.stem)
+    file = bare(path)
+    download = _DOWNLOAD.fullmatch(file.stem)
     if run.table.names == ("Value",) and download:
         run = replace(run, table=renamed(run.table, lambda _: download["tag"]))
-        name = download["run"].strip("-._") or name if name == path.stem else name
-    if name == path.stem and _NAMES.fullmatch(path.name):  # many runs have a file of this name
+        name = download["run"].strip("-._") or name if name == file.stem else name
+    if name == file.stem and _NAMES.fullmatch(file.name):  # many runs have a file of this name
         name = f"{path.resolve().parent.name}-{name}".removeprefix("-")
     return replace(run, name=name)

@@ -170,9 +170,8 @@ class EventRun:
         name = naming.name(tag)
         try:
             check_name(f"{naming.path}: event at byte {offset}", name, naming.ours)
-        except ImportSourceError:
-            if not self._reading.skip:
-                raise
+        except ImportSourceError as error:
+            self._reading.refuse(error)
             return -1
         return self._metrics.setdefault(name, len(self._metrics))
 
@@ -197,9 +196,8 @@ class EventRun:
                     float(times[row]),
                 )
                 good[row] = True
-            except ImportSourceError:
-                if not self._reading.skip:
-                    raise
+            except ImportSourceError as error:
+                self._reading.refuse(error)
         if good.all():
             return
         self._bad += int((~good).sum())
@@ -249,8 +247,7 @@ class EventRun:
                 number = _number(value.tensor)
             except (ValueError, TypeError) as error:
                 fault = f"{naming.path}: event at byte {offset}: tag {tag!r}: {brief(error)}"
-                if not self._reading.skip:
-                    raise ImportSourceError(fault) from error
+                self._reading.refuse(ImportSourceError(fault))
                 self._bad += 1
                 return None
             if number is not None:

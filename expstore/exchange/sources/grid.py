@@ -14,10 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expstore.errors import ImportSourceError
-from expstore.exchange.sources.base import BAD, ForeignRun, Reading, check_name, shown
+from expstore.exchange.sources.base import (
+    BAD,
+    BadValueError,
+    ForeignRun,
+    Reading,
+    check_name,
+    shown,
+)
 from expstore.exchange.sources.clock import Times, times_of
 from expstore.exchange.sources.columns import Column, FractionError, steps_of
 from expstore.exchange.sources.files import modified
+from expstore.exchange.sources.headers import STEPS, TIMES
 from expstore.exchange.sources.params import fitting
 from expstore.model.runinfo import RunInfo
 from expstore.model.table import MetricTable
@@ -25,29 +33,6 @@ from expstore.model.table import MetricTable
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-STEPS = (
-    *("step", "global_step", "_step", "trainer/global_step", "global step", "iter", "iteration"),
-    *("iters", "iterations", "it", "num_updates", "update", "time/total_timesteps"),
-    *("total_timesteps", "total timesteps", "timesteps", "training_iteration", "timesteps_total"),
-    *(
-        "total_steps",
-        "num_steps",
-        "misc/total_timesteps",
-        "total/steps",
-        "time/iterations",
-        "epoch",
-        "epochs",
-    ),
-    *("episode", "episodes", "batch", "round"),
-)
-"""The headers of steps, in lower case; the first that a table has is taken."""
-
-TIMES = (
-    *("timestamp", "_timestamp", "wall time", "wall_time", "walltime", "datetime", "time"),
-    *("date", "created_at", "logged_at", "ts"),
-)
-"""The headers of times, likewise; it must also hold times."""
 
 UNTIMED = "it has no times; all metrics have that of the file"
 """A note."""
@@ -61,10 +46,11 @@ class Grid:
     Args:
         source: the file, for messages.
         reading: how it is to be read.
-        place: tells the line of a row; default: counted from 1.
+        place: names the line of a row; default: counted from 1.
         comma: whether numbers may have a decimal comma.
         exact: an exported table: its `timestamp` has seconds, whatever their number, and its names
             are checked elsewhere.
+        axis: the column that is likely to have the steps, whatever its name.
 
     Attributes:
         columns: by name, those that have neither steps nor times.
@@ -77,11 +63,13 @@ class Grid:
         self,
         source: str,
         reading: Reading,
-        place: Callable[[int], int] = lambda row: row + 1,
+        place: Callable[[int], str] = lambda row: f"line {row + 1}",
         comma: bool = False,
         exact: bool = False,
+        axis: str | None = None,
     ) -> None:
         self._exact = exact
+        self._axis = axis
         self._source = source
         self._reading = reading
         self._place = place
@@ -97,7 +85,7 @@ class Grid:
         """Whether a column may have steps or times."""
         if self._exact:
             return name in ("step", "timestamp")
-        chosen = self._reading.step_column, self._reading.time_column
+        chosen = self._reading.step_column, self._reading.time_column, self._axis
         return name in chosen or name.lower() in STEPS or name.lower() in TIMES
 
     def extend(self, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -119,6 +107,16 @@ class Grid:
             else:
                 self._column(name).add(self.rows, cell)
         self.rows += 1
+
+    def drop_index(self, name: str) -> None:
+        """Leave out a column if it only numbers the rows, from 0 or 1, as data frames write it."""
+        column = self.columns.get(name)
+        if column is None or column.bad_count or len(column) != self.rows:
+            return
+        first = column.values[0]
+        if first in (0, 1) and (column.values == column.rows + first).all():
+            del self.columns[name]
+            self.left_out["columns that number the rows"] += 1
 
     def _column(self, name: str) -> Column:
         column = self.columns.get(name)
@@ -170,18 +168,16 @@ class Grid:
         if column.is_text:
             self.left_out[f"text column {shown(column.name, 40)!r}"] += column.bad_count
             return False
-        row, text = column.bad[0] if column.bad else (0, "")
         try:
             if not self._exact:
-                check_name(self._where(row), column.name)
+                check_name(self._source, column.name)
             if column.bad:
+                row, fault = column.bad[0]
                 raise ImportSourceError(
-                    f"{self._where(row)}: column {shown(column.name, 40)!r}: {text!r} is not a "
-                    "number"
+                    f"{self._where(row)}: column {shown(column.name, 40)!r}: {fault}"
                 )
-        except ImportSourceError:
-            if not self._reading.skip:
-                raise
+        except ImportSourceError as error:
+            self._reading.refuse(error)
             named = column.name.encode(errors="replace")
             if not column.bad or not 0 < len(named) < 256:  # the name is what is wrong
                 self.left_out[BAD] += len(column) + column.bad_count
@@ -190,7 +186,7 @@ class Grid:
         return len(column) > 0
 
     def _where(self, row: int) -> str:
-        return f"{self._source}: line {self._place(row)}"
+        return f"{self._source}: {self._place(row)}"
 
     def _steps(self) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
         """The step of each row, and whether it has one."""
@@ -224,9 +220,9 @@ class Grid:
         if wrong and not self._reading.skip:
             row = min(wrong)
             step = found[row]
-            raise ImportSourceError(
+            raise BadValueError(
                 f"{self._where(row)}: column {shown(name, 40)!r}: "
-                + ("not a step" if step is None else f"step {step}")
+                + ("not a step" if step is None else f"step {shown(str(step), 40)}")
                 + f"; a store holds whole steps of 0 to {STEP_LIMIT - 1}"
             )
         for row in wrong:
@@ -271,7 +267,10 @@ class Grid:
                 )
             return [chosen]
         found = [name for name in self._keys if name.lower() in known]
-        return sorted(found, key=lambda name: known.index(name.lower()))
+        found.sort(key=lambda name: known.index(name.lower()))
+        if self._axis in self._keys and known is STEPS:
+            found = [self._axis, *(name for name in found if name != self._axis)]
+        return found
 
 
 def run_of(

@@ -8,6 +8,7 @@ escapes of `texts.escape` undone.
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,15 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from expstore.errors import ImportSourceError
-from expstore.exchange.sources.base import (
-    BAD,
-    ForeignRun,
-    MetricsBuilder,
-    Reading,
-    Runs,
-    check_name,
-    shown,
-)
+from expstore.exchange.sources.base import BAD, ForeignRun, Reading, Runs, check_name, shown
+from expstore.exchange.sources.builder import MetricsBuilder
+from expstore.exchange.sources.columns import number_of
 from expstore.exchange.sources.files import modified
 from expstore.exchange.sources.params import exported_info
 from expstore.exchange.wide import RUN_COLUMNS
@@ -37,7 +32,6 @@ OURS = ("commit_id", "name", "value", "step", "timestamp")
 
 _OPTIONAL = ("commit_id", "timestamp", "job_name", "user", "created")
 _POINT = REQUIRED | {"commit_id", "timestamp"}
-_NUMBERS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
 def is_long(names: Iterable[str]) -> bool:
@@ -76,7 +70,7 @@ class LongReader:
             if name not in REQUIRED and name not in _OPTIONAL and not of_run:
                 reading.left_out[f"column {shown(name, 40)!r}"] += 1
 
-    def add(self, cells: Mapping[str, Any], line: int) -> None:
+    def add(self, cells: Mapping[str, Any], place: str) -> None:
         """Add one row; one that is bad keeps its run out, unless such values are skipped."""
         name = cells.get("commit_id")
         key = self._path.stem if name is None else str(name)
@@ -88,11 +82,11 @@ class LongReader:
         if run.error is not None:
             return
         try:
-            self._add(run, cells, line)
+            self._add(run, cells, place)
         except ImportSourceError as error:
             run.error = error
 
-    def extend(self, rows: list[list[str]], line: Callable[[int], int]) -> None:
+    def extend(self, rows: list[list[str]], place: Callable[[int], str]) -> None:
         """Add rows of a text table, with a cell for each column; most at once."""
         columns = dict(zip(self._columns, zip(*rows, strict=True), strict=True))
         ids = columns.get("commit_id", ())
@@ -103,7 +97,9 @@ class LongReader:
             part = slice(first, row)
             if not self._extend({name: cells[part] for name, cells in columns.items()}):
                 for number in range(first, row):
-                    self.add({name: cells[number] for name, cells in columns.items()}, line(number))
+                    self.add(
+                        {name: cells[number] for name, cells in columns.items()}, place(number)
+                    )
             first = row
 
     def _extend(self, columns: dict[str, tuple[str, ...]]) -> bool:
@@ -124,10 +120,12 @@ class LongReader:
             return False
         if any("_" in "".join(columns[name]) for name in ("value", "step")):
             return False
+        if not math.isfinite(sum(values)) and any(map(math.isinf, values)):
+            return False
         return run.builder.extend(names, values, steps, times)
 
-    def _add(self, run: _Run, cells: Mapping[str, Any], line: int) -> None:
-        where = f"{self._path}: line {line}"
+    def _add(self, run: _Run, cells: Mapping[str, Any], place: str) -> None:
+        where = f"{self._path}: {place}"
         try:
             metric = str(cells.get("name") or "")
             name = run.names.get(metric)
@@ -184,10 +182,16 @@ def _number(where: str, cell: Any) -> float:
         if isinstance(cell, str):
             if "_" in cell:
                 raise ValueError(cell)
-            return _NUMBERS[cell] if cell in _NUMBERS else float(cell)
+            number = number_of(cell)
+            if number is not None:
+                return number
         if isinstance(cell, int | float) and not isinstance(cell, bool):
             return float(cell)
-    except (ValueError, OverflowError):
+    except OverflowError:
+        raise ImportSourceError(
+            f"{where}: value {shown(str(cell), 40)!r} is too large for a float"
+        ) from None
+    except ValueError:
         pass
     raise ImportSourceError(f"{where}: value {shown(str(cell), 40)!r} is not a number")
 

@@ -14,14 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from expstore.errors import ImportSourceError
-from expstore.exchange.sources.base import (
-    BAD,
-    ForeignRun,
-    MetricsBuilder,
-    Reading,
-    Runs,
-    reading_file,
-)
+from expstore.exchange.sources.base import BAD, ForeignRun, Reading, Runs, reading_file
+from expstore.exchange.sources.builder import MetricsBuilder
 from expstore.exchange.sources.files import files_below, is_regular, opened, read_document
 from expstore.exchange.sources.mlflowruns import DELETED, MODELS, MlflowRun
 from expstore.exchange.sources.params import PARAMS, read_yaml

@@ -16,7 +16,8 @@ from typing import Any
 from urllib.parse import quote
 
 from expstore.errors import ImportSourceError
-from expstore.exchange.sources.base import BAD, ForeignRun, MetricsBuilder, Reading, Runs, brief
+from expstore.exchange.sources.base import BAD, ForeignRun, Reading, Runs, brief
+from expstore.exchange.sources.builder import MetricsBuilder
 from expstore.exchange.sources.files import first_bytes, is_regular
 from expstore.exchange.sources.mlflowruns import DELETED, MODELS, MlflowRun
 

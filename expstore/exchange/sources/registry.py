@@ -29,7 +29,7 @@ def _history(name: str) -> Callable[[], Source]:
 
 SOURCES: dict[Kind, tuple[str, Callable[[], Source]]] = {
     "mlflow": ("mlflow's database or file store", _module("mlflow")),
-    "wandb": ("W&B's run folders", _module("wandb")),
+    "wandb": ("W&B's run folders and run-*.wandb", _module("wandb")),
     "tensorboard": ("TensorBoard's event files", _module("tensorboard")),
     "huggingface": ("Hugging Face's trainer_state.json", _history("TrainerState")),
     "csv": ("CSV or TSV", _module("csvfile")),
@@ -37,6 +37,10 @@ SOURCES: dict[Kind, tuple[str, Callable[[], Source]]] = {
     "jsonl": ("JSON lines", _module("jsonlines")),
 }
 """By kind: what it is, and what gives the module or object that reads it."""
+
+
+TABLES: frozenset[Kind] = frozenset({"huggingface", "csv", "keras", "jsonl"})
+"""The kinds with columns, of which the user may choose those of steps and times."""
 
 
 def source_of(kind: Kind) -> Source:
@@ -56,6 +60,16 @@ def recognised(path: Path) -> list[Kind]:
         if not (path.is_file() or path.is_dir()):
             raise ImportSourceError(f"{path}: not a regular file or directory")
         return [kind for kind in get_args(Kind) if source_of(kind).recognise(path)]
+
+
+def check_kind(path: Path, kind: Kind) -> None:
+    """Raise ImportSourceError if a path is not of a kind, but of another."""
+    found = recognised(path)
+    if found and kind not in found:
+        raise ImportSourceError(
+            f"{path}: --from {kind} takes {SOURCES[kind][0]}, and this is {SOURCES[found[0]][0]}: "
+            f"use --from {found[0]}"
+        )
 
 
 def only_kind(path: Path, notes: list[str]) -> Kind:

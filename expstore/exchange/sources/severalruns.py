@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from expstore.errors import ImportSourceError
-from expstore.exchange.sources.base import ForeignRun, Reading, Runs, check_name, renamed, shown
-from expstore.exchange.sources.grid import STEPS, Grid, run_of
+from expstore.exchange.sources.base import ForeignRun, Reading, Runs, check_name, shown
+from expstore.exchange.sources.builder import renamed
+from expstore.exchange.sources.grid import Grid, run_of
 from expstore.exchange.sources.params import exported_info
 from expstore.exchange.sources.texttable import TextTable
 from expstore.exchange.wide import KEYS, RUN_COLUMNS, metric_name
@@ -48,26 +49,25 @@ def exported_runs(path: Path, table: TextTable, reading: Reading) -> Runs:
 
 
 def exported_objects(
-    path: Path, objects: Iterable[tuple[int, dict[str, Any]]], reading: Reading
+    path: Path, objects: Iterable[tuple[str, dict[str, Any]]], reading: Reading
 ) -> Runs:
-    """The experiments in JSON lines of `export --wide`, which come with their lines."""
+    """The experiments in JSON lines of `export --wide`, which come with their places."""
     grids: dict[str, tuple[Grid, dict[str, str]]] = {}
-    lines: dict[str, list[int]] = {}
-    for line, row in objects:
+    places: dict[str, list[str]] = {}
+    for place, row in objects:
         commit_id = row.get("commit_id")
         if not isinstance(commit_id, str) or not all(type(row.get(key)) is int for key in KEYS[1:]):
-            if not reading.skip:
-                raise ImportSourceError(
-                    f"{path}: line {line}: no text as commit_id, or no whole number as step or "
-                    "timestamp, as the lines of `export --wide` have"
-                )
+            fault = "no text as commit_id, or no whole number as step or timestamp"
+            reading.refuse(
+                ImportSourceError(f"{path}: {place}: {fault}, as lines of `export --wide` have")
+            )
             reading.left_out["lines without an id, step or time"] += 1
             continue
         if commit_id not in grids:
             given = {fact: str(row[fact]) for fact in _FACTS if row.get(fact) is not None}
-            place = lines.setdefault(commit_id, []).__getitem__
-            grids[commit_id] = Grid(str(path), reading, place, exact=True), given
-        lines[commit_id].append(line)
+            known = places.setdefault(commit_id, [])
+            grids[commit_id] = Grid(str(path), reading, known.__getitem__, exact=True), given
+        places[commit_id].append(place)
         cells = {_PREFIX + name: row[name] for name in row if name not in (*KEYS, *_FACTS)}
         grids[commit_id][0].add({key: row[key] for key in KEYS[1:]} | cells)
     yield from _all_exported(path, grids, reading)
@@ -115,10 +115,14 @@ def _exported(path: Path, commit_id: str, grid: Grid, given: dict[str, str]) -> 
 
 
 def chart_runs(path: Path, table: TextTable, reading: Reading) -> Runs:
-    """The runs in W&B's download of a chart; the columns of bounds are left out."""
+    """The runs in W&B's download of a chart; the columns of bounds are left out.
+
+    The first column, which is of no run, has the steps, whatever the chart's axis is.
+    """
     split = [_OF_RUN.fullmatch(name) for name in table.header]
+    axis = next((name for name, match in zip(table.header, split, strict=True) if not match), None)
     grids = {
-        name: Grid(str(path), reading, table.line)
+        name: Grid(str(path), reading, table.place, axis=axis)
         for name in dict.fromkeys(match["run"] for match in split if match)
     }
     for block in table.blocks():
@@ -127,7 +131,7 @@ def chart_runs(path: Path, table: TextTable, reading: Reading) -> Runs:
             chosen = [
                 (match["metric"] if match else header, cells)
                 for match, header, cells in zip(split, table.header, columns, strict=True)
-                if (match["run"] == name and not match["bound"] if match else _is_axis(header))
+                if (match["run"] == name and not match["bound"] if match else header == axis)
             ]
             rows = list(zip(*(cells for _, cells in chosen), strict=True))
             grid.extend([label for label, _ in chosen], rows)
@@ -136,7 +140,3 @@ def chart_runs(path: Path, table: TextTable, reading: Reading) -> Runs:
     )
     for name, grid in grids.items():
         yield reading.attempt(name, lambda n=name, g=grid: run_of(g, n, path))  # type: ignore[misc]
-
-
-def _is_axis(header: str) -> bool:
-    return header.lower() in STEPS

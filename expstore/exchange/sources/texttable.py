@@ -15,23 +15,53 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import TextIOWrapper
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 from expstore.errors import ImportSourceError
-from expstore.exchange.sources.base import brief, reading_file, shown
+from expstore.exchange.sources.base import (
+    BadValueError,
+    EmptyTableError,
+    brief,
+    reading_file,
+    shown,
+)
 from expstore.exchange.sources.files import opened_text
 from expstore.exchange.wide import KEYS
+from formats.errors import counted
 
 _HEADER = 1 << 22  # characters of the header
 _ROWS = 1 << 12  # in a block
 UNENDED = "its last line has no end; if it was still being written, its last number may be cut"
 """What is noted of a table whose last row may not be whole."""
 
+_UNNAMED = re.compile(r"column 1|Unnamed: 0(\.\d+)?")
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _QUOTED = re.compile(r'"[^"]*"')
 _DELIMITERS = "\t,;|"
+
+
+class _Lines:
+    """The lines of a file, none of them longer than a header may be.
+
+    Attributes:
+        ended: whether the last one read has an end.
+    """
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self.ended = False
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline(_HEADER)
+        if not line:
+            raise StopIteration
+        self.ended = line[-1] in "\r\n"
+        return line
 
 
 @dataclass
@@ -55,7 +85,7 @@ class TextTable:
     skip: bool
     _reader: Any
     _offset: int
-    _file: TextIOWrapper
+    _lines: _Lines
     lines: list[tuple[int, int]] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
@@ -66,18 +96,23 @@ class TextTable:
         self._first = self._offset + self._reader.line_num + 1
 
     @property
+    def unnamed(self) -> list[str]:
+        """The columns that have only a number, or the name that pandas gives to one without."""
+        return [name for name in self.header if _UNNAMED.fullmatch(name)]
+
+    @property
     def comma(self) -> bool:
         """Whether numbers may have a decimal comma."""
         return self.delimiter == ";"
 
-    def line(self, row: int) -> int:
-        """The line of a row."""
+    def place(self, row: int) -> str:
+        """The line of a row, for messages."""
         known = (0, self._first)
         for first, line in self.lines:
             if first > row:
                 break
             known = first, line
-        return known[1] + row - known[0]
+        return f"line {known[1] + row - known[0]}"
 
     def blocks(self) -> Iterator[list[list[str]]]:
         """All rows, some thousands at a time.
@@ -119,7 +154,7 @@ class TextTable:
 
     def _end(self, last: list[str]) -> None:
         """Judge the last line, and the last row that has too few or too many cells, if any."""
-        cut = not self._ended()
+        cut = not self._lines.ended
         if last and cut and int(last[0]) == self._offset + self._reader.line_num:
             self.left_out["unfinished last line"] += 1
             return
@@ -136,18 +171,11 @@ class TextTable:
 
     def _refuse(self, row: list[str]) -> None:
         if not self.skip:
-            raise ImportSourceError(
-                f"{self.path}: line {row[0]}: {len(row) - 1} cells where the header has "
+            raise BadValueError(
+                f"{self.path}: line {row[0]}: {counted(len(row) - 1, 'cell')} where the header has "
                 f"{len(self.header)}"
             )
         self.left_out["rows with too few or too many cells"] += 1
-
-    def _ended(self) -> bool:
-        """Whether the file's last line has an end."""
-        buffer = cast("IO[bytes]", self._file.buffer)
-        width = 2 if self._file.encoding == "utf-16" else 1
-        buffer.seek(max(0, buffer.seek(0, 2) - width))
-        return buffer.read(width).strip(b"\0") in (b"\n", b"\r")
 
 
 @contextmanager
@@ -155,7 +183,7 @@ def opened_table(path: Path, skip: bool = False) -> Iterator[TextTable]:
     """Open a CSV or TSV file.
 
     Raises:
-        ImportSourceError: it cannot be read, has no header, or two columns of one name.
+        ImportSourceError: it cannot be read, has no header, or one that names no columns.
     """
     with opened_text(path) as file, reading_file(path):
         comment: dict[str, Any] = {}
@@ -168,20 +196,31 @@ def opened_table(path: Path, skip: bool = False) -> Iterator[TextTable]:
         if len(line) >= _HEADER:
             raise ImportSourceError(f"{path}: the header is longer than {_HEADER:,} characters")
         if not line.strip():
-            raise ImportSourceError(f"{path}: empty: no header")
+            raise EmptyTableError(f"{path}: empty: no header")
         delimiter = max(_DELIMITERS, key=_QUOTED.sub("", line).count)
-        reader = csv.reader(chain([line], _limited(file)), delimiter=delimiter, strict=True)
+        lines = _Lines(file)
+        reader = csv.reader(chain([line], lines), delimiter=delimiter, strict=True)
         try:
             first = next(reader)
         except csv.Error as error:
             raise ImportSourceError(f"{path}: line {offset + 1}: {brief(error)}") from error
         header = first if is_exported(first) else _clean(first)
-        repeated = [name for name, count in Counter(header).items() if count > 1]
-        if repeated:
-            raise ImportSourceError(
-                f"{path}: more than one column is named {shown(repeated[0], 40)!r}"
-            )
-        yield TextTable(path, header, comment, delimiter, skip, reader, offset, file)
+        _check_header(path, header)
+        yield TextTable(path, header, comment, delimiter, skip, reader, offset, lines)
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    """Raise ImportSourceError if these are not the names of columns."""
+    fault = ""
+    repeated = [name for name, count in Counter(header).items() if count > 1]
+    if any("\0" in name for name in header) and not is_exported(header):
+        fault = "not a text in UTF-8, nor in UTF-16 or UTF-32 with a byte order mark"
+    elif repeated:
+        fault = f"more than one column is named {shown(repeated[0], 40)!r}"
+    elif all(map(_NUMBER.fullmatch, header)) and header != [*map(str, range(len(header)))]:
+        fault = "its first line has numbers alone; add a line before it with the columns' names"
+    if fault:
+        raise ImportSourceError(f"{path}: {fault}")
 
 
 def is_exported(header: list[str]) -> bool:
@@ -193,11 +232,6 @@ def _clean(header: list[str]) -> list[str]:
     """Headers without the spaces around them; one that is empty gets its number."""
     names = [name.strip() for name in header]
     return [name or f"column {number}" for number, name in enumerate(names, 1)]
-
-
-def _limited(file: IO[str]) -> Iterator[str]:
-    """The lines of a file, none of them longer than a header may be."""
-    return iter(lambda: file.readline(_HEADER), "")
 
 
 def _facts(line: str) -> dict[str, Any]:

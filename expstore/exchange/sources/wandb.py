@@ -9,24 +9,15 @@ counted and left out.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from expstore.errors import ImportSourceError
 from expstore.exchange.sources import wandblog
-from expstore.exchange.sources.base import (
-    BAD,
-    MALFORMED,
-    ForeignRun,
-    MetricsBuilder,
-    Reading,
-    Runs,
-    shown,
-)
+from expstore.exchange.sources.base import BAD, MALFORMED, ForeignRun, Reading, Runs, shown
+from expstore.exchange.sources.builder import MetricsBuilder
 from expstore.exchange.sources.files import (
     files_below,
     first_bytes,
@@ -36,7 +27,8 @@ from expstore.exchange.sources.files import (
 )
 from expstore.exchange.sources.jsonlines import flat
 from expstore.exchange.sources.params import fitting, read_yaml, typed
-from expstore.exchange.sources.wandblog import Fields, fields, signed
+from expstore.exchange.sources.wandbhistory import RowReader, checked, item
+from expstore.exchange.sources.wandblog import Fields, fields
 from expstore.model.runinfo import Outcome, RunInfo, RunStart
 
 _SUMMARY = "wandb-summary.json"
@@ -48,7 +40,9 @@ _OTHERS = {
     8: "artifacts",
     13: "lines of output",
 }
-_INNER = ("_step", "_runtime", "_timestamp", "_wandb")
+_INNER = frozenset({"_step", "_runtime", "_timestamp", "_wandb"})
+_PLAIN = frozenset({int, float, bool})  # the types of numbers
+_WORDS = ("NaN", "Infinity", "-Infinity")
 
 
 def recognise(path: Path) -> bool:
@@ -98,6 +92,7 @@ class _Run:
         for prefix in ("offline-", "run-"):
             self.name = self.name.removeprefix(prefix)
         self.builder = MetricsBuilder(str(source), reading.skip)
+        self.rows = RowReader()
         self.left_out: Counter[str] = Counter()
         self.notes: list[str] = []
         self.config: dict[str, Any] = {}
@@ -179,12 +174,12 @@ class _Run:
     def _take(self, number: int, value: Any) -> None:
         """One field of a record."""
         if number == _HISTORY:
-            self._add_history(fields(value))
+            self._add_history(checked(value))
         elif number in (_SUMMARY_RECORD, _CONFIG):
             target = self.summary if number == _SUMMARY_RECORD else self.config
-            for part, item in fields(value):
+            for part, entry in fields(value):
                 if part == 1:
-                    key, found = _item(fields(_bytes(item)))
+                    key, found = item(fields(checked(entry)))
                     if key != "_wandb":
                         target[key] = found
         elif number == _RUN:
@@ -199,30 +194,23 @@ class _Run:
         names[13] = "host"
         for number, value in parts:
             if number in names:
-                self.facts[names[number]] = _bytes(value).decode("utf-8", "replace")
+                self.facts[names[number]] = checked(value).decode("utf-8", "replace")
             elif number == 10:
-                self.facts["tags"].append(_bytes(value).decode("utf-8", "replace"))
+                self.facts["tags"].append(checked(value).decode("utf-8", "replace"))
             elif number == 4:
-                for part, item in fields(_bytes(value)):
+                for part, entry in fields(checked(value)):
                     if part == 1:
-                        key, found = _item(fields(_bytes(item)))
+                        key, found = item(fields(checked(entry)))
                         if key != "_wandb":
                             self.config[key] = found
             elif number == 17:
-                time = dict(fields(_bytes(value)))
+                time = dict(fields(checked(value)))
                 self.facts["start"] = int(time.get(1, 0)) + int(time.get(2, 0)) / 1e9
 
-    def _add_history(self, parts: Fields) -> None:
+    def _add_history(self, data: bytes) -> None:
         """One call of `log`: its items, and its step."""
-        row: dict[str, Any] = {}
-        step = self.last_step + 1
-        for number, value in parts:
-            if number == 1:
-                key, found = _item(fields(_bytes(value)))
-                row[key] = found
-            elif number == 2:
-                step = int(dict(fields(_bytes(value))).get(1, 0))
-        step = row.get("_step", step)
+        row, recorded = self.rows.read(data)
+        step = row.get("_step", self.last_step + 1 if recorded is None else recorded)
         self.last_step = step if isinstance(step, int) else self.last_step + 1
         time = row.get("_timestamp", self.facts.get("start", 0.0))
         self._add(row, self.last_step, math.floor(time))
@@ -239,11 +227,19 @@ class _Run:
 
     def _add(self, row: dict[str, Any], step: int, time: int) -> None:
         cells = {key: value for key, value in row.items() if key not in _INNER}
+        if not _PLAIN.issuperset(map(type, cells.values())):
+            cells = self._numbers(cells)
+        self.builder.add_row(cells, step, time, f"{self.source}: step {step}")
+
+    def _numbers(self, cells: dict[str, Any]) -> dict[str, float]:
+        """The numbers of a row; all else is counted."""
+        numbers: dict[str, float] = {}
         for key, value in flat(_without_media(cells, self.left_out)).items():
-            if isinstance(value, bool | int | float) or value in ("NaN", "Infinity", "-Infinity"):
-                self.builder.add(key, float(value), step, time, f"{self.source}: step {step}")
+            if isinstance(value, bool | int | float) or value in _WORDS:
+                numbers[key] = float(value)
             elif value is not None:
                 self.left_out[f"texts and lists of {shown(key, 40)!r}"] += 1
+        return numbers
 
     def _started(self) -> tuple[float | None, str, str]:
         """When it started, by whom and where."""
@@ -281,32 +277,6 @@ class _Run:
             path = self.source.with_name(name)
         found = read_json(path, 1 << 24) if is_regular(path) else {}
         return found if isinstance(found, dict) else {}
-
-
-def _item(parts: Iterable[tuple[int, Any]]) -> tuple[str, Any]:
-    """The name and value of an item; nested names are joined with `/`."""
-    names: list[str] = []
-    value: Any = None
-    for number, part in parts:
-        if number in (1, 2):
-            names.append(_bytes(part).decode("utf-8", "replace"))
-        elif number == 4:
-            value = bool(part)
-        elif number == 5:
-            value = signed(part)
-        elif number == 6:
-            value = part
-        elif number == 7:
-            value = _bytes(part).decode("utf-8", "replace")
-        elif number in (8, 16):
-            value = json.loads(_bytes(part))
-    return "/".join(name for name in names if name), value
-
-
-def _bytes(value: Any) -> bytes:
-    if not isinstance(value, bytes):
-        raise ValueError("not a text or a message")  # noqa: TRY004
-    return value
 
 
 def _without_media(cells: dict[str, Any], left_out: Counter[str]) -> dict[str, Any]:

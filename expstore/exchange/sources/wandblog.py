@@ -87,18 +87,21 @@ def fields(data: bytes) -> Fields:
     found: Fields = []
     position, end = 0, len(data)
     while position < end:
-        key, position = _varint(data, position)
+        key = data[position]
+        position += 1
+        if key > 127:
+            key, position = varint(data, position - 1)
         number, kind = key >> 3, key & 7
         value: Value
-        if kind == 0:
-            value, position = _varint(data, position)
+        if kind == 2:
+            length, position = varint(data, position)
+            value = data[position : position + length]
+            position += length
+        elif kind == 0:
+            value, position = varint(data, position)
         elif kind == 1:
             value = array("d", data[position : position + 8])[0]
             position += 8
-        elif kind == 2:
-            length, position = _varint(data, position)
-            value = data[position : position + length]
-            position += length
         elif kind == 5:
             value = data[position : position + 4]
             position += 4
@@ -110,7 +113,12 @@ def fields(data: bytes) -> Fields:
     return found
 
 
-def _varint(data: bytes, position: int) -> tuple[int, int]:
+def varint(data: bytes, position: int) -> tuple[int, int]:
+    """The integer at a position, and where it ends.
+
+    Raises:
+        ValueError: it does not end.
+    """
     value = shift = 0
     while position < len(data) and shift < 70:
         byte = data[position]

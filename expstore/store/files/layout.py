@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from expstore.errors import InvalidCommitIdError
@@ -99,6 +100,11 @@ def check_commit_ids(commit_ids: Iterable[str]) -> list[str]:
 def _fault(commit_id: object) -> str:
     if not isinstance(commit_id, str):
         return f"is {type(commit_id).__name__}, not str"
+    return _fault_of_name(commit_id)
+
+
+@lru_cache(maxsize=1 << 12)  # an id is used many times, and checked each time
+def _fault_of_name(commit_id: str) -> str:
     if not commit_id:
         return "is empty"
     if commit_id.startswith("."):
