@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -160,20 +161,23 @@ def test_a_sum_over_rows_sees_any_change_and_no_order(tmp_path: Path) -> None:
     """So that a directory of parts can be compared with one file."""
     store = cluster.make_store(tmp_path / "store", cluster.Size(4, 100, 1, 40))
     whole = cluster.export_alone(store, tmp_path)
+    expected = cluster.rows_sum(whole)
     table = pq.read_table(whole)
     parts = tmp_path / "parts"
     parts.mkdir()
     for number, part in enumerate([table[50:], table[:50]]):
         pq.write_table(part, parts / f"part-{number}.parquet")
-    assert cluster.same(whole, parts)
+    assert cluster.settled(parts) == expected
     for column in range(table.num_columns):
         cells = table.column(column).to_pylist()
-        cells[3] = "other" if isinstance(cells[3], str) else cells[3] + 1
+        more = timedelta(1) if isinstance(cells[3], date) else 1
+        cells[3] = "other" if isinstance(cells[3], str) else cells[3] + more
         changed = table.set_column(
             column, table.field(column), pa.array(cells).cast(table.field(column).type)
         )
         pq.write_table(changed, tmp_path / "changed.parquet")
-        assert not cluster.same(whole, tmp_path / "changed.parquet")
+        assert cluster.settled(tmp_path / "changed.parquet") != expected
+        assert not (tmp_path / "changed.parquet").exists()
 
 
 def test_a_store_of_any_number_of_records_has_the_shape_of_a_measured_one(tmp_path: Path) -> None:
@@ -186,6 +190,27 @@ def test_a_store_of_any_number_of_records_has_the_shape_of_a_measured_one(tmp_pa
     store = cluster.make_store(tmp_path / "store", cluster.Size(3, 90, 1, 50))
     sizes = store.log_sizes(store.list_experiments()).values()
     assert cluster.raw_read(store)[0] == sum(filter(None, sizes))
+
+
+def test_the_clusters_figures_are_drawn_and_written(tmp_path: Path) -> None:
+    """Of several stores; a row has the seconds, the bytes a second, and the peaks."""
+    done = []
+    for records in (1_000, 10_000):
+        samples = {
+            who: [cluster.Sample(records / 1e3 / (1 + n), 5_000_000, n * 1_000_000, None)]
+            for n, who in enumerate(("one process", "1 worker", "2 workers"))
+        }
+        cells = dict.fromkeys(cluster._FORMS, samples)
+        done.append(cluster.Measured(records, (10**9, 0.5), [1, 2], cells, ["a note"]))
+    cluster.write(done, tmp_path)
+    text = (tmp_path / "cluster.md").read_text()
+    row = "| 10.00 s, 100 MB/s, 5 MB | 5.00 s, 200 MB/s, 5 MB + 1 | 3.33 s, 300 MB/s, 5 MB + 2 |"
+    assert f"| check {row}" in text
+    assert "- a raw read of the logs: 1.00 GB in 0.5 s, 2,000 MB/s\n- a note" in text
+    first = (tmp_path / "cluster.svg").read_bytes()
+    assert b"10,000 records" in first
+    cluster.write(done, tmp_path)
+    assert (tmp_path / "cluster.svg").read_bytes() == first
 
 
 def test_clients_of_the_live_server_miss_nothing(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def title(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-@pytest.mark.parametrize(("page", "values"), [(README, 6), (GUIDE, 13)], ids=["README", "guide"])
+@pytest.mark.parametrize(("page", "values"), [(README, 6), (GUIDE, 14)], ids=["README", "guide"])
 def test_examples_run_in_their_order(page: Path, values: int, tmp_path: Path) -> None:
     """All examples, in an empty directory, with what the page has installed by then."""
     found = run_apart(page, tmp_path)

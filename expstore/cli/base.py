@@ -19,8 +19,9 @@ from expstore import (
     ExperimentStore,
     __version__,
 )
-from expstore.cli.roots import open_root
+from expstore.cli import roots
 from expstore.model.texts import json_number, printable
+from expstore.store.reader import StoreReader
 
 Item = TypeVar("Item")
 
@@ -36,7 +37,8 @@ Root = Annotated[
     str | None,
     typer.Option(
         "--root",
-        help="The store, or its URL. Default: $EXPSTORE_ROOT, else ./experiments.",
+        help="The store, or its URL; `compare`, `ls`, `plot` and `report` also take an export to "
+        "Parquet. Default: $EXPSTORE_ROOT, else ./experiments.",
     ),
 ]
 Jobs = Annotated[
@@ -65,6 +67,7 @@ __all__ = [
     "app",
     "byte_progress",
     "fail",
+    "open_readable",
     "open_store",
     "print_json",
     "print_json_array",
@@ -93,7 +96,12 @@ def _options(
 
 def open_store(context: typer.Context, root: str | None, *, new: bool = False) -> ExperimentStore:
     """The store named by the options, the environment or the default; see `roots.open_root`."""
-    return open_root(root or context.obj, new=new)
+    return roots.open_root(root or context.obj, new=new)
+
+
+def open_readable(context: typer.Context, root: str | None) -> StoreReader:
+    """The store, or an export to Parquet in its place; see `roots.open_readable`."""
+    return roots.open_readable(root or context.obj)
 
 
 def fail(message: str, code: int = 1) -> NoReturn:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from expstore.compare.experiments import ReadLogs
-    from expstore.store.repository import ExperimentStore
+    from expstore.store.reader import StoreReader
 
 LOCAL = "local"
 
@@ -77,7 +77,7 @@ def open_cluster(address: str) -> Iterator[Client]:
 
 
 @contextmanager
-def log_reading(store: ExperimentStore, address: str | None) -> Iterator[ReadLogs | None]:
+def log_reading(store: StoreReader, address: str | None) -> Iterator[ReadLogs | None]:
     """What reads the logs for a comparison: the workers that `--cluster` selects, or None.
 
     Raises:
@@ -86,6 +86,10 @@ def log_reading(store: ExperimentStore, address: str | None) -> Iterator[ReadLog
     if address is None:
         yield None
         return
+    from expstore.compare.experiments import Source
+
+    if isinstance(store, Source):
+        raise typer.BadParameter("an export is read without a cluster", param_hint="--cluster")
     with open_cluster(address) as client:
         from expstore.cluster.compare import log_reader
 

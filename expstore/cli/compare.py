@@ -15,7 +15,7 @@ from expstore.cli.base import (
     Root,
     app,
     fail,
-    open_store,
+    open_readable,
     print_json,
     printable,
     progress,
@@ -108,7 +108,7 @@ def compare_command(
     from expstore.cli.metric_tables import print_tables
     from expstore.compare.summaries import compare
 
-    store = open_store(context, root)
+    store = open_readable(context, root)
     chosen = resolve_all(store, commit_ids)
     options: dict[str, Any] = {"where": where, "sort": sort, "reverse": reverse, "limit": limit}
     options |= {"progress": progress("reading"), "jobs": jobs}

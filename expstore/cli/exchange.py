@@ -88,6 +88,14 @@ def export_command(
             "--with-params", help="Add tags, status and a column for each parameter; CSV, Parquet."
         ),
     ] = False,
+    by_experiment: Annotated[
+        bool,
+        typer.Option(
+            "--experiments",
+            help="One row per experiment: parameters, tags, status, and each metric's last, "
+            "minimum and maximum; Parquet.",
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
     skip_damaged: Annotated[
         bool, typer.Option("--skip-damaged", help="Exit with 0 even if some could not be read.")
@@ -104,7 +112,8 @@ def export_command(
 
     CSV and JSON lines go to standard output unless -o is given.
 
-    --cluster writes a directory of Parquet files; run again, it writes only what is new or missing.
+    --cluster writes a directory of Parquet files, and the file of --experiments beside it; run
+    again, it writes only what is new or missing.
 
     An experiment that cannot be read is left out and reported, with exit code 1.
 
@@ -112,21 +121,9 @@ def export_command(
 
     Example: expstore export --to parquet -o metrics.parquet
     """
-    to_file = to in (Target.CSV, Target.JSONL)
     streamed = output is None or str(output) == "-"
-    if streamed and not to_file:
-        raise typer.BadParameter(f"{to.value} needs a path", param_hint="-o")
-    if streamed and as_json:
-        raise typer.BadParameter(
-            "standard output is used for the rows; add -o", param_hint="--json"
-        )
-    if to is Target.TENSORBOARD and (wide or metadata is not None):
-        raise typer.BadParameter("not available for TensorBoard", param_hint="--wide, --metadata")
-    if params and to not in (Target.CSV, Target.PARQUET):
-        raise typer.BadParameter(
-            "for CSV and Parquet; TensorBoard always gets the parameters",
-            param_hint="--with-params",
-        )
+    _check_output(to, streamed=streamed, as_json=as_json)
+    _check_columns(to, wide=wide, metadata=metadata, params=params)
     if cluster is not None and (to is not Target.PARQUET or wide or force):
         raise typer.BadParameter(
             "a cluster writes or updates a directory of Parquet files in the long form; use it "
@@ -139,6 +136,9 @@ def export_command(
             "--cluster writes many by many",
             param_hint="--jobs",
         )
+    if by_experiment:
+        only = to is Target.PARQUET and not (wide or params or names or metadata)
+        _check_experiments(only=only, cluster=cluster)
     from expstore.exchange.export import export_file
     from expstore.exchange.tensorboard import export_tensorboard
 
@@ -159,6 +159,9 @@ def export_command(
             report = _export_parts(
                 store, output, client, ids=chosen, with_metadata=metadata, params=params, **options
             )
+    elif by_experiment:
+        assert output is not None
+        report = _export_experiments(store, chosen, output, force)
     elif to is Target.TENSORBOARD:
         assert output is not None
         report = export_tensorboard(store, chosen, output, force=force, jobs=jobs, **options)
@@ -174,6 +177,38 @@ def export_command(
         fail(f"no metric is named {' or '.join(map(repr, names))}; `compare` lists the names")
     if report.failures and not skip_damaged:
         fail(f"{len(report.failures)} of {report.experiments} experiments could not be fully read")
+
+
+def _check_output(to: Target, *, streamed: bool, as_json: bool) -> None:
+    if streamed and to not in (Target.CSV, Target.JSONL):
+        raise typer.BadParameter(f"{to.value} needs a path", param_hint="-o")
+    if streamed and as_json:
+        raise typer.BadParameter(
+            "standard output is used for the rows; add -o", param_hint="--json"
+        )
+
+
+def _check_columns(to: Target, *, wide: bool, metadata: bool | None, params: bool) -> None:
+    if to is Target.TENSORBOARD and (wide or metadata is not None):
+        raise typer.BadParameter("not available for TensorBoard", param_hint="--wide, --metadata")
+    if params and to not in (Target.CSV, Target.PARQUET):
+        raise typer.BadParameter(
+            "for CSV and Parquet; TensorBoard always gets the parameters",
+            param_hint="--with-params",
+        )
+
+
+def _check_experiments(*, only: bool, cluster: str | None) -> None:
+    if not only:
+        raise typer.BadParameter(
+            "one row per experiment, with all that is known of it, is for Parquet; use it without "
+            "--name, --wide, --metadata and --with-params",
+            param_hint="--experiments",
+        )
+    if cluster is not None:
+        raise typer.BadParameter(
+            "--cluster writes that file anyway, beside the directory", param_hint="--experiments"
+        )
 
 
 def _tell_report(report: ExportReport, output: Path | None) -> None:
@@ -207,6 +242,21 @@ def _describe(report: ExportReport) -> dict[str, Any]:
         "rounded": report.rounded,
         **parts,
     }
+
+
+def _export_experiments(
+    store: ExperimentStore, ids: list[str] | None, output: Path, force: bool
+) -> ExportReport:
+    from expstore import ExportError
+    from expstore.compare.experimentfile import export_experiments
+    from expstore.exchange.export import ExportReport
+
+    found = export_experiments(store, output, ids, force=force, progress=progress("reading"))
+    failures = {
+        one.commit_id: ExportError("; ".join(one.problems)) for one in found if one.problems
+    }
+    tails = {one.commit_id: one.tail for one in found if not one.tail}
+    return ExportReport(len(found), len(found), dict(failures), tails)
 
 
 def _export_parts(

@@ -13,6 +13,7 @@ from expstore.cli.base import (
     Json,
     Root,
     app,
+    open_readable,
     open_store,
     print_json,
     print_json_array,
@@ -90,7 +91,7 @@ def ls(
 
     now = time.time()
     oldest = None if since is None else parse_since(since, now, "--since")
-    store = open_store(context, root)
+    store = open_readable(context, root)
 
     def wanted(metadata: Metadata | None) -> bool:
         if metadata is None:

@@ -10,11 +10,12 @@ from typing import Annotated
 
 import typer
 
-from expstore import ExperimentNotFoundError, ExperimentStore, ExpStoreError
-from expstore.cli.base import open_store, tell
+from expstore import ExperimentNotFoundError, ExpStoreError
+from expstore.cli.base import open_readable, tell
 from expstore.cli.shortids import is_elided, matches
 from expstore.errors import listed, nearest
 from expstore.store.files import layout
+from expstore.store.reader import StoreReader
 
 _SHOWN = 5  # candidates listed in an error
 
@@ -26,7 +27,7 @@ def complete(context: typer.Context, incomplete: str) -> list[str]:
     """
     parent = context.find_root()
     try:
-        store = open_store(context, context.params.get("root") or parent.params.get("root"))
+        store = open_readable(context, context.params.get("root") or parent.params.get("root"))
         ids = store.list_experiments()
     except ExpStoreError:
         return []  # shell completion cannot show errors
@@ -59,7 +60,7 @@ Ids = Annotated[
 ]
 
 
-def resolve_all(store: ExperimentStore, typed: list[str] | None) -> list[str] | None:
+def resolve_all(store: StoreReader, typed: list[str] | None) -> list[str] | None:
     """Each id resolved; None if none was typed, which means all experiments; see `tell_links`.
 
     Raises:
@@ -71,13 +72,13 @@ def resolve_all(store: ExperimentStore, typed: list[str] | None) -> list[str] | 
     return None
 
 
-def tell_links(store: ExperimentStore) -> None:
+def tell_links(store: StoreReader) -> None:
     """Report on stderr which links to experiments a listing of all experiments leaves out."""
     if links := store.linked_experiments():
         tell(f"left out, since links are not followed: {listed(links)}; move or copy them here")
 
 
-def resolve(store: ExperimentStore, typed: str) -> str:
+def resolve(store: StoreReader, typed: str) -> str:
     """The id of the one experiment that is named `typed` or begins with it.
 
     Raises:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from expstore.cli.base import Root, app, fail, open_store, print_json, tell
+from expstore.cli.base import Root, app, fail, open_readable, print_json, tell
 from expstore.cli.ids import Ids
 from expstore.cli.selecting import Where, complete_metric, require_some, selected
 from formats.errors import counted
 
 if TYPE_CHECKING:
-    from expstore.store.repository import ExperimentStore
+    from expstore.store.reader import StoreReader
 
 AxisName = Literal["step", "time", "relative"]  # as in `axes.AXES`, which would import NumPy
 
@@ -66,7 +66,7 @@ def plot_command(
     from expstore.compare.styles import ON_LIGHT
     from expstore.compare.textplot import COLOURS, text
 
-    store = open_store(context, root)
+    store = open_readable(context, root)
     chosen = selected(store, commit_ids, where)
     require_some(store, chosen)
     if not names:
@@ -109,7 +109,7 @@ def plot_command(
         tell(f"{shown} experiments share {len(COLOURS)} colours; -o and `report` tell them apart")
 
 
-def _only_name(ids: Iterable[str], store: ExperimentStore) -> str:
+def _only_name(ids: Iterable[str], store: StoreReader) -> str:
     from expstore.compare.curves import load
     from expstore.errors import listed
 

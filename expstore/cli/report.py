@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from expstore.cli.base import Jobs, Json, Root, app, open_store, print_json, progress, tell
+from expstore.cli.base import Jobs, Json, Root, app, open_readable, print_json, progress, tell
 from expstore.cli.cluster_option import Cluster, ClusterCommand, log_reading
 from expstore.cli.ids import Ids
 from expstore.cli.plot import AxisName
@@ -40,7 +40,7 @@ def report_command(
     """
     from expstore.report.page import write_report
 
-    store = open_store(context, root)
+    store = open_readable(context, root)
     if cluster is not None and where is None:
         raise typer.BadParameter("it is for --where; add an expression", param_hint="--cluster")
     with log_reading(store, cluster) as read:

@@ -17,8 +17,24 @@ from expstore.model.texts import printable
 from expstore.store.defaults import default_root, expand
 from expstore.store.files import layout
 from expstore.store.files.taken import not_a_directory
+from expstore.store.reader import StoreReader
 
+_PARQUET = ".parquet"
 _EXAMINED = 64  # entries of a directory
+
+
+def open_readable(typed: str | None) -> StoreReader:
+    """The store at a root, as `open_root` gives it; or the export to Parquet that is there.
+
+    Raises:
+        StoreNotFoundError: see `open_root`.
+    """
+    place = expand(typed) if typed else default_root()
+    if isinstance(place, str | os.PathLike) and _is_export(place):
+        from expstore.compare.exportreader import ExportReader
+
+        return ExportReader(place)
+    return open_root(typed)
 
 
 def open_root(typed: str | None, *, new: bool = False) -> ExperimentStore:
@@ -40,6 +56,10 @@ def open_root(typed: str | None, *, new: bool = False) -> ExperimentStore:
     if _is_experiment(root):
         raise StoreNotFoundError(
             f"{shown} is an experiment, not a store; use --root {_quoted(root.parent)}"
+        )
+    if _is_export(root):
+        raise StoreNotFoundError(
+            f"{shown} is an export, not a store; `compare`, `ls`, `plot` and `report` read it"
         )
     if new:
         return store
@@ -66,6 +86,21 @@ def _origin(typed: str | None) -> str:
 
 def _quoted(path: Path) -> str:
     return shlex.quote(printable(str(path)))
+
+
+def _is_export(place: str | os.PathLike[str]) -> bool:
+    """Whether a path is a Parquet file, or has one among its first entries, and no directory."""
+    path = Path(place)
+    try:
+        if path.is_file():
+            return path.suffix == _PARQUET
+        with os.scandir(path) as entries:
+            found = list(islice(entries, _EXAMINED))
+        return any(entry.name.endswith(_PARQUET) for entry in found) and not any(
+            entry.is_dir() for entry in found
+        )
+    except (OSError, ValueError):
+        return False
 
 
 def _is_experiment(path: Path) -> bool:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from expstore import ExperimentStore, ExpStoreError, FormatError, WhereError
-from expstore.cli.base import fail, open_store, printable, progress, tell
+from expstore import ExpStoreError, FormatError, WhereError
+from expstore.cli.base import fail, open_readable, printable, progress, tell
 from expstore.cli.ids import resolve_all
 from expstore.store.files import layout
+from expstore.store.reader import StoreReader
 from formats.errors import counted
 
 _LOOKED_AT = 20  # experiments that names are completed from: the last ones
@@ -69,7 +70,7 @@ Where = Annotated[
 
 
 def selected(
-    store: ExperimentStore,
+    store: StoreReader,
     typed: list[str] | None,
     where: str | None,
     read: ReadLogs | None = None,
@@ -92,7 +93,7 @@ def selected(
     return chosen
 
 
-def tell_none(store: ExperimentStore, filters: Mapping[str, str | None]) -> None:
+def tell_none(store: StoreReader, filters: Mapping[str, str | None]) -> None:
     """Say on stderr that nothing is left: by these filters, or since the store is empty."""
     given = [f"{name} {shlex.quote(text)}" for name, text in filters.items() if text is not None]
     if given and (count := len(store.list_experiments())):
@@ -101,7 +102,7 @@ def tell_none(store: ExperimentStore, filters: Mapping[str, str | None]) -> None
         tell(f"no experiments in {store.location}; `expstore demo` creates some")
 
 
-def require_some(store: ExperimentStore, chosen: list[str] | None) -> None:
+def require_some(store: StoreReader, chosen: list[str] | None) -> None:
     """End the program if all experiments are chosen, and there are none."""
     if chosen is None and not store.list_experiments():
         tell_none(store, {})
@@ -109,7 +110,7 @@ def require_some(store: ExperimentStore, chosen: list[str] | None) -> None:
 
 
 def matching(
-    store: ExperimentStore,
+    store: StoreReader,
     where: str,
     ids: Iterable[str] | None = None,
     read: ReadLogs | None = None,
@@ -129,7 +130,7 @@ def matching(
 
 
 def expanded_names(
-    store: ExperimentStore, names: list[str] | None, ids: Iterable[str] | None
+    store: StoreReader, names: list[str] | None, ids: Iterable[str] | None
 ) -> list[str] | None:
     """The names that were typed, with those that patterns match; one that matches none stays.
 
@@ -183,7 +184,7 @@ def _names(
     parent = context.find_root()
     names: dict[str, None] = dict.fromkeys(FIELDS) if fields else {}
     try:
-        store = open_store(context, context.params.get("root") or parent.params.get("root"))
+        store = open_readable(context, context.params.get("root") or parent.params.get("root"))
         # What was typed before an option without a value is not parsed yet: it is in `args`.
         typed = context.params.get("commit_ids") or [
             context.params.get("commit_id"),

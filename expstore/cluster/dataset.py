@@ -14,20 +14,25 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expstore.cluster import sections
-from expstore.cluster.directory import NOTES, check_found, read_notes
+from expstore.cluster.directory import check_found
 from expstore.cluster.sections import Section
+from expstore.compare.experiments import Log
+from expstore.compare.footers import NOTES, read_notes
+from expstore.compare.series import summarize
 from expstore.errors import ExpStoreError
 from expstore.exchange.sinks import ROW_GROUP, parquet_sink
-from expstore.model.longform import long_schema
+from expstore.model.longform import dated, long_schema, with_date
 from expstore.store import metafile, stream
+from expstore.store.files import waiting
 from expstore.store.files.output import whole_file
 from expstore.store.files.showable import public_options
+from expstore.store.read.tables import select
 from expstore.store.stream import TableStream
 from formats import FormatError, TailStatus
 
@@ -38,7 +43,7 @@ if TYPE_CHECKING:
     from expstore.model.table import MetricTable
     from expstore.store.reader import StoreReader
 
-_FORMAT = 2  # version of the parts' contents; part of the hash, so a change renames all of them
+_FORMAT = 3  # version of the parts' contents; part of the hash, so a change renames all of them
 _SHOWN = 24  # characters of a commit id in a part's name
 
 
@@ -64,16 +69,21 @@ class Part:
 
 @dataclass(frozen=True)
 class PartReport:
-    """What a part contains; see `exchange.export.ExportReport`."""
+    """What a part contains; see `exchange.export.ExportReport`.
+
+    Attributes:
+        logs: by commit id, what it says of each log; only if it was written now.
+    """
 
     rows: int
     failures: dict[str, ExpStoreError | FormatError]
     tails: dict[str, TailStatus]
+    logs: dict[str, Log] = field(default_factory=dict)
 
 
 def columns_of(with_metadata: bool | None, further: RunColumns | None) -> pa.Schema:
     """The columns of all parts."""
-    schema = long_schema(with_metadata is not False)
+    schema = with_date(long_schema(with_metadata is not False))
     return schema if further is None else further.extended(schema)
 
 
@@ -156,13 +166,16 @@ def write_part(store: StoreReader, directory: Path, number: str, part: Part) -> 
         UnreadableFileError: the part cannot be written.
     """
     check_found(directory, number)
-    tables = sections.read_each(store.location, part.sections, partial(_table, store))
+    tables = waiting.each(store.location, part.sections, partial(_table, store))
+    logs: dict[str, Log] = {}
 
-    def read(*_: object) -> MetricTable:
+    def read(_: object, commit_id: str, __: object) -> MetricTable:
         """The table of the next section: the stream asks for each once, in order."""
         table = next(tables)
         if isinstance(table, Exception):
             raise table
+        ended = float(table.timestamps[-1]) if len(table) else None
+        logs[commit_id] = Log(summarize(select(table, part.names, None)), table.status, ended)
         return table
 
     source = TableStream(
@@ -188,7 +201,7 @@ def write_part(store: StoreReader, directory: Path, number: str, part: Part) -> 
         with whole_file(directory / part.name, sweep=False) as file:
             with parquet_sink(file, schema, notes) as write:
                 gather = ROW_GROUP if part.further is None else 1
-                for batch in stream.long_batches(source, gather):
+                for batch in map(dated, stream.long_batches(source, gather)):
                     write(batch if part.further is None else part.further.extend(batch, schema))
             # Again: a late part must not end up in another export's directory.
             check_found(directory, number)
@@ -196,7 +209,7 @@ def write_part(store: StoreReader, directory: Path, number: str, part: Part) -> 
         # Another export may have deleted the unfinished file; if so, report that instead.
         check_found(directory, number)
         raise
-    return PartReport(source.rows, source.failures, source.tails)
+    return PartReport(source.rows, source.failures, source.tails, logs)
 
 
 def _table(store: StoreReader, section: Section) -> MetricTable | ExpStoreError | FormatError:

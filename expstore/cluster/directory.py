@@ -2,7 +2,8 @@
 
 Guarantees: a directory that contains anything else, or an export of something else, is refused, and
 nothing in it is touched. Apart from the parts, it contains only a description of the export, and
-`_SUCCESS` if it is complete. If two exports write to one directory at the same time, one fails.
+`_SUCCESS` if it is complete: readers take every other file for a part, in folders below it, too. If
+two exports write to one directory at the same time, one fails.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from expstore.compare import exported
+from expstore.compare.experimentfile import beside
+from expstore.compare.footers import NOTES, read_notes
 from expstore.errors import ExportError, OutputExistsError
 from expstore.exchange.sinks import write_empty_parquet
-from expstore.extras import require
-from expstore.model.longform import long_schema
+from expstore.model.longform import long_schema, with_date
 from expstore.store.files import system
 from expstore.store.files.output import UNFINISHED, check_place, whole_file
 from expstore.store.files.showable import showable
@@ -33,11 +36,9 @@ SUCCESS = "_SUCCESS"  # marks a complete directory, as for Hadoop and Spark
 # Has the number of the last export and what `describe` returned, in the footer of a Parquet file
 # without rows: programs that read all files of a directory, whatever their names, see no other
 # kind, and an export without parts has its columns.
-_MARK = "_expstore_export.parquet"
+_MARK = exported.MARK
 _OLD_MARK = "_expstore_export"  # of older versions: the same as JSON
 PART = re.compile(r"part-[0-9A-Za-z_-]*-\d{15,}-[0-9a-f]{16}\.parquet")
-NOTES = "expstore"
-"""The key of what this package keeps in a Parquet file's metadata."""
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # one slash, since Path collapses two into one
 _LABELS = {  # the keys of `describe`, in the words of error messages
@@ -114,6 +115,7 @@ def begin(directory: Path, of: Mapping[str, Any], schema: pa.Schema | None = Non
     if os.path.lexists(directory) and not directory.is_dir():
         raise OutputExistsError(f"{directory}: is not a directory; not replaced")
     check_place(directory)
+    _check_beside(beside(directory))
     with system.typed_errors(directory):
         system.make_directory(directory)
         _check_ours(directory)
@@ -123,7 +125,8 @@ def begin(directory: Path, of: Mapping[str, Any], schema: pa.Schema | None = Non
         # Atomically: without a valid mark, later exports would refuse the directory.
         with whole_file(directory / _MARK) as file:
             notes = {NOTES: json.dumps({"number": number, "of": of})}
-            write_empty_parquet(file, schema or long_schema(bool(of.get("metadata"))), notes)
+            plain = with_date(long_schema(bool(of.get("metadata"))))
+            write_empty_parquet(file, schema or plain, notes)
         (directory / _OLD_MARK).unlink(missing_ok=True)
         _remove(directory, UNFINISHED, ())
     return number
@@ -203,17 +206,11 @@ def _mark(directory: Path) -> dict[str, Any]:
     return found[1]
 
 
-def read_notes(path: Path) -> tuple[Any, dict[str, Any]] | None:
-    """The metadata of a Parquet file and the notes in it; None if it is missing or damaged."""
-    parquet, arrow = require("pyarrow.parquet", "arrow"), require("pyarrow", "arrow")
-    try:
-        # Opened here, since Arrow accepts only paths that are valid Unicode.
-        with open(path, "rb") as file:
-            footer = parquet.read_metadata(file)
-        notes = json.loads((footer.metadata or {}).get(NOTES.encode(), b"{}"))
-    except (OSError, ValueError, arrow.ArrowException):
-        return None
-    return (footer, notes) if isinstance(notes, dict) else None
+def _check_beside(file: Path) -> None:
+    """Raise OutputExistsError if something else has the name of the file about experiments."""
+    found = read_notes(file)
+    if os.path.lexists(file) and (found is None or "parts" not in found[1]):
+        raise OutputExistsError(f"{file}: was not made by an export; not replaced")
 
 
 def _check_ours(directory: Path) -> None:

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from expstore.cluster import dataset, directory, sections, workers
+from expstore.cluster import dataset, directory, sections, summary, workers
 from expstore.cluster.sections import BATCH, Section
 from expstore.cluster.sight import as_reader, must_be_gone
 from expstore.cluster.workers import EXTRA
+from expstore.compare.experiments import experiments
 from expstore.errors import ExperimentNotFoundError, ExpStoreError
 from expstore.exchange.export import ExportReport
 from expstore.exchange.runcolumns import RunColumns
 from expstore.extras import require
-from expstore.store import metafile as meta
 from expstore.store.read.tables import Selection
 from formats import FormatError, TailStatus
 
@@ -64,6 +64,9 @@ def export_parquet(
 ) -> PartsReport:
     """Write experiments to a directory of Parquet files, with the columns of `export_file`.
 
+    Beside the directory, `PATH.experiments.parquet` has a row for each experiment: its metadata,
+    parameters, tags, status, and each metric's statistics; see `compare.experimentfile`.
+
     Run again, it writes only what is missing: the rest of an interrupted export, or what has
     changed in the store since. Parts of experiments that changed or were deleted are removed. An
     export of another store, or of another selection of experiments, names or columns, needs a
@@ -76,8 +79,9 @@ def export_parquet(
         client: of the workers; None: the one that is open, else new local processes.
         ids: commit ids; None: all.
         names: only metrics of these names; None: all.
-        with_metadata: add the columns `job_name`, `user` and `created` (seconds since 1970-01-01
-            UTC). True: metadata that cannot be read is a failure; None: it is null.
+        with_metadata: add the columns `job_name`, `user`, `created` (seconds since 1970-01-01 UTC)
+            and `created_date` (that day in UTC). True: metadata that cannot be read is a failure;
+            None: it is null.
         metadata: the older name of `with_metadata`.
         params: add the columns `tags` (joined by commas), `status`, and `param:NAME` for each
             parameter; see `exchange.runcolumns`.
@@ -104,7 +108,8 @@ def export_parquet(
     names = Selection(names).key[0]  # raises before anything is written
     ids = None if ids is None else list(ids)
     chosen = store.select_ids(ids)
-    outcomes = dict(meta.read_all(store.location, chosen))
+    found = list(experiments(store, chosen))
+    outcomes = {one.commit_id: one.outcome for one in found}
     unread: dict[str, ExpStoreError | FormatError] = {}
     further = RunColumns(store, chosen, unread) if params else None
     batches = sections.plan(store, chosen, batch)
@@ -117,32 +122,39 @@ def export_parquet(
     number = directory.begin(path, described, dataset.columns_of(asked, further))
     reports = {part.name: dataset.read_part(path, part) for part in planned}
     missing = [part for part in planned if reports[part.name] is None]
-    calls = [(store, path, number, part) for part in missing]
-    if calls:
+    known = summary.known(path, found, planned, {part.name for part in missing})
+    by_part = {}
+    if missing or not known.is_all:
         with workers.chosen_client(client) as chosen_client:
+            calls = [(store, path, number, part) for part in missing]
             results = workers.completed(chosen_client, dataset.write_part, calls)
-            for index, report in progress(_Sized(results, len(calls))):
-                must_be_gone(
-                    store,
-                    {
-                        commit_id
-                        for commit_id, error in report.failures.items()
-                        if isinstance(error, ExperimentNotFoundError)
-                    },
-                )
+            for index, report in progress(_Sized(results, len(calls))) if calls else ():
+                must_be_gone(store, _not_found(report))
                 reports[missing[index].name] = report
+            by_part = summary.complete(store, path, known, names, chosen_client)
+    by_part |= {name: report.logs for name, report in reports.items() if report and report.logs}
     done = [report for part in planned if (report := reports[part.name]) is not None]
     failures = unread | dict(chain.from_iterable(report.failures.items() for report in done))
-    directory.finish(path, number, {part.name for part in planned}, whole=not failures)
     tails = dict(chain.from_iterable(report.tails.items() for report in done))
+    tails = _whole_tails(store, planned, tails)
+    summary.write(path, found, planned, known, by_part, tails, failures)
+    directory.finish(path, number, {part.name for part in planned}, whole=not failures)
     return PartsReport(
         sum(report.rows for report in done),
         len(chosen),
         failures,
-        _whole_tails(store, planned, tails),
+        tails,
         written=len(missing),
         kept=len(planned) - len(missing),
     )
+
+
+def _not_found(report: dataset.PartReport) -> set[str]:
+    return {
+        commit_id
+        for commit_id, error in report.failures.items()
+        if isinstance(error, ExperimentNotFoundError)
+    }
 
 
 class _Sized(Generic[Item]):

@@ -23,6 +23,7 @@ from expstore.model.longform import COMMIT_ID, METADATA_COLUMNS, LongRows, long_
 from expstore.model.texts import escape
 from expstore.model.values import Metadata
 from expstore.store import metafile
+from expstore.store.files import waiting
 from expstore.store.files.place import address
 from expstore.store.read.tables import Selection
 from formats import FormatError
@@ -106,19 +107,24 @@ class MetricsReader(_Reader):
     selection: Selection
     skip_damaged: bool = False
     with_metadata: bool = False
+    by_id: bool = False
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
-        options = self.selection.key, self.skip_damaged, self.with_metadata
+        options = self.selection.key, self.skip_damaged, self.with_metadata, self.by_id
         return *super().__dask_tokenize__(), options
 
     def __call__(self, batch: Sequence[Section], columns: list[str] | None = None) -> pd.DataFrame:
         """The frame; `columns` are those that Dask asks for."""
         pandas = require("pandas", "cluster")
-        gathered = LongRows(long_columns(self.with_metadata) if columns is None else columns)
+        if columns is None:
+            columns = list(long_columns(self.with_metadata))
+        if self.by_id and COMMIT_ID not in columns:
+            columns = [COMMIT_ID, *columns]
+        gathered = LongRows(columns)
         described: dict[str, metafile.Outcome] = {}
         if not set(gathered.columns).isdisjoint(METADATA_COLUMNS):
             described = dict(self._described(section.commit_id for section in batch))
-        all_tables = sections.read_each(self.store.location, batch, self._tables)
+        all_tables = waiting.each(self.store.location, batch, self._tables)
         for section, tables in zip(batch, all_tables, strict=True):
             outcome = described.get(section.commit_id)
             metadata = outcome if isinstance(outcome, Metadata) else None
@@ -128,7 +134,7 @@ class MetricsReader(_Reader):
         made = {name: _as_pandas(name, column) for name, column in gathered.finish().items()}
         # A copy, since the columns of a single table are read-only, and users write to partitions.
         frame: pd.DataFrame = pandas.DataFrame(made, index=pandas.RangeIndex(rows), copy=True)
-        return frame
+        return frame.set_index(COMMIT_ID) if self.by_id else frame
 
     def _tables(self, section: Section) -> list[MetricTable]:
         tables: list[MetricTable] = []
@@ -148,9 +154,16 @@ class MetricsReader(_Reader):
 class MetadataReader(_Reader):
     """Builds the frame of experiments' metadata; see `read_metadata`."""
 
+    by_id: bool = False
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        return *super().__dask_tokenize__(), self.by_id
+
     def __call__(self, ids: Iterable[str], columns: list[str] | None = None) -> pd.DataFrame:
         """The frame; `columns` are those that Dask asks for."""
         pandas = require("pandas", "cluster")
+        if self.by_id and columns is not None and COMMIT_ID not in columns:
+            columns = [COMMIT_ID, *columns]
         rows = [_row(*outcome) for outcome in self._described(ids)]
         by_name = dict(zip(METADATA, zip(*rows, strict=True) if rows else [()] * 5, strict=True))
         frame: pd.DataFrame = pandas.DataFrame(
@@ -162,7 +175,7 @@ class MetadataReader(_Reader):
             },
             index=pandas.RangeIndex(len(rows)),
         )
-        return frame
+        return frame.set_index(COMMIT_ID) if self.by_id else frame
 
 
 def _row(commit_id: str, outcome: metafile.Outcome) -> tuple[str | int | None, ...]:
@@ -181,15 +194,23 @@ def read_metrics(
     with_metadata: bool = False,
     partition_size: int = sections.BATCH,
     skip_damaged: bool = False,
+    by_id: bool = False,
 ) -> dd.DataFrame:
     """The metrics of many experiments as a Dask frame, read when it is computed.
 
     Only the columns that a computation needs are built, and only the metrics of these names and
     steps. Select them here: Dask's own filters apply only after everything is read.
 
-    Equal to the bit are the partitions. Dask itself estimates `quantile` and `describe`, and adds
-    up the partitions' sums in an order of its own, so a mean may differ in its last bits, and one
-    of both infinities is NaN or not depending on that order.
+    Equal to the bit are the partitions. Dask itself (as of 2026.8) differs from pandas in places:
+
+    - `quantile` and `describe` are estimates. Sums of the partitions are added up in an order of
+      Dask's own, so a mean may differ in its last bits, and one of both infinities is NaN or not
+      depending on that order.
+    - `groupby(...).mean()`, `.std()` and `.var()` keep the group of nulls, such as that of the
+      experiments without a user; with `groupby(..., dropna=True)`, or as `.agg("mean")`, they do
+      not. `.nunique()` leaves it out even with `dropna=False`.
+    - `.std()` and `.var()` of groups add up squares, which overflow for `timestamp` and for steps
+      beyond a billion, silently. Subtract a time or step that is near first.
 
     Args:
         store: the store, or its root.
@@ -200,6 +221,11 @@ def read_metrics(
         partition_size: bytes of log in a partition, which takes about eight times as many in
             memory if all columns are used.
         skip_damaged: leave out what cannot be read, instead of raising when it is computed.
+        by_id: make `commit_id` the index, sorted, with divisions that Dask knows: `.loc` reads the
+            partition of an id alone, and a join with `read_metadata(..., by_id=True)` moves no
+            rows. No log is cut then, since Dask's divisions do not repeat, so a partition is as
+            large as the longest log; each experiment is in one, and `map_partitions` can group by
+            id. Without it, ids are in the order given, and a long log is in several partitions.
 
     Returns:
         Columns `commit_id` and `name` (strings), `value` (float64), `step` (int64) and `timestamp`
@@ -214,12 +240,25 @@ def read_metrics(
     frames = require("dask.dataframe", "cluster")
     store = as_reader(store)
     selection = Selection(names, steps)
-    planned = sections.plan(store, store.select_ids(ids), partition_size)
-    reader = MetricsReader(store, Sight.of(store), selection, skip_damaged, with_metadata)
+    chosen = store.select_ids(ids)
+    if by_id:
+        chosen.sort(key=escape)
+    planned = sections.plan(store, chosen, partition_size, whole_logs=by_id)
+    reader = MetricsReader(store, Sight.of(store), selection, skip_damaged, with_metadata, by_id)
+    starts = [batch[0].commit_id for batch in planned]
     frame: dd.DataFrame = frames.from_map(
-        reader, planned or [[]], meta=reader([]), label="read-metrics"
+        reader,
+        planned or [[]],
+        meta=reader([]),
+        label="read-metrics",
+        divisions=_divisions(starts, chosen) if by_id else None,
     )
     return frame
+
+
+def _divisions(starts: Iterable[str], ids: Sequence[str]) -> tuple[str, ...] | None:
+    """The first id of each partition, and the last of all; None if there is none."""
+    return tuple(map(escape, [*starts, ids[-1]])) if ids else None
 
 
 def read_metadata(
@@ -227,15 +266,18 @@ def read_metadata(
     ids: Iterable[str] | None = None,
     *,
     partition_size: int | None = None,
+    by_id: bool = False,
 ) -> dd.DataFrame:
     """The metadata of many experiments as a Dask frame, read when it is computed.
 
-    To have metadata beside metrics, use `read_metrics(..., with_metadata=True)`, or compute this
-    frame, which is small, and merge it in pandas. A merge in Dask with the result of a `groupby`,
-    on a column, is only right if this frame has more partitions than that result: Dask (as of
-    2026.8) takes the result for one that it has distributed by a hash, and otherwise finds no match
-    for some rows, silently. It has 64 partitions or more for that reason, which suffices if the
-    metrics are in up to 900; for more, `persist()` the result first.
+    To have metadata beside metrics, use `read_metrics(..., with_metadata=True)`; or compute this
+    frame, which is small, and merge it in pandas; or join both by index, see `by_id`.
+
+    A merge in Dask with the result of a `groupby`, on a column, is only right if this frame has
+    more partitions than that result: Dask (as of 2026.8) takes the result for one that it has
+    distributed by a hash, and otherwise finds no match for some rows, silently. It has 64
+    partitions or more for that reason, which suffices if the metrics are in up to 900; for more,
+    `persist()` the result first.
 
     Args:
         store: the store, or its root.
@@ -259,12 +301,19 @@ def read_metadata(
         sections.check_size(partition_size, "experiments")
     store = as_reader(store)
     chosen = store.select_ids(ids)
+    if by_id:
+        chosen.sort(key=escape)
     size = partition_size or min(METADATA_PARTITION, -(-len(chosen) // _METADATA_PARTITIONS) or 1)
     planned = [chosen[start : start + size] for start in range(0, len(chosen), size)]
-    if partition_size is None:
+    if partition_size is None and not by_id:
         planned += [[] for _ in range(_METADATA_PARTITIONS - len(planned))]
-    reader = MetadataReader(store, Sight.of(store))
+    reader = MetadataReader(store, Sight.of(store), by_id)
+    starts = [batch[0] for batch in planned if batch]
     frame: dd.DataFrame = frames.from_map(
-        reader, planned or [[]], meta=reader([]), label="read-metadata"
+        reader,
+        planned or [[]],
+        meta=reader([]),
+        label="read-metadata",
+        divisions=_divisions(starts, chosen) if by_id else None,
     )
     return frame

@@ -16,16 +16,17 @@ import os
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from expstore.errors import ExpStoreError, SelectionError
 from expstore.model.values import RECORD_CODEC, is_whole_number
 from expstore.store.files import layout
 from expstore.store.files.place import open_log
+from expstore.store.files.waiting import REQUESTS
 from expstore.store.read.parser import LogParser
 from expstore.store.read.tables import CHUNK, Selection, iter_tables, read_table
 
@@ -41,12 +42,7 @@ BATCH = 1 << 26
 OPENING = 1 << 16
 """The cost of opening an experiment's files, expressed in bytes of log."""
 
-_REQUESTS = 16  # logs read concurrently at a URL, where waiting for answers is what takes time
-_THREADS = 32  # fingerprints taken concurrently, which helps with stores at URLs
 _EAGER = 4  # ids in half a batch that may end it, on average, so that few batches fill up
-
-
-Result = TypeVar("Result")
 
 
 class Section(NamedTuple):
@@ -68,13 +64,16 @@ def check_size(batch: int, unit: str = "bytes") -> None:
         raise SelectionError(f"a batch must be a whole number of {unit} above 0, got {batch!r}")
 
 
-def plan(store: StoreReader, ids: Iterable[str], batch: int = BATCH) -> list[list[Section]]:
+def plan(
+    store: StoreReader, ids: Iterable[str], batch: int = BATCH, *, whole_logs: bool = False
+) -> list[list[Section]]:
     """The experiments' logs as they are now, in batches of about equal cost.
 
     Args:
         store: the store.
         ids: the experiments; their order is kept.
         batch: bytes of log. A log at least twice as long is cut near multiples of this.
+        whole_logs: cut none.
 
     Raises:
         SelectionError: `batch` is not a whole number above 0.
@@ -86,7 +85,7 @@ def plan(store: StoreReader, ids: Iterable[str], batch: int = BATCH) -> list[lis
     for commit_id, size in store.log_sizes(ids).items():
         if size is None:  # the reader finds out why, or finds that it can be read
             planned.append([Section(commit_id, 0, sys.maxsize)])
-        elif size < 2 * batch:
+        elif whole_logs or size < 2 * batch:
             whole.append(Section(commit_id, 0, size))
         else:
             planned += _packed(whole, batch)
@@ -120,28 +119,6 @@ def table(root: Location, section: Section, parser: LogParser | None = None) -> 
     return read_table(path, section.start, section.end, parser)
 
 
-def read_each(
-    root: Location, batch: Sequence[Section], read: Callable[[Section], Result]
-) -> Iterator[Result]:
-    """What `read` returns for each section, in order; at a URL, several are read at a time.
-
-    Args:
-        root: the store's location.
-        batch: the sections of one task, since results may wait in memory for their turn.
-        read: reads one section; it may run in another thread.
-    """
-    if isinstance(root, Path):
-        yield from map(read, batch)
-        return
-    with ThreadPoolExecutor(_REQUESTS) as pool:
-        waiting = [pool.submit(read, section) for section in batch]
-        try:
-            for future in waiting:
-                yield future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
 def fingerprints(store: StoreReader, planned: Iterable[Sequence[Section]]) -> dict[Section, str]:
     """What distinguishes each section from an earlier one at the same place in a log of that name.
 
@@ -169,7 +146,7 @@ def fingerprints(store: StoreReader, planned: Iterable[Sequence[Section]]) -> di
         if counts[section.commit_id] == 1 and isinstance(store.location, Path)
     }
     slow = [section for section in sections if section not in quick]
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(REQUESTS) as pool:
         return quick | dict(zip(slow, pool.map(fingerprint, slow), strict=True))
 
 

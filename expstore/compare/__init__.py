@@ -6,6 +6,7 @@ for summary in compare(store, where="lr < 0.01", sort="val/loss:min", limit=3):
 
 from expstore.compare.comparison import Comparison
 from expstore.compare.curves import Curve, curves
+from expstore.compare.experimentfile import export_experiments
 from expstore.compare.groups import GroupMetric, GroupSummary, Spread
 from expstore.compare.naming import ASPECTS
 from expstore.compare.selection import select
@@ -24,5 +25,6 @@ __all__ = [
     "Summary",
     "compare",
     "curves",
+    "export_experiments",
     "select",
 ]

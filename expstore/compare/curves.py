@@ -5,6 +5,7 @@ Guarantees: an unreadable experiment does not affect the others; it is included 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from expstore.compare.axes import Axis, along
 from expstore.compare.experiments import experiments
+from expstore.compare.exportreader import as_source
 from expstore.compare.patterns import expand
 from expstore.compare.series import Series
 from expstore.model.runinfo import RunInfo
@@ -110,7 +112,7 @@ class Curve(NamedTuple):
 
 
 def curves(
-    store: StoreReader,
+    store: StoreReader | str | os.PathLike[str],
     ids: Iterable[str] | None = None,
     names: Collection[str] | None = None,
     *,
@@ -119,7 +121,7 @@ def curves(
     """The curves of experiments; unreadable experiments and missing metrics are left out.
 
     Args:
-        store: the store to read from.
+        store: the store to read from, or its root, or the path of an export to Parquet.
         ids: commit ids, in output order; None: all, sorted.
         names: only metrics with these names, or patterns such as `val/*`; None: all.
         x: the axis of the curves; see `axes.along`.
@@ -130,7 +132,7 @@ def curves(
     """
     found: list[Curve] = []
     known: dict[str, None] = {}
-    for experiment in load(store, ids, x=x):
+    for experiment in load(as_source(store), ids, x=x):
         known |= dict.fromkeys(experiment.curves)
         chosen = experiment.curves if names is None else expand(names, known, strict=False)
         found += [

@@ -8,9 +8,11 @@ not affect the others.
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import repeat
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from expstore.compare.keyed import by_key
@@ -21,17 +23,18 @@ from expstore.model.runinfo import RunInfo, RunState, Status
 from expstore.model.values import Metadata
 from expstore.store import metafile, runfile
 from expstore.store.care.state import run_state, run_states
+from expstore.store.files import waiting
 from expstore.store.files.place import log_of
 from expstore.store.jobs import in_order
 from expstore.store.read.rewind import Rewind
 from expstore.store.read.tables import read_table, table_parser
 from expstore.store.read.together import read_together
+from expstore.store.reader import StoreReader
 from formats import CLEAN, FormatError, TailStatus
 
 if TYPE_CHECKING:
     from expstore.model.table import MetricTable
     from expstore.store.read.parser import LogParser
-    from expstore.store.reader import StoreReader
 
 
 _EMPTY = RunInfo()
@@ -51,6 +54,7 @@ class Experiment:
     Attributes:
         commit_id: its id.
         metadata: None if it cannot be read.
+        outcome: the metadata, or the error that reading it gave.
         run: what run.json says; empty if there is none, or it cannot be read.
         params: the parameters by flat name.
         problems: what could not be read so far, and why.
@@ -65,6 +69,7 @@ class Experiment:
         parser: LogParser,
     ) -> None:
         self.commit_id = commit_id
+        self.outcome = metadata
         self.metadata = metadata if isinstance(metadata, Metadata) else None
         self.run = run if isinstance(run, RunInfo) else _EMPTY
         self.params = run.flat_params if self.run is run and self.run.params else {}
@@ -174,6 +179,14 @@ def _unknown(error: ExpStoreError) -> RunState:
     return RunState("unknown", None, str(error))
 
 
+class Source(StoreReader, ABC):
+    """Experiments that are not in the files of a store, but are looked at as if they were."""
+
+    @abstractmethod
+    def experiments(self, ids: Iterable[str]) -> Iterator[Experiment]:
+        """The experiments of these ids, which `select_ids` returned, in that order."""
+
+
 def experiments(store: StoreReader, ids: Iterable[str]) -> Iterator[Experiment]:
     """The experiments of these ids, which `select_ids` returned, in that order.
 
@@ -181,11 +194,15 @@ def experiments(store: StoreReader, ids: Iterable[str]) -> Iterator[Experiment]:
         StoreNotFoundError: the root does not exist.
     """
     ids = list(ids)
-    parser = table_parser()
+    if isinstance(store, Source):
+        yield from store.experiments(ids)
+        return
+    # A parser may be shared by many logs, but not by threads.
+    shared = table_parser() if isinstance(store.location, Path) else None
     outcomes = metafile.read_all(store.location, ids)
     runs = runfile.read_all(store.location, ids)
     for (commit_id, metadata), (_, run) in zip(outcomes, runs, strict=True):
-        yield Experiment(store, commit_id, metadata, run, parser)
+        yield Experiment(store, commit_id, metadata, run, shared or table_parser())
 
 
 ReadLogs = Callable[[list[Experiment]], list[Experiment]]
@@ -201,7 +218,7 @@ def read_logs(
     """Read the logs of experiments, unless they were; returns the same experiments.
 
     Args:
-        store: the store that they are in.
+        store: the store that they are in; if it is at a URL, several are read at a time.
         found: the experiments.
         progress: wraps the list of ids while their logs are read.
         jobs: the number of processes, as `check_jobs` returns it.
@@ -224,6 +241,8 @@ def read_logs(
 def read_states(store: StoreReader, found: Sequence[Experiment]) -> None:
     """Find out how the runs of experiments are, unless that is known, many at a time."""
     asked = [one for one in found if not one.has_state]
+    if not asked:
+        return
     states = run_states(store.location, ((one.commit_id, one.run) for one in asked))
     for one, state in zip(asked, states, strict=True):
         one.take_state(state)
@@ -237,6 +256,10 @@ def logs_of(store: StoreReader, ids: list[str]) -> Iterator[tuple[Log, list[str]
 
 def _reading(store: StoreReader, unread: Sequence[Experiment]) -> Iterator[Experiment]:
     """The experiments in their order, each once its log was read: short logs many at a time."""
+    if isinstance(store, Source) or not isinstance(store.location, Path):
+        for one, _ in waiting.each(store.location, unread, lambda one: (one, one.read())):
+            yield one
+        return
     rest = iter(unread)
     for ids, table, ends in read_together(store.location, [one.commit_id for one in unread]):
         logs = repeat(None) if table is None or ends is None else _logs(table, ends.tolist())

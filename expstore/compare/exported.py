@@ -1,9 +1,10 @@
 """Experiments as an export to Parquet has them, instead of a store.
 
-Guarantees: only the row groups' columns that are needed are read, a batch at a time, so memory is
-that of the summaries. An export has what its rows say: no experiment without a metric, parameters
-and tags only if it was made with them, and no notes. What a resumed run superseded counts, as in
-the store's logs.
+Guarantees: the answers are those of the store where the export has a file about its experiments,
+see `experimentfile`; no other file is read then. Without one, all rows are read, a batch at a time,
+so memory is that of the summaries. There is then only what rows say: no experiment without a
+metric, parameters and tags only if the export was made with them, and no notes; and what a resumed
+run superseded counts.
 """
 
 from __future__ import annotations
@@ -14,11 +15,19 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expstore.compare.experiments import Experiment, Log
+from expstore.compare.experimentfile import (
+    StoredExperiment,
+    beside,
+    is_experiment_file,
+    read_experiments,
+)
+from expstore.compare.experiments import Log
+from expstore.compare.footers import read_notes
 from expstore.compare.series import Extremes, summarize
 from expstore.errors import ExperimentNotFoundError, StoreNotFoundError
 from expstore.extras import require
 from expstore.model.longform import COMMIT_ID, METADATA_COLUMNS
+from expstore.model.paramcolumns import PARAM
 from expstore.model.runinfo import RunInfo, RunState
 from expstore.model.table import MetricTable
 from expstore.model.texts import unescape
@@ -31,8 +40,11 @@ if TYPE_CHECKING:
 
 _ROWS = 1 << 18  # in memory at a time
 _NUMBERS = ("value", "step", "timestamp")
-_PARAM = "param:"  # begins the name of a parameter's column
 _STATES = ("running", "finished", "failed", "stopped")
+
+
+MARK = "_expstore_export.parquet"
+"""The file that makes a directory an export; it has no rows."""
 
 
 def is_export(path: str | os.PathLike[str]) -> bool:
@@ -43,42 +55,37 @@ def is_export(path: str | os.PathLike[str]) -> bool:
     return place.is_dir() and any(place.glob("*.parquet")) and not any(place.glob(f"*/{METRICS}"))
 
 
-class _Exported(Experiment):
-    """One experiment; all that is known of it was read."""
-
-    def __init__(self, commit_id: str, row: dict[str, Any], log: Log) -> None:
-        created = row.get("created")
-        self.commit_id = commit_id
-        self.metadata = None
-        self.problems = []
-        if created is None:
-            self.problems.append("the export has no metadata of it")
-        else:
-            texts = (unescape(row[name] or "") for name in ("job_name", "user"))
-            self.metadata = Metadata(commit_id, created, *texts)
-        self.params = {
-            unescape(name.removeprefix(_PARAM)): value
-            for name, value in row.items()
-            if name.startswith(_PARAM) and value is not None
-        }
-        tags = row.get("tags")
-        self.run = RunInfo(params=self.params, tags=tuple(tags.split(", ")) if tags else ())
-        status = row.get("status")
-        self._state = RunState(status if status in _STATES else "unknown")
-        self._log = log
-
-    def read_table(self) -> MetricTable | None:
-        """None: an export has been summarized as a whole."""
-        return None
+def _of_row(commit_id: str, row: dict[str, Any], log: Log) -> StoredExperiment:
+    """An experiment by the columns about it in a row of its metrics."""
+    created = row.get("created")
+    metadata, problems = None, []
+    if created is None:
+        problems.append("the export has no metadata of it")
+    else:
+        texts = (unescape(row[name] or "") for name in ("job_name", "user"))
+        metadata = Metadata(commit_id, created, *texts)
+    params = {
+        unescape(name.removeprefix(PARAM)): value
+        for name, value in row.items()
+        if name.startswith(PARAM) and value is not None
+    }
+    tags = row.get("tags")
+    run = RunInfo(params=params, tags=tuple(tags.split(", ")) if tags else ())
+    status = row.get("status")
+    state = RunState(status if status in _STATES else "unknown")
+    first = None if metadata is None or log.ended is None else float(metadata.timestamp)
+    ran = None if first is None or log.ended is None else max(log.ended - first, 0.0)
+    return StoredExperiment(commit_id, metadata, run, state, log, problems, ran)
 
 
 def experiments_in(
     path: str | os.PathLike[str], ids: Iterable[str] | None = None
-) -> list[Experiment]:
+) -> list[StoredExperiment]:
     """The experiments of an export, by commit id, or those of these ids in that order.
 
     Args:
-        path: a Parquet file, or the directory that a cluster exported to, in the long form.
+        path: a Parquet file in the long form, or of experiments; or the directory that a cluster
+            exported to.
         ids: only these; None: all.
 
     Raises:
@@ -86,10 +93,55 @@ def experiments_in(
         StoreNotFoundError: it is not such an export, or not a complete one.
         ExperimentNotFoundError: it has no experiment of one of the ids.
     """
+    found = {one.commit_id: one for one in _all_in(Path(path))}
+    wanted = list(found) if ids is None else list(dict.fromkeys(ids))
+    if missing := next((one for one in wanted if one not in found), None):
+        raise ExperimentNotFoundError(f"{path}: has no experiment {missing}, or no metric of it")
+    return [found[one] for one in wanted]
+
+
+def _all_in(path: Path) -> list[StoredExperiment]:
+    """All experiments of an export, by commit id."""
+    if path.is_file():
+        if is_experiment_file(_columns(path)):
+            return read_experiments(path)
+        return summarized([path])
+    if any(path.glob("_expstore_export*")) and not (path / "_SUCCESS").exists():
+        raise StoreNotFoundError(f"{path}: the export is not complete; run it again")
+    files = files_in(path)
+    noted = read_notes(beside(path))
+    # Not of an earlier export, if only the directory was copied here since.
+    if noted is not None and noted[1].get("parts") == [file.name for file in files]:
+        return read_experiments(beside(path))
+    return summarized(files)
+
+
+def files_in(path: Path) -> list[Path]:
+    """The files of an export that have its metrics, in order."""
+    if path.is_file():
+        return [] if is_experiment_file(_columns(path)) else [path]
+    return sorted(path.glob("part-*.parquet")) or sorted(
+        file for file in path.glob("*.parquet") if file.name != MARK
+    )
+
+
+def has_all_names(path: Path) -> bool:
+    """Whether a directory's export has each experiment's whole log, as far as it is known."""
+    noted = read_notes(path / MARK)
+    return noted is not None and noted[1].get("of", {"names": ""}).get("names", "") is None
+
+
+def summarized(files: Iterable[Path]) -> list[StoredExperiment]:
+    """The experiments in files of metrics in the long form, by commit id.
+
+    Raises:
+        MissingExtraError: the extra `arrow` is not installed.
+        StoreNotFoundError: a file is not in the long form.
+    """
     logs: dict[str, dict[str, Extremes]] = {}
     ends: dict[str, int] = {}
     rows: dict[str, dict[str, Any]] = {}
-    for batch in _batches(Path(path)):
+    for batch in (batch for file in files for batch in _batches(file)):
         for commit_id, name, extremes in _summaries(batch):
             metrics = logs.setdefault(commit_id, {})
             before = metrics.get(name)
@@ -97,24 +149,27 @@ def experiments_in(
         for commit_id, last, row in _first_rows(batch):
             ends[commit_id] = last
             rows.setdefault(commit_id, row)
-    wanted = sorted(rows) if ids is None else list(dict.fromkeys(ids))
-    if missing := next((one for one in wanted if one not in rows), None):
-        raise ExperimentNotFoundError(f"{path}: has no experiment {missing}, or no metric of it")
-    return [_Exported(one, rows[one], Log(logs[one], CLEAN, float(ends[one]))) for one in wanted]
+    return [
+        _of_row(one, rows[one], Log(logs[one], CLEAN, float(ends[one]))) for one in sorted(rows)
+    ]
 
 
-def _batches(path: Path) -> Iterator[pa.RecordBatch]:
+def _batches(file: Path) -> Iterator[pa.RecordBatch]:
     parquet = require("pyarrow.parquet", "arrow")
-    files = sorted(path.glob("part-*.parquet")) or sorted(path.glob("*.parquet"))
-    if path.is_dir() and any(path.glob("_expstore_export*")) and not (path / "_SUCCESS").exists():
-        raise StoreNotFoundError(f"{path}: the export is not complete; run it again")
-    for file in files if path.is_dir() else [path]:
-        names = parquet.read_schema(file).names
-        if not {COMMIT_ID, "name", *_NUMBERS} <= set(names):
-            raise StoreNotFoundError(f"{file}: is not an export in the long form")
-        texts = [name for name in (COMMIT_ID, "name") if name in names]
-        with parquet.ParquetFile(file, read_dictionary=texts) as opened:
-            yield from opened.iter_batches(_ROWS)
+    if not {COMMIT_ID, "name", *_NUMBERS} <= set(_columns(file)):
+        raise StoreNotFoundError(f"{file}: is not an export in the long form")
+    # Opened here, since Arrow accepts only paths that are valid Unicode.
+    with (
+        open(file, "rb") as data,
+        parquet.ParquetFile(data, read_dictionary=[COMMIT_ID, "name"]) as opened,
+    ):
+        yield from opened.iter_batches(_ROWS)
+
+
+def _columns(file: Path) -> list[str]:
+    with open(file, "rb") as data:
+        names: list[str] = require("pyarrow.parquet", "arrow").read_schema(data).names
+        return names
 
 
 def _summaries(batch: pa.RecordBatch) -> Iterator[tuple[str, str, Extremes]]:
@@ -148,12 +203,20 @@ def _first_rows(batch: pa.RecordBatch) -> Iterator[tuple[str, int, dict[str, Any
     about = [
         name
         for name in batch.schema.names
-        if name in (*METADATA_COLUMNS, "tags", "status") or name.startswith(_PARAM)
+        if name in (*METADATA_COLUMNS, "tags", "status") or name.startswith(PARAM)
     ]
     rows = batch.select(about).take(starts).to_pylist()
     texts = [unescape(text) for text in ids.take(starts).to_pylist()]
     lasts = batch.column("timestamp").take(ends).to_pylist()
     yield from zip(texts, lasts, rows, strict=True)
+
+
+def joined_log(first: Log, later: Log) -> Log:
+    """What two parts of a log say together, the second of which was logged later."""
+    metrics = dict(first.metrics)
+    for name, extremes in later.metrics.items():
+        metrics[name] = joined(metrics[name], extremes) if name in metrics else extremes
+    return Log(metrics, later.tail, first.ended if later.ended is None else later.ended)
 
 
 def joined(first: Extremes, later: Extremes) -> Extremes:

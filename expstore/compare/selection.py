@@ -8,6 +8,7 @@ without its metrics.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from expstore.compare.conditions import Test, test
 from expstore.compare.experiments import Experiment, ReadLogs, experiments, read_logs
+from expstore.compare.exportreader import as_source
 from expstore.compare.expression import Comparison, Expression, Name, Not, comparisons
 from expstore.compare.naming import Reference, resolve, unknown
 from expstore.compare.where import parse
@@ -28,7 +30,7 @@ Predicate = Callable[[Experiment], bool]
 
 
 def select(
-    store: StoreReader,
+    store: StoreReader | str | os.PathLike[str],
     where: str,
     ids: Iterable[str] | None = None,
     *,
@@ -38,7 +40,7 @@ def select(
     """The ids of the experiments for which an expression is true.
 
     Args:
-        store: the store to read from.
+        store: the store to read from, or its root, or the path of an export to Parquet.
         where: the expression; see `expstore.compare.where`.
         ids: only these, in this order; None: all, sorted.
         progress: wraps the list of ids while their metrics are read.
@@ -51,6 +53,7 @@ def select(
         InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError
     """
     expression = parse(where)
+    store = as_source(store)
     found = list(experiments(store, store.select_ids(ids)))
     read = read or partial(read_logs, store, progress=progress)
     return [one.commit_id for one in matching(found, expression, where, read)]

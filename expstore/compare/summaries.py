@@ -14,7 +14,7 @@ from typing import Any, Self, overload
 
 from expstore.compare.comparison import Comparison
 from expstore.compare.experiments import Experiment, ReadLogs, experiments, read_logs, read_states
-from expstore.compare.exported import experiments_in, is_export
+from expstore.compare.exportreader import as_source
 from expstore.compare.groups import GroupSummary, grouped
 from expstore.compare.naming import ASPECTS, order, resolve
 from expstore.compare.patterns import expand
@@ -159,8 +159,8 @@ def compare(
     """Summarize experiments: their parameters, and the statistics of their metrics.
 
     Args:
-        store: the store to read from, or its root; or the path of an export to Parquet, in the long
-            form, which is searched without the store: see `expstore.compare.exported`.
+        store: the store to read from, or its root; or the path of an export to Parquet, which is
+            searched without the store: see `expstore.compare.exported`.
         ids: commit ids, in output order; None: all, sorted.
         names: only metrics with these names, or patterns such as `val/*`; None: all.
         where: only experiments for which this is true, such as `lr < 0.01 and tag == baseline`; see
@@ -191,13 +191,9 @@ def compare(
     check_limit(limit)
     jobs = check_jobs(jobs)
     expression = None if where is None else parse(where)
-    found: list[Experiment]
-    if not isinstance(store, StoreReader) and is_export(store):
-        found, read = experiments_in(store, ids), list
-    else:
-        store = store if isinstance(store, StoreReader) else StoreReader(store)
-        read = read or partial(read_logs, store, progress=progress, jobs=jobs)
-        found = list(experiments(store, store.select_ids(ids)))
+    store = as_source(store)
+    read = read or partial(read_logs, store, progress=progress, jobs=jobs)
+    found = list(experiments(store, store.select_ids(ids)))
     if expression is not None:
         found = matching(found, expression, where or "", read)
     if group_by is not None:

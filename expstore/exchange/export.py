@@ -25,7 +25,7 @@ from expstore.exchange.parts import Part, join_parts
 from expstore.exchange.runcolumns import RunColumns
 from expstore.exchange.sinks import ROW_GROUP, SINKS, WITHOUT_HEADINGS, FileFormat
 from expstore.extras import require
-from expstore.model.longform import long_schema
+from expstore.model.longform import dated, long_schema, with_date
 from expstore.store import stream
 from expstore.store.files.output import check_output, whole_file
 from expstore.store.jobs import check_jobs
@@ -92,8 +92,8 @@ def export_file(
         wide_form: one row per step, see `wide`, without superseded metrics; otherwise one row per
             metric, with all of them.
         with_metadata: add the columns `job_name`, `user` and `created` (seconds since 1970-01-01
-            UTC). True: metadata that cannot be read is a failure; None: it is null, and only
-            Parquet has the columns.
+            UTC), and in Parquet `created_date` (that day in UTC). True: metadata that cannot be
+            read is a failure; None: it is null, and only Parquet has the columns.
         metadata: the older name of `with_metadata`.
         params: add the columns `tags` (joined by commas), `status`, and `param:NAME` for each
             parameter; see `runcolumns`.
@@ -185,6 +185,8 @@ class _Rows:
             schema = long_schema(self.metadata)
         else:
             schema = wide.wide_schema(self.wide_columns, self.metadata)
+        if self.to == "parquet":
+            schema = with_date(schema)
         return schema if self.further is None else self.further.extended(schema)
 
     def written(self, ids: Iterable[str], file: IO[bytes], *, headings: bool = True) -> Part:
@@ -215,6 +217,8 @@ class _Rows:
             batches = wide.wide_batches(source, self.wide_columns, self.wide_counts)
         else:
             batches = stream.long_batches(source, ROW_GROUP if self.further is None else 1)
+        if self.to == "parquet":
+            batches = map(dated, batches)
         if self.further is None:
             return batches
         further = self.further

@@ -1,8 +1,7 @@
 """What run.json says, as further columns of an export: parameters, tags and status.
 
-Guarantees: a parameter has the same type in all rows: numbers if it is one in every experiment that
-has it, truth values likewise, else text, as JSON where it was none. An experiment without it has
-null. A run.json that cannot be read is reported, and its experiment has nulls.
+Guarantees: a parameter has the same type in all rows, see `model.paramcolumns`. An experiment
+without it has null. A run.json that cannot be read is reported, and its experiment has nulls.
 """
 
 from __future__ import annotations
@@ -13,18 +12,20 @@ from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from expstore.errors import ExportError, ExpStoreError
-from expstore.exchange.wide import PARAM, RUN_COLUMNS
+from expstore.exchange.wide import RUN_COLUMNS
 from expstore.extras import require
 from expstore.model.frames import repeated_text
+from expstore.model.paramcolumns import LIMIT, PARAM, ParamTypes, arrow_type, as_cell
+from expstore.model.runinfo import RunInfo
 from expstore.model.texts import escape
+from expstore.store import runfile
+from expstore.store.care.state import run_state
 from formats import FormatError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from expstore.store.reader import StoreReader
-
-_LIMIT = 2_000  # parameters that get a column
 
 
 class RunColumns:
@@ -46,26 +47,27 @@ class RunColumns:
         failures: dict[str, ExpStoreError | FormatError],
     ) -> None:
         self._rows: dict[str, dict[str, Any]] = {}
-        names: dict[str, set[type]] = {}
-        for commit_id in ids:
+        types = ParamTypes()
+        for commit_id, info in runfile.read_all(store.location, ids):
+            if not isinstance(info, RunInfo):
+                failures[commit_id] = info
+                continue
+            facts: dict[str, Any] = {"tags": ", ".join(info.tags) or None}
             try:
-                info = store.read_run(commit_id)
-                facts: dict[str, Any] = {"tags": ", ".join(info.tags) or None}
-                facts["status"] = store.status(commit_id)
-            except (ExpStoreError, FormatError) as error:
+                facts["status"] = run_state(store.location / commit_id, info).status
+            except ExpStoreError as error:
                 failures[commit_id] = error
                 continue
-            for name, value in info.flat_params.items():
-                facts[PARAM + name] = value
-                if value is not None:
-                    names.setdefault(PARAM + name, set()).add(type(value))
-            if len(names) > _LIMIT:
+            params = info.flat_params
+            types.add(params)
+            if len(types) > LIMIT:
                 raise ExportError(
-                    f"more than {_LIMIT:,} parameters are too many for a table; choose experiments"
+                    f"more than {LIMIT:,} parameters are too many for a table; choose experiments"
                 )
+            facts |= {PARAM + name: value for name, value in params.items()}
             self._rows[escape(commit_id)] = facts
         self._kinds = dict.fromkeys(RUN_COLUMNS, str) | {
-            name: _kind(kinds) for name, kinds in names.items()
+            PARAM + name: kind for name, kind in types.types.items()
         }
 
     def of(self, ids: Iterable[str]) -> RunColumns:
@@ -80,14 +82,10 @@ class RunColumns:
     def extended(self, schema: pa.Schema) -> pa.Schema:
         """A schema with these columns after its own."""
         arrow = require("pyarrow", "arrow")
-        types = {
-            str: arrow.dictionary(arrow.int32(), arrow.string()),
-            int: arrow.int64(),
-            float: arrow.float64(),
-            bool: arrow.bool_(),
-        }
+        texts = arrow.dictionary(arrow.int32(), arrow.string())
         for name, kind in self._kinds.items():
-            schema = schema.append(arrow.field(escape(name), types[kind]))
+            field = arrow.field(escape(name), texts if kind is str else arrow_type(kind))
+            schema = schema.append(field)
         return schema
 
     def extend(self, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -98,18 +96,8 @@ class RunColumns:
         for number, (name, kind) in enumerate(self._kinds.items(), len(columns)):
             value = facts.get(name)
             if kind is str:
-                text = value if isinstance(value, str) or value is None else json.dumps(value)
-                columns.append(repeated_text(text, batch.num_rows))
+                columns.append(repeated_text(as_cell(value, kind), batch.num_rows))
             else:
                 scalar = arrow.scalar(value, schema.field(number).type)
                 columns.append(arrow.repeat(scalar, batch.num_rows))
         return arrow.record_batch(columns, schema=schema)
-
-
-def _kind(kinds: set[type]) -> type:
-    """The type of a column that holds values of these types."""
-    if kinds == {bool}:
-        return bool
-    if kinds == {int}:
-        return int
-    return float if kinds <= {int, float} else str

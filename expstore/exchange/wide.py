@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from expstore.errors import ExportError
 from expstore.extras import require
 from expstore.model.frames import repeated_text
-from expstore.model.longform import METADATA_COLUMNS
+from expstore.model.longform import CREATED_DATE, METADATA_COLUMNS
+from expstore.model.paramcolumns import PARAM
 from expstore.model.table import MetricTable
 from expstore.model.texts import escape, unescape
 from expstore.store.stream import TableStream, metadata_columns
@@ -26,8 +27,7 @@ KEYS = ("commit_id", "step", "timestamp")
 """The first columns of the wide form."""
 
 RUN_COLUMNS = ("tags", "status")
-PARAM = "param:"
-"""What the columns of run.json are called, or begin with."""
+"""What the columns of run.json are called, but for those of parameters."""
 
 _PREFIX = "metric:"
 _COLUMN_LIMIT = 10_000  # tools cannot read wider tables, and hostile files could fill a disk
@@ -44,7 +44,8 @@ def column_name(name: str) -> str:
 
 def _is_taken(name: str) -> bool:
     """Whether another column has the name, or may have it."""
-    return name in (*KEYS, *METADATA_COLUMNS, *RUN_COLUMNS) or name.startswith(PARAM)
+    taken = (*KEYS, *METADATA_COLUMNS, CREATED_DATE, *RUN_COLUMNS)
+    return name in taken or name.startswith(PARAM)
 
 
 def metric_name(column: str) -> str:

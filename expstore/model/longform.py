@@ -3,7 +3,8 @@
 Guarantees: the columns have the same names, order and types wherever the long form is used:
 `commit_id`, then those of a table (see `model.frames`), then `job_name`, `user` and `created`
 (seconds since 1970-01-01 UTC) if metadata is wanted. Texts are dictionaries with 32-bit codes, made
-valid Unicode by `texts.escape`; metadata that cannot be read is null.
+valid Unicode by `texts.escape`; metadata that cannot be read is null. In Parquet files, there is a
+date after `created`; see `dated`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 COMMIT_ID = "commit_id"
 METADATA_COLUMNS = ("job_name", "user", "created")
+CREATED_DATE = "created_date"
+_DAY = 86_400
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # of the years 1 to 9999, which all readers can show
 
 _NUMBERS = {"value": "values", "step": "steps", "timestamp": "timestamps"}
 
@@ -42,6 +46,34 @@ def long_schema(metadata: bool = False) -> pa.Schema:
 def long_columns(metadata: bool = False) -> tuple[str, ...]:
     """The names of the columns."""
     return (COMMIT_ID, *Metric._fields, *(METADATA_COLUMNS if metadata else ()))
+
+
+def with_date(schema: pa.Schema) -> pa.Schema:
+    """The schema with a column `created_date` after `created`, if it has that."""
+    place = schema.get_field_index("created") + 1
+    pa = require("pyarrow", "arrow")
+    return schema.insert(place, pa.field(CREATED_DATE, pa.date32())) if place else schema
+
+
+def dated(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """A batch with the columns of `with_date`."""
+    place = batch.schema.get_field_index("created") + 1
+    if not place:
+        return batch
+    pa = require("pyarrow", "arrow")
+    columns = list(batch.columns)
+    columns.insert(place, dates(batch.column("created")))
+    return pa.record_batch(columns, schema=with_date(batch.schema))
+
+
+def dates(seconds: pa.Array) -> pa.Array:
+    """The date in UTC of each time; null if there is none, or it is outside the years 1 to 9999."""
+    import numpy as np
+
+    pa = require("pyarrow", "arrow")
+    days = seconds.fill_null(0).to_numpy(zero_copy_only=False) // _DAY
+    odd = (days < _FIRST_DAY) | (days > _LAST_DAY) | seconds.is_null().to_numpy(False)
+    return pa.array(np.where(odd, 0, days).astype(np.int32), pa.int32(), mask=odd).cast(pa.date32())
 
 
 class LongRows:

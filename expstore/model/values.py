@@ -5,9 +5,10 @@ Guarantees: both are immutable; nothing here needs NumPy.
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from formats import FORMATS
 
@@ -74,3 +75,16 @@ class Metric(NamedTuple):
 def is_whole_number(value: object) -> TypeGuard[int]:
     """Whether an argument is an int; a bool is not one here."""
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def whole_step(step: Any) -> Any:
+    """A step as an int, if it is a whole number; else as it is, for the writer to refuse."""
+    if isinstance(step, bool):
+        return step
+    is_integer = getattr(step, "is_integer", None)
+    if callable(is_integer):
+        return int(step) if is_integer() else step
+    try:
+        return operator.index(step)
+    except TypeError:
+        return step

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expstore.compare.axes import Axis
+from expstore.compare.exportreader import as_source
 from expstore.model.texts import printable
 from expstore.report.contents import collect
 from expstore.report.modules import join
@@ -38,7 +39,7 @@ _ASSETS = "assets"
 
 
 def write_report(
-    store: StoreReader,
+    store: StoreReader | str | os.PathLike[str],
     path: str | os.PathLike[str],
     ids: Iterable[str] | None = None,
     *,
@@ -51,7 +52,7 @@ def write_report(
     """Write a report on experiments, of at most 15 MB.
 
     Args:
-        store: the store to read from.
+        store: the store to read from, or its root, or the path of an export to Parquet.
         path: the output file; an existing file is replaced.
         ids: commit ids, the most important first; None: all, the newest first.
         title: the report's title; default: derived from the root's name.
@@ -70,6 +71,7 @@ def write_report(
             nothing was written.
         UnreadableFileError, OutputExistsError: the file cannot be written.
     """
+    store = as_source(store)
     data = collect(store, ids, progress, jobs=jobs) | {"x": x}
     write_output(
         Path(path), render(data, default_title(store) if title is None else title).encode()

@@ -13,7 +13,6 @@ drops it or ends. It has finished then, unless an exception shows otherwise; a p
 from __future__ import annotations
 
 import atexit
-import operator
 import os
 import threading
 import time
@@ -32,6 +31,7 @@ from expstore.errors import (
 )
 from expstore.model import params as parameters
 from expstore.model.runinfo import Outcome, RunInfo, RunStart, check_tags
+from expstore.model.values import whole_step
 from expstore.store import runfile
 from expstore.store.append import forks
 from expstore.store.append.writer import MetricWriter
@@ -152,7 +152,7 @@ class Run:
                 self._know_step()
                 number = self._step + 1
             else:
-                number = step if step.__class__ is int else whole(step)
+                number = step if step.__class__ is int else whole_step(step)
             try:
                 self._writer.log_many(cast("Mapping[str, float]", metrics), number)
             except WriterClosedError:
@@ -339,16 +339,3 @@ def _at_exit() -> None:
     error = last_error()
     for run in list(_open):
         run.end(*outcome_of(error))
-
-
-def whole(step: Any) -> Any:
-    """A step as an int, if it is a whole number; else as it is, for the writer to refuse."""
-    if isinstance(step, bool):
-        return step
-    is_integer = getattr(step, "is_integer", None)
-    if callable(is_integer):
-        return int(step) if is_integer() else step
-    try:
-        return operator.index(step)
-    except TypeError:
-        return step

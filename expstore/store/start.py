@@ -27,7 +27,7 @@ from expstore.errors import (
 )
 from expstore.extras import require
 from expstore.model.runinfo import RunInfo, RunStart, joined
-from expstore.model.values import RECORD_CODEC, is_whole_number
+from expstore.model.values import RECORD_CODEC, is_whole_number, whole_step
 from expstore.store.append.durability import Durability, check_durability
 from expstore.store.create import checked, create_run
 from expstore.store.defaults import git_head
@@ -45,7 +45,7 @@ from expstore.store.origin import (
 )
 from expstore.store.read.survey import scan_log
 from expstore.store.repository import ExperimentStore
-from expstore.store.run import Run, check_not_open, whole
+from expstore.store.run import Run, check_not_open
 
 _PATCH = "uncommitted"
 
@@ -219,7 +219,7 @@ def _check_from_step(step: int | None, resume: bool) -> int | None:
         return None
     if not resume:
         raise SelectionError("from_step is for a run that is resumed; pass resume=True too")
-    number = whole(step)
+    number = whole_step(step)
     maximum = int(RECORD_CODEC.schema["step"].range[1])
     if not is_whole_number(number) or not 0 <= number <= maximum:
         raise SelectionError(f"from_step must be a whole number from 0 to {maximum}, got {step!r}")

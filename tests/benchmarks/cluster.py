@@ -1,15 +1,24 @@
 """One process against a local cluster of processes, over a store of 100 million records.
 
     python -m tests.benchmarks.cluster --work DIRECTORY [--workers 1 2 4] [--repeat 3] [--quick]
-                                       [--records 1e9]
+                                       [--records 1e7 1e8 1e9] [--output DIRECTORY]
 
 makes the store once (2.6 GB: four long logs among 20,000), runs four tasks in one process and with
-each number of workers, and prints a Markdown table: seconds (median), and the largest peak memory
-of any process. The long form, `--records 1e9`, has five times as many experiments and needs 40 GB.
-Before the tasks, all logs are read as they are, for comparison. Every result is compared with that
-of one process, exports by a checksum over all rows that does not depend on their order. In one more
-run a worker is killed. At the end, the export is run again with nothing to do, and DuckDB queries
-it. The exit code is 1 if a result differs.
+each number of workers, and prints a Markdown table: seconds (median), the bytes of log that were
+read a second, and the largest peak memory of a worker and of the client. Before the tasks, all logs
+are read as they are, for comparison. Every result is compared with that of one process, exports by
+a checksum over all rows that does not depend on their order. In one more run a worker is killed. At
+the end, the export is run again with nothing to do, and DuckDB queries it. The exit code is 1 if a
+result differs.
+
+With `--records`, this is done for stores of other sizes, one after another. The long form is
+
+    python -m tests.benchmarks.cluster --work DIR --records 1e6 1e7 1e8 1e9 --workers 1 2
+                                       --repeat 1 --output tests/benchmarks
+
+whose largest store has 100,000 experiments and 25 GB. DIR needs 40 GB, since what a task has
+written is deleted before the next. `--output` gets the tables as `cluster.md`, and `cluster.svg`, a
+plot of time over workers and over records.
 """
 
 from __future__ import annotations
@@ -21,18 +30,19 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from expstore import ExperimentStore, Metadata
-from formats import META, RecordCodec
+from expstore.compare.experimentfile import beside
+from formats import META, RECORD, RecordCodec, build_columns
 from formats.columns import TextColumn
 
 FIVE = ("loss", "acc", "lr", "grad/norm", "val/loss")
@@ -74,25 +84,28 @@ def make_store(root: Path, size: Size) -> ExperimentStore:
     store = ExperimentStore(root)
     if root.exists():
         return store
-    partial = ExperimentStore(root.with_suffix(".partial"))
-    shutil.rmtree(partial.root, ignore_errors=True)
+    partial = root.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
     build = RecordCodec(META).build
     rng = np.random.default_rng(1)
     spacing = size.experiments // size.long_logs
     for number in range(size.experiments):
         commit_id = f"{number * 2654435761 % 2**32:08x}{number:032x}"
         user, job = f"user{number % 10}", f"train-{number % 100}"
-        path = partial.create_experiment(commit_id)
-        # As a plain file, without the sync that `write_metadata` makes for each.
+        # As plain files, without the syncs that the store makes for each: they take far longer.
+        path = partial / commit_id
+        (path / "files").mkdir(parents=True)
         (path / "meta.bin").write_bytes(
             build(timestamp=_START + number, commit_id=commit_id, job_name=job, user=user)
         )
         is_long = number % spacing == spacing // 2
-        with partial.writer(commit_id) as writer:
+        with (path / "metrics.bin").open("wb", buffering=0) as log:
             for columns in _columns(rng, size.long_records if is_long else size.short_records):
-                writer.append(columns)
+                log.write(build_columns(RECORD, columns))
+        if number % 1000 == 999:
+            print(f"made {number + 1:,} experiments", end="\r", file=sys.stderr, flush=True)
     os.sync()
-    partial.root.rename(root)
+    partial.rename(root)
     return store
 
 
@@ -224,6 +237,19 @@ def _asked(work: Path, columns: str, where: str) -> list[Any]:
     return duckdb.sql(query).fetchall()
 
 
+def searched(_: ExperimentStore, work: Path) -> float:
+    """The lowest val/loss of all, by a comparison of the export."""
+    from expstore.compare import compare
+
+    found = compare(work / "parts", sort="val/loss:min", limit=10)
+    return found[0].metrics["val/loss"].min
+
+
+def searched_alone(answers: dict[str, Any]) -> float:
+    """What `searched` is to find."""
+    return min(answers[_FORMS[0]].values())
+
+
 Work = Callable[[ExperimentStore, Path], Any]
 ALONE: tuple[Work, ...] = (best_alone, means_alone, check_alone, export_alone)
 TOGETHER: tuple[Work, ...] = (best_together, means_together, check_together, export_together)
@@ -245,28 +271,54 @@ def peak() -> int:
     raise RuntimeError("the kernel reports no VmHWM")
 
 
-def timed_alone(work: Work, store: ExperimentStore, directory: Path) -> tuple[float, int, Any]:
-    """Seconds, peak memory, and the answer."""
+class Sample(NamedTuple):
+    """One run of a task; the peaks are of memory, in bytes.
+
+    Attributes:
+        worker: of the one process, or the largest of a worker.
+        client: of the process that has the client; 0 if there is none.
+    """
+
+    seconds: float
+    worker: int
+    client: int
+    answer: Any
+
+
+def timed_alone(work: Work, store: ExperimentStore, directory: Path) -> Sample:
+    """Run a task in this process."""
     reset_peak()
     began = time.perf_counter()
     answer = work(store, directory)
-    return time.perf_counter() - began, peak(), answer
+    seconds, held = time.perf_counter() - began, peak()
+    return Sample(seconds, held, 0, settled(answer))
 
 
-def timed_together(
-    client: Any, work: Work, store: ExperimentStore, directory: Path
-) -> tuple[float, int, Any]:
-    """Seconds, the largest peak memory of a worker, and the answer."""
+def timed_together(client: Any, work: Work, store: ExperimentStore, directory: Path) -> Sample:
+    """Run a task with the workers."""
     client.run(reset_peak)
+    reset_peak()
     began = time.perf_counter()
     answer = work(store, directory)
-    return time.perf_counter() - began, max(client.run(peak).values()), answer
+    seconds, held = time.perf_counter() - began, peak()
+    return Sample(seconds, max(client.run(peak).values()), held, settled(answer))
+
+
+def settled(answer: Any) -> Any:
+    """An answer that needs no file: of an export, the number of rows and a checksum.
+
+    The one file of one process is deleted, to have room for the next.
+    """
+    if not isinstance(answer, Path):
+        return answer
+    found = rows_sum(answer)
+    if answer.is_file():
+        answer.unlink()
+    return found
 
 
 def same(alone: Any, together: Any) -> bool:
     """Whether two answers are equal; means may differ by rounding in another order."""
-    if isinstance(alone, Path):
-        return rows_sum(alone) == rows_sum(together)
     if isinstance(alone, dict) and alone and isinstance(next(iter(alone.values())), tuple):
         return alone.keys() == together.keys() and all(
             alone[name][0] == together[name][0]
@@ -300,6 +352,8 @@ def _bits(column: Any) -> Any:
 
     if pyarrow.types.is_string(column.type):
         column = column.dictionary_encode()
+    if pyarrow.types.is_date32(column.type):
+        column = column.cast(pyarrow.int32())
     if not pyarrow.types.is_dictionary(column.type):
         numbers = column.to_numpy()
         return numbers.view(np.uint64) if numbers.dtype.kind == "f" else numbers.astype(np.uint64)
@@ -336,81 +390,130 @@ def run_killed(
     return seconds, answer
 
 
-def main() -> int:
-    """Measure, and print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--work", type=Path, required=True, help="a directory for the store")
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--records", type=float, help="instead of 100 million, such as 1e9")
-    parser.add_argument("--quick", action="store_true", help="a small store")
-    arguments = parser.parse_args()
-    size = QUICK if arguments.quick else FULL
-    if arguments.records:
-        size = size_of(int(arguments.records))
-    arguments.work.mkdir(parents=True, exist_ok=True)
-    store = make_store(arguments.work / f"cluster-{size.experiments}-{size.records}", size)
-    raw, seconds = raw_read(store)
-    print(f"a raw read of the logs: {raw / 1e9:.2f} GB in {seconds:.1f} s", file=sys.stderr)
-    measured = measure(store, arguments.work, arguments.workers, arguments.repeat)
-    print(f"\nload average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
-    columns = ["one process", *(f"{count} workers" for count in arguments.workers)]
-    print("| work | " + " | ".join(columns) + " |\n|---|" + "---|" * len(columns))
-    for form in _FORMS:
-        cells = [
-            f"{median(seconds):.2f} s, {max(peaks) / 1e6:.0f} MB"
-            for seconds, peaks in measured.cells[form]
-        ]
-        print(f"| {form} | " + " | ".join(cells) + " |")
-    print(*measured.notes, sep="\n")
-    return 0 if measured.equal else 1
-
-
 @dataclass
 class Measured:
-    """All samples: for each task and each contender, the seconds and the peaks."""
+    """All samples of one store.
 
-    cells: dict[str, list[tuple[list[float], list[int]]]]
+    Attributes:
+        records: of the store.
+        raw: the bytes of all logs, and the seconds that a raw read of them takes.
+        cells: for each task and each contender, its samples.
+        workers: the numbers of workers.
+    """
+
+    records: int
+    raw: tuple[int, float]
+    workers: list[int]
+    cells: dict[str, dict[str, list[Sample]]]
     notes: list[str]
     equal: bool = True
 
+    def seconds(self, form: str, who: str) -> float:
+        """The median."""
+        return median(sample.seconds for sample in self.cells[form][who])
 
-def measure(store: ExperimentStore, work: Path, counts: list[int], repeat: int) -> Measured:
-    """Take all samples."""
+    def table(self) -> list[str]:
+        """The Markdown table, and what else was found."""
+        size, taken = self.raw
+        columns = ["one process", *map(_workers, self.workers)]
+        lines = [f"| work | {' | '.join(columns)} |", "|---|" + "---|" * len(columns)]
+        for form, samples in self.cells.items():
+            cells = []
+            for who in columns:
+                seconds = self.seconds(form, who)
+                held = f"{max(one.worker for one in samples[who]) / 1e6:.0f} MB"
+                if client := max(one.client for one in samples[who]):
+                    held += f" + {client / 1e6:.0f}"
+                cells.append(f"{seconds:.2f} s, {size / 1e6 / seconds:,.0f} MB/s, {held}")
+            lines.append(f"| {form} | {' | '.join(cells)} |")
+        read = f"a raw read of the logs: {size / 1e9:.2f} GB in {taken:.1f} s"
+        notes = [f"{read}, {size / 1e6 / taken:,.0f} MB/s", *self.notes]
+        return [*lines, "", *(f"- {note}" for note in notes)]
+
+
+def _workers(count: int) -> str:
+    return "1 worker" if count == 1 else f"{count} workers"
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Measure, and print the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--work", type=Path, required=True, help="a directory for the stores")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument(
+        "--records", type=float, nargs="+", help="instead of 100 million, such as 1e7 1e9"
+    )
+    parser.add_argument("--quick", action="store_true", help="a small store")
+    parser.add_argument("--output", type=Path, help="for cluster.md and cluster.svg")
+    arguments = parser.parse_args(given)
+    sizes = [QUICK if arguments.quick else FULL]
+    if arguments.records:
+        sizes = [size_of(int(records)) for records in sorted(arguments.records)]
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    done: list[Measured] = []
+    for size in sizes:
+        store = make_store(arguments.work / f"cluster-{size.experiments}-{size.records}", size)
+        done.append(measure(store, arguments.work, size, arguments.workers, arguments.repeat))
+        text = [f"\n{size.records:,} records in {size.experiments:,} experiments:\n"]
+        print(*text, *done[-1].table(), sep="\n", flush=True)
+        if arguments.output is not None:  # as far as it is known, since this may take long
+            write(done, arguments.output)
+    print(f"\nload average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    return 0 if all(measured.equal for measured in done) else 1
+
+
+def write(done: Sequence[Measured], output: Path) -> None:
+    """Write the tables and the picture into a directory."""
+    from tests.benchmarks.cluster_picture import draw
+
+    output.mkdir(parents=True, exist_ok=True)
+    draw(done, output / "cluster.svg")
+    parts = ["# A cluster, by workers and by records", "![Time](cluster.svg)"]
+    for one in done:
+        parts += [f"## {one.records:,} records", "\n".join(one.table())]
+    parts.append(
+        "Seconds are medians; the memory is the largest peak of one worker, and after the plus "
+        f"that of the client. {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end."
+    )
+    (output / "cluster.md").write_text("\n\n".join(parts) + "\n")
+
+
+def measure(
+    store: ExperimentStore, work: Path, size: Size, counts: list[int], repeat: int
+) -> Measured:
+    """Take all samples of one store."""
     from expstore.cluster import open_client
 
-    measured = Measured({form: [] for form in _FORMS}, [])
+    measured = Measured(size.records, raw_read(store), counts, {form: {} for form in _FORMS}, [])
     answers: dict[str, Any] = {}
     for form, alone in zip(_FORMS, ALONE, strict=True):
-        samples = []
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            for _ in range(repeat):
-                seconds, held, answers[form] = pool.submit(timed_alone, alone, store, work).result()
-                samples.append((seconds, held))
+            samples = [pool.submit(timed_alone, alone, store, work).result() for _ in range(repeat)]
+        answers[form] = samples[-1].answer
         _add(measured, form, "one process", samples)
     for count in counts:
         with open_client(workers=count) as client:
             client.run(eval, "__import__('expstore.cluster.frames')")
             for form, together in zip(_FORMS, TOGETHER, strict=True):
-                samples = []
-                for _ in range(repeat):
-                    seconds, held, answer = timed_together(client, together, store, work)
-                    samples.append((seconds, held))
-                if not same(answers[form], answer):
+                samples = [timed_together(client, together, store, work) for _ in range(repeat)]
+                if not all(same(answers[form], sample.answer) for sample in samples):
                     measured.equal = False
-                    measured.notes.append(f"{form}, {count} workers: DIFFERENT ANSWER")
-                _add(measured, form, f"{count} workers", samples)
+                    measured.notes.append(f"{form}, {_workers(count)}: DIFFERENT ANSWER")
+                _add(measured, form, _workers(count), samples)
             if count > 1:
-                undisturbed = median(measured.cells[_FORMS[1]][-1][0])
+                undisturbed = measured.seconds(_FORMS[1], _workers(count))
                 seconds, answer = run_killed(client, store, work, undisturbed)
                 right = same(answers[_FORMS[1]], answer)
                 measured.equal &= right
                 measured.notes.append(
-                    f"{_FORMS[1]}, {count} workers, one of them killed: {seconds:.2f} s, "
+                    f"{_FORMS[1]}, {_workers(count)}, one of them killed: {seconds:.2f} s, "
                     f"{'the same answer' if right else 'DIFFERENT ANSWER'}"
                 )
             if count == counts[-1]:
                 _afterwards(measured, answers, store, work, repeat)
+    shutil.rmtree(work / "parts", ignore_errors=True)
+    beside(work / "parts").unlink(missing_ok=True)
     return measured
 
 
@@ -422,21 +525,24 @@ def _afterwards(
         export_again: ("the export again, with nothing to do", True),
         best_by_duckdb: (f"{_FORMS[0]}, DuckDB from the export", answers[_FORMS[0]]),
         means_by_duckdb: (f"{_FORMS[1]}, DuckDB from the export", answers[_FORMS[1]]),
+        searched: ("the 10 best by val/loss, `compare` of the export", searched_alone(answers)),
     }
     held = sum(path.stat().st_size for path in (work / "parts").iterdir())
-    measured.notes.append(f"the export: {held / 1e9:.2f} GB")
+    rows = beside(work / "parts").stat().st_size
+    measured.notes.append(
+        f"the export: {held / 1e9:.2f} GB, and {rows / 1e6:.1f} MB about the experiments"
+    )
     for ask, (title, answer) in expected.items():
         samples = [timed_alone(ask, store, work) for _ in range(repeat)]
-        right = all(same(answer, found) for _, _, found in samples)
+        right = all(same(answer, sample.answer) for sample in samples)
         measured.equal &= right
-        seconds = median(second for second, *_ in samples)
+        seconds = median(sample.seconds for sample in samples)
         measured.notes.append(f"{title}: {seconds:.2f} s{'' if right else ', DIFFERENT ANSWER'}")
 
 
-def _add(measured: Measured, form: str, who: str, samples: list[tuple[float, int]]) -> None:
-    seconds, peaks = zip(*samples, strict=True)
-    measured.cells[form].append((list(seconds), list(peaks)))
-    shown = ", ".join(f"{second:.2f}" for second in seconds)
+def _add(measured: Measured, form: str, who: str, samples: list[Sample]) -> None:
+    measured.cells[form][who] = samples
+    shown = ", ".join(f"{sample.seconds:.2f}" for sample in samples)
     print(f"{form}: {who}: {shown} s", file=sys.stderr, flush=True)
 
 

@@ -1,19 +1,22 @@
 """Expressions that people write over the frames, each with the answer that pandas gives.
 
     python -m tests.cluster.operations --work DIRECTORY [--experiments 100000] [--workers 2]
+                                       [--only NAME ...] [--skip NAME ...] [--resume]
 
 makes a store of tiny experiments (20 records each), evaluates every expression with Dask workers
-and with pandas, and prints a Markdown table. The exit code is 1 if an answer differs or an
-expression fails. The tests do the same on a small store.
+and with pandas, and prints a Markdown table. Each row is written to a file in the directory, too:
+after an interruption, `--resume` takes over what is in it and evaluates the rest. The exit code is
+1 if an answer differs or an expression fails. The tests do the same on a small store.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -273,39 +276,80 @@ def make_store(root: Path, experiments: int) -> ExperimentStore:
     return store
 
 
-def main() -> int:
-    """Evaluate every expression, and print the table."""
+@dataclass(frozen=True)
+class Row:
+    """How one expression went: the seconds of pandas and of Dask, and "equal" or what is wrong."""
+
+    name: str
+    pandas: float
+    dask: float
+    verdict: str
+
+    def __str__(self) -> str:
+        return f"| {self.name} | {self.pandas:.2f} s | {self.dask:.2f} s | {self.verdict} |"
+
+
+def compared(name: str, commit_id: str, alone: Frames, together: Frames) -> Row:
+    """Evaluate one expression with both."""
+    operation = of_id(name, commit_id)
+    began = time.perf_counter()
+    expected = evaluated(operation, alone)
+    between = time.perf_counter()
+    try:
+        verdict = "equal" if same(expected, evaluated(operation, together)) else "DIFFERENT"
+    except Exception as error:  # whatever it is, the others are still evaluated
+        verdict = f"FAILED: {type(error).__name__}: {str(error).partition('.')[0]}"
+    return Row(name, between - began, time.perf_counter() - between, verdict)
+
+
+def chosen(only: list[str] | None, skip: list[str], done: Collection[str]) -> list[str]:
+    """The expressions to evaluate, in order.
+
+    Raises:
+        ValueError: there is no expression of a name in `only` or `skip`.
+    """
+    if unknown := {*(only or ()), *skip} - OPERATIONS.keys():
+        raise ValueError(f"no expression is named {', '.join(sorted(unknown))}")
+    return [name for name in only or OPERATIONS if name not in skip and name not in done]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Evaluate the expressions, and print the table."""
     from expstore.cluster import open_client
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--work", type=Path, required=True, help="a directory for the store")
     parser.add_argument("--experiments", type=int, default=100_000)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--only", nargs="+", default=list(OPERATIONS), metavar="OPERATION")
-    arguments = parser.parse_args()
-    work: Path = arguments.work
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="only these expressions")
+    parser.add_argument("--skip", nargs="+", default=[], metavar="NAME", help="not these")
+    parser.add_argument("--resume", action="store_true", help="not those of the run before this")
+    parsed = parser.parse_args(arguments)
+    work: Path = parsed.work
     work.mkdir(parents=True, exist_ok=True)
-    store = make_store(work / f"tiny-{arguments.experiments}", arguments.experiments)
-    alone = in_pandas(store, work)
-    commit_id = store.list_experiments()[arguments.experiments // 2]
-    wrong = 0
+    log = work / f"operations-{parsed.experiments}.jsonl"
+    rows = []
+    if parsed.resume and log.exists():
+        rows = [Row(**json.loads(line)) for line in log.read_text().splitlines()]
+    try:
+        names = chosen(parsed.only, parsed.skip, {row.name for row in rows})
+    except ValueError as error:
+        parser.error(str(error))
+    log.write_text("".join(json.dumps(vars(row)) + "\n" for row in rows))
     print("| expression | pandas | Dask | answer |\n|---|---|---|---|")
-    with open_client(workers=arguments.workers):
-        together = in_dask(store, work)
-        for name in arguments.only:
-            operation = of_id(name, commit_id)
-            began = time.perf_counter()
-            expected = evaluated(operation, alone)
-            between = time.perf_counter()
-            try:
-                verdict = "equal" if same(expected, evaluated(operation, together)) else "DIFFERENT"
-            except Exception as error:  # whatever it is, the others are still evaluated
-                verdict = f"FAILED: {type(error).__name__}: {str(error).partition('.')[0]}"
-            ended = time.perf_counter()
-            wrong += verdict != "equal"
-            seconds = f"{between - began:.2f} s | {ended - between:.2f} s"
-            print(f"| {name} | {seconds} | {verdict} |", flush=True)
-    print(f"\n{len(arguments.only)} expressions, {wrong} not equal", flush=True)
+    print(*rows, sep="\n", end="\n" * bool(rows), flush=True)
+    if names:
+        store = make_store(work / f"tiny-{parsed.experiments}", parsed.experiments)
+        alone = in_pandas(store, work)
+        commit_id = store.list_experiments()[parsed.experiments // 2]
+        with open_client(workers=parsed.workers), log.open("a") as file:
+            together = in_dask(store, work)
+            for name in names:
+                rows.append(compared(name, commit_id, alone, together))
+                print(rows[-1], flush=True)
+                print(json.dumps(vars(rows[-1])), file=file, flush=True)
+    wrong = sum(row.verdict != "equal" for row in rows)
+    print(f"\n{len(rows)} expressions, {wrong} not equal", flush=True)
     return 1 if wrong else 0
 
 

@@ -61,7 +61,8 @@ def test_an_export_without_rows_has_its_columns(
     export_parquet(store, tmp_path / "out", client)
     assert (tmp_path / "out" / "_SUCCESS").exists()
     frame = pl.scan_parquet(tmp_path / "out").collect()
-    assert frame.shape == (0, 8)
+    assert frame.shape == (0, 9)
+    assert frame.schema["created_date"] == pl.Date
     assert duckdb.sql(f"SELECT \"user\" FROM '{tmp_path}/out/*.parquet'").fetchall() == []
 
 

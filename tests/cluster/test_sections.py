@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,6 @@ from expstore.cluster.sections import (
     batches,
     fingerprints,
     plan,
-    read_each,
     table,
     tables,
 )
@@ -184,45 +182,3 @@ def test_a_fingerprint_distinguishes_a_log_from_its_replacement(tmp_path: Path) 
         assert before == fingerprints(remote, planned)
         memory.pipe(f"{url}/a/metrics.bin", log.read_bytes())
         assert before != fingerprints(remote, planned)
-
-
-def test_logs_at_a_url_are_read_several_at_a_time_in_order(store: ExperimentStore) -> None:
-    """As many as waiting pays for, and no more; on a file system, one after another."""
-    batch = [Section(f"{number:03}", 0, 25) for number in range(100)]
-    active: list[str] = []
-    most = 0
-
-    def read(section: Section) -> str:
-        nonlocal most
-        active.append(section.commit_id)
-        most = max(most, len(active))
-        time.sleep(0.002)
-        active.remove(section.commit_id)
-        return section.commit_id
-
-    ids = [section.commit_id for section in batch]
-    remote = ExperimentStore("memory://many").location
-    assert list(read_each(remote, batch, read)) == ids
-    assert 1 < most <= 16
-    most = 0
-    assert list(read_each(store.location, batch, read)) == ids
-    assert most == 1
-
-
-def test_an_error_ends_the_reading_at_a_url() -> None:
-    """It is raised in its turn, and what has not begun is not read."""
-    batch = [Section(f"{number:03}", 0, 25) for number in range(500)]
-    done: list[str] = []
-
-    def read(section: Section) -> str:
-        if section.commit_id == "001":
-            raise ValueError("unreadable")
-        time.sleep(0.001)
-        done.append(section.commit_id)
-        return section.commit_id
-
-    found = read_each(ExperimentStore("memory://many").location, batch, read)
-    assert next(found) == "000"
-    with pytest.raises(ValueError, match="unreadable"):
-        next(found)
-    assert len(done) < len(batch)

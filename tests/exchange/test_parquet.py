@@ -130,3 +130,20 @@ def test_names_of_every_kind_are_columns_of_the_wide_form(
     export_file(store, None, tmp_path / "w", "parquet", wide_form=True)
     (row,) = pq.read_table(tmp_path / "w").to_pylist()
     assert [row[name] for name in names] == [0.5] * len(names)
+
+
+def test_questions_about_days_need_no_arithmetic(store: ExperimentStore, tmp_path: Path) -> None:
+    """`created_date` is a date for all readers, in UTC; what no calendar has is null."""
+    for commit_id, created in [("a", -1), ("b", 86_400), ("c", 2**62), ("d", 253_402_300_799)]:
+        store.create_experiment(commit_id)
+        store.write_metadata(Metadata(commit_id, created, "job", "me"))
+        store.log_metric(commit_id, "loss", 1.0, 1)
+    for wide in (False, True):
+        file = tmp_path / f"{wide}.parquet"
+        export_file(store, None, file, "parquet", wide_form=wide)
+        found = duckdb.sql(f"SELECT created_date FROM '{file}' ORDER BY commit_id").fetchall()
+        days = [str(day) if day else None for (day,) in found]
+        assert days == ["1969-12-31", "1970-01-02", None, "9999-12-31"]
+        assert pl.read_parquet(file)["created_date"].dt.year().to_list() == [1969, 1970, None, 9999]
+    export_file(store, None, tmp_path / "plain.parquet", "parquet", with_metadata=False)
+    assert "created_date" not in pq.read_schema(tmp_path / "plain.parquet").names

@@ -22,7 +22,8 @@ from expstore.exchange.sources.builder import MetricsBuilder
 from expstore.exchange.sources.columns import number_of
 from expstore.exchange.sources.files import modified
 from expstore.exchange.sources.params import exported_info
-from expstore.exchange.wide import PARAM, RUN_COLUMNS
+from expstore.exchange.wide import RUN_COLUMNS
+from expstore.model.paramcolumns import PARAM
 from expstore.model.texts import unescape
 
 REQUIRED = frozenset({"name", "value", "step"})

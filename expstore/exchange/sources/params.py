@@ -16,8 +16,8 @@ from typing import Any
 from expstore.errors import ImportSourceError, MissingExtraError, RunFileError
 from expstore.exchange.sources.base import brief, reading_file
 from expstore.exchange.sources.files import is_regular, read_document, read_json
-from expstore.exchange.wide import PARAM
 from expstore.extras import require
+from expstore.model.paramcolumns import PARAM
 from expstore.model.params import as_params
 from expstore.model.runinfo import RunInfo
 from expstore.model.texts import unescape

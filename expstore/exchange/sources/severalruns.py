@@ -16,7 +16,8 @@ from expstore.exchange.sources.builder import renamed
 from expstore.exchange.sources.grid import Grid, run_of
 from expstore.exchange.sources.params import exported_info
 from expstore.exchange.sources.texttable import TextTable
-from expstore.exchange.wide import KEYS, PARAM, RUN_COLUMNS, metric_name
+from expstore.exchange.wide import KEYS, RUN_COLUMNS, metric_name
+from expstore.model.paramcolumns import PARAM
 from expstore.model.texts import unescape
 
 _FACTS = ("job_name", "user", "created", *RUN_COLUMNS)

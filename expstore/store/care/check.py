@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import reduce
 from operator import truediv
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expstore.errors import (
@@ -25,7 +26,7 @@ from expstore.model.values import META_CODEC
 from expstore.store import runfile
 from expstore.store.care import seal
 from expstore.store.care.findings import CheckReport, Finding
-from expstore.store.files import layout, system
+from expstore.store.files import layout, system, waiting
 from expstore.store.files.directory import Directory, Entry, Location
 from expstore.store.files.place import open_directory, open_root
 from expstore.store.read.parser import LogParser
@@ -65,16 +66,21 @@ def check_store(root: Location, commit_ids: Iterable[str]) -> Iterator[CheckRepo
 
 
 def check_experiments(root: Location, commit_ids: Iterable[str]) -> Iterator[CheckReport]:
-    """Yield a report on each experiment that exists."""
-    parser = LogParser()
-    for commit_id in commit_ids:
+    """Yield a report on each experiment that exists; at a URL, several are read at a time."""
+    # A parser may be shared by many logs, but not by threads.
+    parser = LogParser() if isinstance(root, Path) else None
+
+    def report(commit_id: str) -> CheckReport | None:
         path = root / commit_id
         try:
-            yield check_experiment(path, parser)
+            return check_experiment(path, parser)
         except ExperimentNotFoundError:
-            continue  # deleted meanwhile
+            return None  # deleted meanwhile
         except UnreadableFileError as error:
-            yield CheckReport(commit_id, (Finding("unreadable", path, str(error)),))
+            return CheckReport(commit_id, (Finding("unreadable", path, str(error)),))
+
+    reports = waiting.each(root, commit_ids, report)
+    yield from (found for found in reports if found is not None)
 
 
 def check_experiment(
