@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-import select
+import selectors
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -117,9 +117,9 @@ def _show(target: int, data: bytes) -> bool:
         try:
             data = data[os.write(target, data) :]
         except BlockingIOError:
-            poll = select.poll()
-            poll.register(target, select.POLLOUT)
-            poll.poll(1000)
+            with selectors.DefaultSelector() as room:
+                room.register(target, selectors.EVENT_WRITE)
+                room.select(1)
         except OSError:
             return False
     return True

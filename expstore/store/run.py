@@ -303,12 +303,8 @@ class Run:
         """For notebooks: the id, the status, and the parameters and tags."""
         from expstore.model import html
 
-        info = self.info
-        rows = [
-            ("status", self.store.status(self.commit_id)),
-            *info.flat_params.items(),
-            ("tags", ", ".join(info.tags)),
-        ]
+        info, status = self.info, self.store.status(self.commit_id)
+        rows = [("status", status), *info.flat_params.items(), ("tags", ", ".join(info.tags))]
         return html.table(("run", self.commit_id), [row for row in rows if row[1] != ""])
 
 
