@@ -92,6 +92,20 @@ print(store.prune_experiments(0), os.listdir("root"))
     ) == ["running ['b', 'c'] ['a']", "['a'] []"]
 
 
+def test_locks_that_ended_take_no_memory(tmp_path: Path) -> None:
+    """As those of a program that starts runs for weeks; nor is a directory left open."""
+    assert run(
+        TRAIN
+        + """
+writer = store.writer("a")
+print(len(portable._locks), len(portable._directories))
+writer.close()
+print(len(portable._locks), len(portable._directories))
+""",
+        tmp_path,
+    ) == ["1 1", "0 0"]
+
+
 def test_runs_are_compared_and_reported(tmp_path: Path) -> None:
     """With conditions and an order; the page is one file."""
     assert run(

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from expstore.errors import ExperimentGoneError, LiveWriterError, UnreadableFileError
 from expstore.store.append import forks
-from expstore.store.files import layout, system
+from expstore.store.files import layout, mounts, system
 from expstore.store.files.descriptor import Descriptor
 from expstore.store.files.systems.native import fs, own
 
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
 _PATIENCE = 10.0  # seconds to wait for a deletion's rename, which takes microseconds
 _PAUSE = 0.001  # seconds between two tries
-_LOCKS = "/proc/locks"
+_LOCKS, _NAMESPACE = "/proc/locks", "/proc/self/ns/pid"
+_FIRST_NAMESPACE = "pid:[4026531836]"  # that of no container; it sees the processes of all
 _TRIES, _INSTANT = 8, 0.001  # for a lock that may be held for an instant only; seconds
 # Seconds between two checks that the path leads to the directory without a link: a link in its
 # place leads to the same log, so nothing logged is lost, but the store's readers do not follow it.
@@ -213,13 +214,26 @@ def _try_exclusive(descriptor: int) -> bool | None:
 
 
 def _is_shared(descriptor: int) -> bool | None:
-    """Whether a lock on a directory is a shared one, as a writer's; None if the system hides it."""
+    """Whether a lock on a directory is a shared one, as a writer's; None if the system hides it.
+
+    A lock that is not listed, where all would be, was released meanwhile.
+    """
     try:
         with open(_LOCKS, encoding="ascii") as file:
             lines = [line.split() for line in file]
-        inode = f":{fs.fstat(descriptor).st_ino}"
+        inode = str(fs.fstat(descriptor).st_ino)
+        namespace = os.readlink(_NAMESPACE)
     except OSError:
         return None
-    # Such as `1: FLOCK ADVISORY READ 4711 08:01:123456 0 EOF`; other containers' are not listed.
-    kinds = [w[3] for w in lines if w[1] == "FLOCK" and len(w) > 5 and w[5].endswith(inode)]
-    return "READ" in kinds if kinds else None
+    on = mounts.mounted(descriptor)
+    major, _, minor = on.device.partition(":")
+    # Two file systems may have files of one number.
+    device = f"{int(major):02x}:{int(minor):02x}" if minor else ""
+    locked = f"{device}:{on.inode or inode}"
+    # Such as `1: FLOCK ADVISORY READ 4711 08:01:123456 0 EOF`.
+    kinds = [w[3] for w in lines if w[1] == "FLOCK" and len(w) > 5 and w[5].endswith(locked)]
+    if kinds:
+        return "READ" in kinds
+    # A container sees its own locks only; no machine sees those that another has over a network.
+    all_seen = bool(device) and namespace == _FIRST_NAMESPACE and mounts.is_local(on.kind)
+    return False if all_seen else None

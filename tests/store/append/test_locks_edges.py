@@ -278,3 +278,74 @@ def test_link_to_the_directory_is_not_the_directory(
         WriterLock(path)
     assert open_descriptors() == before
     assert not is_locked(path.with_name("elsewhere"))
+
+
+@contextmanager
+def locked_for(
+    path: Path, waits: int, monkeypatch: pytest.MonkeyPatch, listed: str = ""
+) -> Iterator[list[float]]:
+    """Another who asks holds the lock while the next one waits so many times.
+
+    Args:
+        path: the experiment's directory.
+        waits: how often.
+        monkeypatch: of pytest.
+        listed: what /proc/locks has then; `{inode}` is the directory's number.
+
+    Yields:
+        The seconds that were waited.
+    """
+    descriptor = os.open(path, system.DIRECTORY)
+    seconds: list[float] = []
+
+    def wait(pause: float) -> None:
+        seconds.append(pause)
+        if len(seconds) == waits:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+    table = path.parent / "locks"
+    table.write_text(listed.format(inode=os.fstat(descriptor).st_ino))
+    monkeypatch.setattr(locks, "_LOCKS", str(table))
+    monkeypatch.setattr(locks.time, "sleep", wait)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield seconds
+    finally:
+        os.close(descriptor)
+
+
+def in_namespace(path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes that this one sees are those of a namespace."""
+    link = path.parent / "namespace"
+    link.symlink_to(name)
+    monkeypatch.setattr(locks, "_NAMESPACE", str(link))
+
+
+def test_a_lock_on_another_file_system_is_not_this_one(
+    store: ExperimentStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of two stores may have one number; a writer there is none here."""
+    other = "1: FLOCK ADVISORY READ 4711 fff:ff:{inode} 0 EOF\n"
+    with locked_for(path, 3, monkeypatch, other) as waited:
+        assert store.status("abc") == "unknown"
+    assert len(waited) == 3
+
+
+def test_a_lock_that_was_released_meanwhile_is_tried_again(
+    store: ExperimentStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often, where the list of locks has those of all."""
+    in_namespace(path, locks._FIRST_NAMESPACE, monkeypatch)
+    with locked_for(path, 5 * locks._TRIES, monkeypatch) as waited:
+        assert store.status("abc") == "unknown"
+    assert len(waited) == 5 * locks._TRIES
+
+
+def test_a_lock_that_a_container_cannot_see_is_a_writers(
+    store: ExperimentStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If it is held for longer than an instant."""
+    in_namespace(path, "pid:[4026532211]", monkeypatch)
+    with locked_for(path, 5 * locks._TRIES, monkeypatch) as waited:
+        assert store.status("abc") == "running"
+    assert len(waited) == locks._TRIES

@@ -117,8 +117,8 @@ def open(path: Path, flags: int, mode: int = 0o777, *, dir_fd: int | None = None
 def close(descriptor: int) -> None:
     """As `os.close`; it ends the locks."""
     with _guard:
-        for holders in _locks.values():
-            holders.pop(descriptor, None)
+        for locked in [place for place, holders in _locks.items() if descriptor in holders]:
+            _unlock(locked, descriptor)
         if descriptor >= _FIRST:
             _opened(descriptor)
             del _directories[descriptor]
@@ -230,15 +230,24 @@ def preadv(descriptor: int, buffers: list[memoryview], offset: int) -> int:
 def lock(descriptor: int, operation: int) -> None:
     """See `posix.lock`; other processes do not see it."""
     status = fstat(descriptor)
+    place = status.st_dev, status.st_ino
     with _guard:
-        holders = _locks.setdefault((status.st_dev, status.st_ino), {})
-        others = {kind for number, kind in holders.items() if number != descriptor}
         if operation == LOCK_UN:
-            holders.pop(descriptor, None)
-        elif LOCK_EX in others or (operation == LOCK_EX and others):
+            _unlock(place, descriptor)
+            return
+        holders = _locks.get(place, {})
+        others = {kind for number, kind in holders.items() if number != descriptor}
+        if LOCK_EX in others or (operation == LOCK_EX and others):
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        else:
-            holders[descriptor] = operation
+        _locks.setdefault(place, {})[descriptor] = operation
+
+
+def _unlock(place: tuple[int, int], descriptor: int) -> None:
+    """Forget a lock, and the file with the last one on it."""
+    holders = _locks.get(place, {})
+    holders.pop(descriptor, None)
+    if not holders:
+        _locks.pop(place, None)
 
 
 def sync(descriptor: int) -> None:
