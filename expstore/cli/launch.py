@@ -114,6 +114,8 @@ def run_command(
 
     Exit code 0 is finished, Ctrl-C and SIGTERM are stopped, all else is failed.
 
+    The exit code is the program's; 1 instead of 0 if not all could be kept, as on a full disk.
+
     Example: expstore run --tag baseline -- python train.py --lr 0.1
     """
     from expstore.integrations.program import run_program
@@ -150,7 +152,9 @@ def run_command(
     if not quiet:
         why = f" ({end.error})" if end.error else ""
         tell(f"run {end.commit_id} {end.outcome}{why} after {amount(time.monotonic() - began)}")
-    sys.exit(end.code)
+    for fault in end.unkept:
+        tell(fault)
+    sys.exit(end.code or int(bool(end.unkept)))
 
 
 @app.command()

@@ -30,6 +30,7 @@ class ConsoleLog:
         name: the file's name.
 
     Attributes:
+        name: the file's name.
         error: why nothing more is written; None if all is.
 
     Raises:
@@ -39,6 +40,7 @@ class ConsoleLog:
 
     def __init__(self, directory: Path, name: str = NAME) -> None:
         self.error: OSError | ExpStoreError | None = None
+        self.name = name
         self._directory = directory
         self._rest = b""
         with system.open_experiment(directory) as opened:

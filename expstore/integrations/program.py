@@ -14,7 +14,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
 from expstore.errors import ExpStoreError, ProgramNotFoundError
@@ -38,12 +38,14 @@ class ProgramEnd(NamedTuple):
         code: its exit code; for a signal, 128 and its number.
         outcome: as run.json says.
         error: likewise; empty if it finished.
+        unkept: what could not be kept of it, and why, as on a full disk; one message each.
     """
 
     commit_id: str
     code: int
     outcome: Outcome
     error: str
+    unkept: tuple[str, ...] = ()
 
 
 def run_program(
@@ -108,7 +110,7 @@ def run_program(
     )
     with run, ExitStack() as stack:
         on_start(run)
-        keep = None
+        keep = log = None
         if console:
             log = ConsoleLog(run.files)
             stack.callback(log.close)
@@ -125,8 +127,14 @@ def run_program(
         code, stopped, fault = wait_for(command, environment, keep, started)
         stack.close()
         end = _judged(run, code, stopped, fault)
-        run.end(end.outcome, end.error)
-    return end
+        unkept = []
+        if log is not None and log.error is not None:
+            unkept.append(f"{run.files / log.name}: not all was kept: {log.error}")
+        try:
+            run.end(end.outcome, end.error)
+        except ExpStoreError as error:  # the program's code must not be lost for that
+            unkept.append(f"{run.commit_id}: that it {end.outcome} was not recorded: {error}")
+    return end._replace(unkept=tuple(unkept))
 
 
 _Keep = Callable[[bytes], object]
@@ -147,8 +155,9 @@ def _judged(run: Run, code: int, stopped: bool, fault: str) -> ProgramEnd:
     """How the program ended; what joined its run may have noted an exception."""
     if code == 0:
         return ProgramEnd(run.commit_id, 0, "finished", "")
-    starts = run.info.starts
-    noted = starts[-1].error if starts else ""
+    noted = ""
+    with suppress(ExpStoreError):  # run.json cannot be read: that is told when the end is recorded
+        noted = run.info.starts[-1].error if run.info.starts else ""
     return ProgramEnd(run.commit_id, code, "stopped" if stopped else "failed", noted or fault)
 
 

@@ -19,6 +19,7 @@ from expstore.store.files.systems import terminal
 
 _BLOCK = 1 << 16  # bytes read at a time
 _OUTPUTS = 1, 2
+_HELD = 1 << 20  # bytes that a pipe or terminal may hold; by default, it is a sixteenth
 
 
 class Streams:
@@ -75,12 +76,12 @@ class Streams:
         """The descriptors from which output comes."""
         return list(self._targets)
 
-    def pass_on(self, descriptor: int) -> bool:
-        """Show and keep what there is to read; False if there is nothing now."""
+    def pass_on(self, descriptor: int) -> int:
+        """Show and keep what there is to read; returns its size, 0 if there is nothing now."""
         try:
             data = os.read(descriptor, _BLOCK)
         except BlockingIOError:
-            return False
+            return 0
         except OSError as error:
             if error.errno != errno.EIO:  # the end of a terminal
                 raise
@@ -89,17 +90,21 @@ class Streams:
             self._targets.pop(descriptor)
             self._terminals = [pair for pair in self._terminals if pair[0] != descriptor]
             os.close(descriptor)
-            return False
+            return 0
         self._keep(data)
         if (target := self._targets[descriptor]) >= 0 and not _show(target, data):
             self._targets[descriptor] = -1
-        return True
+        return len(data)
 
     def drain(self) -> None:
-        """Show and keep what the program has printed before it ended."""
+        """Show and keep what the program has printed before it ended.
+
+        What it has left behind may print for ever, and faster than is read here.
+        """
         for descriptor in self.readable:
-            while self.pass_on(descriptor):
-                pass
+            left = _HELD
+            while left > 0 and (size := self.pass_on(descriptor)):
+                left -= size
 
     def __enter__(self) -> Self:
         return self

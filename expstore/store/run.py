@@ -17,7 +17,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, SupportsFloat, SupportsIndex, cast
@@ -332,6 +332,7 @@ def check_not_open(path: Path) -> None:
 @atexit.register
 def _at_exit() -> None:
     """End the runs that are still open: as the exception says that ends the program, if any."""
-    error = last_error()
-    for run in list(_open):
-        run.end(*outcome_of(error))
+    outcome, text = outcome_of(last_error())
+    with ExitStack() as stack:  # one that cannot be ended must not keep the others from it
+        for run in list(_open):
+            stack.callback(run.end, outcome, text)

@@ -80,6 +80,17 @@ def test_a_program_is_run_with_its_exit_code(store: ExperimentStore) -> None:
     assert store.list_experiments() == ["a", "b"]
 
 
+def test_what_could_not_be_kept_of_a_program_is_said(store: ExperimentStore) -> None:
+    """With the program's exit code, or 1 if that is 0."""
+    for commit_id, code, expected in (("a", 3, 3), ("b", 0, 1)):
+        spoil = f"echo {{ > experiments/{commit_id}/run.json; exit {code}"
+        done = expstore("run", "-q", "--id", commit_id, "--", "sh", "-c", spoil)
+        assert done.returncode == expected
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"expstore: {commit_id}: that it f")
+        assert " was not recorded: " in line
+
+
 def test_a_run_is_resumed_by_a_prefix(store: ExperimentStore) -> None:
     """With what was logged from a step on superseded."""
     add(store, "abc123", {}, {"loss": [3.0, 2.0, 1.0]})

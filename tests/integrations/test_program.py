@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from expstore import ExperimentStore, ProgramNotFoundError, RunFileError
 from expstore.integrations.console import ConsoleLog
 from expstore.integrations.program import ProgramEnd, run_program
+from expstore.integrations.streams import Streams
 from expstore.store.run import Run as StoreRun
 from tests.helpers.paths import ROOT
 
@@ -159,6 +160,45 @@ def test_a_daemon_that_stays_does_not_keep_the_run_open(store: ExperimentStore) 
     run(store, "sh", "-c", "sleep 20 & echo done")
     assert time.monotonic() - began < 10
     assert console(store) == b"done\n"
+
+
+def test_what_prints_for_ever_is_not_waited_for(capfd: pytest.CaptureFixture[str]) -> None:
+    """A daemon that prints faster than is read: what the program itself can have left is kept."""
+    kept = 0
+
+    def keep(data: bytes) -> None:
+        nonlocal kept
+        kept += len(data)
+        assert kept < 10 << 20
+        os.write(streams.given[1], data)
+
+    with Streams(keep) as streams:
+        os.write(streams.given[1], bytes(50_000))
+        streams.drain()
+    assert kept >= 1 << 20
+
+
+def test_a_console_that_is_not_kept_is_told(store: ExperimentStore) -> None:
+    """As on a full disk: the program is not disturbed, and its code is kept."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        end = run(store, "sh", "-c", "seq 20000; exit 3")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    (fault,) = end.unkept
+    assert "console.log: not all was kept: " in fault
+    assert (end.code, end.outcome, store.status("a")) == (3, "failed", "failed")
+    assert len(console(store)) == 50_000
+
+
+def test_the_code_is_returned_though_the_end_cannot_be_recorded(store: ExperimentStore) -> None:
+    """A job script decides by it."""
+    end = run(store, "sh", "-c", "echo { > experiments/a/run.json; exit 3")
+    (fault,) = end.unkept
+    assert (end.code, end.outcome) == (3, "failed")
+    assert fault.startswith("a: that it failed was not recorded: ")
+    assert "run.json" in fault
 
 
 def test_much_output_arrives_whole(

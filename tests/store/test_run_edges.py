@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 import expstore
 from expstore import ExperimentStore, ExpStoreError, NoSpaceError
 from expstore.store.files import atomic, system
+from tests.helpers.paths import ROOT
 
 
 @pytest.mark.parametrize("exists", [False, True])
@@ -122,3 +125,24 @@ def test_run_that_is_pickled_says_what_to_pass_instead(tmp_path: Path) -> None:
     """As to a process that `spawn` starts."""
     with expstore.start(tmp_path, "abc") as run, pytest.raises(TypeError, match="commit_id"):
         pickle.dumps(run)
+
+
+def test_runs_end_though_another_cannot(tmp_path: Path) -> None:
+    """Of those that are still open when a program ends: each says how it ended."""
+    program = (
+        "import expstore\n"
+        "runs = [expstore.start('root', name) for name in 'abcdefgh']\n"
+        "(runs[3].path / 'run.json').write_text('{')\n"
+        "raise ValueError\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.DEVNULL,
+        timeout=60,
+        check=False,
+    )
+    store = ExperimentStore(tmp_path / "root")
+    ended = {name: store.status(name) for name in store.list_experiments() if name != "d"}
+    assert ended == dict.fromkeys("abcefgh", "failed")
