@@ -27,7 +27,8 @@ from expstore.model.values import Metadata
 from expstore.store import metafile, runfile
 from expstore.store.append.writer import MetricWriter
 from expstore.store.files import layout, placing, system
-from expstore.store.files.systems.native import fs, own
+from expstore.store.files.descriptor import Descriptor
+from expstore.store.files.systems.native import own
 from expstore.store.repository import ExperimentStore
 from formats import FormatError
 from formats.errors import counted
@@ -60,7 +61,7 @@ class Staging:
         self._store = store
         self._dry_run = dry_run
         self._directory = store.root / layout.temporary_name(layout.IMPORTING)
-        self._lock: int | None = None
+        self._lock: Descriptor | None = None
         self._new_root = False
         self._placed = False
 
@@ -81,7 +82,7 @@ class Staging:
                     system.sync_directory(self._store.root)
         finally:
             shutil.rmtree(self._directory, ignore_errors=True)
-            fs.close(self._lock)
+            self._lock.close()
             if self._new_root:
                 with suppress(OSError):  # not empty
                     self._store.root.rmdir()
@@ -192,20 +193,20 @@ def _starts(old: RunInfo, new: RunInfo) -> tuple[RunStart, ...]:
     return tuple(sorted([*new.starts, *own], key=lambda start: start.started))
 
 
-def _locked(directory: Path) -> int:
-    """A descriptor of the staging directory, whose lock says that it is in use.
+def _locked(directory: Path) -> Descriptor:
+    """The staging directory, open, whose lock says that it is in use.
 
     Raises:
         FileNotFoundError: it is gone.
     """
-    descriptor = fs.open(directory, system.REAL_DIRECTORY)
+    opened = Descriptor(directory, system.REAL_DIRECTORY)
     try:
-        system.try_lock(descriptor, system.LOCK_SH)
+        system.try_lock(opened.number, system.LOCK_SH)
         directory.stat()
     except BaseException:
-        fs.close(descriptor)
+        opened.close()
         raise
-    return descriptor
+    return opened
 
 
 def _clean(root: Path, kept: str) -> None:
@@ -219,14 +220,12 @@ def _clean(root: Path, kept: str) -> None:
         if name == kept or not layout.is_temporary_name(name, layout.IMPORTING):
             continue
         try:
-            descriptor = fs.open(root / name, system.REAL_DIRECTORY)
+            opened = Descriptor(root / name, system.REAL_DIRECTORY)
         except OSError:
             continue
-        try:
+        with opened as descriptor:
             if system.try_lock(descriptor, system.LOCK_EX):  # neither in use, nor without locks
                 shutil.rmtree(root / name, ignore_errors=True)
-        finally:
-            fs.close(descriptor)
 
 
 def _exists(

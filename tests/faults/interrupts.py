@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dis import opname
 from functools import partial
@@ -22,8 +22,11 @@ from types import FrameType
 from typing import Any
 
 import expstore
-from expstore import ExperimentStore, Metadata
+from expstore import ExperimentStore, Metadata, RunInfo
+from expstore.store import runfile
 from expstore.store.append.cut import Lease
+from expstore.store.care.state import run_states
+from expstore.store.read.together import read_together
 from tests.faults.base import Figures, read_log
 
 _HANDLED_AFTER = {"CALL", "CALL_FUNCTION_EX", "CALL_KW", "RESUME", "JUMP_BACKWARD"}
@@ -106,6 +109,14 @@ def _read(store: ExperimentStore, _: int) -> None:
     store.check("run")
 
 
+def _read_many(store: ExperimentStore, _: int) -> None:
+    known = list(runfile.read_all(store.location, ["run"]))
+    list(read_together(store.location, ["run"]))
+    list(run_states(store.location, [("run", RunInfo())]))
+    list(store.iter_files("run"))
+    assert not isinstance(known[0][1], Exception)
+
+
 def _repair(store: ExperimentStore, _: int) -> None:
     path = store.metrics_path("run")
     if not read_log(path)[1]:  # otherwise the repair of the same tear was interrupted
@@ -124,15 +135,18 @@ OPERATIONS: dict[str, Callable[[ExperimentStore, int], None]] = {
     "power writer": _with_writer("power"),
     "log_metric": _log_metric,
     "read": _read,
+    "read many": _read_many,
     "repair": _repair,
     "metadata": _write_metadata,
 }
 
 
-def run(directory: Path, *, every: int = 1) -> Figures:
+def run(directory: Path, *, every: int = 1, names: Collection[str] = OPERATIONS.keys()) -> Figures:
     """Interrupt each operation at every `every`-th place."""
     figures: Figures = {"interrupts": 0}
     for name, act in OPERATIONS.items():
+        if name not in names:
+            continue
         root = directory / name.replace(" ", "-")
         at = 0
         while True:

@@ -23,6 +23,7 @@ from typing import IO, Any
 from expstore.errors import ImportSourceError
 from expstore.exchange.sources.base import brief, reading_file
 from expstore.store.files import layout
+from expstore.store.files.descriptor import Descriptor
 from expstore.store.files.systems.native import own
 
 DOCUMENT = 1 << 28
@@ -92,12 +93,14 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         ImportSourceError: it is missing, cannot be read, or is not a regular file.
     """
-    with reading_file(path):
-        descriptor = os.open(path, own.FOREIGN)
-        with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ImportSourceError(f"{path}: not a regular file")
-            yield file
+    with (
+        reading_file(path),
+        Descriptor(path, own.FOREIGN) as descriptor,
+        open(descriptor, "rb", closefd=False) as file,
+    ):
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ImportSourceError(f"{path}: not a regular file")
+        yield file
 
 
 def encoding_of(start: bytes) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from expstore.errors import ExpStoreError, RunFileError
@@ -17,6 +18,7 @@ from expstore.model.texts import amount
 from expstore.store import runfile
 from expstore.store.append.locks import has_writer
 from expstore.store.files import layout, system
+from expstore.store.files.descriptor import while_open
 from expstore.store.files.directory import Directory, Location
 from expstore.store.files.local import LocalDirectory
 from expstore.store.files.place import open_directory
@@ -61,23 +63,24 @@ def run_states(
         yield from (_outcome(root / commit_id, known) for commit_id, known in runs)
         return
     with system.root_directory(root) as directory:
+        call = partial(fs.open, flags=system.REAL_DIRECTORY, dir_fd=directory)
         for commit_id, known in runs:
+            found: RunState | ExpStoreError
             try:
-                descriptor = fs.open(commit_id, system.REAL_DIRECTORY, dir_fd=directory)
+                found = while_open(call, commit_id, partial(_told, root / commit_id, known))
             except OSError:  # the careful way says what is wrong
-                yield _outcome(root / commit_id, known)
-                continue
-            state: RunState | ExpStoreError = _UNTOLD
-            try:
-                locked = has_writer(descriptor)
-                if locked or known.starts:
-                    place = LocalDirectory(root / commit_id, descriptor)
-                    state = _state(place, locked, known)
+                found = _outcome(root / commit_id, known)
             except ExpStoreError as error:
-                state = error
-            finally:
-                fs.close(descriptor)
-            yield state
+                found = error
+            yield found
+
+
+def _told(path: Path, known: RunInfo, descriptor: int) -> RunState:
+    """What is known of an open directory's run; untold if that is neither running nor recorded."""
+    locked = has_writer(descriptor)
+    if not locked and not known.starts:
+        return _UNTOLD
+    return _state(LocalDirectory(path, descriptor), locked, known)
 
 
 def _outcome(path: Location, known: RunInfo) -> RunState | ExpStoreError:

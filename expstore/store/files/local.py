@@ -10,14 +10,17 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 from expstore.errors import UnreadableFileError
 from expstore.store.files import system
-from expstore.store.files.descriptor import Descriptor
+from expstore.store.files.descriptor import Descriptor, while_open
 from expstore.store.files.directory import Entry, OpenLog
 from expstore.store.files.systems.native import fs
+
+_Given = TypeVar("_Given")
 
 
 class LocalDirectory:
@@ -50,16 +53,15 @@ class LocalDirectory:
     @contextmanager
     def subdirectory(self, *names: str) -> Iterator[LocalDirectory]:
         """See `Directory`; two descriptors at most are held, however deep it is."""
-        path, descriptor = self.path, fs.dup(self._descriptor)
+        path, above, opened = self.path, self._descriptor, Descriptor()
         try:
             for name in names:
-                above = descriptor
-                descriptor = fs.open(name, system.REAL_DIRECTORY, dir_fd=above)
-                fs.close(above)
-                path /= name
-            yield LocalDirectory(path, descriptor)
+                inner = Descriptor(name, system.REAL_DIRECTORY, above)
+                opened.close()
+                path, above, opened = path / name, inner.number, inner
+            yield LocalDirectory(path, above)
         finally:
-            fs.close(descriptor)
+            opened.close()
 
     def sizes(self, names: Iterable[str]) -> Iterator[int | OSError | None]:
         """See `Directory`."""
@@ -91,37 +93,35 @@ class LocalDirectory:
 
     def read_starts(self, names: Iterable[str], limit: int) -> Iterator[bytes | OSError]:
         """See `Directory`."""
-        directory, flags = self._descriptor, system.READ
-        data: bytes | OSError
-        for name in names:
-            try:
-                descriptor = fs.open(name, flags, dir_fd=directory)
-                try:
-                    # pread fails on FIFOs, sockets and terminals, so no fstat is needed.
-                    data = fs.pread(descriptor, limit, 0)
-                finally:
-                    fs.close(descriptor)
-            except OSError as error:
-                data = error
-            yield data
+
+        def start(descriptor: int) -> bytes:
+            # pread fails on FIFOs, sockets and terminals, so no fstat is needed.
+            return fs.pread(descriptor, limit, 0)
+
+        return self._read(names, start)
 
     def read_short(self, names: Iterable[str], limit: int) -> Iterator[bytes | OSError | None]:
         """See `Directory`."""
-        directory, flags = self._descriptor, system.READ
-        data: bytes | OSError | None
+
+        def whole(descriptor: int) -> bytes | None:
+            data = fs.pread(descriptor, limit, 0)
+            # A read that ends early, as before a bad block, must not pass for the whole.
+            return None if len(data) == limit or fs.pread(descriptor, 1, len(data)) else data
+
+        return self._read(names, whole)
+
+    def _read(
+        self, names: Iterable[str], use: Callable[[int], _Given]
+    ) -> Iterator[_Given | OSError]:
+        """What a function gives of each file, which is open meanwhile, or why it is not."""
+        call = partial(fs.open, flags=system.READ, dir_fd=self._descriptor)
         for name in names:
+            found: _Given | OSError
             try:
-                descriptor = fs.open(name, flags, dir_fd=directory)
-                try:
-                    data = fs.pread(descriptor, limit, 0)
-                    # A read that ends early, as before a bad block, must not pass for the whole.
-                    if len(data) == limit or fs.pread(descriptor, 1, len(data)):
-                        data = None
-                finally:
-                    fs.close(descriptor)
+                found = while_open(call, name, use)
             except OSError as error:
-                data = error
-            yield data
+                found = error
+            yield found
 
     def open_log(self, name: str) -> OpenLog:
         """See `Directory`."""

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from expstore.errors import ExperimentExistsError, ExperimentNotFoundError, UnreadableFileError
 from expstore.store.files import access, layout, system
+from expstore.store.files.descriptor import Descriptor
 from expstore.store.files.place import open_log
-from expstore.store.files.systems.native import fs, own
+from expstore.store.files.systems.native import own
 
 _BLOCK = 1 << 20  # bytes compared at a time
 _rename = own.rename_flagged
@@ -48,11 +49,8 @@ def sync_tree(top: Path) -> None:
     """
     for directory, inner, names in os.walk(top, topdown=False, onerror=_fail):
         for name in names:
-            descriptor = fs.open(Path(directory, name), system.READ)
-            try:
+            with Descriptor(Path(directory, name), system.READ) as descriptor:
                 own.sync(descriptor)
-            finally:
-                fs.close(descriptor)
         if names or inner:  # an empty one is on disk when its name is
             system.sync_directory(Path(directory))
 
@@ -72,11 +70,8 @@ def keep_access(old: Path, building: Path) -> None:
     for path in (*building.iterdir(), building):
         status = access.status_of(old / path.relative_to(building))
         if status is not None:
-            descriptor = fs.open(path, system.READ)
-            try:
+            with Descriptor(path, system.READ) as descriptor:
                 own.keep_access(descriptor, status)
-            finally:
-                fs.close(descriptor)
 
 
 def place_new(building: Path, target: Path) -> None:

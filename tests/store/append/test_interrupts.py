@@ -17,6 +17,7 @@ from expstore import ExperimentStore, SyncThreadError
 from expstore.store.append import cut, durability
 from expstore.store.files import mounts
 from expstore.store.files.descriptor import Descriptor
+from tests.faults import apart
 
 
 def test_thread_that_cannot_be_started_is_told_before_anything_is_written(
@@ -118,3 +119,9 @@ def test_descriptor_is_closed_once(tmp_path: Path) -> None:
     made = Descriptor(tmp_path / "made", os.O_RDWR | os.O_CREAT, mode=0o600)
     assert os.fstat(made.number).st_mode & 0o777 == 0o600
     assert made.open(tmp_path, os.O_RDONLY) == made.number
+
+
+def test_interrupt_while_many_files_are_read_leaves_none_open(tmp_path: Path) -> None:
+    """As of `compare`: a log that stays open cannot be repaired while the process lives."""
+    figures = apart.run("tests.faults.interrupts", tmp_path, every=2, names=["read many"])
+    assert figures["interrupts"] > 50
