@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -64,13 +65,18 @@ def files(
     """
     store = open_store(context, root)
     commit_id = resolve(store, commit_id)
-    chosen = selected_files(store.iter_files(commit_id), names)
+    faults: list[ExpStoreError] = []
+    chosen = selected_files(store.iter_files(commit_id, faults.append), names)
     if as_json:
         print_json([{"name": one.name, "size": one.size} for one in chosen])
     elif chosen:
         _print(chosen)
     else:
-        tell(f"{commit_id} has no files")
+        tell(f"{commit_id} has no files" + (" that can be listed" if faults else ""))
+    for fault in faults:
+        tell(str(fault))
+    if faults:
+        sys.exit(1)
 
 
 def _print(chosen: Sequence[Artifact]) -> None:

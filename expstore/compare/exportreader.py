@@ -24,7 +24,7 @@ from expstore.model.runinfo import RunInfo, RunState
 from expstore.model.table import MetricTable
 from expstore.model.texts import escape, unescape
 from expstore.model.values import Metadata
-from expstore.store.artifacts import Artifact
+from expstore.store.artifacts import Artifact, OnError
 from expstore.store.read.rewind import Rewind
 from expstore.store.reader import StoreReader
 
@@ -109,9 +109,11 @@ class ExportReader(Source):
         """How its run was."""
         return self._one(commit_id).state
 
-    def iter_files(self, commit_id: str) -> Iterator[Artifact]:
+    def iter_files(
+        self, commit_id: str, on_error: OnError = lambda error: None
+    ) -> Iterator[Artifact]:
         """None: an export has no files."""
-        del commit_id
+        del commit_id, on_error
         return iter(())
 
     @cached_property

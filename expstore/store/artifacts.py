@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
+from functools import reduce
+from operator import truediv
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from expstore.errors import (
+    ExperimentNotFoundError,
     ExpStoreError,
     OutputExistsError,
     SelectionError,
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
 
 _DEEPEST = 16  # directories within directories
 _NAMED_LIKE_IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
+
+OnError = Callable[[ExpStoreError], object]
+"""Called with the reason why something is left out."""
 
 Progress = Callable[[int, int], object]
 """Called with the bytes copied so far, and those to copy in total."""
@@ -60,16 +66,23 @@ class Artifact(NamedTuple):
 class ArtifactReader(StorePaths):
     """A store whose artifacts are listed and copied."""
 
-    def iter_files(self, commit_id: str) -> Iterator[Artifact]:
+    def iter_files(
+        self, commit_id: str, on_error: OnError = lambda error: None
+    ) -> Iterator[Artifact]:
         """The regular files below `files/`: those of a directory, then those of its directories.
 
-        Links, and what cannot be listed, are left out.
+        Links are left out.
+
+        Args:
+            commit_id: the experiment.
+            on_error: called with the reason for each directory that cannot be listed, and so is
+                left out; by default, nothing is said of them.
 
         Raises:
             InvalidCommitIdError, ExperimentNotFoundError, UnreadableFileError
         """
         with open_directory(self.locate(commit_id)) as directory:
-            yield from _walk(directory, (layout.FILES,))
+            yield from _walk(directory, (layout.FILES,), on_error)
 
     def copy_files(
         self,
@@ -97,9 +110,10 @@ class ArtifactReader(StorePaths):
             OutputExistsError: a file is there already, or something else has its name; nothing was
                 copied.
             OutputInStoreError: the target is an experiment; its `files/` may be.
-            InvalidCommitIdError, ExperimentNotFoundError, UnreadableFileError, NoSpaceError
+            UnreadableFileError: also if a directory cannot be listed; then, nothing was copied.
+            InvalidCommitIdError, ExperimentNotFoundError, NoSpaceError
         """
-        chosen = selected_files(self.iter_files(commit_id), names)
+        chosen = selected_files(self.iter_files(commit_id, _refuse), names)
         if not chosen:
             raise SelectionError(f"{self.locate(commit_id)}: there are no files to copy")
         folder = Path(target).absolute()
@@ -148,21 +162,34 @@ def selected_files(files: Iterable[Artifact], names: Iterable[str] | None = None
     return list(chosen)
 
 
-def _walk(directory: Directory, parts: tuple[str, ...]) -> Iterator[Artifact]:
-    """The files of a directory, then those of its directories; what cannot be read is left out."""
+def _refuse(error: ExpStoreError) -> None:
+    raise error
+
+
+def _walk(directory: Directory, parts: tuple[str, ...], on_error: OnError) -> Iterator[Artifact]:
+    """The files of a directory, then those of its directories; see `iter_files`."""
     try:
         with directory.subdirectory(*parts) as here:
             entries = sorted(here.entries())
             files = [entry.name for entry in entries if entry.kind == "file"]
             sizes = list(here.sizes(files))
-    except (OSError, ExpStoreError):  # an experiment need not have files, or was just deleted
+    except (FileNotFoundError, NotADirectoryError, ExperimentNotFoundError):
+        return  # an experiment need not have files, or was just deleted
+    except OSError as error:
+        on_error(system.unreadable(reduce(truediv, parts, directory.path), error))
+        return
+    except ExpStoreError as error:
+        on_error(error)
         return
     for name, size in zip(files, sizes, strict=True):
         yield Artifact((*parts[1:], name), size if isinstance(size, int) else None)
-    if len(parts) < _DEEPEST:
-        for entry in entries:
-            if entry.kind == "directory":
-                yield from _walk(directory, (*parts, entry.name))
+    for entry in entries:
+        if entry.kind == "directory":
+            if len(parts) == _DEEPEST:
+                path = reduce(truediv, (*parts, entry.name), directory.path)
+                on_error(UnreadableFileError(f"{path}: more than {_DEEPEST} directories deep"))
+            else:
+                yield from _walk(directory, (*parts, entry.name), on_error)
 
 
 def _check_way(folder: Path, path: Path) -> None:

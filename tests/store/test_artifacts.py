@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 from pathlib import Path
 
@@ -10,10 +12,14 @@ import pytest
 from expstore import (
     ExperimentNotFoundError,
     ExperimentStore,
+    ExpStoreError,
     OutputExistsError,
     OutputInStoreError,
     SelectionError,
+    UnreadableFileError,
 )
+from expstore.store.files.directory import Entry
+from expstore.store.files.local import LocalDirectory
 from tests.helpers.application import run
 
 
@@ -130,6 +136,40 @@ def test_what_cannot_be_copied_is_said(store: ExperimentStore, tmp_path: Path) -
         store.copy_files("abc1", store.experiment_path("empty"))
     store.copy_files("abc1", store.files_path("empty"), ["notes.txt"])
     assert [one.name for one in store.iter_files("empty")] == ["notes.txt"]
+
+
+def test_a_directory_that_cannot_be_listed_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy without what is in it would pass for a whole one; nothing is copied then."""
+    store = ExperimentStore(tmp_path / "store")
+    files = store.files_path(store.create_experiment("a").name)
+    for name in ("whole/a.txt", "bad/b.txt", "/".join("d" * 17) + "/deep.txt"):
+        (files / name).parent.mkdir(parents=True)
+        (files / name).write_text("x")
+    entries = LocalDirectory.entries
+
+    def fail(self: LocalDirectory) -> list[Entry]:
+        if self.path.name == "bad":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return entries(self)
+
+    monkeypatch.setattr(LocalDirectory, "entries", fail)
+    faults: list[ExpStoreError] = []
+    assert [one.name for one in store.iter_files("a", faults.append)] == ["whole/a.txt"]
+    bad, deep = map(str, faults)
+    assert "files/bad: Input/output error" in bad
+    assert "d: more than 16 directories deep" in deep
+    with pytest.raises(UnreadableFileError, match="files/bad: Input/output error"):
+        store.copy_files("a", tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+    done = run(store, "files", "a", "--json")
+    assert (done.exit_code, json.loads(done.stdout)) == (1, [{"name": "whole/a.txt", "size": 1}])
+    (files / "bad" / "b.txt").unlink()
+    (files / "bad").rmdir()
+    (files / "bad").symlink_to(tmp_path)  # a link is no fault
+    assert [one.name for one in store.iter_files("a", faults.append)] == ["whole/a.txt"]
+    assert len(faults) == 3
 
 
 def test_a_copy_of_a_store_at_a_url_has_files_too(store: ExperimentStore, tmp_path: Path) -> None:
