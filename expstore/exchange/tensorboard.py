@@ -64,7 +64,8 @@ def export_tensorboard(
         MissingExtraError: the extra `tensorboard` is not installed.
         InvalidCommitIdError, ExperimentNotFoundError, StoreNotFoundError, OutputExistsError:
             nothing was written.
-        OSError: the output cannot be written; the run being written does not appear.
+        NoSpaceError, UnreadableFileError: the output cannot be written; the run being written does
+            not appear.
     """
     require("tensorboard.summary.writer.record_writer", "tensorboard")
     chosen = store.select_ids(ids)
@@ -112,7 +113,10 @@ class _Runs:
         source = TableStream(self.store.location, ids, self.names, strict=False)
         changes: Counter[str] = Counter()
         for commit_id, _, table in source:
-            with unfinished_directory(self.output / _RUN) as building:
+            with (
+                system.typed_errors(self.output / commit_id),
+                unfinished_directory(self.output / _RUN) as building,
+            ):
                 info = RunInfo()
                 try:
                     info = self.store.read_run(commit_id)

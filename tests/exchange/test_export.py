@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import resource
 import struct
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from expstore import (
     Metadata,
     Metric,
     MissingExtraError,
+    NoSpaceError,
     OutputExistsError,
 )
 from expstore.cli.exchange import _Terminal
@@ -210,6 +212,20 @@ def test_values_that_tensorboard_holds_otherwise_are_counted(
     assert found == dict.fromkeys(found, 0) | ({change: 1} if change else {})
     done = run(capsys, "--root", store.root, "export", "--to", "tensorboard", "-o", tmp_path / "x")
     assert ("32-bit floats: 1 value" in done.err) == (change is not None)
+
+
+def test_tensorboard_run_that_does_not_fit_is_named(
+    filled: ExperimentStore, tmp_path: Path
+) -> None:
+    """It does not appear."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(NoSpaceError, match="tb/b: "):
+            export_tensorboard(filled, ["b"], tmp_path / "tb")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list((tmp_path / "tb").iterdir()) == []
 
 
 def test_tensorboard_run_is_replaced_only_by_force(filled: ExperimentStore, tmp_path: Path) -> None:
