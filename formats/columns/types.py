@@ -195,6 +195,12 @@ class Columns(dict[str, Any]):
         columns = {name: column[:count] for name, column in self.items()}
         return Columns(columns, count, self.end, self.error, self.start, None, self.clocks)
 
+    def last(self, count: int) -> Columns:
+        """The last records, copied; `start` and `end` are those of all."""
+        which = np.arange(max(self.count - count, 0), self.count)
+        columns = {name: column[which] for name, column in self.items()}
+        return Columns(columns, len(which), self.end, self.error, self.start, None, self.clocks)
+
     def to_numpy(self) -> NDArray[Any]:
         """One structured array, with an item for each record; texts are objects."""
         columns = {name: np.asarray(column) for name, column in self.items()}

@@ -73,17 +73,28 @@ class LogParser:
         columns = self._parse(size)
         roles = self._format.roles
         if columns.seen > columns.count and roles and not has_usual_clocks(roles, columns):
-            # What is wrong with records that are left out can only be found in all of them.
-            read = log.size - log.left
-            start = self.end + columns.start - self._parsed
-            self._parser.choose_all()
-            log.section(start, log.size)
-            columns = self._parse(read - start)
-        self._watch.feed(columns, self.end + columns.end - self._parsed)
+            columns = self._read_again(columns.start)
+        end = self.end + columns.end - self._parsed
+        self._watch.feed(columns, end, more=not log.exhausted)
         self._parsed = columns.end
         if columns.error is not None:  # nothing after a refused record can be read
             log.section(log.size, log.size)
         return columns
+
+    def _read_again(self, start: int) -> Columns:
+        """What was parsed from `start` on, with the records that were left out.
+
+        What is wrong with records can only be found in all of them, and in those before.
+        """
+        log, recent = self._log, self._watch.recent
+        assert recent is not None
+        missing, shift = recent.missing_from, self.end - self._parsed
+        first, read = start if missing is None else missing, log.size - log.left
+        self._parser.choose_all(first)
+        log.section(shift + first, log.size)
+        if missing is not None:
+            recent.complete(self._parse(start - first))
+        return self._parse(read - shift - start)
 
     def _parse(self, size: int | None) -> Columns:
         log = self._log
@@ -120,6 +131,8 @@ class LogParser:
     def forget(self) -> None:
         """Drop the names held; the log goes on after the last whole record."""
         self._log.section(self.end, self._log.size)
+        if self._watch.recent is not None:
+            self._watch.recent.forget()
         self._renew()
 
     def _renew(self) -> None:
