@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from formats.damage.candidates import Candidates, clock_offset, find_candidates
 from formats.damage.chain import best_chain
 from formats.damage.clocks import Read, plausible_clocks
+from formats.errors import UnsupportedSchema
 from formats.fields import Roles
 from formats.schema import Schema
 
@@ -120,6 +121,15 @@ class _Votes:
             return np.zeros(len(labels), np.bool_), np.zeros(len(labels), np.int64)
         place = np.searchsorted(self._labels, labels).clip(max=len(self._labels) - 1)
         return self._labels[place] == labels, place
+
+
+def has_clock(schema: Schema, roles: Roles) -> bool:
+    """Whether `resync` can find records: their clock comes before the first text."""
+    try:
+        clock_offset(schema, roles)
+    except UnsupportedSchema:
+        return False
+    return True
 
 
 def resync(declaration: Any, roles: Roles, read: Read, size: int) -> Iterator[Stretch | Gap]:

@@ -12,7 +12,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from construct import Float64b, GreedyRange, Int8ub, Int16ub, Int32ub, Int64sb, Struct
+from construct import (
+    Float64b,
+    GreedyBytes,
+    GreedyRange,
+    Int8ub,
+    Int16ub,
+    Int32ub,
+    Int64sb,
+    Prefixed,
+    Struct,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -305,6 +315,22 @@ def test_a_label_may_be_without_a_counter(path: Path, tmp_path: Path) -> None:
     path.write_bytes(whole[:14] + whole[20:])
     assert [finding.kind for finding in log.check().findings] == ["implausible"]
     assert log.salvage(tmp_path / "copy").records == 8
+
+
+@pytest.mark.parametrize("missing", [2, 5, 9])
+def test_salvage_finds_the_records_that_a_wrong_length_reaches_over(
+    missing: int, path: Path, tmp_path: Path
+) -> None:
+    """Read in order, all that follows the damage is one torn record."""
+    declaration = Struct("at" / Int64sb, "data" / Prefixed(Int32ub, GreedyBytes))
+    log = RecordLog(path, declaration, roles=Roles("at"))
+    log.append_many({"at": samples.NOW + np.arange(40), "data": [b"12345678"] * 40})
+    whole = path.read_bytes()
+    path.write_bytes(whole[:200] + whole[200 + missing :])
+    assert [finding.kind for finding in log.check().findings] == ["torn-tail"]
+    report = log.salvage(tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == whole[:200] + whole[220:]
+    assert (report.records, report.gap_count, report.gap_bytes) == (39, 1, 20 - missing)
 
 
 def test_the_stores_own_format_is_one_of_many(path: Path) -> None:

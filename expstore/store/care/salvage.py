@@ -14,8 +14,8 @@ from typing import IO
 from expstore.model.values import METRICS_FORMAT
 from expstore.store.files.directory import OpenLog
 from expstore.store.read.survey import header_of
-from formats import CLEAN, Format, FormatError, TailStatus, UnsupportedSchema
-from formats.damage.salvage import Gap, Stretch, resync
+from formats import CLEAN, Format, FormatError, Roles, TailStatus, UnsupportedSchema
+from formats.damage.salvage import Gap, Stretch, has_clock, resync
 from formats.errors import counted
 
 _CHUNK = 1 << 20  # bytes copied at a time
@@ -109,16 +109,41 @@ def _pieces(
                 "give it `roles=Roles(clock=...)`, or keep the "
                 f"{counted(records, 'record')} before byte {status.offset}"
             )
-
-        def read(offset: int, count: int) -> bytes:
-            return log.read(first + offset, count)
-
-        for piece in resync(format.schema, format.roles, read, log.size - first):
-            yield replace(piece, offset=first + piece.offset)
+        yield from _found(log, first, format, format.roles)
         return
     end = log.size if status == CLEAN else max(status.offset or 0, first)
     if end > first:
         yield Stretch(first, end - first, records - status.records)
+    if status.kind == "torn" and log.size - end >= format.schema.min_size:
+        yield from _after_tear(log, first, end, format)
+    elif end < log.size:
+        yield Gap(end, log.size - end)
+
+
+def _found(log: OpenLog, first: int, format: Format, roles: Roles) -> Iterator[Stretch | Gap]:
+    """The records after the header that are plausible, and the gaps between them."""
+
+    def read(offset: int, count: int) -> bytes:
+        return log.read(first + offset, count)
+
+    for piece in resync(format.schema, roles, read, log.size - first):
+        yield replace(piece, offset=first + piece.offset)
+
+
+def _after_tear(log: OpenLog, first: int, end: int, format: Format) -> Iterator[Stretch | Gap]:
+    """What a torn tail holds: its wrong length may reach over any number of whole records."""
+    roles = format.roles
+    pieces = (
+        ()
+        if roles is None or not has_clock(format.schema, roles)
+        else _found(log, first, format, roles)
+    )
+    for piece in pieces:
+        if isinstance(piece, Stretch) and piece.offset >= end:
+            if piece.offset > end:
+                yield Gap(end, piece.offset - end)
+            yield piece
+            end = piece.offset + piece.size
     if end < log.size:
         yield Gap(end, log.size - end)
 
