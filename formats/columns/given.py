@@ -64,7 +64,10 @@ def sequence(name: str, column: Any) -> Any:
     for method in ("to_pylist", "to_list", "tolist"):  # Arrow; polars and pandas; array.array
         if hasattr(column, method):
             values = np.asarray(column)
-            return values if values.dtype.kind in "biuf" else getattr(column, method)()
+            # Of items with parts, NumPy would make one array, in which a missing part is NaN.
+            is_plain = values.ndim == 1 or missing is None
+            is_array = is_plain and values.dtype.kind in "biuf"
+            return values if is_array else getattr(column, method)()
     return list(column)
 
 
