@@ -317,6 +317,18 @@ def test_a_label_may_be_without_a_counter(path: Path, tmp_path: Path) -> None:
     assert log.salvage(tmp_path / "copy").records == 8
 
 
+def test_roles_may_be_given_beside_a_format(path: Path) -> None:
+    """A Format without roles takes them; one that has some keeps its own."""
+    given = Roles("time")
+    assert opened(path, NO_ROLES).format.roles is None
+    log = RecordLog(path, NO_ROLES, header=HEADER_VALUES, roles=given)
+    assert (log.format.roles, log.format.name) == (given, NO_ROLES.name)
+    kept = RecordLog(path, FORMAT, header=HEADER_VALUES, roles=Roles("no such field"))
+    assert kept.format.roles == FORMAT.roles
+    with pytest.raises(UnsupportedSchema, match="clock"):
+        RecordLog(path, NO_ROLES, header=HEADER_VALUES, roles=Roles("no such field"))
+
+
 @pytest.mark.parametrize("missing", [2, 5, 9])
 def test_salvage_finds_the_records_that_a_wrong_length_reaches_over(
     missing: int, path: Path, tmp_path: Path
