@@ -32,6 +32,7 @@ from expstore import (
     LogNotFoundError,
     OutputExistsError,
     RecordLog,
+    SelectionError,
     TailStatus,
     TornTailError,
     UnreadableFileError,
@@ -240,6 +241,17 @@ def test_follower_gives_each_record_once(path: Path) -> None:
     assert next(iter(later))["time"].tolist() == [samples.NOW + 3]
 
 
+@pytest.mark.parametrize("roles", [None, Roles("at")])
+def test_follower_notices_an_offset_inside_a_record(roles: Roles | None, path: Path) -> None:
+    """Without a label, any bytes look like records; those before the offset tell."""
+    log = RecordLog(path, Struct("at" / Int64sb, "value" / Int64sb), roles=roles)
+    log.append_many({"at": list(range(9)), "value": [0] * 9})
+    for offset in (1, 8, 95):
+        with pytest.raises(SelectionError, match=f"before it ends at byte {offset // 16 * 16}"):
+            log.follow(offset).poll()
+    assert log.follow(64).poll()["at"].tolist() == [4, 5, 6, 7, 8]
+
+
 def test_follower_ends_with_an_error_at_a_refused_record(path: Path) -> None:
     """After it gave those before; an iterator that waited for ever would hide it."""
     path.write_bytes(HEADER + sample(1) + b"\1" + sample(2))
@@ -260,7 +272,7 @@ def test_salvage_finds_the_records_after_a_tear(path: Path, tmp_path: Path) -> N
     assert (report.records, report.gap_count, report.gap_bytes) == (98, 1, 11)
     assert report.gaps[0].offset == len(HEADER) + len(body)
     assert (tmp_path / "copy.smp").stat().st_mode & 0o777 == 0o640
-    with pytest.raises(OutputExistsError):
+    with pytest.raises(OutputExistsError, match="choose another"):
         opened(path).salvage(tmp_path / "copy.smp")
     assert sorted(os.listdir(tmp_path)) == ["copy.smp", "lab.smp"]
 
