@@ -10,7 +10,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from construct import Array, Const, Flag, Float64b, Int8ub, Int64ub, Struct
+from construct import Array, Bytes, Const, Flag, Float64b, Int8ub, Int64ub, Struct
 
 from formats import FieldValueError, RecordCodec, Text, UnsupportedSchema, build_columns
 
@@ -115,6 +115,15 @@ def test_items_with_parts_are_the_same_in_any_library() -> None:
     arrow = pa.Table.from_pylist(rows)
     for table in (pl.DataFrame(rows), pl.DataFrame(rows, schema_overrides=fixed), arrow):
         assert build_columns(declaration, table) == expected
+
+
+def test_arrays_of_bytes_go_through_arrow() -> None:
+    """Which NumPy cannot have of it."""
+    declaration = Struct("a" / Array(2, Bytes(3)))
+    data = b"abcdefghi\0\0\0"
+    table = RecordCodec(declaration).parse_columns(data).to_arrow()
+    assert build_columns(declaration, table) == data
+    assert build_columns(declaration, table.slice(0, 0)) == b""
 
 
 def test_a_wrong_text_is_named_by_its_record() -> None:
