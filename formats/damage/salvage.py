@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 21  # bytes searched at a time; about ten times as many are in memory
 _AHEAD = 1 << 15  # bytes after the block that its decisions may depend on
 _LABELS = 1 << 20  # maximum of distinct labels counted; any further label counts as new
+_FAR = 4  # records of the shortest size, which a wrong length must reach over to be noticed
 _ODD_LABEL = 8  # chained records needed to accept an empty or unprintable label
 _KNOWN, _NEW, _GAP = 4, 2, 3  # scores; see the module docstring
 
@@ -130,6 +131,27 @@ def has_clock(schema: Schema, roles: Roles) -> bool:
     except UnsupportedSchema:
         return False
     return True
+
+
+def is_misread(schema: Schema, roles: Roles, read: Read, size: int, offset: int) -> bool:
+    """Whether the record that the data end in seems torn only since its length is wrong.
+
+    Then whole records follow one another in what it reaches over. A length of one byte reaches over
+    few, which are not looked for.
+
+    Args:
+        schema, roles, read, size: see `resync`.
+        offset: of that record.
+    """
+    is_far = (
+        any(text.width > 1 for text in schema.texts) and size - offset >= _FAR * schema.min_size
+    )
+    if not is_far or not has_clock(schema, roles):
+        return False
+    data = read(offset, min(_BLOCK, size - offset))
+    clocks = plausible_clocks(schema, roles, read, size)
+    found = find_candidates(schema, roles, data, len(data) == size - offset, clocks)
+    return int((found.chained & found.printable).sum()) > 1
 
 
 def resync(declaration: Any, roles: Roles, read: Read, size: int) -> Iterator[Stretch | Gap]:

@@ -345,16 +345,47 @@ def test_roles_may_be_given_beside_a_format(path: Path) -> None:
 def test_salvage_finds_the_records_that_a_wrong_length_reaches_over(
     missing: int, path: Path, tmp_path: Path
 ) -> None:
-    """Read in order, all that follows the damage is one torn record."""
+    """Read in order, all that follows the damage is one torn record; none of it is cut off."""
     declaration = Struct("at" / Int64sb, "data" / Prefixed(Int32ub, GreedyBytes))
     log = RecordLog(path, declaration, roles=Roles("at"))
     log.append_many({"at": samples.NOW + np.arange(40), "data": [b"12345678"] * 40})
     whole = path.read_bytes()
     path.write_bytes(whole[:200] + whole[200 + missing :])
-    assert [finding.kind for finding in log.check().findings] == ["torn-tail"]
+    assert [finding.kind for finding in log.check().findings] == ["implausible"]
+    assert log.repair().kept is None
+    with pytest.raises(TornTailError, match="misaligned from byte 200"):
+        log.append(at=samples.NOW, data=b"")
+    assert path.read_bytes() == whole[:200] + whole[200 + missing :]
     report = log.salvage(tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == whole[:200] + whole[220:]
     assert (report.records, report.gap_count, report.gap_bytes) == (39, 1, 20 - missing)
+
+
+@pytest.mark.parametrize("size", [100, 3_000, 3_000_000])
+def test_a_long_record_that_is_torn_is_repaired(size: int, path: Path) -> None:
+    """Nothing in what is there of it looks like records."""
+    declaration = Struct("at" / Int64sb, "data" / Prefixed(Int32ub, GreedyBytes))
+    log = RecordLog(path, declaration, roles=Roles("at"))
+    for _ in range(3):
+        log.append(at=samples.NOW, data=bytes(range(256)) * (size // 256 + 1))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
+    assert [finding.kind for finding in log.check().findings] == ["torn-tail"]
+    log.append(at=samples.NOW, data=b"next")
+    assert log.read().count == 3
+
+
+def test_salvage_finds_the_few_records_that_a_torn_one_reaches_over(
+    path: Path, tmp_path: Path
+) -> None:
+    """Where the length has one byte, a torn tail is cut, but not before it was salvaged."""
+    log = RecordLog(path, Struct("at" / Int64sb, "what" / Text), roles=Roles("at", label="what"))
+    log.append_many({"at": [1_700_000_000] * 30, "what": ["start", "stops", "waits"] * 10})
+    whole = path.read_bytes()
+    path.write_bytes(whole[: 14 * 20] + bytes(7) + b"\x00\xff" + whole[14 * 20 :])
+    assert [finding.kind for finding in log.check().findings] == ["torn-tail"]
+    assert log.salvage(tmp_path / "copy").records == 30
+    assert (tmp_path / "copy").read_bytes() == whole
 
 
 def test_the_stores_own_format_is_one_of_many(path: Path) -> None:

@@ -109,14 +109,17 @@ def _pieces(
                 "give it `roles=Roles(clock=...)`, or keep the "
                 f"{counted(records, 'record')} before byte {status.offset}"
             )
-        yield from _found(log, first, format, format.roles)
-        return
+        if status.records or format.schema.may_refuse:  # else what precedes it is no part of it
+            yield from _found(log, first, format, format.roles)
+            return
     end = log.size if status == CLEAN else max(status.offset or 0, first)
+    whole = Stretch(first, end - first, records - status.records)
+    if status.kind in {"torn", "implausible"} and log.size - end >= format.schema.min_size:
+        yield from _after_tear(log, whole, format)
+        return
     if end > first:
-        yield Stretch(first, end - first, records - status.records)
-    if status.kind == "torn" and log.size - end >= format.schema.min_size:
-        yield from _after_tear(log, first, end, format)
-    elif end < log.size:
+        yield whole
+    if end < log.size:
         yield Gap(end, log.size - end)
 
 
@@ -130,20 +133,35 @@ def _found(log: OpenLog, first: int, format: Format, roles: Roles) -> Iterator[S
         yield replace(piece, offset=first + piece.offset)
 
 
-def _after_tear(log: OpenLog, first: int, end: int, format: Format) -> Iterator[Stretch | Gap]:
-    """What a torn tail holds: its wrong length may reach over any number of whole records."""
-    roles = format.roles
-    pieces = (
-        ()
-        if roles is None or not has_clock(format.schema, roles)
-        else _found(log, first, format, roles)
-    )
-    for piece in pieces:
-        if isinstance(piece, Stretch) and piece.offset >= end:
-            if piece.offset > end:
-                yield Gap(end, piece.offset - end)
-            yield piece
-            end = piece.offset + piece.size
+def _after_tear(log: OpenLog, whole: Stretch, format: Format) -> Iterator[Stretch | Gap]:
+    """What is before a torn tail and in it: its length may be wrong, and reach over records.
+
+    The record before the tail may be torn as well, and have swallowed the start of another, so what
+    gives more records is chosen.
+
+    Args:
+        log: the damaged one.
+        whole: what was read record by record.
+        format: of the log.
+    """
+    roles, first, end = format.roles, whole.offset, whole.offset + whole.size
+    if roles is not None and has_clock(format.schema, roles):
+        found = [0, 0]  # records before the tail's first byte, and from there on
+        for piece in _found(log, first, format, roles):
+            if isinstance(piece, Stretch):
+                found[piece.offset >= end] += piece.records
+        if found[0] > whole.records:
+            yield from _found(log, first, format, roles)
+            return
+    if whole.size:
+        yield whole
+    if roles is not None and has_clock(format.schema, roles):
+        for piece in _found(log, first, format, roles):
+            if isinstance(piece, Stretch) and piece.offset >= end:
+                if piece.offset > end:
+                    yield Gap(end, piece.offset - end)
+                yield piece
+                end = piece.offset + piece.size
     if end < log.size:
         yield Gap(end, log.size - end)
 
