@@ -43,11 +43,18 @@ class Format(Value):
     def of(cls, declaration: Any, roles: Roles | None = None) -> Format:
         """A declaration as a format; one that is a Format already is returned as it is.
 
+        Args:
+            declaration: the declaration, or its Format.
+            roles: for one that has none.
+
         Raises:
             UnsupportedSchema: see `Schema.of`; or a role is not that of a fitting field.
         """
         if isinstance(declaration, Format):
-            return declaration
+            if roles is None or declaration.roles is not None:
+                return declaration
+            own = declaration.declaration, declaration.title, declaration.doc
+            return cls(declaration.name, *own, roles)
         format = cls(getattr(declaration, "name", None) or "log", declaration, roles=roles)
         format.check_roles()
         return format

@@ -297,7 +297,7 @@ def _field(subcon: Any, position: int) -> Field:
     try:
         found: Declared = declared(subcon)
     except UnsupportedSchema as error:
-        raise named(str(name), error) from None
+        raise (named(name, error) if name else error) from None
     return Field(name or f"_{position}", found.doc, found.kind, found.absent, found.default)
 
 

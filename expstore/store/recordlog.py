@@ -262,7 +262,7 @@ class RecordLog:
         from expstore.store.care.salvage import copy_whole, header_size
 
         made = Path(target).absolute()
-        check_output(made, force=False)
+        check_output(made, force=None)
         with self._missing_directory(), open_log(self.path) as log:
             if not log.exists:
                 raise LogNotFoundError(f"{self.path}: no such log")

@@ -187,7 +187,5 @@ def _texts(field: Field, column: Any) -> Texts:
         try:
             texts[code] = field.encode(values[code])
         except FormatError as error:
-            refuse(
-                field.name, codes, codes == code, f"is the code of an invalid text: {error.reason}"
-            )
+            raise error.at(index=int((codes == code).argmax())) from None
     return codes.astype(np.int64), texts

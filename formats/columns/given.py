@@ -63,9 +63,20 @@ def sequence(name: str, column: Any) -> Any:
         refuse(name, column, missing, "is missing")
     for method in ("to_pylist", "to_list", "tolist"):  # Arrow; polars and pandas; array.array
         if hasattr(column, method):
-            values = np.asarray(column)
-            return values if values.dtype.kind in "biuf" else getattr(column, method)()
+            values = _array(column)
+            # Of items with parts, NumPy would make one array, in which a missing part is NaN.
+            is_plain = values.ndim == 1 or missing is None
+            is_array = is_plain and values.dtype.kind in "biuf"
+            return values if is_array else getattr(column, method)()
     return list(column)
+
+
+def _array(column: Any) -> NDArray[Any]:
+    """The column as NumPy has it; an array of objects where there is no such array."""
+    try:
+        return np.asarray(column)
+    except NotImplementedError:  # Arrow, of nested bytes
+        return np.empty(0, object)
 
 
 def _missing(column: Any) -> NDArray[np.bool_] | None:

@@ -85,7 +85,7 @@ class ColumnParser:
         self._buffer = _EMPTY
         self._held = 0  # bytes in the buffer: a record not yet whole
         self._end = 0  # bytes consumed from the stream
-        self._start = self._began = 0  # where this call's first record begins, and the last call's
+        self._start = 0  # where this call's first record begins
         self._before = 0  # records parsed by earlier calls
 
     def __getstate__(self) -> dict[str, Any]:
@@ -107,13 +107,14 @@ class ColumnParser:
         keep_freed_memory()
         return Repetition(self._walk, windows_of(self._walk, self._clock))
 
-    def choose_all(self) -> None:
-        """Give all records from now on, and first those of the last call again.
+    def choose_all(self, start: int) -> None:
+        """Give all records from now on, and first those from `start` on again.
 
-        What is fed next must begin at that call's `Columns.start`.
+        Args:
+            start: an earlier `Columns.start`; what is fed next must begin there.
         """
         self._emission.choice, self._emission.error, self._emission.count = None, None, self._before
-        self._start = self._end = self._began
+        self._start = self._end = start
         self._held = 0
         self._brief = self._make_brief()
 
@@ -244,10 +245,10 @@ class ColumnParser:
             columns[name] = TextColumn(columns[name], raw, is_text)
         emission = self._emission
         seen, self._before = emission.count - self._before, emission.count
-        self._began, self._start = self._start, self._end
+        start, self._start = self._start, self._end
         clocks = UNKNOWN if self._clock is None else emission.clocks
         emission.clocks = NONE
-        return Columns(columns, count, self._end, emission.error, self._began, seen, clocks)
+        return Columns(columns, count, self._end, emission.error, start, seen, clocks)
 
 
 def parse_columns(declaration: Any, data: Buffer) -> Columns:

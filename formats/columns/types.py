@@ -112,6 +112,19 @@ class TextColumn(Sequence[Any]):
             return not any(isinstance(value, bytes) for value in self.values[:1])
         return self._is_text
 
+    def _are_bytes(self, wanted: bool | None) -> bool:
+        """Whether another library is to get bytes, from what its user wants of it.
+
+        Raises:
+            FieldValueError: a text is no UTF-8, so it needs to be bytes.
+        """
+        if wanted is None:
+            wanted = not self._holds_text
+        wrong = None if wanted else next((t for t in self.raw if not _is_utf8(t)), None)
+        if wrong is not None:
+            raise FieldValueError(f"{wrong!r} is no UTF-8; use as_bytes=True")
+        return wanted
+
     def tolist(self) -> list[Any]:
         """Every record's text."""
         values = self.values
@@ -122,6 +135,17 @@ class TextColumn(Sequence[Any]):
         values = np.empty(len(self.values), object)
         values[:] = self.values
         return values[self.codes] if len(values) else np.empty(len(self), object)
+
+    def to_pandas(self, as_bytes: bool | None = None) -> pd.Series[Any]:
+        """The column as a Series of pandas: strings as it has them, or objects of bytes.
+
+        Args and errors are those of `to_arrow`.
+        """
+        import pandas as pd
+
+        as_bytes = self._are_bytes(as_bytes)
+        values = np.array([*(self.raw if as_bytes else self.values), None], object)
+        return pd.Series(values[self.codes], dtype=object if as_bytes else _string_type())
 
     def to_arrow(self, as_bytes: bool | None = None) -> pa.DictionaryArray:
         """The column as a dictionary-encoded array of pyarrow.
@@ -135,15 +159,18 @@ class TextColumn(Sequence[Any]):
         """
         import pyarrow as pa
 
-        if as_bytes is None:
-            as_bytes = not self._holds_text
-        wrong = None if as_bytes else next((t for t in self.raw if not _is_utf8(t)), None)
-        if wrong is not None:
-            raise FieldValueError(f"{wrong!r} is no UTF-8; use as_bytes=True")
+        as_bytes = self._are_bytes(as_bytes)
         values = pa.array(self.raw, pa.binary())
         if not as_bytes:
             values = values.cast(pa.string())
         return pa.DictionaryArray.from_arrays(self.codes.astype(np.int32, copy=False), values)
+
+
+def _string_type() -> Any:
+    """The type that pandas gives to strings, which depends on its version."""
+    import pandas as pd
+
+    return pd.Index(["text"]).dtype
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -195,6 +222,12 @@ class Columns(dict[str, Any]):
         columns = {name: column[:count] for name, column in self.items()}
         return Columns(columns, count, self.end, self.error, self.start, None, self.clocks)
 
+    def last(self, count: int) -> Columns:
+        """The last records, copied; `start` and `end` are those of all."""
+        which = np.arange(max(self.count - count, 0), self.count)
+        columns = {name: column[which] for name, column in self.items()}
+        return Columns(columns, len(which), self.end, self.error, self.start, None, self.clocks)
+
     def to_numpy(self) -> NDArray[Any]:
         """One structured array, with an item for each record; texts are objects."""
         columns = {name: np.asarray(column) for name, column in self.items()}
@@ -204,16 +237,25 @@ class Columns(dict[str, Any]):
             whole[name] = column
         return whole
 
-    def to_pandas(self) -> pd.DataFrame:
-        """A DataFrame of pandas; arrays become lists, Structs tuples, and bytes stay bytes."""
+    def to_pandas(self, as_bytes: bool | None = None) -> pd.DataFrame:
+        """A DataFrame of pandas; arrays become lists, Structs tuples, and bytes stay bytes.
+
+        Args:
+            as_bytes: of the text columns; see `TextColumn.to_arrow`.
+
+        Raises:
+            FieldValueError: a text is no UTF-8, and the texts are not to be bytes.
+        """
         import pandas as pd
 
-        def plain(column: Any) -> Any:
+        def series(column: Any) -> Any:
             if isinstance(column, TextColumn):
-                return column.to_numpy()
-            return column.tolist() if column.ndim > 1 or column.dtype.kind == "V" else column
+                return column.to_pandas(as_bytes)
+            if column.ndim > 1 or column.dtype.kind == "V":
+                return pd.Series(column.tolist(), dtype=object)
+            return pd.Series(column, dtype=_string_type() if column.dtype == object else None)
 
-        return pd.DataFrame({name: plain(column) for name, column in self.items()})
+        return pd.DataFrame({name: series(column) for name, column in self.items()})
 
     def to_arrow(self, as_bytes: bool | None = None) -> pa.Table:
         """A table of pyarrow: arrays become fixed-size lists, Structs become structs.

@@ -18,12 +18,7 @@ from typing import TYPE_CHECKING
 from formats.fields import ENCODING, ERRORS, Roles
 
 if TYPE_CHECKING:
-    from typing import Any
-
-    from numpy.typing import NDArray
-
     from formats.columns.types import Columns
-    from formats.schema import Schema
 
 EARLIEST = 1_000_000_000
 """The first plausible clock in Unix seconds: 2001-09-09."""
@@ -66,61 +61,65 @@ def unit_of(clock: int) -> int | None:
     return next((u for u in UNITS if EARLIEST * u <= clock <= LATEST * u + u - 1), None)
 
 
-def _first_of_another_time(clocks: NDArray[Any], unit: int | None) -> int | None:
-    """The index of the record before the first clock outside the years; zeros are no damage."""
-    if unit is None:
-        return None
-    last = min(LATEST * unit + unit - 1, int(clocks.max(initial=0)))
-    odd = ((clocks < EARLIEST * unit) | (clocks > last)) & (clocks != 0)
-    # The torn record itself has a good clock, and the rest of it is another's.
-    return max(int(odd.argmax()) - 1, 0) if odd.any() else None
-
-
 def first_implausible(roles: Roles, columns: Columns, unit: int | None = None) -> int | None:
-    """The index of the record at which the log stops being well-formed, or None.
+    """The index of the first record that cannot be what was written, or None.
 
     Args:
         roles: the fields to judge by.
         columns: the records.
         unit: without a label, that of the log's clocks; None: it is unknown, and all are plausible.
 
-    If records were appended after a torn one, that is the torn record: it swallows the start of the
-    next one, and from there on every field is read at the wrong offset.
+    If records were appended after a torn one, the damage begins before: the torn one swallows the
+    start of the next one, and from there on every field is read at the wrong offset. It has a good
+    clock; see `doubtful_before`.
 
     One pass over the clocks nearly always decides (0.2 ns per record).
     """
     import numpy as np
 
+    clocks = columns[roles.clock]
     if roles.label is None:
-        return _first_of_another_time(columns[roles.clock], unit)
+        if unit is None:
+            return None
+        last = min(LATEST * unit + unit - 1, int(clocks.max(initial=0)))
+        odd = ((clocks < EARLIEST * unit) | (clocks > last)) & (clocks != 0)  # zeros: no damage
+        return int(odd.argmax()) if odd.any() else None
     if not columns.count or has_usual_clocks(roles, columns):
         return None
-    clocks = columns[roles.clock]
     odd = (clocks < EARLIEST) | (clocks > LATEST)
     label = columns[roles.label]
     bad = ~np.fromiter(map(is_plausible_label, label.values), np.bool_, len(label.values))
-    unlikely = bad[label.codes] if len(bad) else np.zeros(len(odd), np.bool_)
-    hits = np.flatnonzero(odd & unlikely)
-    if not len(hits):
-        return None
-    # The torn record itself has a good clock, and a label that is half of another record. Doubtful
-    # records with new labels right before the first hit therefore belong to the damage.
-    first = int(hits[0])
-    for index in range(first - 1, max(first - 1 - _LOOK_BACK, -1), -1):
-        seen_before = bool((label.codes[:index] == label.codes[index]).any())
-        if not (odd[index] or unlikely[index]) or seen_before:
-            break
-        first = index
-    return first
+    wrong = odd & bad[label.codes]
+    return int(wrong.argmax()) if wrong.any() else None
 
 
-def size_of(schema: Schema, columns: Columns, count: int) -> int:
-    """Size of the first `count` records in bytes."""
-    import numpy as np
+def look_back(roles: Roles) -> int:
+    """The maximum of records before an implausible one that belong to the damage."""
+    return 1 if roles.label is None else _LOOK_BACK
 
-    size = schema.min_size * count
-    for field in schema.texts:
-        text = columns[field.name]
-        lengths: NDArray[Any] = np.array([len(value) for value in text.raw], np.int64)
-        size += int(lengths[text.codes[:count]].sum()) if count else 0
-    return size
+
+def doubtful_before(roles: Roles, columns: Columns, index: int, known: int, most: int) -> int:
+    """How many records right before an implausible one belong to the damage.
+
+    Without a label it is the one before, which is torn; with one, those that are doubtful and have
+    new labels. The label of a torn record is half of another record.
+
+    Args:
+        roles: the fields to judge by.
+        columns: the records.
+        index: of the implausible one, or of the end.
+        known: how many labels occurred in the parts before.
+        most: how many at most.
+    """
+    if roles.label is None:
+        return min(index, most)
+    label, clocks = columns[roles.label], columns[roles.clock]
+    for count in range(min(index, most)):
+        place = index - 1 - count
+        code = int(label.codes[place])
+        is_odd = not EARLIEST <= int(clocks[place]) <= LATEST
+        if not (is_odd or not is_plausible_label(label.values[code])):
+            return count
+        if code < known or (label.codes[:place] == code).any():
+            return count
+    return min(index, most)

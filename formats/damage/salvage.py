@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from formats.damage.candidates import Candidates, clock_offset, find_candidates
 from formats.damage.chain import best_chain
 from formats.damage.clocks import Read, plausible_clocks
+from formats.errors import UnsupportedSchema
 from formats.fields import Roles
 from formats.schema import Schema
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 21  # bytes searched at a time; about ten times as many are in memory
 _AHEAD = 1 << 15  # bytes after the block that its decisions may depend on
 _LABELS = 1 << 20  # maximum of distinct labels counted; any further label counts as new
+_FAR = 4  # records of the shortest size, which a wrong length must reach over to be noticed
 _ODD_LABEL = 8  # chained records needed to accept an empty or unprintable label
 _KNOWN, _NEW, _GAP = 4, 2, 3  # scores; see the module docstring
 
@@ -120,6 +122,36 @@ class _Votes:
             return np.zeros(len(labels), np.bool_), np.zeros(len(labels), np.int64)
         place = np.searchsorted(self._labels, labels).clip(max=len(self._labels) - 1)
         return self._labels[place] == labels, place
+
+
+def has_clock(schema: Schema, roles: Roles) -> bool:
+    """Whether `resync` can find records: their clock comes before the first text."""
+    try:
+        clock_offset(schema, roles)
+    except UnsupportedSchema:
+        return False
+    return True
+
+
+def is_misread(schema: Schema, roles: Roles, read: Read, size: int, offset: int) -> bool:
+    """Whether the record that the data end in seems torn only since its length is wrong.
+
+    Then whole records follow one another in what it reaches over. A length of one byte reaches over
+    few, which are not looked for.
+
+    Args:
+        schema, roles, read, size: see `resync`.
+        offset: of that record.
+    """
+    is_far = (
+        any(text.width > 1 for text in schema.texts) and size - offset >= _FAR * schema.min_size
+    )
+    if not is_far or not has_clock(schema, roles):
+        return False
+    data = read(offset, min(_BLOCK, size - offset))
+    clocks = plausible_clocks(schema, roles, read, size)
+    found = find_candidates(schema, roles, data, len(data) == size - offset, clocks)
+    return int((found.chained & found.printable).sum()) > 1
 
 
 def resync(declaration: Any, roles: Roles, read: Read, size: int) -> Iterator[Stretch | Gap]:

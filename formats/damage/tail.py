@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from formats.damage.plausible import (
+    doubtful_before,
     first_implausible,
     has_usual_clocks,
-    size_of,
+    look_back,
     unit_of,
 )
+from formats.damage.recent import Recent
 from formats.errors import counted
 from formats.fields import Roles
 from formats.schema import Schema
@@ -70,6 +72,8 @@ CLEAN = TailStatus("clean")
 class TailWatch:
     """Examines a log's records as they are parsed, part by part, in constant memory.
 
+    The parts are of one parser, so that a text has one code; see `Recent.forget`.
+
     Args:
         declaration: of the records; or its Schema.
         roles: the clock, counter and label fields; None: no record is implausible.
@@ -78,6 +82,7 @@ class TailWatch:
     Attributes:
         records: whole records seen.
         end: the offset after them.
+        recent: the last of them; None without roles.
     """
 
     def __init__(self, declaration: Any, roles: Roles | None = None, start: int = 0) -> None:
@@ -87,11 +92,18 @@ class TailWatch:
         self._doubted: tuple[int, int] | None = None  # offset and index of the first implausible
         self._unit: int | None = None  # of the first record's clock
         self._is_refused = False  # the record after the last is
+        self.recent = None if roles is None else Recent(self._schema, roles)
         self.records = 0
         self.end = start
 
-    def feed(self, columns: Columns, end: int) -> None:
-        """Examine the next records; `end` is the offset after them."""
+    def feed(self, columns: Columns, end: int, *, more: bool = True) -> None:
+        """Examine the next records.
+
+        Args:
+            columns: the records.
+            end: the offset after them.
+            more: whether others may follow.
+        """
         count = columns.seen
         if count:
             roles, zeros = self._roles, 0
@@ -103,16 +115,26 @@ class TailWatch:
         self._is_refused = columns.error is not None
         self.records += count
         self.end = end
+        if more and self.recent is not None and self._doubted is None:
+            self.recent.add(columns)
 
     def _doubt(self, roles: Roles, columns: Columns, end: int) -> None:
         """Remember the first implausible record, if there is one among those fed now."""
         if not self.records and roles.label is None:
             self._unit = unit_of(int(columns[roles.clock][0]))
         first = first_implausible(roles, columns, self._unit)
-        if first is not None:
-            start = end - (columns.end - columns.start)  # there may be a header before it
-            offset = start + size_of(self._schema, columns, first)
-            self._doubted = offset, self.records + first
+        if first is None or self.recent is None:
+            return
+        from formats.columns.ends import record_ends
+
+        most = look_back(roles)
+        inside = doubtful_before(roles, columns, first, self.recent.known, most)
+        before = self.recent.doubtful(most - inside) if inside == first else []
+        first -= inside
+        start = end - (columns.end - columns.start)  # there may be a header before it
+        ends = record_ends(self._schema, columns) - columns.start
+        offset = start + (int(ends[first - 1]) if first else -sum(before))
+        self._doubted = offset, self.records + first - len(before)
 
     def status(self, size: int, *, only_zeros: bool = False) -> TailStatus:
         """The state of the end of `size` bytes, all of whose whole records were fed.

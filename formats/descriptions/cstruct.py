@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from formats.descriptions.members import Member, Notation, Types, struct
-from formats.descriptions.names import name_of
-from formats.descriptions.reserved import CSTRUCT_FIELDS, CSTRUCT_LABELS
+from formats.descriptions.names import name_of, own_name
+from formats.descriptions.reserved import CSTRUCT_FIELDS, CSTRUCT_LABELS, CSTRUCT_NAMES
 from formats.errors import UnsupportedSchema
 from formats.kinds.base import Checked, Kind
 from formats.kinds.composed import Array, Group
@@ -48,12 +48,12 @@ def to_cstruct(declaration: Any, *, name: str | None = None) -> str:
     order, types = _byte_order(schema), Types(_NOTATION)
     structs: dict[str, list[str]] = {}
     if schema.header is not None:
+        own_name(name, {"header"}, _NOTATION.name)
         structs |= _structs(schema.header, "header", types, "header_")
     structs |= _structs(schema, name, types)
-    wrong = [key for key in structs if key in types.declared or not key.isidentifier()]
-    if wrong or (schema.header is not None and name == "header"):
-        reason = f"a struct cannot be named {(wrong or [name])[0]!r}; pass another name"
-        raise UnsupportedSchema(reason, field=name)
+    reserved = CSTRUCT_NAMES | types.declared.keys()
+    for key in structs:
+        own_name(key, reserved, _NOTATION.name)
     blocks = ["\n".join(lines) for lines in (*types.declared.values(), *structs.values())]
     head = (
         f"// Generated from a declaration by formats.to_cstruct; {_ENDIAN[order]}: endian='{order}'"

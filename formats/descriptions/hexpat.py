@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from formats.descriptions.members import Member, Notation, Types, struct
-from formats.descriptions.names import docs_of, format_of, name_of
+from formats.descriptions.names import docs_of, format_of, name_of, own_name
 from formats.descriptions.reserved import HEXPAT_FIELDS
 from formats.errors import UnsupportedSchema
 from formats.kinds.base import Checked, Constant, Kind, Padding
@@ -46,6 +46,7 @@ def to_hexpat(declaration: Any, *, name: str | None = None, description: str | N
     name = name or name_of(declaration, "log" if schema.is_sequence else "item")
     description = description or (known.title if known else docs_of(declaration))
     types = Types(_NOTATION)
+    own_name(name, HEXPAT_FIELDS | {"Header", "Log", "Record", "Value"}, _NOTATION.name)
     structs = []
     if schema.header is not None:
         structs.append(_struct(schema.header, "Header", types, "header_"))
@@ -57,7 +58,7 @@ def to_hexpat(declaration: Any, *, name: str | None = None, description: str | N
         blocks.append(f"Value {name} @ std::mem::base_address();")
     head = ["// Generated from a declaration by formats.to_hexpat: edit that, not this file."]
     if description:
-        head.append(f"#pragma description {description}")
+        head.append(f"#pragma description {' '.join(description.split())}")
     warns = any(_constant(field) for field in (*(schema.header or ()), *schema))
     head.append("import std.io;" if warns else "")
     head.append("import std.mem;")

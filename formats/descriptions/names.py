@@ -46,6 +46,19 @@ def field_names(
     return given
 
 
+def own_name(name: str, reserved: Set[str], notation: str) -> str:
+    """The name of a whole value, if the notation can call it so.
+
+    Raises:
+        UnsupportedSchema: it is not plain, or reserved.
+    """
+    if not (name.isascii() and name.isidentifier()) or name in reserved:
+        raise UnsupportedSchema(
+            f"nothing can be named {name!r} in {notation}; pass another name", field=name
+        )
+    return name
+
+
 def folded(name: str) -> str:
     """A name without what some languages drop from it."""
     return name.replace("_", "").lower()

@@ -79,6 +79,19 @@ _ENUM = {"alignment", "cs", "dynamic", "mro", "self", "size", "type"}
 CSTRUCT_LABELS = frozenset({*keyword.kwlist, *_ENUM})
 """What no label may be called there: Python's enums, and the library's, have these."""
 
+_CSTRUCT_TYPES = """
+    BYTE CHAR DWORD INT INT128 INT16 INT32 INT64 INT8 LONG LONG32 LONG64 LONGLONG OWORD QWORD SHORT
+    UCHAR UINT UINT128 UINT16 UINT32 UINT64 UINT8 ULONG ULONG64 ULONGLONG USHORT WCHAR WORD _BYTE
+    _DWORD _OWORD _QWORD _WORD __int128 __int16 __int32 __int64 __int8 __u16 __u32 __u64 __u8
+    float16 ileb128 int128 int128_t int16 int16_t int24 int32 int32_t int48 int64 int64_t int8
+    int8_t u1 u16 u2 u4 u8 uchar uint uint128 uint128_t uint16 uint16_t uint24 uint32 uint32_t
+    uint48 uint64 uint64_t uint8 uint8_t uleb128 ulong ushort wchar wchar_t flag
+    add_custom_type add_type addtype consts endian includes load loadfile lookups pointer read
+    resolve typedefs
+"""
+CSTRUCT_NAMES = frozenset(f"{_C}{_CSTRUCT_TYPES}".split())
+"""What no struct may be called there: C's keywords, and the types and methods of the library."""
+
 _HEXPAT = """
     addressof as auto be bitfield bool break catch char char16 const continue double else enum false
     float fn for from if import in is_whole_record le match namespace null out padding parent ref

@@ -112,8 +112,10 @@ def test_other_names_are_kept(field: str) -> None:
 
 def test_a_name_that_is_a_type_is_refused() -> None:
     """The error says what to do."""
-    with pytest.raises(UnsupportedSchema, match="pass another name"):
-        to_cstruct(RECORD, name="text")
+    types = [name for name in cstruct().typedefs if name.isidentifier()]
+    for name in ("text", "struct", "read", "größe", "a b", *types):
+        with pytest.raises(UnsupportedSchema, match="pass another name"):
+            to_cstruct(RECORD, name=name)
 
 
 def test_two_byte_orders_are_refused() -> None:

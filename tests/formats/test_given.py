@@ -208,8 +208,14 @@ def test_columns_in_pandas() -> None:
     columns = RecordCodec(DECLARED).parse_columns(data * 2)
     frame = columns.to_pandas()
     assert frame.iloc[1].to_dict() == {"t": "x", "b": b"y", "p": "z", "h": b"a\0", "a": [1, 2]}
+    empty = RecordCodec(DECLARED).parse_columns(b"").to_pandas()
+    assert empty.dtypes.to_dict() == frame.dtypes.to_dict()
     del columns["a"]
     assert pd.DataFrame(columns)["h"].tolist() == [b"a\0"] * 2
+    odd = RecordCodec(DECLARED).parse_columns(b"\1\xff" + data[2:])
+    with pytest.raises(FieldValueError, match="as_bytes=True"):
+        odd.to_pandas()
+    assert odd.to_pandas(as_bytes=True)["t"].tolist() == [b"\xff"]
 
 
 def test_a_column_parser_pickles() -> None:

@@ -122,6 +122,14 @@ def test_names_come_from_the_declaration() -> None:
     assert "Value event @" in to_hexpat("event" / Struct("a" / Text))
     assert "Log log @" in to_hexpat(GreedyRange(RECORD))
     assert "Value x @" in to_hexpat(META, name="x")
+    for name in ("struct", "u8", "Value", "größe", "a b"):
+        with pytest.raises(UnsupportedSchema, match="pass another name"):
+            to_hexpat(META, name=name)
+
+
+def test_a_description_is_one_line() -> None:
+    """Its second line would be read as a part of the pattern."""
+    assert "#pragma description two lines\n" in to_hexpat(META, description="two\nlines")
 
 
 def test_other_kinds_have_their_own_types() -> None:

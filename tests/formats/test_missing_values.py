@@ -10,7 +10,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from construct import Array, Const, Float64b, Int8ub, Int64ub, Struct
+from construct import Array, Bytes, Const, Flag, Float64b, Int8ub, Int64ub, Struct
 
 from formats import FieldValueError, RecordCodec, Text, UnsupportedSchema, build_columns
 
@@ -84,3 +84,52 @@ def test_a_declaration_without_a_name_has_no_columns() -> None:
     """It ended in a bare StopIteration."""
     with pytest.raises(UnsupportedSchema, match="no columns"):
         RecordCodec(Struct(Const(b"ab"))).parse_columns(b"abab")
+
+
+@pytest.mark.parametrize(
+    ("field", "items", "where"),
+    [
+        (
+            Array(2, Float64b),
+            pl.Series([[1.0, 2.0], [1.0, None]], dtype=pl.Array(pl.Float64, 2)),
+            "[1]",
+        ),
+        (Array(2, Int8ub), pl.Series([[1, 2], [None, 2]], dtype=pl.Array(pl.UInt8, 2)), "[0]"),
+        (Array(2, Float64b), pa.array([[1.0, 2.0], [1.0, None]], pa.list_(pa.float64(), 2)), "[1]"),
+        (Struct("x" / Float64b), pl.Series([{"x": 1.0}, {"x": None}]), ".x"),
+    ],
+)
+def test_a_missing_part_of_an_item_is_no_nan(field: Any, items: Any, where: str) -> None:
+    """NumPy would make one array of such items, with NaN for what is missing."""
+    with pytest.raises(FieldValueError) as caught:
+        build_columns(Struct("a" / field), {"a": items})
+    assert (caught.value.field, caught.value.index) == (f"a{where}", 1)
+
+
+def test_items_with_parts_are_the_same_in_any_library() -> None:
+    """Structs and arrays of polars and Arrow, as lists and dicts are."""
+    declaration = Struct("p" / Struct("x" / Float64b, "on" / Flag), "v" / Array(2, Int8ub))
+    rows = [{"p": {"x": 0.5, "on": True}, "v": [1, 2]}, {"p": {"x": 2.0, "on": False}, "v": [3, 4]}]
+    expected = b"".join(RecordCodec(declaration).build(**row) for row in rows)
+    fixed = {"v": pl.Array(pl.UInt8, 2)}
+    arrow = pa.Table.from_pylist(rows)
+    for table in (pl.DataFrame(rows), pl.DataFrame(rows, schema_overrides=fixed), arrow):
+        assert build_columns(declaration, table) == expected
+
+
+def test_arrays_of_bytes_go_through_arrow() -> None:
+    """Which NumPy cannot have of it."""
+    declaration = Struct("a" / Array(2, Bytes(3)))
+    data = b"abcdefghi\0\0\0"
+    table = RecordCodec(declaration).parse_columns(data).to_arrow()
+    assert build_columns(declaration, table) == data
+    assert build_columns(declaration, table.slice(0, 0)) == b""
+
+
+def test_a_wrong_text_is_named_by_its_record() -> None:
+    """Not by its code, which whoever gives a list of texts has never seen."""
+    for items in (["a", "b", "é" * 128], (np.array([0, 0, 1]), ["a", "é" * 128])):
+        with pytest.raises(FieldValueError, match="256 bytes of UTF-8") as caught:
+            build_columns(Struct("a" / Text), {"a": items})
+        assert (caught.value.field, caught.value.index) == ("a", 2)
+        assert "code" not in str(caught.value)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import struct
 
 import pytest
+from construct import Bytes, Int64ub, Struct
 
-from formats import CLEAN, RECORD, TailStatus, tail_status
-from formats.columns import parse_columns
+from formats import CLEAN, RECORD, Roles, TailStatus, tail_status
+from formats.columns import ColumnParser, parse_columns
 from formats.damage.tail import TailWatch
 from formats.metrics import ROLES
 from formats.schema import Schema
@@ -68,3 +70,18 @@ def test_without_roles_no_record_is_implausible(kinds: tuple[bytes, ...]) -> Non
     watch = TailWatch(SCHEMA)
     watch.feed(columns, columns.end)
     assert watch.status(len(data)) == expected
+
+
+@pytest.mark.parametrize("size", [1, 13, 14, 40])
+def test_record_before_another_time_may_be_in_an_earlier_part(size: int) -> None:
+    """Without labels: the torn record has a good clock, and is where the damage begins."""
+    declaration = Struct("time" / Int64ub, "value" / Bytes(6))
+    roles = Roles(clock="time")
+    clocks = [NOW, NOW + 1, NOW + 2, 7, NOW + 4]
+    data = b"".join(struct.pack(">q6x", clock) for clock in clocks)
+    parser, watch = ColumnParser(declaration), TailWatch(declaration, roles)
+    for start in range(0, len(data), size):
+        columns = parser.feed(data[start : start + size])
+        watch.feed(columns, columns.end)
+    expected = tail_status(declaration, parse_columns(declaration, data), len(data), roles)
+    assert watch.status(len(data)) == expected == TailStatus("implausible", 28, 42, 3)

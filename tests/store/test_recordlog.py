@@ -12,7 +12,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from construct import Float64b, GreedyRange, Int8ub, Int16ub, Int32ub, Int64sb, Struct
+from construct import (
+    Float64b,
+    GreedyBytes,
+    GreedyRange,
+    Int8ub,
+    Int16ub,
+    Int32ub,
+    Int64sb,
+    Prefixed,
+    Struct,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +32,7 @@ from expstore import (
     LogNotFoundError,
     OutputExistsError,
     RecordLog,
+    SelectionError,
     TailStatus,
     TornTailError,
     UnreadableFileError,
@@ -230,6 +241,17 @@ def test_follower_gives_each_record_once(path: Path) -> None:
     assert next(iter(later))["time"].tolist() == [samples.NOW + 3]
 
 
+@pytest.mark.parametrize("roles", [None, Roles("at")])
+def test_follower_notices_an_offset_inside_a_record(roles: Roles | None, path: Path) -> None:
+    """Without a label, any bytes look like records; those before the offset tell."""
+    log = RecordLog(path, Struct("at" / Int64sb, "value" / Int64sb), roles=roles)
+    log.append_many({"at": list(range(9)), "value": [0] * 9})
+    for offset in (1, 8, 95):
+        with pytest.raises(SelectionError, match=f"before it ends at byte {offset // 16 * 16}"):
+            log.follow(offset).poll()
+    assert log.follow(64).poll()["at"].tolist() == [4, 5, 6, 7, 8]
+
+
 def test_follower_ends_with_an_error_at_a_refused_record(path: Path) -> None:
     """After it gave those before; an iterator that waited for ever would hide it."""
     path.write_bytes(HEADER + sample(1) + b"\1" + sample(2))
@@ -250,7 +272,7 @@ def test_salvage_finds_the_records_after_a_tear(path: Path, tmp_path: Path) -> N
     assert (report.records, report.gap_count, report.gap_bytes) == (98, 1, 11)
     assert report.gaps[0].offset == len(HEADER) + len(body)
     assert (tmp_path / "copy.smp").stat().st_mode & 0o777 == 0o640
-    with pytest.raises(OutputExistsError):
+    with pytest.raises(OutputExistsError, match="choose another"):
         opened(path).salvage(tmp_path / "copy.smp")
     assert sorted(os.listdir(tmp_path)) == ["copy.smp", "lab.smp"]
 
@@ -305,6 +327,65 @@ def test_a_label_may_be_without_a_counter(path: Path, tmp_path: Path) -> None:
     path.write_bytes(whole[:14] + whole[20:])
     assert [finding.kind for finding in log.check().findings] == ["implausible"]
     assert log.salvage(tmp_path / "copy").records == 8
+
+
+def test_roles_may_be_given_beside_a_format(path: Path) -> None:
+    """A Format without roles takes them; one that has some keeps its own."""
+    given = Roles("time")
+    assert opened(path, NO_ROLES).format.roles is None
+    log = RecordLog(path, NO_ROLES, header=HEADER_VALUES, roles=given)
+    assert (log.format.roles, log.format.name) == (given, NO_ROLES.name)
+    kept = RecordLog(path, FORMAT, header=HEADER_VALUES, roles=Roles("no such field"))
+    assert kept.format.roles == FORMAT.roles
+    with pytest.raises(UnsupportedSchema, match="clock"):
+        RecordLog(path, NO_ROLES, header=HEADER_VALUES, roles=Roles("no such field"))
+
+
+@pytest.mark.parametrize("missing", [2, 5, 9])
+def test_salvage_finds_the_records_that_a_wrong_length_reaches_over(
+    missing: int, path: Path, tmp_path: Path
+) -> None:
+    """Read in order, all that follows the damage is one torn record; none of it is cut off."""
+    declaration = Struct("at" / Int64sb, "data" / Prefixed(Int32ub, GreedyBytes))
+    log = RecordLog(path, declaration, roles=Roles("at"))
+    log.append_many({"at": samples.NOW + np.arange(40), "data": [b"12345678"] * 40})
+    whole = path.read_bytes()
+    path.write_bytes(whole[:200] + whole[200 + missing :])
+    assert [finding.kind for finding in log.check().findings] == ["implausible"]
+    assert log.repair().kept is None
+    with pytest.raises(TornTailError, match="misaligned from byte 200"):
+        log.append(at=samples.NOW, data=b"")
+    assert path.read_bytes() == whole[:200] + whole[200 + missing :]
+    report = log.salvage(tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == whole[:200] + whole[220:]
+    assert (report.records, report.gap_count, report.gap_bytes) == (39, 1, 20 - missing)
+
+
+@pytest.mark.parametrize("size", [100, 3_000, 3_000_000])
+def test_a_long_record_that_is_torn_is_repaired(size: int, path: Path) -> None:
+    """Nothing in what is there of it looks like records."""
+    declaration = Struct("at" / Int64sb, "data" / Prefixed(Int32ub, GreedyBytes))
+    log = RecordLog(path, declaration, roles=Roles("at"))
+    for _ in range(3):
+        log.append(at=samples.NOW, data=bytes(range(256)) * (size // 256 + 1))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
+    assert [finding.kind for finding in log.check().findings] == ["torn-tail"]
+    log.append(at=samples.NOW, data=b"next")
+    assert log.read().count == 3
+
+
+def test_salvage_finds_the_few_records_that_a_torn_one_reaches_over(
+    path: Path, tmp_path: Path
+) -> None:
+    """Where the length has one byte, a torn tail is cut, but not before it was salvaged."""
+    log = RecordLog(path, Struct("at" / Int64sb, "what" / Text), roles=Roles("at", label="what"))
+    log.append_many({"at": [1_700_000_000] * 30, "what": ["start", "stops", "waits"] * 10})
+    whole = path.read_bytes()
+    path.write_bytes(whole[: 14 * 20] + bytes(7) + b"\x00\xff" + whole[14 * 20 :])
+    assert [finding.kind for finding in log.check().findings] == ["torn-tail"]
+    assert log.salvage(tmp_path / "copy").records == 30
+    assert (tmp_path / "copy").read_bytes() == whole
 
 
 def test_the_stores_own_format_is_one_of_many(path: Path) -> None:

@@ -14,8 +14,8 @@ from typing import IO
 from expstore.model.values import METRICS_FORMAT
 from expstore.store.files.directory import OpenLog
 from expstore.store.read.survey import header_of
-from formats import CLEAN, Format, FormatError, TailStatus, UnsupportedSchema
-from formats.damage.salvage import Gap, Stretch, resync
+from formats import CLEAN, Format, FormatError, Roles, TailStatus, UnsupportedSchema
+from formats.damage.salvage import Gap, Stretch, has_clock, resync
 from formats.errors import counted
 
 _CHUNK = 1 << 20  # bytes copied at a time
@@ -109,16 +109,59 @@ def _pieces(
                 "give it `roles=Roles(clock=...)`, or keep the "
                 f"{counted(records, 'record')} before byte {status.offset}"
             )
-
-        def read(offset: int, count: int) -> bytes:
-            return log.read(first + offset, count)
-
-        for piece in resync(format.schema, format.roles, read, log.size - first):
-            yield replace(piece, offset=first + piece.offset)
-        return
+        if status.records or format.schema.may_refuse:  # else what precedes it is no part of it
+            yield from _found(log, first, format, format.roles)
+            return
     end = log.size if status == CLEAN else max(status.offset or 0, first)
+    whole = Stretch(first, end - first, records - status.records)
+    if status.kind in {"torn", "implausible"} and log.size - end >= format.schema.min_size:
+        yield from _after_tear(log, whole, format)
+        return
     if end > first:
-        yield Stretch(first, end - first, records - status.records)
+        yield whole
+    if end < log.size:
+        yield Gap(end, log.size - end)
+
+
+def _found(log: OpenLog, first: int, format: Format, roles: Roles) -> Iterator[Stretch | Gap]:
+    """The records after the header that are plausible, and the gaps between them."""
+
+    def read(offset: int, count: int) -> bytes:
+        return log.read(first + offset, count)
+
+    for piece in resync(format.schema, roles, read, log.size - first):
+        yield replace(piece, offset=first + piece.offset)
+
+
+def _after_tear(log: OpenLog, whole: Stretch, format: Format) -> Iterator[Stretch | Gap]:
+    """What is before a torn tail and in it: its length may be wrong, and reach over records.
+
+    The record before the tail may be torn as well, and have swallowed the start of another, so what
+    gives more records is chosen.
+
+    Args:
+        log: the damaged one.
+        whole: what was read record by record.
+        format: of the log.
+    """
+    roles, first, end = format.roles, whole.offset, whole.offset + whole.size
+    if roles is not None and has_clock(format.schema, roles):
+        found = [0, 0]  # records before the tail's first byte, and from there on
+        for piece in _found(log, first, format, roles):
+            if isinstance(piece, Stretch):
+                found[piece.offset >= end] += piece.records
+        if found[0] > whole.records:
+            yield from _found(log, first, format, roles)
+            return
+    if whole.size:
+        yield whole
+    if roles is not None and has_clock(format.schema, roles):
+        for piece in _found(log, first, format, roles):
+            if isinstance(piece, Stretch) and piece.offset >= end:
+                if piece.offset > end:
+                    yield Gap(end, piece.offset - end)
+                yield piece
+                end = piece.offset + piece.size
     if end < log.size:
         yield Gap(end, log.size - end)
 

@@ -42,12 +42,12 @@ def _tag(name: str) -> str:
     return hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
 
 
-def check_output(output: Path, *, force: bool) -> None:
+def check_output(output: Path, *, force: bool | None) -> None:
     """Check that an output may be written.
 
     Args:
         output: the file to write.
-        force: allow an existing file to be replaced.
+        force: allow an existing file to be replaced; None: this is never allowed.
 
     Raises:
         OutputExistsError: it exists, and may not be replaced or is not a regular file.
@@ -55,7 +55,8 @@ def check_output(output: Path, *, force: bool) -> None:
     """
     if os.path.lexists(output):
         if not force:
-            raise OutputExistsError(f"{output}: already exists; --force (force=True) replaces it")
+            advice = "choose another" if force is None else "--force (force=True) replaces it"
+            raise OutputExistsError(f"{output}: already exists; {advice}")
         if not output.is_file():
             raise OutputExistsError(f"{output}: not a regular file, so it is not replaced")
     check_place(output)
@@ -94,7 +95,7 @@ def whole_file(
         OutputInStoreError: see `check_place`.
         NoSpaceError, UnreadableFileError: the file cannot be written; the old one is kept.
     """
-    check_output(output, force=copied is None)
+    check_output(output, force=None if copied else True)
     output = output.resolve()
     if sweep:
         remove_stale(output.parent, output.name)

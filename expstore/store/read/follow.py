@@ -94,7 +94,8 @@ class LogFollower(Generic[Table]):
             ExperimentGoneError: the experiment, or its log, was deleted or replaced by another; or
                 the log was cut, and written to again beyond the offset.
             SelectionError: no record begins at the offset that was given. This is noticed where the
-                bytes there are no plausible record, which is nearly always.
+                bytes there are no plausible record, which is nearly always; and always where the
+                format has no label, which needs the log before it to be read, once.
             FormatError: the log has another header, or the next record is refused by its format.
             UnreadableFileError: not a regular file, or no permission.
         """
@@ -154,7 +155,9 @@ class LogFollower(Generic[Table]):
 
     def _prove(self, status: TailStatus) -> None:
         """Raise if what begins at the offset that was given is the inside of a record."""
-        if status.offset == self.offset:  # a live writer's record may look torn, too
+        roles = self._format.roles
+        is_weak = roles is None or roles.label is None  # what looks plausible may be anything
+        if is_weak or status.offset == self.offset:  # a live writer's record may look torn, too
             with open_log(self.path) as log:
                 log.section(0, self.offset)
                 end = _end_of_records(log, self._format)

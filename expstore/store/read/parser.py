@@ -7,6 +7,7 @@ store hold the same names in the same order, which `formats.columns.brief` remem
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,7 @@ class LogParser:
         self._parsed = 0  # bytes of whole records that the parser has seen, of all logs
         self._watch: TailWatch
         self._log: OpenLog
+        self._first: int | None  # where the log's records begin; None: after a header not yet read
 
     def begin(self, log: OpenLog, start: int = 0, end: int | None = None) -> None:
         """Turn to a log.
@@ -60,6 +62,7 @@ class LogParser:
         """
         log.section(start, log.size if end is None else end)
         self._log = log
+        self._first = start if start or self._format.schema.header is None else None
         self._watch = TailWatch(self._format.schema, self._format.roles, start)
         self._renew()
 
@@ -71,19 +74,32 @@ class LogParser:
         """
         log = self._log
         columns = self._parse(size)
+        if self._first is None and columns.end:
+            self._first = self.end + columns.start - self._parsed
         roles = self._format.roles
         if columns.seen > columns.count and roles and not has_usual_clocks(roles, columns):
-            # What is wrong with records that are left out can only be found in all of them.
-            read = log.size - log.left
-            start = self.end + columns.start - self._parsed
-            self._parser.choose_all()
-            log.section(start, log.size)
-            columns = self._parse(read - start)
-        self._watch.feed(columns, self.end + columns.end - self._parsed)
+            columns = self._read_again(columns.start)
+        end = self.end + columns.end - self._parsed
+        self._watch.feed(columns, end, more=not log.exhausted)
         self._parsed = columns.end
         if columns.error is not None:  # nothing after a refused record can be read
             log.section(log.size, log.size)
         return columns
+
+    def _read_again(self, start: int) -> Columns:
+        """What was parsed from `start` on, with the records that were left out.
+
+        What is wrong with records can only be found in all of them, and in those before.
+        """
+        log, recent = self._log, self._watch.recent
+        assert recent is not None
+        missing, shift = recent.missing_from, self.end - self._parsed
+        first, read = start if missing is None else missing, log.size - log.left
+        self._parser.choose_all(first)
+        log.section(shift + first, log.size)
+        if missing is not None:
+            recent.complete(self._parse(start - first))
+        return self._parse(read - shift - start)
 
     def _parse(self, size: int | None) -> Columns:
         log = self._log
@@ -110,7 +126,23 @@ class LogParser:
         if status.kind == "implausible" and self._format.schema.may_refuse:
             zeros = all(not any(block) for block in self._log.blocks(self.end))
             return self._watch.status(self._log.size, only_zeros=zeros)
+        if status.kind == "torn" and self._format.roles and self._is_misread(status):
+            return replace(status, kind="implausible")
         return status
+
+    def _is_misread(self, status: TailStatus) -> bool:
+        """Whether the torn tail is one only since the length of a record is wrong."""
+        from formats.damage.salvage import is_misread
+
+        log, first, schema = self._log, self._first, self._format.schema
+        roles, offset = self._format.roles, status.offset
+        if roles is None or offset is None or first is None:  # it is the header that is torn
+            return False
+
+        def read(offset: int, count: int) -> bytes:
+            return log.read(first + offset, count)
+
+        return is_misread(schema.records, roles, read, log.size - first, offset - first)
 
     @property
     def texts_held(self) -> int:
@@ -120,6 +152,8 @@ class LogParser:
     def forget(self) -> None:
         """Drop the names held; the log goes on after the last whole record."""
         self._log.section(self.end, self._log.size)
+        if self._watch.recent is not None:
+            self._watch.recent.forget()
         self._renew()
 
     def _renew(self) -> None:

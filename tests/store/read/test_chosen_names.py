@@ -63,3 +63,21 @@ def test_what_is_left_out_changes_nothing(
             assert found[-1].status == expected[-1].status
             together = [metric for table in found for metric in table]
             assert together == list(select(whole, names, steps))
+
+
+@pytest.mark.parametrize("names", [None, ["loss"], ["none"]])
+@pytest.mark.parametrize("left", [3, 9, 15, 22])
+def test_state_of_the_end_does_not_depend_on_the_parts_read(
+    left: int, names: list[str] | None, tmp_path: Path
+) -> None:
+    """Damage begins before the first implausible record, which may be in an earlier part."""
+    path = tmp_path / "metrics.bin"
+    rows = [record(i) for i in range(20)]
+    for place in (0, 13):
+        torn = rows[place][:left]
+        path.write_bytes(b"".join([*rows[:place], torn, *rows[place:], *rows]))
+        expected = read_table(path).status
+        assert expected.kind == "implausible"
+        for chunk in range(1, 19):
+            *_, last = iter_tables(path, Selection(names), chunk)
+            assert last.status == expected
