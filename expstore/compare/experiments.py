@@ -261,8 +261,8 @@ def _reading(store: StoreReader, unread: Sequence[Experiment]) -> Iterator[Exper
             yield one
         return
     rest = iter(unread)
-    for ids, table, ends in read_together(store.location, [one.commit_id for one in unread]):
-        logs = repeat(None) if table is None or ends is None else _logs(table, ends.tolist())
+    for ids, table, ends, tails in read_together(store.location, [one.commit_id for one in unread]):
+        logs = repeat(None) if table is None or ends is None else _logs(table, ends.tolist(), tails)
         for _, one, log in zip(ids, rest, logs, strict=False):
             if log is None or Rewind(one.run.starts):
                 one.read()
@@ -271,7 +271,7 @@ def _reading(store: StoreReader, unread: Sequence[Experiment]) -> Iterator[Exper
             yield one
 
 
-def _logs(table: MetricTable, ends: list[int]) -> list[Log]:
+def _logs(table: MetricTable, ends: list[int], tails: Iterable[TailStatus]) -> list[Log]:
     """What logs say whose metrics follow each other in a table, up to these indices."""
     import numpy as np
 
@@ -290,6 +290,8 @@ def _logs(table: MetricTable, ends: list[int]) -> list[Log]:
                 metrics[logs[i]][names[codes[i]]] = rows[i]
     last = table.timestamps[np.maximum(ends, 1) - 1].tolist() if len(table) else [0] * count
     return [
-        Log(own_metrics, CLEAN, float(time) if end > start else None)
-        for own_metrics, time, start, end in zip(metrics, last, starts, ends, strict=True)
+        Log(own_metrics, tail, float(time) if end > start else None)
+        for own_metrics, tail, time, start, end in zip(
+            metrics, tails, last, starts, ends, strict=True
+        )
     ]
