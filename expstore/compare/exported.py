@@ -106,13 +106,16 @@ def _all_in(path: Path) -> list[StoredExperiment]:
         if is_experiment_file(_columns(path)):
             return read_experiments(path)
         return summarized([path])
-    if any(path.glob("_expstore_export*")) and not (path / "_SUCCESS").exists():
-        raise StoreNotFoundError(f"{path}: the export is not complete; run it again")
     files = files_in(path)
     noted = read_notes(beside(path))
-    # Not of an earlier export, if only the directory was copied here since.
+    # Not of an earlier export, if only the directory was copied here since. What could not be read,
+    # for which the export is not complete, is among the problems there.
     if noted is not None and noted[1].get("parts") == [file.name for file in files]:
         return read_experiments(beside(path))
+    if any(path.glob("_expstore_export*")) and not (path / "_SUCCESS").exists():
+        raise StoreNotFoundError(
+            f"{path}: the export is not complete; run it again, and see what it cannot read"
+        )
     return summarized(files)
 
 

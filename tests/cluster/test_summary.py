@@ -13,7 +13,7 @@ import pytest
 from distributed import Client
 
 import expstore
-from expstore import ExperimentStore, OutputExistsError
+from expstore import ExperimentStore, OutputExistsError, StoreNotFoundError
 from expstore.cluster import export_parquet, open_client, summary
 from expstore.compare import compare
 from expstore.compare.experimentfile import beside
@@ -57,6 +57,22 @@ def test_a_comparison_is_that_of_the_store(
     assert repr(compare(output)) == repr(compare(beside(output))) == repr(compare(filled))
     where = {"where": "status == finished and lr > 1", "sort": "loss:max"}
     assert repr(compare(output, **where)) == repr(compare(filled, **where))
+
+
+def test_an_export_that_lacks_what_cannot_be_read_is_asked_all_the_same(
+    client: Client, filled: ExperimentStore, tmp_path: Path
+) -> None:
+    """It stays incomplete, however often it is run; the problem is in the answer."""
+    (filled.experiment_path("r1") / "run.json").write_text("{")
+    output = tmp_path / "out"
+    assert export_parquet(filled, output, client, params=True).failures.keys() == {"r1"}
+    assert not (output / "_SUCCESS").exists()
+    found = compare(output)
+    assert repr(found) == repr(compare(filled))
+    assert {one.commit_id: one for one in found}["r1"].problems
+    beside(output).unlink()
+    with pytest.raises(StoreNotFoundError, match="see what it cannot read"):
+        compare(output)
 
 
 def test_the_rows_of_the_directory_are_metrics_alone(
