@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,42 @@ def test_what_did_not_change_is_not_read_again(
     assert not asked
     assert [one.commit_id for one in compare(output, where="tag == new")] == ["r1"]
     assert repr(compare(output)) == repr(compare(filled))
+
+
+def test_a_file_that_would_be_the_same_stays(
+    client: Client, filled: ExperimentStore, tmp_path: Path
+) -> None:
+    """It is written again once anything in it is new: a tag, a log's end, a status, a deletion."""
+    (filled.experiment_path("r2") / "run.json").write_text("{")
+    with filled.metrics_path("r3").open("ab") as file:
+        file.write(b"torn")
+    output = tmp_path / "out"
+
+    def is_written_again() -> bool:
+        before = beside(output).stat().st_ino, beside(output).stat().st_mtime_ns
+        export_parquet(filled, output, client, batch=BATCH)
+        assert repr(compare(output)) == repr(compare(filled))
+        return before != (beside(output).stat().st_ino, beside(output).stat().st_mtime_ns)
+
+    export_parquet(filled, output, client, batch=BATCH)
+    assert not is_written_again()
+    filled.update_run("r1", tags=["new"])
+    assert is_written_again()
+    filled.log_metric("r1", "loss", 0.5, 500)
+    assert is_written_again()
+    filled.update_run("r0", notes="x")
+    assert is_written_again()
+    shutil.rmtree(filled.experiment_path("r3"))
+    assert is_written_again()
+    assert not is_written_again()
+    with expstore.start(filled.root, commit_id="r1", resume=True) as run:
+        run.log({"loss": 1.0})
+        export_parquet(filled, output, client, batch=BATCH)
+        before = beside(output).stat().st_mtime_ns
+        export_parquet(filled, output, client, batch=BATCH)  # its duration is another
+        assert beside(output).stat().st_mtime_ns != before
+    assert is_written_again()
+    assert not is_written_again()
 
 
 def test_what_is_needed_of_kept_parts_is_read_from_them(
