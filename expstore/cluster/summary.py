@@ -14,7 +14,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from expstore import __version__
 from expstore.cluster import workers
 from expstore.cluster.compare import log_reader
 from expstore.cluster.dataset import Part
@@ -31,6 +30,9 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from expstore.store.reader import StoreReader
+
+
+_COLUMNS = b"1"  # to be changed with those of the file, so that older ones are written again
 
 
 class Known(NamedTuple):
@@ -114,7 +116,7 @@ def _digest(
     """
     if any(one.status == "running" for one in found):  # and its duration grows
         return None
-    digest = hashlib.sha256(__version__.encode())  # another may write other columns
+    digest = hashlib.sha256(_COLUMNS)
     for part in planned:
         digest.update(f"{part.name}\n".encode())
     for one in found:

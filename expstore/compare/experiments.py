@@ -41,11 +41,19 @@ _EMPTY = RunInfo()
 
 
 class Log(NamedTuple):
-    """What is known of a log: metrics' statistics, the state of its end, the last record's time."""
+    """What is known of a log.
+
+    Attributes:
+        metrics: their statistics, by name in order of first appearance.
+        tail: the state of its end.
+        ended: the time of the last record.
+        is_readable: whether it could be read; otherwise the rest says nothing.
+    """
 
     metrics: dict[str, Extremes]
     tail: TailStatus
     ended: float | None
+    is_readable: bool = True
 
 
 class Experiment:
@@ -99,12 +107,17 @@ class Experiment:
         """Whether its log was read."""
         return self._log is not None
 
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether its log was to be read, and could not be."""
+        return self._log is not None and not self._log.is_readable
+
     def read(self) -> Log:
         """What its log says; it is read once."""
         if self._log is None:
             table = self.read_table()
             if table is None:
-                self._log = Log({}, CLEAN, None)
+                self._log = Log({}, CLEAN, None, False)
             else:
                 last = float(table.timestamps[-1]) if len(table) else None
                 self._log = Log(summarize(table), table.status, last)

@@ -20,7 +20,7 @@ from expstore import (
     WhereError,
     start,
 )
-from expstore.compare import Comparison, RunStatus, Summary, compare, curves
+from expstore.compare import Comparison, RunStatus, Summary, compare, curves, select
 from expstore.compare.interest import best_aspect, by_interest
 from tests.helpers.runs import add
 
@@ -217,6 +217,28 @@ def test_groups_of_extreme_values(
     spread = group.metrics["loss"].last
     assert spread.mean == pytest.approx(mean, nan_ok=True)
     assert spread.std == pytest.approx(std, nan_ok=True)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_log_that_cannot_be_read_is_never_passed_over_in_silence(
+    sweep: ExperimentStore, jobs: int
+) -> None:
+    """A condition on its metrics is neither true nor false; nor is it lost beyond a limit."""
+    add(sweep, "odd", {"lr": 0.1}, {"val/loss": [1.0]})
+    sweep.metrics_path("odd").unlink()
+    sweep.metrics_path("odd").mkdir()
+    for where in ("val/loss < 3", "not val/loss < 3", "val/loss == none"):
+        found = compare(sweep, where=where, jobs=jobs)
+        assert "odd" not in ids(found)
+        assert "not a regular file" in found.unread["odd"]
+        assert "odd" not in select(sweep, where)
+    assert "odd" in ids(compare(sweep, where="lr == 0.1 or val/loss < 3"))
+    assert compare(sweep, where="lr == 0.01 and val/loss < 3").unread == {}
+    whole = compare(sweep, sort="val/loss", jobs=jobs)
+    assert (ids(whole)[-1], whole.unread) == ("odd", {})
+    assert compare(sweep, sort="val/loss", limit=2).unread.keys() == {"odd"}
+    assert compare(sweep, group_by="lr").unread.keys() == {"odd"}
+    assert pickle.loads(pickle.dumps(compare(sweep, limit=1, sort="val/loss"))).unread
 
 
 @pytest.mark.parametrize(
