@@ -184,6 +184,7 @@ def write(
     """
     notes = {
         "parts": sorted({part.name for part in planned}),
+        "lacks": sorted(failures),
         "digest": _digest(found, planned, tails, failures),
     }
     logs: dict[str, Log] = {}
