@@ -141,6 +141,9 @@ def test_names_may_be_patterns(sweep: ExperimentStore) -> None:
     assert [curve.name for curve in curves(sweep, ["run0"], ["val/?oss"])] == ["val/loss"]
     with pytest.raises(UnknownMetricError):
         compare(sweep, names=["train/*"])
+    add(sweep, "damaged", None, {f"\0{number}": [1.0] for number in range(30)} | {"": [1.0]})
+    with pytest.raises(UnknownMetricError, match="metrics are: val/acc, val/loss, "):
+        compare(sweep, names=["nothing"])
     add(sweep, "odd", None, {"*": [1.0], "b": [2.0]})
     assert list(compare(sweep, ["odd"], ["*"])[0].metrics) == ["*"]
 
