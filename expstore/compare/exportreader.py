@@ -163,11 +163,11 @@ def _as_table(rows: pa.Table, tail: TailStatus) -> MetricTable:
     names = rows.column("name").unify_dictionaries().combine_chunks()
     if isinstance(names, require("pyarrow", "arrow").ChunkedArray):
         names = names.chunk(0)
-    numbers: list[Any] = [
+    value, step, timestamp = (
         np.array(rows.column(name).to_numpy()) for name in ("value", "step", "timestamp")
-    ]
+    )
     texts = [unescape(text) for text in names.dictionary.to_pylist()]
-    return MetricTable(texts, np.array(names.indices.to_numpy()), *numbers, status=tail)
+    return MetricTable(texts, np.array(names.indices.to_numpy()), value, step, timestamp, tail)
 
 
 def _no_columns() -> tuple[Any, Any, Any, Any]:
