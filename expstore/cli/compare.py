@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -121,6 +121,7 @@ def compare_command(
                 print_grouped(groups, names, sort, limit, as_json)
             else:
                 tell_none(store, {"--where": where})
+            _tell_problems((), groups.unread)
             return
         summaries = compare(store, chosen, **options)
     asked = asked_metrics(names, known_metrics(summaries))
@@ -135,7 +136,7 @@ def compare_command(
         tell_none(store, {"--where": where})
     else:
         print_rows(store, summaries, asked, sort, limit)
-    _tell_problems(summaries)
+    _tell_problems(summaries, summaries.unread)
 
 
 def _plain_data(summary: Summary) -> dict[str, Any]:
@@ -172,9 +173,11 @@ def _print_csv(summaries: Iterable[Summary]) -> None:
             writer.writerow((shown(summary.commit_id), shown(name), *values))
 
 
-def _tell_problems(summaries: Iterable[Summary]) -> None:
+def _tell_problems(summaries: Iterable[Summary], unread: Mapping[str, str]) -> None:
     """Report problems and torn tails on stderr; exit with 1 if anything is unreadable."""
-    unreadable = 0
+    for commit_id, problem in unread.items():
+        tell(f"{commit_id}: {problem}")
+    unreadable = len(unread)
     for summary in summaries:
         for problem in summary.problems:
             tell(f"{summary.commit_id}: {problem}")

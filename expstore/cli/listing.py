@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from expstore import Metadata, RunInfo
-from expstore.cli.base import printable, progress
+from expstore.cli.base import printable, progress, tell
 from expstore.cli.fitting import Candidate
 from expstore.cli.overview import Row, print_listing
 from expstore.cli.times import absolute, relative
@@ -53,7 +53,10 @@ def list_experiments(
         from expstore.compare.selection import matching
         from expstore.compare.where import parse
 
-        found = matching(found, parse(where), where, read)
+        undecided, found = found, matching(found, parse(where), where, read)
+        for one in undecided:
+            if one.is_unreadable:
+                tell(f"{one.commit_id}: left out: {one.problems[-1]}")
     if not found:
         return []
     from expstore.compare.summaries import ordered

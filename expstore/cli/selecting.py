@@ -123,10 +123,21 @@ def matching(
         ids: only these; None: all.
         read: reads the logs; None: this process.
     """
+    from expstore.compare.experiments import Experiment, read_logs
     from expstore.compare.selection import select
 
+    asked: list[Experiment] = []
+
+    def noting(found: list[Experiment]) -> list[Experiment]:
+        asked.extend(found)
+        return read(found) if read else read_logs(store, found, progress("reading"))
+
     with pointing_at_mistakes():
-        return select(store, where, ids, progress=progress("reading"), read=read)
+        chosen = select(store, where, ids, read=noting)
+    for one in asked:
+        if one.is_unreadable:
+            tell(f"{one.commit_id}: left out: {one.problems[-1]}")
+    return chosen
 
 
 def expanded_names(

@@ -7,7 +7,7 @@ not change the result.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -17,7 +17,7 @@ from expstore.cluster import dataset, directory, sections, summary, workers
 from expstore.cluster.sections import BATCH, Section
 from expstore.cluster.sight import as_reader, must_be_gone
 from expstore.cluster.workers import EXTRA
-from expstore.compare.experiments import experiments
+from expstore.compare.experiments import experiments, read_states
 from expstore.errors import ExperimentNotFoundError, ExpStoreError
 from expstore.exchange.export import ExportReport
 from expstore.exchange.runcolumns import RunColumns
@@ -122,31 +122,45 @@ def export_parquet(
     number = directory.begin(path, described, dataset.columns_of(asked, further))
     reports = {part.name: dataset.read_part(path, part) for part in planned}
     missing = [part for part in planned if reports[part.name] is None]
-    known = summary.known(path, found, planned, {part.name for part in missing})
-    by_part = {}
-    if missing or not known.is_all:
-        with workers.chosen_client(client) as chosen_client:
-            calls = [(store, path, number, part) for part in missing]
-            results = workers.completed(chosen_client, dataset.write_part, calls)
-            for index, report in progress(_Sized(results, len(calls))) if calls else ():
-                must_be_gone(store, _not_found(report))
-                reports[missing[index].name] = report
-            by_part = summary.complete(store, path, known, names, chosen_client)
-    by_part |= {name: report.logs for name, report in reports.items() if report and report.logs}
-    done = [report for part in planned if (report := reports[part.name]) is not None]
-    failures = unread | dict(chain.from_iterable(report.failures.items() for report in done))
-    tails = dict(chain.from_iterable(report.tails.items() for report in done))
-    tails = _whole_tails(store, planned, tails)
-    summary.write(path, found, planned, known, by_part, tails, failures)
+    failures, tails = _findings(store, planned, reports, unread)
+    read_states(store, found)
+    if missing or not summary.is_current(path, found, planned, tails, failures):
+        known = summary.known(path, found, planned, {part.name for part in missing})
+        by_part = {}
+        if missing or not known.is_all:
+            with workers.chosen_client(client) as chosen_client:
+                calls = [(store, path, number, part) for part in missing]
+                results = workers.completed(chosen_client, dataset.write_part, calls)
+                for index, report in progress(_Sized(results, len(calls))) if calls else ():
+                    must_be_gone(store, _not_found(report))
+                    reports[missing[index].name] = report
+                by_part = summary.complete(store, path, known, names, chosen_client)
+        failures, tails = _findings(store, planned, reports, unread)
+        by_part |= {name: one.logs for name, one in reports.items() if one and one.logs}
+        summary.write(path, found, planned, known, by_part, tails, failures)
     directory.finish(path, number, {part.name for part in planned}, whole=not failures)
     return PartsReport(
-        sum(report.rows for report in done),
+        sum(report.rows for report in reports.values() if report is not None),
         len(chosen),
         failures,
         tails,
         written=len(missing),
         kept=len(planned) - len(missing),
     )
+
+
+def _findings(
+    store: StoreReader,
+    planned: Sequence[dataset.Part],
+    reports: Mapping[str, dataset.PartReport | None],
+    unread: Mapping[str, ExpStoreError | FormatError],
+) -> tuple[dict[str, ExpStoreError | FormatError], dict[str, TailStatus]]:
+    """What the parts that there are say of failures, and of logs that do not end cleanly."""
+    done = [report for part in planned if (report := reports[part.name]) is not None]
+    failures = dict(unread)
+    failures |= chain.from_iterable(report.failures.items() for report in done)
+    tails = dict(chain.from_iterable(report.tails.items() for report in done))
+    return failures, _whole_tails(store, planned, tails)
 
 
 def _not_found(report: dataset.PartReport) -> set[str]:

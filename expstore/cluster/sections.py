@@ -151,13 +151,13 @@ def fingerprints(store: StoreReader, planned: Iterable[Sequence[Section]]) -> di
 
 
 def _of_file(store: StoreReader, section: Section) -> str:
-    path = store.locate(section.commit_id, layout.METRICS)
-    if isinstance(path, Path):
+    if isinstance(store.location, Path):
         with suppress(OSError):
+            path = os.path.join(store.location, section.commit_id, layout.METRICS)
             status = os.stat(path, follow_symlinks=False)
             return f"{status.st_ino} {status.st_mtime_ns}"
         return ""
-    return cast("RemotePath", path).fingerprint()
+    return cast("RemotePath", store.locate(section.commit_id, layout.METRICS)).fingerprint()
 
 
 def _of_bytes(store: StoreReader, section: Section) -> str:

@@ -3,11 +3,13 @@
 Guarantees: every experiment of the export has a row, with or without metrics, readable or not. No
 log is read twice: the statistics come from the parts as they are written, of parts that were there
 from the earlier file, and otherwise from the parts themselves. Only what a resumed run superseded
-is found by reading its log as a whole.
+is found by reading its log as a whole. A file that would be written again as it is stays, which is
+told by a digest in its footer, without reading its rows.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from expstore.store.reader import StoreReader
+
+
+_COLUMNS = b"1"  # to be changed with those of the file, so that older ones are written again
 
 
 class Known(NamedTuple):
@@ -86,6 +91,42 @@ def known(
     return Known(logs, list(parts), resumed)
 
 
+def is_current(
+    path: Path,
+    found: Sequence[Experiment],
+    planned: Iterable[Part],
+    tails: Mapping[str, TailStatus],
+    failures: Mapping[str, ExpStoreError | FormatError],
+) -> bool:
+    """Whether the file is what `write` would write, given the same arguments."""
+    noted = read_notes(beside(path))
+    digest = _digest(found, planned, tails, failures)
+    return noted is not None and digest is not None and noted[1].get("digest") == digest
+
+
+def _digest(
+    found: Sequence[Experiment],
+    planned: Iterable[Part],
+    tails: Mapping[str, TailStatus],
+    failures: Mapping[str, ExpStoreError | FormatError],
+) -> str | None:
+    """What tells the contents of the file from others; None if they change with time.
+
+    The names of parts stand for the logs, which they have a fingerprint of.
+    """
+    if any(one.status == "running" for one in found):  # and its duration grows
+        return None
+    digest = hashlib.sha256(_COLUMNS)
+    for part in planned:
+        digest.update(f"{part.name}\n".encode())
+    for one in found:
+        about = one.commit_id, one.metadata, one.run, one.status, one.problems
+        digest.update(repr(about).encode("utf-8", "backslashreplace"))
+    errors = {commit_id: str(error) for commit_id, error in failures.items()}
+    digest.update(repr((sorted(tails.items()), sorted(errors.items()))).encode(errors="replace"))
+    return digest.hexdigest()
+
+
 def complete(
     store: StoreReader,
     path: Path,
@@ -141,6 +182,11 @@ def write(
     Raises:
         NoSpaceError, UnreadableFileError: it cannot be written.
     """
+    notes = {
+        "parts": sorted({part.name for part in planned}),
+        "lacks": sorted(failures),
+        "digest": _digest(found, planned, tails, failures),
+    }
     logs: dict[str, Log] = {}
     for part in planned:
         for commit_id, log in by_part.get(part.name, {}).items():
@@ -150,6 +196,5 @@ def write(
         log = logs.get(one.commit_id, Log({}, CLEAN, None))
         problems = [str(failures[one.commit_id])] if one.commit_id in failures else []
         one.take(log._replace(tail=tails.get(one.commit_id, CLEAN)), problems)
-    notes = {"parts": sorted({part.name for part in planned})}
     with whole_file(beside(path)) as file:
         write_experiments(found, file, notes)

@@ -5,6 +5,7 @@ Guarantees: they are lists in every respect.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from expstore.extras import require
@@ -29,7 +30,17 @@ Row = TypeVar("Row", bound=HasRow)
 
 
 class Comparison(list[Row]):
-    """A list of summaries, or of groups of them."""
+    """A list of summaries, or of groups of them.
+
+    Attributes:
+        unread: by commit id, why its metrics could not be read; of experiments that are therefore
+            left out by a condition, or come last and are beyond the limit, or add nothing to their
+            group.
+    """
+
+    def __init__(self, rows: Iterable[Row] = (), unread: Mapping[str, str] | None = None) -> None:
+        super().__init__(rows)
+        self.unread = dict(unread or {})
 
     def to_pandas(self) -> pd.DataFrame:
         """One row for each, in this order.

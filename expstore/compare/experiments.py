@@ -41,11 +41,19 @@ _EMPTY = RunInfo()
 
 
 class Log(NamedTuple):
-    """What is known of a log: metrics' statistics, the state of its end, the last record's time."""
+    """What is known of a log.
+
+    Attributes:
+        metrics: their statistics, by name in order of first appearance.
+        tail: the state of its end.
+        ended: the time of the last record.
+        is_readable: whether it could be read; otherwise the rest says nothing.
+    """
 
     metrics: dict[str, Extremes]
     tail: TailStatus
     ended: float | None
+    is_readable: bool = True
 
 
 class Experiment:
@@ -99,12 +107,17 @@ class Experiment:
         """Whether its log was read."""
         return self._log is not None
 
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether its log was to be read, and could not be."""
+        return self._log is not None and not self._log.is_readable
+
     def read(self) -> Log:
         """What its log says; it is read once."""
         if self._log is None:
             table = self.read_table()
             if table is None:
-                self._log = Log({}, CLEAN, None)
+                self._log = Log({}, CLEAN, None, False)
             else:
                 last = float(table.timestamps[-1]) if len(table) else None
                 self._log = Log(summarize(table), table.status, last)
@@ -261,8 +274,8 @@ def _reading(store: StoreReader, unread: Sequence[Experiment]) -> Iterator[Exper
             yield one
         return
     rest = iter(unread)
-    for ids, table, ends in read_together(store.location, [one.commit_id for one in unread]):
-        logs = repeat(None) if table is None or ends is None else _logs(table, ends.tolist())
+    for ids, table, ends, tails in read_together(store.location, [one.commit_id for one in unread]):
+        logs = repeat(None) if table is None or ends is None else _logs(table, ends.tolist(), tails)
         for _, one, log in zip(ids, rest, logs, strict=False):
             if log is None or Rewind(one.run.starts):
                 one.read()
@@ -271,7 +284,7 @@ def _reading(store: StoreReader, unread: Sequence[Experiment]) -> Iterator[Exper
             yield one
 
 
-def _logs(table: MetricTable, ends: list[int]) -> list[Log]:
+def _logs(table: MetricTable, ends: list[int], tails: Iterable[TailStatus]) -> list[Log]:
     """What logs say whose metrics follow each other in a table, up to these indices."""
     import numpy as np
 
@@ -290,6 +303,8 @@ def _logs(table: MetricTable, ends: list[int]) -> list[Log]:
                 metrics[logs[i]][names[codes[i]]] = rows[i]
     last = table.timestamps[np.maximum(ends, 1) - 1].tolist() if len(table) else [0] * count
     return [
-        Log(own_metrics, CLEAN, float(time) if end > start else None)
-        for own_metrics, time, start, end in zip(metrics, last, starts, ends, strict=True)
+        Log(own_metrics, tail, float(time) if end > start else None)
+        for own_metrics, tail, time, start, end in zip(
+            metrics, tails, last, starts, ends, strict=True
+        )
     ]

@@ -106,14 +106,17 @@ def _all_in(path: Path) -> list[StoredExperiment]:
         if is_experiment_file(_columns(path)):
             return read_experiments(path)
         return summarized([path])
-    if any(path.glob("_expstore_export*")) and not (path / "_SUCCESS").exists():
-        raise StoreNotFoundError(f"{path}: the export is not complete; run it again")
     files = files_in(path)
     noted = read_notes(beside(path))
     # Not of an earlier export, if only the directory was copied here since.
-    if noted is not None and noted[1].get("parts") == [file.name for file in files]:
-        return read_experiments(beside(path))
-    return summarized(files)
+    is_of_these = noted is not None and noted[1].get("parts") == [file.name for file in files]
+    # What could not be read, for which an export stays incomplete, is among the problems there.
+    lacks = noted is not None and is_of_these and noted[1].get("lacks")
+    if any(path.glob("_expstore_export*")) and not ((path / "_SUCCESS").exists() or lacks):
+        raise StoreNotFoundError(
+            f"{path}: the export is not complete; run it again, and see what it cannot read"
+        )
+    return read_experiments(beside(path)) if is_of_these else summarized(files)
 
 
 def files_in(path: Path) -> list[Path]:

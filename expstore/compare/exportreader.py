@@ -27,6 +27,7 @@ from expstore.model.values import Metadata
 from expstore.store.artifacts import Artifact, OnError
 from expstore.store.read.rewind import Rewind
 from expstore.store.reader import StoreReader
+from formats import TailStatus
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -129,9 +130,10 @@ class ExportReader(Source):
             if group.low is None or group.high is None or group.low <= text <= group.high:
                 rows = self._read_group(group.file, group.number)
                 parts.append(rows.filter(compute.equal(rows.column(COMMIT_ID), text)))
+        tail = self._one(commit_id).tail
         if not parts:
-            return MetricTable((), *_no_columns())
-        table = _as_table(arrow.concat_tables(parts))
+            return MetricTable((), *_no_columns(), tail)
+        table = _as_table(arrow.concat_tables(parts), tail)
         starts = self._one(commit_id).run.starts
         if starts and has_all_names(self._path):  # places in the log decide
             return Rewind(starts).current(table)
@@ -157,17 +159,17 @@ def _read_group(file: Path, number: int) -> pa.Table:
         return opened.read_row_group(number, columns=list(_COLUMNS))
 
 
-def _as_table(rows: pa.Table) -> MetricTable:
+def _as_table(rows: pa.Table, tail: TailStatus) -> MetricTable:
     import numpy as np
 
     names = rows.column("name").unify_dictionaries().combine_chunks()
     if isinstance(names, require("pyarrow", "arrow").ChunkedArray):
         names = names.chunk(0)
-    numbers: list[Any] = [
+    value, step, timestamp = (
         np.array(rows.column(name).to_numpy()) for name in ("value", "step", "timestamp")
-    ]
+    )
     texts = [unescape(text) for text in names.dictionary.to_pylist()]
-    return MetricTable(texts, np.array(names.indices.to_numpy()), *numbers)
+    return MetricTable(texts, np.array(names.indices.to_numpy()), value, step, timestamp, tail)
 
 
 def _no_columns() -> tuple[Any, Any, Any, Any]:

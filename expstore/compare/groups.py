@@ -1,7 +1,8 @@
 """Experiments with equal settings as one: the mean and deviation over their seeds.
 
 Guarantees: an experiment whose value is NaN or missing does not enter a mean, and `count` says how
-many did; those that are infinite make the mean so.
+many did; those that are infinite make the mean so, or NaN if there are both infinities. What
+`where` takes for equal is one setting.
 """
 
 from __future__ import annotations
@@ -11,15 +12,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from expstore.compare.conditions import as_text
+from expstore.compare.conditions import as_number, as_text
 from expstore.compare.naming import ASPECTS, Reference, order, resolve, unknown
 from expstore.compare.patterns import expand
 from expstore.errors import SelectionError
 
 if TYPE_CHECKING:
     from expstore.compare.experiments import Experiment
-
-_EXACT = 1 << 53  # floats distinguish all smaller integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +102,9 @@ def grouped(
         references.append(reference)
     if not by:
         raise SelectionError("group_by is empty; give the name of a field or parameter")
-    groups: dict[tuple[str, ...], list[Experiment]] = {}
+    groups: dict[tuple[object, ...], list[Experiment]] = {}
     for one in found:
-        # By text, since a parameter may be a list; 1 and 1.0 are one setting, 1 and true are two.
-        key_of_group = tuple(_key(reference.value(one)) for reference in references)
+        key_of_group = tuple(_key(reference, one) for reference in references)
         groups.setdefault(key_of_group, []).append(one)
     wanted = list(known) if names is None else expand(names, known, strict=bool(found))
     made = [
@@ -117,12 +115,16 @@ def grouped(
         )
         for ones in groups.values()
     ]
-    return _sorted(made, by, sort, reverse, known)
+    return _sorted(made, list(groups.values()), by, sort, reverse, known)
 
 
-def _key(value: Any) -> str:
-    whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < _EXACT
-    return as_text(float(value) if whole else value)
+def _key(reference: Reference, one: Experiment) -> object:
+    """What is equal for experiments of one group: a number, or text."""
+    value = reference.value(one)
+    number = as_number(value) if reference.sort == "param" else None
+    if number is not None and str(number) != "nan":  # which is not equal to itself
+        return number
+    return None if value is None else as_text(value)  # a list as its text
 
 
 def _metric(ones: Iterable[Experiment], name: str) -> GroupMetric:
@@ -135,17 +137,22 @@ def _spread(values: Iterable[float]) -> Spread:
     count = len(numbers)
     if not count:
         return Spread(math.nan, math.nan, 0)
-    # Divided before they are added: the sum of large values may overflow.
-    mean = math.fsum(value / count for value in numbers)
-    if count < 2 or not math.isfinite(mean):
-        return Spread(mean, math.nan, count)
-    scale = max(abs(value - mean) for value in numbers) or 1.0
-    squares = math.fsum(((value - mean) / scale) ** 2 for value in numbers)
-    return Spread(mean, scale * math.sqrt(squares / (count - 1)), count)
+    if infinite := [value for value in numbers if math.isinf(value)]:
+        return Spread(sum(infinite), math.nan, count)
+    # By a power of two, which is exact: the sum of large values, or a deviation, may overflow.
+    exponent = max(math.frexp(value)[1] for value in numbers)
+    parts = [math.ldexp(value, -exponent) for value in numbers]
+    mean, std = math.fsum(parts) / count, math.nan
+    if count > 1:
+        scale = max(abs(part - mean) for part in parts) or 1.0
+        squares = math.fsum(((part - mean) / scale) ** 2 for part in parts)
+        std = scale * math.sqrt(squares / (count - 1))
+    return Spread(math.ldexp(mean, exponent), std * 2.0 ** (exponent - 1) * 2, count)
 
 
 def _sorted(
     groups: list[GroupSummary],
+    members: Sequence[Sequence[Experiment]],
     by: Sequence[str],
     sort: str | None,
     reverse: bool,
@@ -164,12 +171,12 @@ def _sorted(
         reference = resolve(sort, ())
         if groups and not reference.is_in(known):
             raise unknown(sort, by, known)
-        values = [_mean(group, reference) for group in groups]
+        values = [_mean(ones, reference) for ones in members]
     return [groups[place] for place in order(values, reverse)]
 
 
-def _mean(group: GroupSummary, reference: Reference) -> float | None:
-    if reference.whole in group.metrics:
-        return group.metrics[reference.whole].last.mean
-    found = group.metrics.get(reference.name)
-    return None if found is None else float(getattr(found, reference.aspect).mean)
+def _mean(ones: Iterable[Experiment], reference: Reference) -> float | None:
+    """The mean of a metric, whether or not it is one of those that are shown."""
+    values = [reference.of_metrics(one.metrics) for one in ones]
+    known = [value for value in values if value is not None]
+    return _spread(known).mean if known else None

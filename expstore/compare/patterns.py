@@ -31,6 +31,8 @@ def expand(names: Iterable[str], known: Collection[str], *, strict: bool = True)
         matches = pattern(name) if is_pattern(name) else None
         matching = [one for one in known if matches(one)] if matches else []
         if strict and not matching:
-            raise UnknownMetricError.of(name, sorted(known))
+            # Last what misaligned records take for names: a message lists only the first few.
+            listed = sorted(known, key=lambda one: (not one.isprintable() or not one, one))
+            raise UnknownMetricError.of(name, listed)
         found |= dict.fromkeys(matching)
     return list(found)

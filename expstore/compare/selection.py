@@ -3,7 +3,7 @@
 See `where` for the syntax, `naming` for what names mean, and `conditions` for comparisons.
 
 Guarantees: experiments keep their order. A log is read only where the expression cannot be decided
-without its metrics.
+without its metrics. If it cannot be read then, the experiment is left out, whatever is asked of it.
 """
 
 from __future__ import annotations
@@ -90,8 +90,9 @@ def matching(
         check_known(found, meant.items(), params)  # a name that does not exist is to be said first
         raise
     passes = _predicate(expression, meant, tests)
-    read([one for one in found if not _is_decided(passes, one)])
-    chosen = [one for one in found if passes(one)]
+    undecided = read([one for one in found if not _is_decided(passes, one)])
+    unknown_ids = {one.commit_id for one in undecided if one.is_unreadable}
+    chosen = [one for one in found if one.commit_id not in unknown_ids and passes(one)]
     check_known(found, meant.items(), params)
     return chosen
 

@@ -193,26 +193,31 @@ def compare(
     expression = None if where is None else parse(where)
     store = as_source(store)
     read = read or partial(read_logs, store, progress=progress, jobs=jobs)
-    found = list(experiments(store, store.select_ids(ids)))
+    found = everything = list(experiments(store, store.select_ids(ids)))
     if expression is not None:
         found = matching(found, expression, where or "", read)
     if group_by is not None:
         keys = [group_by] if isinstance(group_by, str) else list(group_by)
         groups = grouped(read(found), keys, names, sort, reverse)
-        return Comparison(groups[:limit])
+        return Comparison(groups[:limit], _unread(everything))
     none = not found
     cut = limit is not None and limit < len(found)
     if sort is not None and not none:
         found = ordered(found, sort, reverse, read)
     elif reverse:
-        found.reverse()
+        found = found[::-1]
     found = read(found[:limit])
     if isinstance(store, StoreReader):
         read_states(store, found)
     summaries = [_summary(one) for one in found]
     if names is not None:
         summaries = _named(summaries, names, strict=not (cut or none))
-    return Comparison(summaries)
+    shown = {one.commit_id for one in found}
+    return Comparison(summaries, _unread(one for one in everything if one.commit_id not in shown))
+
+
+def _unread(found: Iterable[Experiment]) -> dict[str, str]:
+    return {one.commit_id: one.problems[-1] for one in found if one.is_unreadable}
 
 
 def check_limit(limit: int | None) -> None:

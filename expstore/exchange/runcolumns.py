@@ -16,10 +16,10 @@ from expstore.exchange.wide import RUN_COLUMNS
 from expstore.extras import require
 from expstore.model.frames import repeated_text
 from expstore.model.paramcolumns import LIMIT, PARAM, ParamTypes, arrow_type, as_cell
-from expstore.model.runinfo import RunInfo
+from expstore.model.runinfo import RunInfo, RunState
 from expstore.model.texts import escape
 from expstore.store import runfile
-from expstore.store.care.state import run_state
+from expstore.store.care.state import run_states
 from formats import FormatError
 
 if TYPE_CHECKING:
@@ -48,16 +48,18 @@ class RunColumns:
     ) -> None:
         self._rows: dict[str, dict[str, Any]] = {}
         types = ParamTypes()
-        for commit_id, info in runfile.read_all(store.location, ids):
-            if not isinstance(info, RunInfo):
-                failures[commit_id] = info
+        runs: list[tuple[str, RunInfo]] = []
+        for commit_id, outcome in runfile.read_all(store.location, ids):
+            if isinstance(outcome, RunInfo):
+                runs.append((commit_id, outcome))
+            else:
+                failures[commit_id] = outcome
+        states = run_states(store.location, runs)
+        for (commit_id, info), state in zip(runs, states, strict=True):
+            if not isinstance(state, RunState):
+                failures[commit_id] = state
                 continue
-            facts: dict[str, Any] = {"tags": ", ".join(info.tags) or None}
-            try:
-                facts["status"] = run_state(store.location / commit_id, info).status
-            except ExpStoreError as error:
-                failures[commit_id] = error
-                continue
+            facts: dict[str, Any] = {"tags": ", ".join(info.tags) or None, "status": state.status}
             params = info.flat_params
             types.add(params)
             if len(types) > LIMIT:

@@ -118,7 +118,12 @@ def write_empty_parquet(file: IO[bytes], schema: pa.Schema, notes: dict[str, str
 def _parquet_writer(file: IO[bytes], schema: pa.Schema) -> Any:
     arrow, parquet = require("pyarrow", "arrow"), require("pyarrow.parquet", "arrow")
     types = {field.name: field.type for field in schema}
-    numbers = {name: kind for name, kind in types.items() if not arrow.types.is_dictionary(kind)}
+    texts = [name for name, kind in types.items() if arrow.types.is_dictionary(kind)]
+    encodings = {
+        name: "BYTE_STREAM_SPLIT" if arrow.types.is_floating(kind) else "DELTA_BINARY_PACKED"
+        for name, kind in types.items()
+        if name not in texts and not arrow.types.is_boolean(kind)  # which have one of their own
+    }
     return parquet.ParquetWriter(
         file,
         schema,
@@ -126,11 +131,8 @@ def _parquet_writer(file: IO[bytes], schema: pa.Schema) -> Any:
         # row group, and polars refuses operations on strings. They are encoded as such anyway.
         store_schema=False,
         compression="zstd",
-        use_dictionary=[name for name in types if name not in numbers],
-        column_encoding={
-            name: "BYTE_STREAM_SPLIT" if arrow.types.is_floating(kind) else "DELTA_BINARY_PACKED"
-            for name, kind in numbers.items()
-        },
+        use_dictionary=texts,
+        column_encoding=encodings,
     )
 
 

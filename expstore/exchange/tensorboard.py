@@ -169,7 +169,9 @@ def _write_run(directory: Path, table: MetricTable, info: RunInfo) -> Counter[st
         writer.write(version.SerializeToString())
         for plugin_data in _hparams(info, start):
             plugin = summaries.SummaryMetadata.PluginData(
-                plugin_name="hparams", content=plugin_data.SerializeToString()
+                plugin_name="hparams",
+                # Else the order of parameters differs from process to process.
+                content=plugin_data.SerializeToString(deterministic=True),
             )
             value = summaries.Summary.Value(
                 tag=f"_hparams_/{plugin_data.WhichOneof('data')}",

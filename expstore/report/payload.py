@@ -71,7 +71,9 @@ def run_payload(store: StoreReader, loaded: LoadedTable) -> dict[str, Any]:
         "created": metadata.timestamp if metadata else None,
         "status": _status(store, commit_id, info),
         "tail": "" if loaded.status else printable(str(loaded.status)),
-        "problems": [_text(problem.replace(place, "")) for problem in problems],
+        "problems": [
+            _text(_placeless(problem, commit_id).replace(place, "")) for problem in problems
+        ],
         **_described(info, place),
     }
     if table is not None and len(table):
@@ -81,6 +83,12 @@ def run_payload(store: StoreReader, loaded: LoadedTable) -> dict[str, Any]:
     return {
         name: value for name, value in row.items() if value not in (None, "", [], {}, "unknown")
     }
+
+
+def _placeless(problem: str, commit_id: str) -> str:
+    """A problem without the directory of a store that was exported elsewhere, which begins it."""
+    directory, found, rest = problem.partition(f"/{commit_id}/")
+    return f"{commit_id}/{rest}" if found and Path(directory).is_absolute() else problem
 
 
 def _identified(name: str) -> dict[str, Any]:

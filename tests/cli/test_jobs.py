@@ -24,6 +24,22 @@ def test_output_is_that_of_one_process(command: str, store: ExperimentStore) -> 
         assert one.exit_code == (3 if command == "check" else 0)
 
 
+def test_what_cannot_be_read_is_told_once_even_if_it_is_not_shown(store: ExperimentStore) -> None:
+    """It may be what was looked for, so the exit code of a comparison is 1."""
+    for commit_id in ("a", "b", "odd"):
+        log(store, commit_id, {"loss": [3.0, 1.0]})
+    store.metrics_path("odd").unlink()
+    store.metrics_path("odd").mkdir()
+    for options in (["--where", "loss < 9"], ["--sort", "loss", "--limit", "1"]):
+        for more in ([], ["-j", "2"], ["--json"], ["--group-by", "job"]):
+            done = run(store, "compare", *options, *more)
+            assert (done.exit_code, done.stderr.count("metrics.bin: not a reg")) == (1, 1), more
+    for command in (["ls"], ["rm", "--dry-run"]):
+        done = run(store, *command, "--where", "not loss < 0")
+        assert "odd: left out" in done.stderr
+        assert "odd" not in done.stdout
+
+
 def test_jobs_that_make_no_sense_are_refused(store: ExperimentStore) -> None:
     """A negative number, and a single experiment or a cluster to be checked by several."""
     store.create_experiment("abc")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from distributed import Client
 
 import expstore
-from expstore import ExperimentStore, OutputExistsError
+from expstore import ExperimentStore, OutputExistsError, StoreNotFoundError
 from expstore.cluster import export_parquet, open_client, summary
 from expstore.compare import compare
 from expstore.compare.experimentfile import beside
@@ -59,6 +60,22 @@ def test_a_comparison_is_that_of_the_store(
     assert repr(compare(output, **where)) == repr(compare(filled, **where))
 
 
+def test_an_export_that_lacks_what_cannot_be_read_is_asked_all_the_same(
+    client: Client, filled: ExperimentStore, tmp_path: Path
+) -> None:
+    """It stays incomplete, however often it is run; the problem is in the answer."""
+    (filled.experiment_path("r1") / "run.json").write_text("{")
+    output = tmp_path / "out"
+    assert export_parquet(filled, output, client, params=True).failures.keys() == {"r1"}
+    assert not (output / "_SUCCESS").exists()
+    found = compare(output)
+    assert repr(found) == repr(compare(filled))
+    assert {one.commit_id: one for one in found}["r1"].problems
+    beside(output).unlink()
+    with pytest.raises(StoreNotFoundError, match="see what it cannot read"):
+        compare(output)
+
+
 def test_the_rows_of_the_directory_are_metrics_alone(
     client: Client, filled: ExperimentStore, tmp_path: Path
 ) -> None:
@@ -84,6 +101,42 @@ def test_what_did_not_change_is_not_read_again(
     assert not asked
     assert [one.commit_id for one in compare(output, where="tag == new")] == ["r1"]
     assert repr(compare(output)) == repr(compare(filled))
+
+
+def test_a_file_that_would_be_the_same_stays(
+    client: Client, filled: ExperimentStore, tmp_path: Path
+) -> None:
+    """It is written again once anything in it is new: a tag, a log's end, a status, a deletion."""
+    (filled.experiment_path("r2") / "run.json").write_text("{")
+    with filled.metrics_path("r3").open("ab") as file:
+        file.write(b"torn")
+    output = tmp_path / "out"
+
+    def is_written_again() -> bool:
+        before = beside(output).stat().st_ino, beside(output).stat().st_mtime_ns
+        export_parquet(filled, output, client, batch=BATCH)
+        assert repr(compare(output)) == repr(compare(filled))
+        return before != (beside(output).stat().st_ino, beside(output).stat().st_mtime_ns)
+
+    export_parquet(filled, output, client, batch=BATCH)
+    assert not is_written_again()
+    filled.update_run("r1", tags=["new"])
+    assert is_written_again()
+    filled.log_metric("r1", "loss", 0.5, 500)
+    assert is_written_again()
+    filled.update_run("r0", notes="x")
+    assert is_written_again()
+    shutil.rmtree(filled.experiment_path("r3"))
+    assert is_written_again()
+    assert not is_written_again()
+    with expstore.start(filled.root, commit_id="r1", resume=True) as run:
+        run.log({"loss": 1.0})
+        export_parquet(filled, output, client, batch=BATCH)
+        before = beside(output).stat().st_mtime_ns
+        export_parquet(filled, output, client, batch=BATCH)  # its duration is another
+        assert beside(output).stat().st_mtime_ns != before
+    assert is_written_again()
+    assert not is_written_again()
 
 
 def test_what_is_needed_of_kept_parts_is_read_from_them(

@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 import expstore
 from expstore import ExperimentNotFoundError, ExperimentStore, Metadata, StoreNotFoundError
 from expstore.compare import Summary, compare, exported
+from expstore.compare.experimentfile import export_experiments
+from expstore.compare.exportreader import as_source
 from expstore.compare.series import Series, extremes
 from expstore.exchange.export import export_file
+from expstore.report.payload import runs_payload
 
 
 @pytest.fixture
@@ -123,6 +126,25 @@ def test_what_is_no_export_is_refused(filled: ExperimentStore, tmp_path: Path) -
         compare(parts, ["run1"])
     with pytest.raises(StoreNotFoundError):
         compare(tmp_path / "missing")
+
+
+def test_a_report_on_an_export_is_that_on_its_store(
+    filled: ExperimentStore, tmp_path: Path
+) -> None:
+    """With what is damaged there, and without the place where the store was."""
+    with filled.metrics_path("run1").open("ab") as file:
+        file.write(b"torn")
+    (filled.experiment_path("run2") / "run.json").write_text("{")
+    export_experiments(filled, tmp_path / "all.parquet")
+    sources = filled, as_source(tmp_path / "all.parquet")
+    told = [
+        {row["id"]: (row.get("tail"), row.get("problems")) for row, _ in runs_payload(source, ids)}
+        for source in sources
+        for ids in [source.list_experiments()]
+    ]
+    assert told[0] == told[1]
+    assert told[0]["run1"] == ("torn tail of 4 bytes at byte 2700", None)
+    assert told[0]["run2"][1][0].startswith("run2/run.json: ")
 
 
 def test_metadata_that_an_export_lacks_is_a_problem(store: ExperimentStore, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import math
 import os
 import pickle
 import statistics
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from expstore import (
     WhereError,
     start,
 )
-from expstore.compare import Comparison, RunStatus, Summary, compare, curves
+from expstore.compare import Comparison, RunStatus, Summary, compare, curves, select
 from expstore.compare.interest import best_aspect, by_interest
 from tests.helpers.runs import add
 
@@ -140,6 +141,9 @@ def test_names_may_be_patterns(sweep: ExperimentStore) -> None:
     assert [curve.name for curve in curves(sweep, ["run0"], ["val/?oss"])] == ["val/loss"]
     with pytest.raises(UnknownMetricError):
         compare(sweep, names=["train/*"])
+    add(sweep, "damaged", None, {f"\0{number}": [1.0] for number in range(30)} | {"": [1.0]})
+    with pytest.raises(UnknownMetricError, match="metrics are: val/acc, val/loss, "):
+        compare(sweep, names=["nothing"])
     add(sweep, "odd", None, {"*": [1.0], "b": [2.0]})
     assert list(compare(sweep, ["odd"], ["*"])[0].metrics) == ["*"]
 
@@ -166,6 +170,78 @@ def test_groups_are_sorted_and_cut(sweep: ExperimentStore) -> None:
     found = compare(sweep, group_by="seed", sort="count", reverse=True, where="lr != none")
     assert [group.by["seed"] for group in found] == [0, 1, 2]
     assert compare(sweep, where="lr > 9", group_by="lr") == []
+
+
+def test_groups_are_sorted_by_a_metric_that_is_not_shown(sweep: ExperimentStore) -> None:
+    """The names that are shown have no influence on the order."""
+    wanted = [group.by for group in compare(sweep, group_by="seed", sort="val/loss:min")]
+    found = compare(sweep, group_by="seed", sort="val/loss:min", names=["val/acc"])
+    assert [group.by for group in found] == wanted
+    reverse = {"sort": "val/loss:min", "reverse": True, "names": ["val/acc"]}
+    found = compare(sweep, group_by="lr", **reverse)
+    assert [group.by["lr"] for group in found] == [0.01, 0.1, None]
+
+
+def test_what_a_condition_takes_for_equal_is_one_group(store: ExperimentStore) -> None:
+    """Numbers by their value, also as text; a truth value is none, nor is what is only like one."""
+    values = [1, "1", 1.0, "1e0", True, 2**53, float(2**53), 0, -0.0, "nan", "NaN", "null", None]
+    for number, value in enumerate(values):
+        add(store, f"run{number}", {"p": value}, {"loss": [1.0]})
+    groups = compare(store, group_by="p")
+    assert [len(group.ids) for group in groups] == [2, 4, 1, 2, 1, 1, 1, 1]
+    for group in groups:
+        value = group.by["p"]
+        where = f"p == '{value}'" if isinstance(value, str) else f"p == {str(value).lower()}"
+        assert [one.commit_id for one in compare(store, where=where)] == list(group.ids)
+
+
+BIG = sys.float_info.max
+
+
+@pytest.mark.parametrize(
+    ("values", "mean", "std"),
+    [
+        ([math.inf, -math.inf], math.nan, math.nan),
+        ([math.inf, 1.0, math.nan], math.inf, math.nan),
+        ([BIG, BIG, BIG], BIG, 0.0),
+        ([BIG, -BIG, -BIG], -BIG / 3, math.inf),
+        ([BIG / 2, -BIG / 2], 0.0, BIG / math.sqrt(2)),
+        ([5e-324, 5e-324], 5e-324, 0.0),
+        ([0.0, -0.0], 0.0, 0.0),
+    ],
+)
+def test_groups_of_extreme_values(
+    store: ExperimentStore, values: list[float], mean: float, std: float
+) -> None:
+    """Infinities make a mean infinite, or NaN if there are both; nothing overflows on the way."""
+    for number, value in enumerate(values):
+        add(store, f"run{number}", {"p": 1}, {"loss": [value]})
+    (group,) = compare(store, group_by="p")
+    spread = group.metrics["loss"].last
+    assert spread.mean == pytest.approx(mean, nan_ok=True)
+    assert spread.std == pytest.approx(std, nan_ok=True)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_log_that_cannot_be_read_is_never_passed_over_in_silence(
+    sweep: ExperimentStore, jobs: int
+) -> None:
+    """A condition on its metrics is neither true nor false; nor is it lost beyond a limit."""
+    add(sweep, "odd", {"lr": 0.1}, {"val/loss": [1.0]})
+    sweep.metrics_path("odd").unlink()
+    sweep.metrics_path("odd").mkdir()
+    for where in ("val/loss < 3", "not val/loss < 3", "val/loss == none"):
+        found = compare(sweep, where=where, jobs=jobs)
+        assert "odd" not in ids(found)
+        assert "not a regular file" in found.unread["odd"]
+        assert "odd" not in select(sweep, where)
+    assert "odd" in ids(compare(sweep, where="lr == 0.1 or val/loss < 3"))
+    assert compare(sweep, where="lr == 0.01 and val/loss < 3").unread == {}
+    whole = compare(sweep, sort="val/loss", jobs=jobs)
+    assert (ids(whole)[-1], whole.unread) == ("odd", {})
+    assert compare(sweep, sort="val/loss", limit=2).unread.keys() == {"odd"}
+    assert compare(sweep, group_by="lr").unread.keys() == {"odd"}
+    assert pickle.loads(pickle.dumps(compare(sweep, limit=1, sort="val/loss"))).unread
 
 
 @pytest.mark.parametrize(

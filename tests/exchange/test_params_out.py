@@ -16,7 +16,13 @@ from expstore.exchange.imports import import_experiments
 from expstore.exchange.tensorboard import export_tensorboard
 from tests.helpers.tables import run
 
-PARAMS = {"lr": 0.5, "model": {"depth": 3, "kind": "net"}, "amp": True, "sizes": [1, 2]}
+PARAMS = {
+    "lr": 0.5,
+    "model": {"depth": 3, "kind": "net"},
+    "amp": True,
+    "ema": False,
+    "sizes": [1, 2],
+}
 
 
 @pytest.fixture
@@ -42,6 +48,7 @@ def test_parquet_has_a_column_for_each_parameter(
     first = {row["commit_id"]: row for row in reversed(table.to_pylist())}
     wanted = {"tags": "base, x", "status": "finished", "param:lr": 0.5, "param:model.depth": 3}
     wanted |= {"param:model.kind": "net", "param:amp": "true", "param:sizes": "[1, 2]"}
+    wanted |= {"param:ema": False}
     assert wanted.items() <= first["a"].items()
     assert (first["b"]["param:lr"], first["b"]["param:amp"]) == (1.0, "auto")
     assert {name: first["c"][name] for name in wanted} == dict.fromkeys(wanted) | {
@@ -82,9 +89,18 @@ def test_tensorboard_gets_hparams(tried: ExperimentStore, tmp_path: Path) -> Non
         "model.depth": 3,
         "model.kind": "net",
         "amp": True,
+        "ema": False,
         "sizes": "[1, 2]",
     }
     assert again.status("a") == "finished"
+
+
+def test_event_files_do_not_depend_on_the_process(tried: ExperimentStore, tmp_path: Path) -> None:
+    """So those of several are those of one, to the byte; the order of a map is otherwise random."""
+    for name, jobs in (("one", 1), ("two", 2)):
+        export_tensorboard(tried, ["a", "b"], tmp_path / name, jobs=jobs)
+    (one,), (other,) = ((tmp_path / name / "a").iterdir() for name in ("one", "two"))
+    assert one.read_bytes() == other.read_bytes()
 
 
 def test_a_broken_run_json_is_reported(tried: ExperimentStore, tmp_path: Path) -> None:

@@ -1,14 +1,15 @@
 """Short logs, many at a time.
 
-Guarantees: of each log this gives the metrics that `read_table` gives of it. Whole logs one after
-another are a log themselves, since nothing frames records, so they are parsed at once, in a tenth
-of the time that they take one by one. A log that is torn, or has anything doubtful, is told by
-where records end, and left to `read_table`; so is one that is long, missing or not readable.
+Guarantees: of each log this gives the metrics and the status that `read_table` gives of it. Whole
+logs one after another are a log themselves, since nothing frames records, so they are parsed at
+once, in a tenth of the time that they take one by one. If one of them is torn, or has anything
+doubtful, that shows in where records end; then each is looked at alone, and the whole records of
+all are parsed at once. A log that is long, missing or not readable is left to `read_table`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from expstore.model.table import MetricTable
@@ -16,7 +17,8 @@ from expstore.model.values import METRICS_FORMAT
 from expstore.store.files.directory import Location
 from expstore.store.files.layout import METRICS
 from expstore.store.files.place import open_root
-from formats.damage.tail import TailWatch
+from formats import CLEAN, TailStatus
+from formats.damage.tail import tail_status
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,11 +38,13 @@ class Together(NamedTuple):
         ids: of their experiments.
         table: the metrics of all; None: each is to be read alone.
         ends: intp; for each log, the index in the table after its last metric.
+        tails: for each log, the state of its end.
     """
 
     ids: list[str]
     table: MetricTable | None
     ends: NDArray[np.intp] | None
+    tails: Sequence[TailStatus] = ()
 
 
 def read_together(root: Location, commit_ids: Iterable[str]) -> Iterator[Together]:
@@ -75,22 +79,35 @@ def read_together(root: Location, commit_ids: Iterable[str]) -> Iterator[Togethe
 
 
 def _parsed(batch: dict[str, bytes]) -> Iterator[Together]:
-    """Some logs as one; those that cannot be part of one are found by halving."""
+    """Some logs as one."""
     if not batch:
         return
-    ids = list(batch)
-    found = _table(list(batch.values()))
-    if found is not None:
-        yield Together(ids, *found)
-    elif len(ids) == 1:
-        yield Together(ids, None, None)
-    else:
-        for half in ids[: len(ids) // 2], ids[len(ids) // 2 :]:
-            yield from _parsed({commit_id: batch[commit_id] for commit_id in half})
+    ids, logs = list(batch), list(batch.values())
+    tails: Sequence[TailStatus] = [CLEAN] * len(logs)
+    found = _table(logs)
+    if found is None:
+        whole, tails = zip(*map(_whole, logs), strict=True)
+        found = _table(list(whole), are_whole=True)
+    assert found is not None
+    yield Together(ids, *found, tails)
 
 
-def _table(logs: list[bytes]) -> tuple[MetricTable, NDArray[np.intp]] | None:
-    """The metrics of logs, and where those of each end; None unless all are clean."""
+def _whole(log: bytes) -> tuple[bytes, TailStatus]:
+    """A log's whole records, and the state of its end."""
+    from formats.columns import parse_columns
+
+    schema = METRICS_FORMAT.schema
+    columns = parse_columns(schema, log)
+    return log[: columns.end], tail_status(schema, columns, len(log), METRICS_FORMAT.roles)
+
+
+def _table(
+    logs: list[bytes], *, are_whole: bool = False
+) -> tuple[MetricTable, NDArray[np.intp]] | None:
+    """The metrics of logs, and where those of each end.
+
+    None unless all are clean, or `are_whole`: they are known to end where a record does.
+    """
     import numpy as np
 
     from formats.columns import parse_columns
@@ -99,13 +116,11 @@ def _table(logs: list[bytes]) -> tuple[MetricTable, NDArray[np.intp]] | None:
     schema = METRICS_FORMAT.schema
     data = b"".join(logs)
     columns = parse_columns(schema, data)
-    watch = TailWatch(schema, METRICS_FORMAT.roles)
-    watch.feed(columns, columns.end)
-    if not watch.status(len(data)):
+    if not are_whole and not tail_status(schema, columns, len(data), METRICS_FORMAT.roles):
         return None
     bounds = np.append(0, record_ends(schema, columns))
     stops = np.array([len(log) for log in logs]).cumsum()
     ends = bounds.searchsorted(stops)
-    if (bounds[ends] != stops).any():  # a torn log, whose rest was read with the next one's bytes
-        return None
-    return MetricTable.of_columns(columns), ends
+    # If not, a log is torn, and its rest was read with the next one's bytes.
+    are_ends = (bounds.take(ends, mode="clip") == stops).all()
+    return (MetricTable.of_columns(columns), ends) if are_ends else None

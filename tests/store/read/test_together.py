@@ -16,6 +16,7 @@ from expstore.store.read import together
 from expstore.store.read.tables import read_table
 from expstore.store.read.together import read_together
 from formats import RECORD, RecordCodec
+from formats import columns as columns_module
 from formats.columns import parse_columns
 from formats.columns.ends import record_ends
 from tests.helpers.logs import log
@@ -58,10 +59,11 @@ def alone(root: Path, ids: list[str]) -> list[str]:
             left += group.ids
             continue
         starts = [0, *group.ends[:-1].tolist()]
-        for commit_id, start, end in zip(group.ids, starts, group.ends.tolist(), strict=True):
+        ends = group.ends.tolist()
+        for commit_id, start, end, tail in zip(group.ids, starts, ends, group.tails, strict=True):
             table = read_table(root / commit_id / "metrics.bin")
             assert group.table[start:end] == table
-            assert table.status
+            assert tail == table.status
     assert read == ids
     return left
 
@@ -70,21 +72,40 @@ def alone(root: Path, ids: list[str]) -> list[str]:
 def test_no_log_is_read_otherwise_than_alone(
     root: Path, written: list[tuple[list[object], bytes]]
 ) -> None:
-    """Whatever the logs before and after it hold; one whose end is not clean is left out."""
+    """Whatever the logs before and after it hold, and however it and they end."""
     data = [
         b"".join(CODEC.build(**row._asdict()) for row in rows) + tail  # type: ignore[attr-defined]
         for rows, tail in written
     ]
     ids = write(root, data)
-    left = alone(root, ids)
-    unclean = [i for i in ids if not read_table(root / i / "metrics.bin").status]
-    assert left == unclean
+    assert alone(root, ids) == []
 
 
 def test_a_torn_record_that_the_next_log_completes_is_seen(root: Path) -> None:
     """The bytes of both together are whole records, but neither log is."""
     ids = write(root, [log(5), log(5) + WHOLE[:11], WHOLE[11:] + log(5), log(5)])
-    assert alone(root, ids) == ids[1:3]
+    assert alone(root, ids) == []
+    ((_, _, _, tails),) = read_together(root, ids)
+    assert [tail.kind for tail in tails] == ["clean", "torn", "torn", "clean"]
+
+
+def test_many_torn_logs_are_parsed_as_often_as_one(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each once alone and once with the others, however many there are."""
+    parsed = 0
+    original = columns_module.parse_columns
+
+    def counted(declaration: object, data: bytes) -> object:
+        nonlocal parsed
+        parsed += len(data)
+        return original(declaration, data)
+
+    written = [log(50) + WHOLE[: 1 + number % 20] for number in range(100)]
+    ids = write(root, written)
+    monkeypatch.setattr(columns_module, "parse_columns", counted)
+    assert len(list(read_together(root, ids))) == 1
+    assert parsed <= 3 * sum(map(len, written))
 
 
 def test_a_long_log_or_a_missing_one_is_left_to_be_read_alone(root: Path) -> None:
@@ -120,7 +141,7 @@ def test_a_read_that_ends_early_does_not_pass_for_a_whole_log(
     monkeypatch.setattr(
         local.fs, "pread", lambda d, s, o: short(d, s, o) if not o else whole(d, s, o)
     )
-    ((ids, table, _),) = read_together(store.location, ["a"])
+    ((ids, table, *_),) = read_together(store.location, ["a"])
     assert (ids, table) == (["a"], None)
 
 
