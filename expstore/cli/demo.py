@@ -26,7 +26,7 @@ _BEST = "val/loss:min"
 def demo(
     context: typer.Context,
     directory: Annotated[
-        str | None, typer.Argument(metavar="[DIR]", help="The store. Default: as with --root.")
+        str | None, typer.Argument(metavar="DIR", help="The store. Default: as with --root.")
     ] = None,
     root: Root = None,
     as_json: Json = False,

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from expstore.cli.base import Jobs, Json, Root, app, open_readable, print_json, progress, tell
+from expstore.cli.base import (
+    Jobs,
+    Json,
+    ReadableRoot,
+    app,
+    open_readable,
+    print_json,
+    progress,
+    tell,
+)
 from expstore.cli.cluster_option import Cluster, ClusterCommand, log_reading
 from expstore.cli.ids import Ids
 from expstore.cli.plot import AxisName
@@ -28,7 +37,7 @@ def report_command(
     jobs: Jobs = 1,
     cluster: Cluster = None,
     as_json: Json = False,
-    root: Root = None,
+    root: ReadableRoot = None,
 ) -> None:
     """Write one HTML file with interactive curves, a table, parameters and images.
 

@@ -68,12 +68,11 @@ def _run() -> NoReturn:
     try:
         code = _call()
     except _UsageError as error:
-        message = error.format_message()
-        if "\n" in message or not message:  # no command given: the message is the whole help
+        if not (message := explain(error)):  # no command given: the message is the whole help
             error.show()
             sys.exit(2)
         command = error.ctx.command_path if error.ctx else "expstore"
-        fail(f"{explain(error)}; see `{command} --help`", 2)
+        fail(f"{message}; see `{command} --help`", 2)
     except (typer.Abort, KeyboardInterrupt):
         fail("interrupted", _INTERRUPTED)
     except BrokenPipeError:
