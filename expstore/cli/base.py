@@ -76,6 +76,7 @@ __all__ = [
     "printable",
     "progress",
     "tell",
+    "without_curves",
 ]
 
 
@@ -110,6 +111,16 @@ def open_store(context: typer.Context, root: str | None, *, new: bool = False) -
 def open_readable(context: typer.Context, root: str | None) -> StoreReader:
     """The store, or an export to Parquet in its place; see `roots.open_readable`."""
     return roots.open_readable(root or context.obj)
+
+
+def without_curves(store: StoreReader) -> str | None:
+    """What to say of an export that has no curves to draw; None of anything else."""
+    if getattr(store, "has_curves", True):
+        return None
+    return (
+        f"{store.location} has one row per experiment, and no curves; those are in the store, and "
+        "in an export without --experiments"
+    )
 
 
 def fail(message: str, code: int = 1) -> NoReturn:

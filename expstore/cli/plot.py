@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from expstore.cli.base import ReadableRoot, app, fail, open_readable, print_json, tell
+from expstore.cli.base import (
+    ReadableRoot,
+    app,
+    fail,
+    open_readable,
+    print_json,
+    tell,
+    without_curves,
+)
 from expstore.cli.ids import Ids
 from expstore.cli.selecting import Where, complete_metric, require_some, selected
 from expstore.cli.usage import RefusedValue
@@ -76,6 +84,8 @@ def plot_command(
     from expstore.compare.textplot import COLOURS, text
 
     store = open_readable(context, root)
+    if wrong := without_curves(store):
+        fail(wrong)
     chosen = selected(store, commit_ids, where)
     require_some(store, chosen)
     if not names:

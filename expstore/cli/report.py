@@ -16,6 +16,7 @@ from expstore.cli.base import (
     print_json,
     progress,
     tell,
+    without_curves,
 )
 from expstore.cli.cluster_option import Cluster, ClusterCommand, log_reading
 from expstore.cli.ids import Ids
@@ -66,6 +67,8 @@ def report_command(
         on_left_out=left_out.append,
         jobs=jobs,
     )
+    if missing := without_curves(store):
+        tell(missing)
     for text in left_out:
         tell(f"left out: {text}")
     if as_json:
