@@ -416,3 +416,20 @@ def test_long_names_leave_the_other_rows_readable(store: ExperimentStore) -> Non
         writer.log_many(dict.fromkeys(alike, 1.0), step=4)
     text = "".join(lines_on_terminal(store, 80, "show", "q"))
     assert all(name in text for name in alike)  # what differs is in the middle
+
+
+def test_columns_are_aligned_in_ascii(store: ExperimentStore) -> None:
+    """An ellipsis takes three characters there, and an id with one can still be typed."""
+    for commit_id in ("a" * 40, "a" * 40 + "-2", "a" * 40 + "-3", "demo-lr"):
+        add(store, commit_id)
+    options = ("--root", str(store.root), "ls")
+    shown = on_terminal(*options, columns=80, PYTHONIOENCODING="ascii", TERM="dumb").split("\n")
+    heading, _, *rows = [line.rstrip() for line in shown if line.strip()]
+    assert "aaaa...-2" in "".join(rows)
+    assert {line.index("job") for line in (heading, *rows)} == {heading.index("job")}
+    jobs = ("--root", str(store.root), "compare", "--by-metric")
+    add(store, "long", metrics={"loss": [1.0]}, job="j" * 90)
+    add(store, "brief", metrics={"loss": [1.0]})
+    shown = on_terminal(*jobs, columns=80, PYTHONIOENCODING="ascii", TERM="dumb").splitlines()
+    assert len({line.index(" 1 ") for line in shown if " 1 " in line}) == 1
+    assert resolve(store, "aaaa...-2") == "a" * 40 + "-2"
