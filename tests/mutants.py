@@ -43,10 +43,9 @@ CORE = "expstore/model", "expstore/store", "formats"
 # The tests of the core: those that mirror a mutant's folder run first, then all others.
 TESTS = (
     *("tests/formats", "tests/model", "tests/store/append", "tests/store/care"),
-    *("tests/store/files", "tests/store/read", "tests/store/test_store.py"),
-    *("tests/store/test_run.py", "tests/store/test_hostile.py"),
-    *("tests/store/test_state_machine.py", "tests/testing", "tests/test_fuzz.py"),
-    "tests/test_faults.py",
+    *("tests/store/files", "tests/store/read"),
+    *(f"tests/store/{file.name}" for file in sorted((ROOT / "tests/store").glob("test_*.py"))),
+    *("tests/testing", "tests/test_fuzz.py", "tests/test_faults.py"),
 )
 ELSEWHERE = {"formats/damage": ["tests/store/care"]}
 _FLAGS = ["-x", "-q", "--tb=no", "-p", "no:cacheprovider", "--hypothesis-seed=0"]

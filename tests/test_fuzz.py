@@ -14,14 +14,14 @@ from tests.fuzz import CODECS, check_parsers, check_reference, random_input
 
 
 @given(data=st.binary(max_size=200))
-@settings(max_examples=400)
+@settings(max_examples=250)
 def test_noise_gives_format_errors_and_constructs_values(data: bytes) -> None:
     """Parsers raise only FormatError, and all agree with construct."""
     check_parsers(data)
 
 
 @given(seed=st.integers(0, 1 << 62))
-@settings(max_examples=800)
+@settings(max_examples=400)
 def test_mutated_files_give_format_errors_and_constructs_values(seed: int) -> None:
     """The same for valid files that were damaged."""
     check_parsers(random_input(random.Random(seed)))

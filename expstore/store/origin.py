@@ -100,7 +100,7 @@ def _git(command: Iterable[str], patience: float | None = _PATIENCE) -> bytes:
             timeout=patience,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except (OSError, subprocess.SubprocessError):  # also of a child that cannot start git
         return b""
     return b"" if done.returncode else done.stdout
 

@@ -368,7 +368,7 @@ def test_every_declaration_at_length(
 @pytest.mark.parametrize("declaration", DECLARATIONS)
 def test_one_byte_repeated(declaration: Any, byte: int) -> None:
     """Zeros, as from a lost page, and other constant bytes."""
-    check(declaration, bytes([byte]) * 300_000)
+    check(declaration, bytes([byte]) * min(300_000, 30_000 * Schema.of(declaration).min_size))
 
 
 def test_many_distinct_texts() -> None:
@@ -428,13 +428,15 @@ def test_reading_needs_no_right_size() -> None:
     """A file may shrink or grow during the read, and reads may be short."""
     rnd = random.Random(8)
     data = b"".join(record(rnd.choice(NAMES), i) for i in range(9_000))
+    expected = GreedyRange(RECORD).parse(data)
     for size in (0, 1, len(data) // 2, len(data), 3 * len(data)):
         stream = io.BytesIO(data)
 
         def readinto(buffer: memoryview, stream: io.BytesIO = stream) -> int:
             return stream.readinto(buffer[: rnd.choice([1, 1_000, 70_000])])
 
-        check(RECORD, data, ColumnParser(Schema.of(RECORD)).read(readinto, size))
+        found = ColumnParser(Schema.of(RECORD)).read(readinto, size)
+        compare(Schema.of(RECORD), found, expected, len(data))
 
 
 def test_record_starts() -> None:

@@ -326,6 +326,18 @@ class TestRecord:
         monkeypatch.setenv("PATH", "")
         assert "commit" not in expstore.start("root", "b").info.origin
 
+    def test_a_child_that_cannot_start_git_fails_no_run(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As where memory or space is short, between the fork and git."""
+
+        def run(*_: object, **__: object) -> None:
+            raise subprocess.SubprocessError("Bad exception data from child")
+
+        monkeypatch.setattr(subprocess, "run", run)
+        with expstore.start(tmp_path / "store", "run") as run_:
+            assert "commit" not in run_.info.origin
+
     def test_an_old_git_still_gives_the_commit(
         self, repository: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:

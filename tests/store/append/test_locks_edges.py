@@ -179,6 +179,30 @@ def test_forked_child_whose_experiment_goes_while_it_locks_has_no_lock(
     lock.close()
 
 
+def test_an_interrupted_forked_child_does_not_take_itself_for_locked(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the lock and the look at the path: it would log to what may be deleted."""
+    lock = WriterLock(path)
+    real, looks = WriterLock._check_path, iter([False, True])
+
+    def interrupted(self: WriterLock) -> None:
+        if next(looks, False):
+            raise KeyboardInterrupt
+        real(self)
+
+    def child() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(WriterLock, "_check_path", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                lock.check()
+        with pytest.raises(ExperimentGoneError):
+            lock.check()
+
+    join(fork(child))
+    lock.close()
+
+
 def test_forked_child_keeps_its_lock_after_the_parents(path: Path) -> None:
     """The inherited lock would end when the parent closes its own."""
     lock = WriterLock(path)
