@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from expstore import ExperimentStore, UnknownMetricError
-from expstore.cli import groups, streams
+from expstore.cli import groups, run, streams
 from expstore.errors import nearest
 from expstore.extras import installation
 from tests.cli.test_docs import COMMANDS, README
@@ -222,6 +223,15 @@ def test_a_flag_with_a_value_and_an_unknown_name_are_told_in_the_same_words(
     filled.update_run("demo-lr-0.1", params=dict.fromkeys("zyxwvut", 1))
     text = message("ls", "--sort", "qqq")
     assert text.endswith("branch, dirty, t, train/loss, u, v, val/loss, w and 3 more"), text
+
+
+def test_an_error_of_the_system_has_its_path_and_no_number() -> None:
+    """As where the library says what cannot be read."""
+    denied = PermissionError(errno.EACCES, "Permission denied", "out/a.txt")
+    assert run._of_system(denied) == "out/a.txt: permission denied"
+    across = OSError(errno.EXDEV, "Invalid cross-device link", "a", None, "b")
+    assert run._of_system(across) == "a to b: invalid cross-device link"
+    assert run._of_system(OSError("no device")) == "no device"
 
 
 def test_the_hint_to_install_can_be_followed_from_a_checkout(
