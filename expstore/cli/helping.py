@@ -43,8 +43,12 @@ def whole_sentences(text: str) -> str:
 
 
 def _plain(param: Any) -> Any:
-    if param.param_type_name == "argument":  # its name says it; older releases have no such method
-        param.display_type_rich = lambda ctx: None
+    if param.param_type_name == "argument" and hasattr(param, "display_type_rich"):
+        param.display_type_rich = lambda ctx: None  # its name says it
+    elif param.param_type_name == "argument":  # an older Typer shows no more than the name
+        bare = param.metavar.strip("[].")
+        bare = bare if param.required else f"[{bare}]"
+        param.metavar = bare + "..." * (param.nargs == -1)
     elif getattr(param, "is_flag", False):
         param.metavar = ""
     elif param.metavar is None and param.name in _VALUES:
