@@ -47,7 +47,10 @@ TESTS = (
     *(f"tests/store/{file.name}" for file in sorted((ROOT / "tests/store").glob("test_*.py"))),
     *("tests/testing", "tests/test_fuzz.py", "tests/test_faults.py"),
 )
-ELSEWHERE = {"formats/damage": ["tests/store/care"]}
+ELSEWHERE = {
+    "formats/damage": ["tests/store/care"],
+    "store/files/systems": ["tests/test_elsewhere.py"],
+}
 _FLAGS = ["-x", "-q", "--tb=no", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
 _MEMORY = 4 << 30  # bytes of a test process: some mutants allocate without end
 _PATIENCE, _LEAST = 5, 60.0  # times the unchanged tree's duration, and seconds, that tests may take

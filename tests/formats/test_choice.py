@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from formats import RECORD, RecordCodec, Text
 from formats.columns import ColumnParser, brief, parse, repetition
 from formats.columns.clock import Choice, Clock
+from formats.columns.period import mask_of
 from formats.damage.plausible import EARLIEST, LATEST
 from formats.schema import Schema
 
@@ -117,3 +118,15 @@ def test_a_parser_that_chooses_is_pickled() -> None:
     found = pickle.loads(pickle.dumps(parser)).feed(raw[1000:])
     assert np.unique(found["name"].codes).tolist() == [0]
     assert found["step"][-1] == 98
+
+
+def test_the_mask_has_the_texts_and_the_high_bytes_of_the_clocks() -> None:
+    """255 for what must repeat: here of two records, whose clock has its high bytes last."""
+    texts = [[b"ab", b""]]
+    length, number = b"\xff", b"\0"
+    schema = Schema.of(LITTLE)  # timestamp, name, step, value
+    clock = number * 3 + length * 5
+    assert mask_of(schema, texts, (3, 8)) == (
+        clock + length * 3 + number * 12 + clock + length + number * 12
+    )
+    assert mask_of(schema, texts) == number * 8 + length * 3 + number * 20 + length + number * 12

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from expstore import ExperimentStore, Metadata, UnreadableFileError
-from expstore.store.files import atomic
+from expstore.store.files import atomic, system
+from expstore.store.files.descriptor import Descriptor
+from tests.helpers.descriptors import open_descriptors
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077])
@@ -59,3 +61,12 @@ def test_directory_that_a_file_system_refuses_is_an_error() -> None:
     """/proc says of every new name that there is no such directory; it is not asked for ever."""
     with pytest.raises(UnreadableFileError, match="/proc/new: No such file"):
         ExperimentStore("/proc/new/root").initialize()
+
+
+def test_a_file_that_cannot_be_opened_leaves_its_directory_closed(tmp_path: Path) -> None:
+    """Nothing stays open of an attempt that failed."""
+    before = open_descriptors()
+    for _ in range(3):
+        with pytest.raises(FileNotFoundError):
+            Descriptor.inside(str(tmp_path), "missing", system.READ)
+    assert open_descriptors() == before
