@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 import re
+import runpy
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -90,6 +93,21 @@ def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_description_of_the_package_stands_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the README, without links and pictures that lead to files around it."""
+    settings: dict[str, str] = {}
+    fake = types.ModuleType("setuptools")
+    monkeypatch.setattr(fake, "setup", lambda **given: settings.update(given), raising=False)
+    monkeypatch.setitem(sys.modules, "setuptools", fake)
+    runpy.run_path(str(ROOT / "setup.py"))
+    text = settings["long_description"]
+    assert all("://" in link for link in re.findall(r"\]\(([^)\s]+)\)", text))
+    assert "<picture>" not in text
+    named = {ROOT / path for path in re.findall(r"`([\w/.]+)` in the source", text)}
+    assert {*PAGES[1:], ROOT / "CHANGELOG.md"} <= named
+    assert "[construct](https://construct.readthedocs.io)" in text
 
 
 @pytest.mark.parametrize("theme", picture.THEMES)

@@ -20,6 +20,7 @@ from expstore import (
     __version__,
 )
 from expstore.cli import roots
+from expstore.cli.helping import Group
 from expstore.model.texts import json_number, printable
 from expstore.store.reader import StoreReader
 
@@ -28,18 +29,17 @@ Item = TypeVar("Item")
 
 app = typer.Typer(
     name="expstore",
+    cls=Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Root = Annotated[
+_DEFAULT = "Default: $EXPSTORE_ROOT, else ./experiments."
+Root = Annotated[str | None, typer.Option("--root", help=f"The store, or its URL. {_DEFAULT}")]
+ReadableRoot = Annotated[
     str | None,
-    typer.Option(
-        "--root",
-        help="The store, or its URL; `compare`, `ls`, `plot` and `report` also take an export to "
-        "Parquet. Default: $EXPSTORE_ROOT, else ./experiments.",
-    ),
+    typer.Option("--root", help=f"The store, its URL, or an export to Parquet. {_DEFAULT}"),
 ]
 Jobs = Annotated[
     int,
@@ -63,6 +63,7 @@ def _print_version(wanted: bool) -> None:
 __all__ = [
     "Jobs",
     "Json",
+    "ReadableRoot",
     "Root",
     "app",
     "byte_progress",
@@ -75,13 +76,21 @@ __all__ = [
     "printable",
     "progress",
     "tell",
+    "without_curves",
 ]
 
 
 @app.callback()
 def _options(
     context: typer.Context,
-    root: Root = None,
+    root: Annotated[
+        str | None,
+        typer.Option(
+            "--root",
+            help="The store, or its URL; `compare`, `ls`, `plot` and `report` also take an export "
+            f"to Parquet. {_DEFAULT}",
+        ),
+    ] = None,
     version: Annotated[
         bool,
         typer.Option(
@@ -89,7 +98,7 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    """Experiments on a plain file system, in declared binary formats."""
+    """Log what machine-learning runs tried and measured to plain files, and look at it."""
     del version
     context.obj = root
 
@@ -102,6 +111,16 @@ def open_store(context: typer.Context, root: str | None, *, new: bool = False) -
 def open_readable(context: typer.Context, root: str | None) -> StoreReader:
     """The store, or an export to Parquet in its place; see `roots.open_readable`."""
     return roots.open_readable(root or context.obj)
+
+
+def without_curves(store: StoreReader) -> str | None:
+    """What to say of an export that has no curves to draw; None of anything else."""
+    if getattr(store, "has_curves", True):
+        return None
+    return (
+        f"{store.location} has one row per experiment, and no curves; those are in the store, and "
+        "in an export without --experiments"
+    )
 
 
 def fail(message: str, code: int = 1) -> NoReturn:

@@ -27,6 +27,7 @@ from expstore.cli.base import (
 )
 from expstore.cli.cluster_option import Cluster, ClusterCommand, open_cluster
 from expstore.cli.ids import Id, complete, resolve
+from expstore.cli.usage import RefusedValue
 from formats.errors import counted
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _MINIMUM, _MAXIMUM = 0.01, 1e9  # seconds; far above the maximum, `time.sleep` f
 
 def _check_interval(seconds: float) -> float:
     if not _MINIMUM <= seconds <= _MAXIMUM:  # written so that NaN is refused, too
-        raise typer.BadParameter(f"{seconds} is not between {_MINIMUM} and {_MAXIMUM:g}")
+        raise RefusedValue(f"{seconds} is not between {_MINIMUM} and {_MAXIMUM:g}")
     return seconds
 
 
@@ -48,7 +49,7 @@ def check(
     commit_id: Annotated[
         str | None,
         typer.Argument(
-            metavar="[ID]",
+            metavar="ID",
             help="A commit id, or the beginning of one. Default: the whole store.",
             autocompletion=complete,
         ),

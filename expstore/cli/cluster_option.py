@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from expstore.cli.base import progress, tell
+from expstore.cli.helping import Command
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -44,7 +44,7 @@ Cluster = Annotated[
 ]
 
 
-class ClusterCommand(TyperCommand):
+class ClusterCommand(Command):
     """A command with the option `--cluster`, whose address may be omitted.
 
     Typer has no options with an optional value. A word that begins with a dash is not an address.

@@ -12,7 +12,7 @@ import typer
 from expstore.cli.base import (
     Jobs,
     Json,
-    Root,
+    ReadableRoot,
     app,
     fail,
     open_readable,
@@ -81,7 +81,7 @@ def compare_command(
     ] = False,
     jobs: Jobs = 1,
     cluster: Cluster = None,
-    root: Root = None,
+    root: ReadableRoot = None,
 ) -> None:
     """Compare experiments: the parameters that differ, and the best value of each metric.
 

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
+import sys
 import time
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,7 +29,7 @@ _BEST = "val/loss:min"
 def demo(
     context: typer.Context,
     directory: Annotated[
-        str | None, typer.Argument(metavar="[DIR]", help="The store. Default: as with --root.")
+        str | None, typer.Argument(metavar="DIR", help="The store. Default: as with --root.")
     ] = None,
     root: Root = None,
     as_json: Json = False,
@@ -71,7 +74,7 @@ def _show(store: ExperimentStore, best: Summary) -> None:
     # The page that follows a store needs an extra; the file that any browser opens does not.
     page = "serve --open" if find_spec("uvicorn") else "report --output report.html"
     where, now = shlex.quote(printable(str(store.root))), time.time()
-    command = f"expstore --root {where}"
+    command = f"{_program()} --root {where}"
     _say(f"$ {command} compare --where 'tag == demo' --sort {_BEST}")
     print_rows(store, compare(store, where="tag == demo", sort=_BEST), [], _BEST, None)
     loss = best.metrics["val/loss"].min
@@ -90,6 +93,15 @@ def _show(store: ExperimentStore, best: Summary) -> None:
     tables.show(console, render.plan(plan, logged, now, width=console.width)[0])
     _say("Now look at the curves, in a browser:")
     _say(f"$ {command} {page}")
+
+
+def _program() -> str:
+    """How this program can be called again: by its name, or the path of a script not on `$PATH`."""
+    script = Path(sys.argv[0])
+    found = shutil.which("expstore")
+    if script.name != "expstore" or (found and Path(found).resolve() == script.resolve()):
+        return "expstore"
+    return shlex.quote(sys.argv[0])
 
 
 def _say(line: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from expstore.cli.base import printable
-from expstore.cli.overview import LONG, abbreviated, shortened
+from expstore.cli.overview import abbreviated, fitting_names
 from expstore.cli.render import console
 from expstore.cli.tables import Table, show
 from expstore.compare.conditions import as_text
@@ -14,6 +14,8 @@ from expstore.compare.differences import ABSENT, Difference, Pair
 from expstore.compare.interest import best_aspect, by_interest
 from expstore.compare.series import Extremes
 from formats.errors import counted
+
+_VALUE = 160  # characters of a value that a terminal shows
 
 
 def print_difference(found: Difference, first: str, second: str) -> None:
@@ -27,9 +29,10 @@ def print_difference(found: Difference, first: str, second: str) -> None:
     if rows:
         changes = any(change for *_, change in rows)
         table = Table("", "", printable(first), printable(second), *(["change"] * changes))
-        for kind, name, values, change in rows:
-            texts = abbreviated(list(map(printable, values)), LONG)
-            table.add_row(kind, shortened(printable(name)), *texts, *([change] * changes))
+        names = fitting_names([printable(name) for _, name, *_ in rows])
+        for name, (kind, _, values, change) in zip(names, rows, strict=True):
+            texts = abbreviated(list(map(printable, values)), _VALUE)
+            table.add_row(kind, name, *texts, *([change] * changes))
         show(console(), table)
     same = [
         counted(count, what)

@@ -46,7 +46,9 @@ class Target(StrEnum):
 @app.command("export", cls=ClusterCommand)
 def export_command(
     context: typer.Context,
-    to: Annotated[Target, typer.Option("--to", help="The format.")],
+    to: Annotated[
+        Target, typer.Option("--to", help="The format: csv, jsonl, parquet or tensorboard.")
+    ],
     commit_ids: Ids = None,
     output: Annotated[
         Path | None,

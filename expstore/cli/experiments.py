@@ -11,6 +11,7 @@ import typer
 from expstore import Metadata, TailStatus
 from expstore.cli.base import (
     Json,
+    ReadableRoot,
     Root,
     app,
     open_readable,
@@ -77,7 +78,7 @@ def ls(
     ] = False,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most N.")] = None,
     cluster: Cluster = None,
-    root: Root = None,
+    root: ReadableRoot = None,
     as_json: Json = False,
 ) -> None:
     """List the experiments; one that cannot be read is listed with its error.
@@ -204,7 +205,7 @@ def metrics(
         list[str] | None,
         typer.Option(
             "--name",
-            metavar="N",
+            metavar="NAME",
             help="Only this metric, or pattern such as 'val/*'; may be repeated.",
             autocompletion=complete_metric,
         ),

@@ -44,7 +44,7 @@ Id = Annotated[
 OptionalId = Annotated[
     str | None,
     typer.Argument(
-        metavar="[ID]",
+        metavar="ID",
         help="A commit id, or a unique prefix of one. Default: the newest.",
         autocompletion=complete,
     ),
@@ -53,7 +53,7 @@ OptionalId = Annotated[
 Ids = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[ID]...",
+        metavar="ID",
         help="Commit ids, or unique prefixes. Default: all experiments.",
         autocompletion=complete,
     ),

@@ -48,7 +48,8 @@ def import_command(
         Path, typer.Argument(metavar="PATH", help="A file or a directory; - is standard input.")
     ],
     source: Annotated[
-        Source | None, typer.Option("--from", help="What PATH is. Default: it is recognised.")
+        Source | None,
+        typer.Option("--from", help="What PATH is, as listed above. Default: it is recognised."),
     ] = None,
     to_id: Annotated[
         str | None, typer.Option("--to-id", help="The commit id, if there is only one run.")

@@ -163,7 +163,7 @@ def new(
     commit_id: Annotated[
         str | None,
         typer.Argument(
-            metavar="[ID]", help="Default: git's commit, with -2, -3 and so on where it is taken."
+            metavar="ID", help="Default: git's commit, with -2, -3 and so on where it is taken."
         ),
     ] = None,
     job: Job = None,

@@ -31,6 +31,7 @@ LONG = 1000
 
 _NARROWEST = 4  # characters that a column takes, with the gap before it
 _NAMED = 8  # names of columns that are left out
+_NAME = 48  # characters of each of these
 _SAME = 20  # values that all rows have, such as a framework's settings
 _WIDE = 24  # characters from which on a column waits for narrower ones
 _UNKNOWN = "unknown"  # the status of what no run.json tells of
@@ -129,6 +130,21 @@ def abbreviated(cells: list[str], wide: int = _WIDE) -> list[str]:
     return cells if len(set(short)) < len(set(cells)) else short
 
 
+def fitting_names(names: list[str]) -> list[str]:
+    """Names of a first column; on a terminal, long ones without their middle, as they differ.
+
+    They take a third of the line, or as much more as tells them apart.
+    """
+    width = screen_width()
+    if width == sys.maxsize:
+        return names
+    for wide in range(max(width // 3, _WIDE), width, 8):
+        short = [shortened(name, wide) for name in names]
+        if len(set(short)) == len(set(names)):
+            return short
+    return names
+
+
 def shortened(text: str, most: int = LONG) -> str:
     """A text of more characters than this without its middle."""
     half = most // 2
@@ -214,8 +230,8 @@ def print_listing(
         Candidate("created", created, 1),
         *([Candidate("status", status, 2)] if any(one.text != _UNKNOWN for one in status) else []),
         Candidate("job", abbreviated(job), 4),
-        Candidate("user", user, 6),
-        *([Candidate("tags", tags, 5)] if any(tags) else []),
+        Candidate("user", abbreviated(user), 6),
+        *([Candidate("tags", abbreviated(tags), 5)] if any(tags) else []),
         *([column] if column else []),
     ]
     piped = not sys.stdout.isatty()
@@ -283,7 +299,7 @@ def print_fitted(
     if same:
         notes.append(_in_all(same, count))
     if dropped:
-        notes.append(f"no room for: {listed(dropped, _NAMED)}")
+        notes.append(f"no room for: {listed([shortened(name, _NAME) for name in dropped], _NAMED)}")
     for note in notes:
         for line in fold(note, screen.width):
             print(line)

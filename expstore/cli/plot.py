@@ -10,15 +10,30 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from expstore.cli.base import Root, app, fail, open_readable, print_json, tell
+from expstore.cli.base import (
+    ReadableRoot,
+    app,
+    fail,
+    open_readable,
+    print_json,
+    tell,
+    without_curves,
+)
 from expstore.cli.ids import Ids
 from expstore.cli.selecting import Where, complete_metric, require_some, selected
+from expstore.cli.usage import RefusedValue
 from formats.errors import counted
 
 if TYPE_CHECKING:
     from expstore.store.reader import StoreReader
 
 AxisName = Literal["step", "time", "relative"]  # as in `axes.AXES`, which would import NumPy
+
+
+def _check_smoothing(weight: float) -> float:
+    if not 0 <= weight < 1:
+        raise RefusedValue(f"{weight:g} is not a weight of at least 0 and below 1")
+    return weight
 
 
 @app.command("plot")
@@ -42,14 +57,16 @@ def plot_command(
     smooth: Annotated[
         float,
         typer.Option(
-            metavar="WEIGHT", help="Exponential moving average like TensorBoard's, 0 to 0.99."
+            metavar="WEIGHT",
+            help="Exponential moving average like TensorBoard's, 0 to 0.99.",
+            callback=_check_smoothing,
         ),
     ] = 0.0,
     x: Annotated[AxisName, typer.Option("--x", help="The x axis.")] = "step",
     as_json: Annotated[
         bool, typer.Option("--json", help="With -o, print what was drawn as JSON.")
     ] = False,
-    root: Root = None,
+    root: ReadableRoot = None,
 ) -> None:
     """Draw curves in the terminal, or into an image file.
 
@@ -67,6 +84,8 @@ def plot_command(
     from expstore.compare.textplot import COLOURS, text
 
     store = open_readable(context, root)
+    if wrong := without_curves(store):
+        fail(wrong)
     chosen = selected(store, commit_ids, where)
     require_some(store, chosen)
     if not names:

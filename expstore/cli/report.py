@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from expstore.cli.base import Jobs, Json, Root, app, open_readable, print_json, progress, tell
+from expstore.cli.base import (
+    Jobs,
+    Json,
+    ReadableRoot,
+    app,
+    open_readable,
+    print_json,
+    progress,
+    tell,
+    without_curves,
+)
 from expstore.cli.cluster_option import Cluster, ClusterCommand, log_reading
 from expstore.cli.ids import Ids
 from expstore.cli.plot import AxisName
@@ -28,7 +38,7 @@ def report_command(
     jobs: Jobs = 1,
     cluster: Cluster = None,
     as_json: Json = False,
-    root: Root = None,
+    root: ReadableRoot = None,
 ) -> None:
     """Write one HTML file with interactive curves, a table, parameters and images.
 
@@ -57,6 +67,8 @@ def report_command(
         on_left_out=left_out.append,
         jobs=jobs,
     )
+    if missing := without_curves(store):
+        tell(missing)
     for text in left_out:
         tell(f"left out: {text}")
     if as_json:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
 import sys
 import warnings
 from typing import Any, NoReturn, TextIO
@@ -68,12 +69,11 @@ def _run() -> NoReturn:
     try:
         code = _call()
     except _UsageError as error:
-        message = error.format_message()
-        if "\n" in message or not message:  # no command given: the message is the whole help
+        if not (message := explain(error)):  # no command given: the message is the whole help
             error.show()
             sys.exit(2)
         command = error.ctx.command_path if error.ctx else "expstore"
-        fail(f"{explain(error)}; see `{command} --help`", 2)
+        fail(f"{message}; see `{command} --help`", 2)
     except (typer.Abort, KeyboardInterrupt):
         fail("interrupted", _INTERRUPTED)
     except BrokenPipeError:
@@ -82,9 +82,20 @@ def _run() -> NoReturn:
         # Even a log with few records can be huge, since a file can have holes.
         reason = f" ({error})" if str(error) else ""
         fail(f"not enough memory{reason}; the library's `iter_metrics` reads a log in parts")
-    except (ExpStoreError, FormatError, OSError) as error:
+    except (ExpStoreError, FormatError) as error:
         fail(str(error))
+    except OSError as error:
+        fail(_of_system(error))
     sys.exit(code)
+
+
+def _of_system(error: OSError) -> str:
+    """An error of the operating system: where, and what, without its number."""
+    if not error.strerror:
+        return str(error)
+    places = [os.fsdecode(one) for one in (error.filename, error.filename2) if isinstance(one, str)]
+    reason = error.strerror[0].lower() + error.strerror[1:]
+    return f"{' to '.join(places)}: {reason}" if places else error.strerror
 
 
 def _call() -> int:

@@ -50,7 +50,7 @@ def schema(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME|MODULE:NAME]",
+            metavar="NAME|MODULE:NAME",
             help=f"{', '.join((*FORMATS, _RUN))}, or a declaration of your own: its module, as "
             "found from here, and its name there. Default: all formats of a store.",
             autocompletion=lambda incomplete: [

@@ -29,7 +29,7 @@ def seal(
     commit_ids: Annotated[
         list[str],
         typer.Argument(
-            metavar="ID...",
+            metavar="ID",
             help="Commit ids, or unique prefixes.",
             autocompletion=complete,
         ),

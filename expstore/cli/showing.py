@@ -12,7 +12,7 @@ from expstore import ExperimentNotFoundError, Metadata, MetricTable
 from expstore.cli.base import printable
 from expstore.cli.fitting import Candidate, fitted
 from expstore.cli.listing import describe_metadata, describe_run
-from expstore.cli.overview import print_fitted, screen_width, shortened
+from expstore.cli.overview import fitting_names, print_fitted, screen_width, shortened
 from expstore.cli.render import console
 from expstore.cli.times import absolute
 from expstore.compare.conditions import as_text
@@ -89,10 +89,11 @@ def print_experiment(one: Experiment, whole: MetricTable) -> None:
     for label, text in lines:
         screen.print(Text.assemble((f"  {label:<10}", "dim"), printable(text)))
     if one.params:
-        wide = max(len(printable(name)) for name in one.params)
-        for place, (name, value) in enumerate(one.params.items()):
+        names = fitting_names(list(map(printable, one.params)))
+        wide = max(map(len, names))
+        for place, (name, value) in enumerate(zip(names, one.params.values(), strict=True)):
             label = "" if place else "params"
-            shown = f"{printable(name):<{wide}}  {shortened(printable(as_text(value)))}"
+            shown = f"{name:<{wide}}  {shortened(printable(as_text(value)))}"
             screen.print(Text.assemble((f"  {label:<10}", "dim"), shown))
     if len(table):
         screen.print()
@@ -156,7 +157,7 @@ def _print_metrics(table: MetricTable) -> None:
         f"{aspect} {text}" for aspect, text in zip(aspects, _with_steps(rows, aspects), strict=True)
     ]
     columns = [
-        Candidate("metric", [printable(name) for name in found], 0),
+        Candidate("metric", fitting_names([printable(name) for name in found]), 0),
         Candidate("points", [f"{row.points:,}" for row in rows], 5, right=True),
         Candidate("last", [f"{row.last:.6g}" for row in rows], 1, right=True),
         Candidate("at step", [f"{row.last_step:,}" for row in rows], 4, right=True),

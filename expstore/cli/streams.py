@@ -37,8 +37,13 @@ def _plainly(error: UnicodeError) -> tuple[str | bytes, int]:
     return text, error.end
 
 
+def as_ascii(text: str) -> str:
+    """A text with ASCII for what tables draw, as it is written where the encoding has no more."""
+    return text.translate(_DRAWN)
+
+
 def _plain(character: str) -> str:
-    drawn = character.translate(_DRAWN)
+    drawn = as_ascii(character)
     if drawn != character:
         return drawn
     if "\u2500" <= character <= "\u257f":  # the corners and crossings of frames

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.cells import cell_len, chop_cells, set_cell_size
 
+from expstore.cli.streams import as_ascii
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -66,6 +68,7 @@ class Table:
         ]
         self._title = title
         self._heading = heading
+        self._cut = _CUT
         self._rows: list[list[str]] = []
         self._styles: list[list[str] | None] = []
 
@@ -79,8 +82,12 @@ class Table:
 
     def lines(self, available: int, pen: Pen) -> Iterator[str]:
         """The table's lines, as wide as the texts, or as `available` allows."""
-        titles = [column.title for column in self._columns]
-        columns = list(zip(*self._rows, strict=True)) or [()] * len(titles)
+        titles, rows = [column.title for column in self._columns], self._rows
+        if pen.is_ascii:  # before widths are computed: `…` becomes wider
+            titles = list(map(as_ascii, titles))
+            rows = [list(map(as_ascii, cells)) for cells in rows]
+        self._cut = as_ascii(_CUT) if pen.is_ascii else _CUT
+        columns = list(zip(*rows, strict=True)) or [()] * len(titles)
         full = [
             max(_widest(title.split("\n")), _widest(cells))
             for title, cells in zip(titles, columns, strict=True)
@@ -98,10 +105,10 @@ class Table:
             # As below, in a third of the time: nothing is folded, cut or styled.
             pairs = zip(self._columns, widths, strict=True)
             line = GAP.join(f"{{:{'>' if column.right else '<'}{w}}}" for column, w in pairs)
-            for cells in self._rows:
+            for cells in rows:
                 yield line.format(*cells).rstrip()
             return
-        for cells, styles in zip(self._rows, self._styles, strict=True):
+        for cells, styles in zip(rows, self._styles, strict=True):
             for parts in self._folded(cells, widths):
                 yield pen.row(parts, styles)
 
@@ -134,7 +141,7 @@ class Table:
             if space < 0 and not column.limit:
                 break
             if space < 0:
-                text = set_cell_size(text, max(width - 1, 0)) + _CUT  # noqa: PLW2901
+                text = set_cell_size(text, max(width - len(self._cut), 0)) + self._cut  # noqa: PLW2901
             line.append(" " * space + text if column.right else text + " " * space)
         else:
             yield line
@@ -155,7 +162,8 @@ class Pen:
         self._marks: dict[str, tuple[str, str]] | None = {}
         if console.color_system is None:
             self._marks = None
-        self.rule = "-" if console.options.ascii_only else "─"
+        self.is_ascii = console.options.ascii_only
+        self.rule = "-" if self.is_ascii else "─"
 
     @property
     def is_plain(self) -> bool:

@@ -14,20 +14,31 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import typer
+
+
+class RefusedValue(typer.BadParameter):
+    """A value of the right type that an option does not take; the message says why."""
+
 
 def explain(error: Any) -> str:
     """The message for a Click `UsageError` of Typer's; empty if it is the whole help."""
     text: str = error.format_message().rstrip(".")
-    name = _name(error)
-    if getattr(error, "possibilities", None) is not None and error.__class__.__name__ == (
-        "NoSuchOption"
-    ):
-        near = [one for one in error.possibilities if one.startswith(error.option_name)]
-        near = near or get_close_matches(error.option_name, error.possibilities)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        return f"there is no option {error.option_name}{hint}"
-    takes = _takes(error)
-    if takes and error.__class__.__name__ == "BadParameter":
+    name, kind, takes = _name(error), error.__class__.__name__, _takes(error)
+    if kind == "NoSuchOption":
+        known = error.possibilities or ()
+        near = [one for one in known if one.startswith(error.option_name)]
+        near = near or get_close_matches(error.option_name, known)
+        return f"there is no option {error.option_name}{_hint(near)}"
+    if unknown := re.match(r"No such command '(.*?)'", text):
+        near = get_close_matches(unknown[1], error.ctx.command.commands)
+        return f"there is no command {unknown[1]}{_hint(near)}"
+    if kind == "MissingParameter":
+        values = f", {takes}" if takes.startswith("one of") else ""
+        return f"{error.ctx.info_name} needs {name}{values}"
+    if flag := re.match(r"Option '(.*?)' does not take a value", text):
+        return f"{flag[1]} takes no value"
+    if takes and kind == "BadParameter":
         given = _given(error.param, sys.argv[1:])
         return f"{name} takes {takes}" + (f", not {given!r}" if given is not None else "")
     if text.startswith("Got unexpected extra argument"):
@@ -36,7 +47,11 @@ def explain(error: Any) -> str:
         return f"{error.ctx.info_name} takes no more arguments{named}"
     if text.startswith("Invalid value"):
         return f"{name}: {error.message}" if name else str(error.message)
-    return text
+    return "" if "\n" in text else text
+
+
+def _hint(near: Sequence[str]) -> str:
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def _name(error: Any) -> str:
@@ -48,7 +63,7 @@ def _name(error: Any) -> str:
     if param is None:
         return ""
     typed = max(param.opts, key=len)
-    return str(typed if typed.startswith("-") else param.name.upper())
+    return str(typed if typed.startswith("-") else param.metavar or param.name.upper())
 
 
 def _given(param: Any, words: Sequence[str]) -> str | None:

@@ -36,13 +36,13 @@ from expstore.model.longform import COMMIT_ID, CREATED_DATE, dates
 from expstore.model.paramcolumns import LIMIT, PARAM, ParamTypes, arrow_type, as_cell
 from expstore.model.runinfo import RunInfo, RunState
 from expstore.model.table import MetricTable
-from expstore.model.texts import escape, unescape
+from expstore.model.texts import escape, escape_loosely, unescape
 from expstore.model.values import Metadata
 from expstore.store import runfile
 from expstore.store.files.output import check_output, whole_file
 from expstore.store.jobs import check_jobs
 from expstore.store.reader import StoreReader
-from formats import CLEAN, FieldValueError, TailStatus
+from formats import CLEAN, TailStatus
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -179,31 +179,23 @@ def _table(found: Sequence[Experiment]) -> pa.Table:
         CREATED_DATE: dates(created),
         "status": arrow.array([one.status for one in found], text),
         "duration": arrow.array([one.duration for one in found], arrow.float64()),
-        "tags": arrow.array([list(map(_text, one.run.tags)) for one in found], texts),
-        "notes": arrow.array([_text(one.run.notes) for one in found], text),
+        "tags": arrow.array([list(map(escape_loosely, one.run.tags)) for one in found], texts),
+        "notes": arrow.array([escape_loosely(one.run.notes) for one in found], text),
         "records": arrow.array(
             [sum(each.points for each in of.values()) for of in metrics], arrow.int64()
         ),
         "last_logged": arrow.array([log.ended for log in logs], arrow.float64()),
         "metrics": _map_of(metrics),
         "tail": _tails([log.tail for log in logs]),
-        "problems": arrow.array([list(map(_text, one.problems)) for one in found], texts),
+        "problems": arrow.array([list(map(escape_loosely, one.problems)) for one in found], texts),
         "run": arrow.array([_json(one.run) for one in found], text),
     }
     for name, kind in types.types.items() if len(types) <= LIMIT else ():
         cells = [as_cell(one.params.get(name), kind) for one in found]
         if kind is str:
-            cells = [None if cell is None else _text(cell) for cell in cells]
-        columns[PARAM + _text(name)] = arrow.array(cells, arrow_type(kind))
+            cells = [None if cell is None else escape_loosely(cell) for cell in cells]
+        columns[PARAM + escape_loosely(name)] = arrow.array(cells, arrow_type(kind))
     return arrow.table(columns)
-
-
-def _text(text: str) -> str:
-    """A text of run.json or of an error, which may have surrogates that no other file has."""
-    try:
-        return escape(text)
-    except FieldValueError:
-        return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _json(run: RunInfo) -> str | None:

@@ -118,6 +118,11 @@ class ExportReader(Source):
         return iter(())
 
     @cached_property
+    def has_curves(self) -> bool:
+        """Whether it has the metrics themselves, not only what they came to."""
+        return bool(files_in(self._path))
+
+    @cached_property
     def _groups(self) -> list[_Group]:
         return [group for file in files_in(self._path) for group in _groups_of(file)]
 

@@ -171,6 +171,7 @@ def unknown(typed: str, params: Iterable[str], metrics: Iterable[str]) -> Unknow
     message = f"no field, parameter or metric is named {typed!r}"
     if near:
         return UnknownMetricError(f"{message}; did you mean {listed(near, 5)}?")
+    names = [*FIELDS, *sorted({*names} - {*FIELDS})]  # in the same order each time
     return UnknownMetricError(f"{message}; there are: {listed(names)}")
 
 

@@ -1,7 +1,8 @@
 """What run.json says, as further columns of an export: parameters, tags and status.
 
 Guarantees: a parameter has the same type in all rows, see `model.paramcolumns`. An experiment
-without it has null. A run.json that cannot be read is reported, and its experiment has nulls.
+without it has null. A text that a table cannot hold is escaped. A run.json that cannot be read is
+reported, and its experiment has nulls.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from expstore.extras import require
 from expstore.model.frames import repeated_text
 from expstore.model.paramcolumns import LIMIT, PARAM, ParamTypes, arrow_type, as_cell
 from expstore.model.runinfo import RunInfo, RunState
-from expstore.model.texts import escape
+from expstore.model.texts import escape, escape_loosely
 from expstore.store import runfile
 from expstore.store.care.state import run_states
 from formats import FormatError
@@ -86,7 +87,7 @@ class RunColumns:
         arrow = require("pyarrow", "arrow")
         texts = arrow.dictionary(arrow.int32(), arrow.string())
         for name, kind in self._kinds.items():
-            field = arrow.field(escape(name), texts if kind is str else arrow_type(kind))
+            field = arrow.field(escape_loosely(name), texts if kind is str else arrow_type(kind))
             schema = schema.append(field)
         return schema
 

@@ -20,7 +20,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from expstore.extras import require
-from expstore.model.texts import escape
+from expstore.model.texts import escape, escape_loosely
 from expstore.model.values import RECORD_CODEC, Metric
 
 if TYPE_CHECKING:
@@ -125,5 +125,5 @@ def repeated_text(text: str | None, count: int) -> pa.DictionaryArray:
 
     pa = require("pyarrow", "arrow")
     codes = pa.nulls(count, pa.int32()) if text is None else pa.array(np.zeros(count, np.int32))
-    values = pa.array([] if text is None else [escape(text)], pa.string())
+    values = pa.array([] if text is None else [escape_loosely(text)], pa.string())
     return pa.DictionaryArray.from_arrays(codes, values)

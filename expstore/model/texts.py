@@ -38,6 +38,14 @@ def escape(text: str) -> str:
     return escaped
 
 
+def escape_loosely(text: str) -> str:
+    """As `escape`; a surrogate that no file but run.json can hold becomes `\\ud800`."""
+    try:
+        return escape(text)
+    except FieldValueError:
+        return text.encode("utf-8", "backslashreplace").decode()
+
+
 def unescape(text: str) -> str:
     """Undo `escape`."""
 

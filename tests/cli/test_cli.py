@@ -542,7 +542,7 @@ def test_a_full_disk_is_one_line(command: str, run: Run, filled: ExperimentStore
     done = run_shell(f"$E {command} > /dev/full")
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
-    assert "No space" in done.stderr
+    assert done.stderr == "expstore: No space left on device\n"
 
 
 @pytest.mark.parametrize("module", ["rich", "expstore.cli.base", "expstore.cli.compare"])

@@ -9,7 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from expstore import ExperimentStore
+from expstore.cli import demo
 from tests.helpers.paths import ROOT
 
 
@@ -52,3 +55,20 @@ def test_demo_trains_logs_and_shows_three_experiments(tmp_path: Path) -> None:
     assert json.loads(told.stdout)["best"] == "demo-lr-0.003-2"
     assert len(store.list_experiments()) == 6
     assert all(path.read_bytes() == data for path, data in before.items())
+
+
+def test_the_demo_shows_commands_that_can_be_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the path of the script where the shell does not find it by its name."""
+    script = tmp_path / "bin" / "expstore"
+    script.parent.mkdir()
+    script.touch(mode=0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["bin/expstore", "demo"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert demo._program() == "bin/expstore"
+    monkeypatch.setenv("PATH", str(script.parent))
+    assert demo._program() == "expstore"
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "expstore" / "cli" / "__main__.py"), "demo"])
+    assert demo._program() == "expstore"

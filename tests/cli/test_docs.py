@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import Any
 
 import pytest
 import typer.main
 
 from expstore.cli import base, run
+from tests.helpers import commands
 from tests.helpers.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -36,6 +37,19 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
     """The example calls that command."""
     text = COMMANDS[name].help or ""
     assert re.search(rf"^Example: expstore {name}\b", text, re.MULTILINE), text
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_help_is_in_words_of_this_program(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No name of a Python type; on a narrow terminal, a line ends where there is no more room."""
+    monkeypatch.setenv("COLUMNS", "80")
+    text = commands.expstore(*name.split(), "--help").stdout
+    assert not re.search(r"<(str|bool|int|float|path|list)\b", text), text
+    assert "[[" not in text
+    about = text.split("Usage:")[1].split("╭")[0].split("\n")[2:]
+    for line, following in pairwise(line.strip() for line in about):
+        word = following.partition(" ")[0]
+        assert not (line and word) or line.endswith((".", ":")) or len(f" {line} {word}") > 78, line
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -122,6 +122,14 @@ def test_a_file_of_experiments_has_statistics_alone(
     assert run(capsys, "--root", tmp_path / "e.parquet", "compare", "--json").out == wanted
     done = run(capsys, "--root", tmp_path / "e.parquet", "plot", "--name", "loss")
     assert done.code == 1
+    assert "e.parquet has one row per experiment, and no curves; those are in the store" in done.err
+    written = str(tmp_path / "e.html")
+    done = run(capsys, "--root", tmp_path / "e.parquet", "report", "-o", written)
+    assert done.code == 0
+    assert "no curves" in done.err
+    for root in (filled.root, tmp_path / "e.parquet"):  # said of nothing else
+        done = run(capsys, "--root", root, "ls")
+        assert (done.code, done.err) == (0, "")
 
 
 def test_what_needs_a_store_says_so(

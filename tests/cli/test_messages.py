@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from expstore import ExperimentStore, UnknownMetricError
-from expstore.cli import groups, streams
+from expstore.cli import groups, run, streams
 from expstore.errors import nearest
 from expstore.extras import installation
 from tests.cli.test_docs import COMMANDS, README
@@ -116,7 +117,7 @@ def test_a_filter_that_matches_nothing_is_repeated(filled: ExperimentStore) -> N
         (["plot", "--name", "vall/loss"], "did you mean val/loss"),
         (["plot"], "plot needs --name; the metrics are: train/loss, val/loss"),
         (["compare", "--sort", "val/lss"], "did you mean"),
-        (["shw"], "Did you mean 'show'?"),
+        (["shw"], "there is no command shw; did you mean show?; see `expstore --help`"),
     ],
 )
 def test_a_misspelt_name_gets_the_nearest(
@@ -194,7 +195,14 @@ def test_an_empty_store_is_said_to_be_empty(command: str, tmp_path: Path) -> Non
         (["ls", "--since", "x"], "--since: 'x' is not a time; use 36h, 30d, 2w or 2026-01-31"),
         (["ls", "--lim", "3"], "there is no option --lim; did you mean --limit?"),
         (["show", "a", "b"], "show takes no more arguments; what is b?"),
-        (["log", "a"], "Missing argument 'NAME'"),
+        (["log", "a"], "log needs NAME"),
+        (["diff", "a"], "diff needs B"),
+        (["tail", "a", "--interval", "0"], "--interval: 0.0 is not between 0.01 and"),
+        (["run"], "run needs PROGRAM"),
+        (["export"], "export needs --to, one of csv, jsonl, parquet, tensorboard"),
+        (["salvage", "a"], "salvage needs --to"),
+        (["ls", "-x"], "there is no option -x"),
+        (["plot", "--name", "loss", "--smooth", "2"], "--smooth: 2 is not a weight of at least 0"),
     ],
 )
 def test_a_wrong_value_is_reported_with_what_the_option_takes(
@@ -204,7 +212,26 @@ def test_a_wrong_value_is_reported_with_what_the_option_takes(
     said = message(*arguments, code=2)
     assert said.startswith(text), said
     assert said.endswith(f"see `expstore {arguments[0]} --help`")
-    assert not re.search(r"Input should|Value error|valid int|Invalid value", said)
+    assert not re.search(r"Input should|Value error|valid int|Invalid value|Missing|No such", said)
+
+
+def test_a_flag_with_a_value_and_an_unknown_name_are_told_in_the_same_words(
+    filled: ExperimentStore,
+) -> None:
+    """A flag takes none; names that there are have an order that is the same each time."""
+    assert message("ls", "--json=1", code=2).startswith("--json takes no value; see `expstore")
+    filled.update_run("demo-lr-0.1", params=dict.fromkeys("zyxwvut", 1))
+    text = message("ls", "--sort", "qqq")
+    assert text.endswith("branch, dirty, t, train/loss, u, v, val/loss, w and 3 more"), text
+
+
+def test_an_error_of_the_system_has_its_path_and_no_number() -> None:
+    """As where the library says what cannot be read."""
+    denied = PermissionError(errno.EACCES, "Permission denied", "out/a.txt")
+    assert run._of_system(denied) == "out/a.txt: permission denied"
+    across = OSError(errno.EXDEV, "Invalid cross-device link", "a", None, "b")
+    assert run._of_system(across) == "a to b: invalid cross-device link"
+    assert run._of_system(OSError("no device")) == "no device"
 
 
 def test_the_hint_to_install_can_be_followed_from_a_checkout(

@@ -15,6 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+import expstore
 from expstore import ExperimentNotFoundError, ExperimentStore, Metadata
 from expstore.cli import overview
 from expstore.cli.ids import resolve
@@ -388,3 +389,47 @@ def test_very_long_values_are_shortened(store: ExperimentStore) -> None:
     assert len(run(store, "compare", "--group-by", "prompt0").stdout) < 40_000
     found = json.loads(run(store, "show", "an-experiment", "--json").stdout)
     assert found["params"]["prompt29"] == long["prompt29"]
+
+
+def test_long_names_leave_the_other_rows_readable(store: ExperimentStore) -> None:
+    """A terminal shows them without their middle, as far as they differ; a pipe in full."""
+    long, alike = "m" * 250, ["x" * 120 + end + "x" * 120 for end in "ab"]
+    values = {"k" * 300: "v" * 3000, "lr": 0.1}
+    tags = ["t" * 200]
+    with expstore.start(store.root, "p", user="u" * 255, params=values, tags=tags) as one:
+        one.log({"loss": 0.5, long: 1.0}, step=3)
+    with store.start_experiment("q", "train", "alice") as writer:
+        writer.log("loss", 0.25, 3)
+    shown = lines_on_terminal(store, 80, "show", "p")
+    (loss,) = [line for line in shown if line.startswith("loss")]
+    assert re.search(r"0\.5 +3", loss)
+    assert any(line.startswith("mmmm") and "…" in line and "1" in line for line in shown)
+    assert any(re.search(r"lr +0\.1", line) for line in shown)
+    assert any("t…t" in line and "u…u" in line for line in lines_on_terminal(store, 120, "ls"))
+    assert len(lines_on_terminal(store, 80, "compare")) < 12
+    assert len(lines_on_terminal(store, 80, "diff", "p", "q")) < 40
+    for command in (["show", "p"], ["diff", "p", "q"]):
+        piped = commands.expstore("--root", str(store.root), *command).stdout
+        assert long in piped
+        assert "k" * 300 in piped
+    with store.writer("q") as writer:
+        writer.log_many(dict.fromkeys(alike, 1.0), step=4)
+    text = "".join(lines_on_terminal(store, 80, "show", "q"))
+    assert all(name in text for name in alike)  # what differs is in the middle
+
+
+def test_columns_are_aligned_in_ascii(store: ExperimentStore) -> None:
+    """An ellipsis takes three characters there, and an id with one can still be typed."""
+    for commit_id in ("a" * 40, "a" * 40 + "-2", "a" * 40 + "-3", "demo-lr"):
+        add(store, commit_id)
+    options = ("--root", str(store.root), "ls")
+    shown = on_terminal(*options, columns=80, PYTHONIOENCODING="ascii", TERM="dumb").split("\n")
+    heading, _, *rows = [line.rstrip() for line in shown if line.strip()]
+    assert "aaaa...-2" in "".join(rows)
+    assert {line.index("job") for line in (heading, *rows)} == {heading.index("job")}
+    jobs = ("--root", str(store.root), "compare", "--by-metric")
+    add(store, "long", metrics={"loss": [1.0]}, job="j" * 90)
+    add(store, "brief", metrics={"loss": [1.0]})
+    shown = on_terminal(*jobs, columns=80, PYTHONIOENCODING="ascii", TERM="dumb").splitlines()
+    assert len({line.index(" 1 ") for line in shown if " 1 " in line}) == 1
+    assert resolve(store, "aaaa...-2") == "a" * 40 + "-2"

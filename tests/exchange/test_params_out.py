@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,23 @@ def test_the_command_takes_parameters_along(tried: ExperimentStore, tmp_path: Pa
     assert "param:model.depth" in done.out.splitlines()[0]
     assert run(capsys, *root, "export", "--to", "jsonl", "--with-params").code == 2
     assert run(capsys, *root, "export", "--to", "csv", "--name", "typo").code == 1
+
+
+@pytest.mark.parametrize("format_name", ["csv", "parquet"])
+def test_what_is_no_text_is_escaped_in_a_parameter(
+    store: ExperimentStore, tmp_path: Path, format_name: str
+) -> None:
+    """JSON can hold surrogates that no table can: the other rows are exported all the same."""
+    params = {"bad": "a\ud800", "\udfffname": "x", "byte": "\udcff"}
+    with expstore.start(store.root, "a", params=params, tags=["\ud800"]) as one:
+        one.log({"loss": 0.5}, step=1)
+    path = tmp_path / f"all.{format_name}"
+    export_file(store, None, path, format_name, params=True)
+    if format_name == "csv":
+        assert {r"a\ud800", r"param:\udfffname", r"\xff"} <= {
+            *re.split(r"[,\n\"]", path.read_text())
+        }
+        return
+    (row,) = parquet.read_table(path).to_pylist()
+    assert (row["tags"], row["param:bad"], row["param:byte"]) == (r"\ud800", r"a\ud800", r"\xff")
+    assert row[r"param:\udfffname"] == "x"

@@ -503,3 +503,21 @@ def test_any_steps_and_times_have_axes(
         assert browser.run("return document.querySelectorAll('.card canvas').length") == 4
         for place in range(4):
             assert browser.colours(place) == 1, (axis, place)
+
+
+def test_runs_of_one_commit_are_told_apart(
+    store: ExperimentStore, browser: Browser, tmp_path: Path
+) -> None:
+    """Their ids differ at the end, which is shown in the list, the table and beside a curve."""
+    commit = "1feebbe7d2d4bf47fab9f0d1a751ed3f7317749d"
+    ids = [commit, *(f"{commit}-{number}" for number in (2, 3))]
+    for commit_id in ids:
+        log(store, commit_id, {"loss": [1.0, 0.5]})
+    browser.show(store, tmp_path / "report.html", "#tab=table")
+    short = {"1feebbe7…7317749d", "1feebbe7…17749d-2", "1feebbe7…17749d-3"}
+    cut = "return [...document.querySelectorAll('{}')].filter((e) => e.scrollWidth > e.clientWidth)"
+    for place in ("#runs .id", "#table tbody .id"):
+        assert set(browser.texts(place)) == short
+        assert browser.run(cut.format(place)) == []
+    titles = "return [...document.querySelectorAll('#table tbody .id')].map((e) => e.title)"
+    assert sorted(browser.run(titles)) == sorted(ids)

@@ -59,5 +59,9 @@ export function bytes(size) {
   return `${place ? Number(size.toPrecision(3)) : size} ${units[place]}`;
 }
 
-export const shortId = (run) => (run.id.length > 14 ? `${run.id.slice(0, 12)}…` : run.id);
+// An id with its end, which tells apart the runs of one commit: 3f2a9c1d…7749d-12.
+export function shortId(run) {
+  const marks = [...run.id];
+  return marks.length > 18 ? `${marks.slice(0, 8).join("")}…${marks.slice(-8).join("")}` : run.id;
+}
 export const label = (run) => shortId(run) + (run.job ? `  ${run.job}` : "");

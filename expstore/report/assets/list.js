@@ -2,7 +2,7 @@
 import { emphasize } from "./cards.js";
 import { swatch } from "./colours.js";
 import { byId, make, sentinel } from "./dom.js";
-import { grouped } from "./format.js";
+import { grouped, shortId } from "./format.js";
 import { model, MOST_DRAWN, NEWEST, pick, troubles } from "./model.js";
 import { change, state } from "./state.js";
 
@@ -24,7 +24,7 @@ function buildItem(run) {
   const entry = { run, signature: signature(run) };
   const box = make("input", { type: "checkbox", "aria-label": `Draw ${run.id}` });
   const found = troubles(run);
-  const id = make("button", { type: "button", class: "id", text: run.id, title: `${run.id}: show this experiment`, onclick: () => wide(entry.run) });
+  const id = make("button", { type: "button", class: "id", text: shortId(run), title: `${run.id}: show this experiment`, onclick: () => wide(entry.run) });
   const flag = found.length ? make("span", { class: "flag", role: "img", text: "⚠", title: found.join("; "), "aria-label": `problem: ${found.join("; ")}` }) : null;
   const about = [run.job, run.user, ...run.tags.map((tag) => `#${tag}`)].filter(Boolean).join(" · ") || (run.points || run.unread ? "" : "nothing logged");
   const only = make("button", { type: "button", class: "quiet only", text: "only", "aria-label": `Draw only ${run.id}` });

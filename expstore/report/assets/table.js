@@ -3,7 +3,7 @@ import { countMetrics, searched } from "./cards.js";
 import { swatch } from "./colours.js";
 import { columnsOf, csvOf, paramsOf } from "./columns.js";
 import { byId, choice, download, make, renew, sentinel } from "./dom.js";
-import { collator, formatParam, grouped, plural } from "./format.js";
+import { collator, formatParam, grouped, plural, shortId } from "./format.js";
 import { statusMark } from "./list.js";
 import { bestOf, model } from "./model.js";
 import { change, state } from "./state.js";
@@ -69,7 +69,7 @@ export function showTable() {
   const best = bestValues(columns), order = sorted(columns);
   const body = order.slice(0, rows).map((run) => make("tr", { class: model.drawn.has(run) ? "" : "off" },
     make("th", { scope: "row" }, swatch(run),
-      make("button", { type: "button", class: "id", text: run.id, title: run.id, onclick: () => openRun(run) })),
+      make("button", { type: "button", class: "id", text: shortId(run), title: run.id, onclick: () => openRun(run) })),
     ...columns.slice(1).map((one) => cellOf(one, run, best))));
   const table = make("table", {},
     make("caption", { class: "sr", text: `Experiments with the ${state.aspect} value of each metric and its step` }),

@@ -1,0 +1,56 @@
+"""What `--help` says of commands, in words of this program.
+
+Guarantees: no name of a Python type is shown: what takes a value names it (`--root DIR`), and a
+flag takes none. Text is broken where the terminal ends, not where the source does.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+_VALUES = {"root": "DIR", "output": "FILE", "names": "NAME", "to": "FORMAT", "source": "KIND"}
+_VALUES |= {"to_id": "ID", "count": "N", "interval": "SECONDS", "notation": "NOTATION"}
+_VALUES |= {"step_column": "NAME", "time_column": "NAME", "user": "NAME", "job": "TEXT"}
+_VALUES |= {"prefix": "TEXT", "title": "TEXT", "host": "ADDRESS", "port": "N"}
+
+
+class Command(TyperCommand):
+    """A command with plain help."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.help = whole_sentences(self.help or "")
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters, each with what it is called in help."""
+        return [_plain(one) for one in super().get_params(ctx)]
+
+
+class Group(TyperGroup):
+    """The program itself, likewise."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters, each with what it is called in help."""
+        return [_plain(one) for one in super().get_params(ctx)]
+
+
+def whole_sentences(text: str) -> str:
+    """The text with the line breaks that end a sentence or a paragraph, and no others."""
+    return re.sub(r"(?<![.:\n])\n(?!\n)", " ", text)
+
+
+def _plain(param: Any) -> Any:
+    if param.param_type_name == "argument" and hasattr(param, "display_type_rich"):
+        param.display_type_rich = lambda ctx: None  # its name says it
+    elif param.param_type_name == "argument":  # an older Typer shows no more than the name
+        bare = param.metavar.strip("[].")
+        bare = bare if param.required else f"[{bare}]"
+        param.metavar = bare + "..." * (param.nargs == -1)
+    elif getattr(param, "is_flag", False):
+        param.metavar = ""
+    elif param.metavar is None and param.name in _VALUES:
+        param.metavar = _VALUES[param.name]
+    return param
