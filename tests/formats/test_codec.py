@@ -307,7 +307,7 @@ def test_dtype_is_the_fixed_part() -> None:
         (Struct("items" / GreedyRange(Int8ub)), "items", "reads to the end"),
         (Struct("nested" / Struct("x" / VarInt)), "nested.x", "a width that depends"),
         (Struct("a" / Int8ub, "a" / Int8ub), "a", "declared twice"),
-        (Struct(Int8ub), "None", "plain name"),
+        (Struct(Int8ub), None, "plain name"),
         (Struct("class" / Int8ub), "class", "plain name"),
         (Struct("x" / AbsentAtEnd(Text, ""), "y" / Int8ub), "y", "may be absent"),
         (Struct(), None, "no bytes"),
