@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 import s3fs
 from moto.server import ThreadedMotoServer
@@ -454,3 +455,17 @@ def test_ids_that_are_no_utf_8_are_quoted_by_their_bytes() -> None:
     path = RemotePath.of("http://127.0.0.1:9/x") / commit_id
     assert path.place.endswith("/x/odd%FF")
     assert path.unquoted("odd%FF") == commit_id
+
+
+def test_a_log_at_a_url_is_told_from_one_that_replaces_it() -> None:
+    """By a text that stays while the file does, and is empty where there is no file."""
+    files = fsspec.filesystem("memory")
+    files.pipe("/prints/a/metrics.bin", b"one")
+    place = ExperimentStore("memory://prints").locate("a", "metrics.bin")
+    first = place.fingerprint()
+    assert first
+    assert place.fingerprint() == first
+    files.pipe("/prints/a/metrics.bin", b"another")
+    assert place.fingerprint() not in ("", first)
+    files.rm("/prints/a/metrics.bin")
+    assert place.fingerprint() == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -70,3 +71,21 @@ def test_a_file_that_cannot_be_opened_leaves_its_directory_closed(tmp_path: Path
         with pytest.raises(FileNotFoundError):
             Descriptor.inside(str(tmp_path), "missing", system.READ)
     assert open_descriptors() == before
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ELOOP, "is a symbolic link, which a store does not follow"),
+        (errno.EISDIR, "is a directory"),
+        (errno.ENXIO, "is not a regular file"),
+        (errno.EIO, os.strerror(errno.EIO)),
+        (None, "odd"),
+    ],
+)
+def test_an_error_of_the_system_is_told_in_words_of_the_store(
+    number: int | None, words: str
+) -> None:
+    """Where there are some; otherwise in the system's, or the library's."""
+    error = OSError("odd") if number is None else OSError(number, os.strerror(number))
+    assert str(system.unreadable("a/meta.bin", error)) == f"a/meta.bin: {words}"
