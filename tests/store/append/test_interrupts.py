@@ -124,4 +124,4 @@ def test_descriptor_is_closed_once(tmp_path: Path) -> None:
 def test_interrupt_while_many_files_are_read_leaves_none_open(tmp_path: Path) -> None:
     """As of `compare`: a log that stays open cannot be repaired while the process lives."""
     figures = apart.run("tests.faults.interrupts", tmp_path, every=2, names=["read many"])
-    assert figures["interrupts"] > 50
+    assert figures["interrupts"] > 20
