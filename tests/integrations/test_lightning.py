@@ -12,6 +12,7 @@ import pytest
 import expstore
 from expstore import ExperimentStore
 from expstore.errors import WriterClosedError
+from tests.faults.base import fork, join
 from tests.integrations.helpers import curve, needs
 
 needs("torch", "lightning")
@@ -198,12 +199,17 @@ def test_a_copy_for_another_process_logs_to_the_same_experiment(
     logger = ExpStoreLogger(root=tmp_path, commit_id="a", prefix="x")
     if begun:
         logger.log_metrics({"loss": 1.0}, 0)
-    copy = pickle.loads(pickle.dumps(logger))
-    copy.log_metrics({"loss": 2.0}, 1)
-    copy.finalize("success")
+    data = pickle.dumps(logger)
+
+    def train() -> None:
+        copy = pickle.loads(data)
+        copy.log_metrics({"loss": 2.0}, 1)
+        copy.finalize("success")
+        assert copy.version == "a"
+        assert copy.save_dir == logger.save_dir
+
+    join(fork(train))
     logger.finalize("success")
     store = ExperimentStore(tmp_path)
-    assert copy.version == logger.version == "a"
-    assert copy.save_dir == logger.save_dir
     assert curve(store, "a", "x/loss") == [(0, 1.0)] * begun + [(1, 2.0)]
     assert store.status("a") == "finished"
