@@ -12,17 +12,10 @@ from distributed import Client
 
 import expstore
 from expstore import ClusterError, ExperimentStore, OutputExistsError
-from expstore.cluster import compare, compare_store, export_parquet, log_reader, open_client, sight
+from expstore.cluster import compare, compare_store, export_parquet, log_reader, sight
 from expstore.compare import compare as compare_alone
 from expstore.compare import select
 from tests.helpers.tables import run
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    """One worker."""
-    with open_client(workers=1) as client:
-        yield client
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -12,16 +11,9 @@ import pytest
 from distributed import Client
 
 from expstore import ExperimentStore
-from expstore.cluster import export_parquet, open_client
+from expstore.cluster import export_parquet
 from tests.cluster import readers
 from tests.cluster.operations import make_store
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    """One worker."""
-    with open_client(workers=1) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +14,11 @@ from distributed import Client
 
 import expstore
 from expstore import ExperimentStore, OutputExistsError, StoreNotFoundError
-from expstore.cluster import export_parquet, open_client, summary
+from expstore.cluster import export_parquet, summary
 from expstore.compare import compare
 from expstore.compare.experimentfile import beside
 
 BATCH = 2_000
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    """One worker."""
-    with open_client(workers=1) as client:
-        yield client
 
 
 @pytest.fixture
