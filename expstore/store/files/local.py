@@ -6,21 +6,25 @@ it; nothing is written, created or locked.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
 from expstore.errors import UnreadableFileError
 from expstore.store.files import system
-from expstore.store.files.descriptor import Descriptor, while_open
+from expstore.store.files.descriptor import Descriptor, each_while_open, outcomes
 from expstore.store.files.directory import Entry, OpenLog
 from expstore.store.files.systems.native import fs
 
 _Given = TypeVar("_Given")
+_OPEN = 64  # files that are read at a time
+_TOO_MANY = errno.EMFILE, errno.ENFILE  # are open
 
 
 class LocalDirectory:
@@ -94,34 +98,36 @@ class LocalDirectory:
     def read_starts(self, names: Iterable[str], limit: int) -> Iterator[bytes | OSError]:
         """See `Directory`."""
 
-        def start(descriptor: int) -> bytes:
+        def starts(descriptors: list[int]) -> list[bytes | OSError]:
             # pread fails on FIFOs, sockets and terminals, so no fstat is needed.
-            return fs.pread(descriptor, limit, 0)
+            return outcomes(fs.pread, descriptors, repeat(limit), repeat(0))
 
-        return self._read(names, start)
+        return self._read(names, starts)
 
     def read_short(self, names: Iterable[str], limit: int) -> Iterator[bytes | OSError | None]:
         """See `Directory`."""
 
-        def whole(descriptor: int) -> bytes | None:
-            data = fs.pread(descriptor, limit, 0)
+        def whole(descriptors: list[int]) -> list[bytes | OSError | None]:
+            found = outcomes(fs.pread, descriptors, repeat(limit), repeat(0))
+            sizes = [len(data) if isinstance(data, bytes) else 0 for data in found]
             # A read that ends early, as before a bad block, must not pass for the whole.
-            return None if len(data) == limit or fs.pread(descriptor, 1, len(data)) else data
+            rests = outcomes(fs.pread, descriptors, repeat(1), sizes)
+            return list(map(_checked, found, rests, repeat(limit)))
 
         return self._read(names, whole)
 
     def _read(
-        self, names: Iterable[str], use: Callable[[int], _Given]
+        self, names: Iterable[str], use: Callable[[list[int]], list[_Given | OSError]]
     ) -> Iterator[_Given | OSError]:
         """What a function gives of each file, which is open meanwhile, or why it is not."""
         call = partial(fs.open, flags=system.READ, dir_fd=self._descriptor)
-        for name in names:
-            found: _Given | OSError
-            try:
-                found = while_open(call, name, use)
-            except OSError as error:
-                found = error
-            yield found
+        names = iter(names)
+        while part := list(islice(names, _OPEN)):
+            for name, found in zip(part, each_while_open(call, part, use), strict=True):
+                if isinstance(found, OSError) and found.errno in _TOO_MANY:
+                    yield from each_while_open(call, [name], use)
+                else:
+                    yield found
 
     def open_log(self, name: str) -> OpenLog:
         """See `Directory`."""
@@ -203,6 +209,15 @@ def _open_log(path: Path, directory: int) -> OpenLog:
     except FileNotFoundError:
         return OpenLog()
     return FileLog(opened.number, status, opened.close)
+
+
+def _checked(data: bytes | OSError, rest: bytes | OSError, limit: int) -> bytes | OSError | None:
+    """What was read of a file, if nothing is left of it, and it is shorter than the limit."""
+    if isinstance(data, OSError):
+        return data
+    if isinstance(rest, OSError):
+        return rest
+    return None if rest or len(data) == limit else data
 
 
 def _kind(entry: os.DirEntry[str]) -> Literal["directory", "file", "link", "other"]:
