@@ -18,7 +18,7 @@ from expstore.cli.helping import Command
 if TYPE_CHECKING:
     from distributed import Client
 
-    from expstore.compare.experiments import ReadLogs
+    from expstore.compare.reading import ReadLogs
     from expstore.store.reader import StoreReader
 
 LOCAL = "local"

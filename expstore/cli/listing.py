@@ -17,8 +17,10 @@ from expstore.cli.fitting import Candidate
 from expstore.cli.overview import Row, print_listing
 from expstore.cli.times import absolute, relative
 from expstore.compare.conditions import as_text
-from expstore.compare.experiments import Experiment, ReadLogs, experiments, read_logs, read_states
+from expstore.compare.experiments import Experiment, experiments
 from expstore.compare.naming import FIELDS, Reference, resolve
+from expstore.compare.reading import ReadLogs, read_logs, read_states
+from expstore.compare.wanted import wants_of
 
 if TYPE_CHECKING:
     from expstore.store.reader import StoreReader
@@ -47,13 +49,18 @@ def list_experiments(
     Raises:
         WhereError, UnknownMetricError: see `expstore.compare.compare`.
     """
-    read = read or partial(read_logs, store, progress=progress("reading"))
-    found = [one for one in experiments(store, store.list_experiments()) if wanted(one.metadata)]
+    expression = None
     if where is not None:
-        from expstore.compare.selection import matching
         from expstore.compare.where import parse
 
-        undecided, found = found, matching(found, parse(where), where, read)
+        expression = parse(where)
+    wants = wants_of(expression, sort)
+    read = read or partial(read_logs, store, progress=progress("reading"), wants=wants)
+    found = [one for one in experiments(store, store.list_experiments()) if wanted(one.metadata)]
+    if expression is not None:
+        from expstore.compare.selection import matching
+
+        undecided, found = found, matching(found, expression, where or "", read)
         for one in undecided:
             if one.is_unreadable:
                 tell(f"{one.commit_id}: left out: {one.problems[-1]}")

@@ -20,7 +20,7 @@ from formats.errors import counted
 
 _LOOKED_AT = 20  # experiments that names are completed from: the last ones
 if TYPE_CHECKING:
-    from expstore.compare.experiments import ReadLogs
+    from expstore.compare.reading import ReadLogs
 
 _TAME = re.compile(r"[\w][\w./:-]*", re.ASCII)
 
@@ -123,14 +123,19 @@ def matching(
         ids: only these; None: all.
         read: reads the logs; None: this process.
     """
-    from expstore.compare.experiments import Experiment, read_logs
+    from expstore.compare.experiments import Experiment
+    from expstore.compare.reading import read_logs
     from expstore.compare.selection import select
+    from expstore.compare.wanted import wants_of
+    from expstore.compare.where import parse
 
     asked: list[Experiment] = []
 
     def noting(found: list[Experiment]) -> list[Experiment]:
         asked.extend(found)
-        return read(found) if read else read_logs(store, found, progress("reading"))
+        if read:
+            return read(found)
+        return read_logs(store, found, progress("reading"), wants=wants_of(parse(where)))
 
     with pointing_at_mistakes():
         chosen = select(store, where, ids, read=noting)
@@ -150,16 +155,17 @@ def expanded_names(
     from expstore.compare.conditions import is_pattern
     from expstore.compare.experiments import experiments
     from expstore.compare.patterns import expand
+    from expstore.compare.reading import read_logs
+    from expstore.compare.wanted import wants_of
 
     if not names or not any(map(is_pattern, names)):
         return names or None
-    known: dict[str, None] = {}
-    chosen = store.select_ids(ids)
-    for one, _ in zip(experiments(store, chosen), progress("reading")(chosen), strict=True):
-        known |= dict.fromkeys(one.metrics)
+    found = list(experiments(store, store.select_ids(ids)))
+    read_logs(store, found, progress("reading"), wants=wants_of())
+    known = dict.fromkeys(name for one in found for name in one.names)
     return list(
         dict.fromkeys(
-            found for name in names for found in (expand([name], known, strict=False) or [name])
+            meant for name in names for meant in (expand([name], known, strict=False) or [name])
         )
     )
 

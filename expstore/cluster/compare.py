@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from expstore.cluster import sections, workers
 from expstore.cluster.sight import Sight, as_reader
 from expstore.compare.comparison import Comparison
-from expstore.compare.experiments import Experiment, Log, ReadLogs, logs_of
+from expstore.compare.experiments import Experiment
+from expstore.compare.logs import Log
+from expstore.compare.reading import ReadLogs, logs_of
 from expstore.compare.summaries import compare
 from expstore.extras import require
 

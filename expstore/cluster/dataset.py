@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 from expstore.cluster import sections
 from expstore.cluster.directory import check_found
 from expstore.cluster.sections import Section
-from expstore.compare.experiments import Log
 from expstore.compare.footers import NOTES, read_notes
+from expstore.compare.logs import Log
 from expstore.compare.series import summarize
 from expstore.errors import ExpStoreError
 from expstore.exchange.sinks import ROW_GROUP, parquet_sink

@@ -17,7 +17,8 @@ from expstore.cluster import dataset, directory, sections, summary, workers
 from expstore.cluster.sections import BATCH, Section
 from expstore.cluster.sight import as_reader, must_be_gone
 from expstore.cluster.workers import EXTRA
-from expstore.compare.experiments import experiments, read_states
+from expstore.compare.experiments import experiments
+from expstore.compare.reading import read_states
 from expstore.errors import ExperimentNotFoundError, ExpStoreError
 from expstore.exchange.export import ExportReport
 from expstore.exchange.runcolumns import RunColumns

@@ -18,9 +18,10 @@ from expstore.cluster import workers
 from expstore.cluster.compare import log_reader
 from expstore.cluster.dataset import Part
 from expstore.compare.experimentfile import beside, read_experiments, write_experiments
-from expstore.compare.experiments import Experiment, Log
+from expstore.compare.experiments import Experiment
 from expstore.compare.exported import joined_log, summarized
 from expstore.compare.footers import read_notes
+from expstore.compare.logs import Log
 from expstore.errors import ExpStoreError
 from expstore.store.files.output import whole_file
 from expstore.store.read.rewind import Rewind

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from expstore.compare.experiments import experiments, read_logs
+from expstore.compare.experiments import experiments
 from expstore.compare.interest import best_aspect
 from expstore.compare.naming import ASPECTS, Reference, unknown
+from expstore.compare.reading import read_logs
+from expstore.compare.wanted import wants_of
 from expstore.errors import RetentionPolicyError
 
 if TYPE_CHECKING:
@@ -104,18 +105,19 @@ def rank(
     """
     rules: Sequence[Best] = [parse_best(one) if isinstance(one, str) else one for one in wanted]
     found = list(experiments(store, store.select_ids(ids)))
-    partial(read_logs, store, progress=progress)(found)
+    wants = wants_of(references=[rule.reference for rule in rules])
+    read_logs(store, found, progress, wants=wants)
     unread = {
         one.commit_id: f"cannot be ranked: {one.problems[-1]}"
         for one in found
-        if one.problems and not one.metrics
+        if not one.names and one.problems
     }
     best: dict[str, list[str]] = {}
     for rule in rules:
-        values = {one.commit_id: rule.reference.of_metrics(one.metrics) for one in found}
+        values = {one.commit_id: rule.reference.value(one) for one in found}
         if found and all(value is None for value in values.values()):
             params = {name for one in found for name in one.params}
-            raise unknown(rule.typed, params, (name for one in found for name in one.metrics))
+            raise unknown(rule.typed, params, (name for one in found for name in one.names))
         sign = -1 if rule.highest else 1
         ranked = sorted(
             (sign * value, commit_id)

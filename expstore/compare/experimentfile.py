@@ -27,8 +27,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from expstore.compare.experiments import Experiment, Log, experiments, read_logs
+from expstore.compare.experiments import Experiment, experiments
 from expstore.compare.footers import NOTES
+from expstore.compare.logs import Log
+from expstore.compare.reading import read_logs
 from expstore.compare.series import Extremes
 from expstore.extras import require
 from expstore.model.chunks import gc_paused
@@ -83,13 +85,23 @@ class StoredExperiment(Experiment):
         duration: float | None = None,
     ) -> None:
         self.commit_id = commit_id
-        self.metadata = metadata
         self.run = run
         self.params = run.flat_params
-        self.problems = list(problems)
+        self.faults = list(problems)
+        self._metadata = metadata
         self._state = state
         self._log = log
         self._duration = duration
+
+    @property
+    def metadata(self) -> Metadata | None:
+        """None if the store had none, or could not read them."""
+        return self._metadata
+
+    @property
+    def problems(self) -> list[str]:
+        """What could not be read when the file was written, and why."""
+        return self.faults
 
     def read_table(self) -> MetricTable | None:
         """Its metrics; None if only their statistics are at hand."""

@@ -1,110 +1,137 @@
 """Experiments as they are looked at: what meta.bin and run.json say, and their metrics.
 
-Guarantees: metadata and parameters are read for many experiments at once; a log and a status only
-if they are asked for, and once. What cannot be read is one of the experiment's `problems`, and does
-not affect the others.
+Guarantees: parameters are read for many experiments at once, and so are metadata, if they are asked
+for; a log and a status only if they are, and once. What cannot be read is one of the experiment's
+`problems`, and does not affect the others.
 """
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
-from itertools import repeat
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from expstore.compare.keyed import by_key
+from expstore.compare.logs import Log
 from expstore.compare.series import Extremes, summarize
 from expstore.errors import ExpStoreError, RunFileError, UnreadableFileError
-from expstore.model.chunks import gc_paused
 from expstore.model.runinfo import RunInfo, RunState, Status
 from expstore.model.values import Metadata
 from expstore.store import metafile, runfile
-from expstore.store.care.state import run_state, run_states
-from expstore.store.files import waiting
+from expstore.store.care.state import run_state
+from expstore.store.files.directory import Location
 from expstore.store.files.place import log_of
-from expstore.store.jobs import in_order
+from expstore.store.read.chosen import Wants
 from expstore.store.read.rewind import Rewind
-from expstore.store.read.tables import read_table, table_parser
-from expstore.store.read.together import read_together
+from expstore.store.read.tables import read_table
 from expstore.store.reader import StoreReader
 from formats import CLEAN, FormatError, TailStatus
 
 if TYPE_CHECKING:
     from expstore.model.table import MetricTable
-    from expstore.store.read.parser import LogParser
 
 
 _EMPTY = RunInfo()
+_AT_ONCE = 1024  # experiments whose metadata are read with one that is asked for
 
 
-class Log(NamedTuple):
-    """What is known of a log.
+class About:
+    """The metadata of experiments: of many at once, when those of one are asked for.
 
-    Attributes:
-        metrics: their statistics, by name in order of first appearance.
-        tail: the state of its end.
-        ended: the time of the last record.
-        is_readable: whether it could be read; otherwise the rest says nothing.
+    Args:
+        root: the store.
+        ids: of the experiments.
     """
 
-    metrics: dict[str, Extremes]
-    tail: TailStatus
-    ended: float | None
-    is_readable: bool = True
+    def __init__(self, root: Location, ids: Sequence[str]) -> None:
+        self._root, self._ids = root, ids
+        self._known: dict[str, metafile.Outcome] = {}
+
+    def read(self, ids: Iterable[str]) -> None:
+        """Read those of some experiments, unless they are known."""
+        unknown = [commit_id for commit_id in ids if commit_id not in self._known]
+        if unknown:
+            self._known.update(metafile.read_all(self._root, unknown))
+
+    def of(self, commit_id: str, place: int) -> metafile.Outcome:
+        """Those of one; `place` is its index among the experiments."""
+        if commit_id not in self._known:
+            first = place - place % _AT_ONCE
+            self.read(self._ids[first : first + _AT_ONCE])
+        return self._known[commit_id]
 
 
 class Experiment:
-    """One experiment; its metrics and status are read on first use.
+    """One experiment; its metadata, metrics and status are read on first use.
+
+    Args:
+        store: what it is in.
+        commit_id: its id.
+        about: gives its metadata.
+        place: its index there.
+        run: what was read of its run.json.
 
     Attributes:
-        commit_id: its id.
-        metadata: None if it cannot be read.
-        outcome: the metadata, or the error that reading it gave.
+        commit_id, about: as given.
         run: what run.json says; empty if there is none, or it cannot be read.
         params: the parameters by flat name.
-        problems: what could not be read so far, and why.
+        faults: what could not be read of its run.json and its log so far, and why.
     """
 
     def __init__(
         self,
         store: StoreReader,
         commit_id: str,
-        metadata: metafile.Outcome,
+        about: About,
+        place: int,
         run: RunInfo | ExpStoreError,
-        parser: LogParser,
     ) -> None:
         self.commit_id = commit_id
-        self.outcome = metadata
-        self.metadata = metadata if isinstance(metadata, Metadata) else None
         self.run = run if isinstance(run, RunInfo) else _EMPTY
         self.params = run.flat_params if self.run is run and self.run.params else {}
-        self.problems: list[str] = []
-        if self.metadata is None:
-            self.problems.append(str(metadata))
+        self.faults: list[str] = []
         if isinstance(run, RunFileError | UnreadableFileError):
-            self.problems.append(str(run))
+            self.faults.append(str(run))
         self._store = store
-        self._parser = parser
+        self.about, self._place = about, place
         self._log: Log | None = None
         self._state: RunState | None = None
 
+    @property
+    def outcome(self) -> metafile.Outcome:
+        """Its metadata, or the error that reading them gave."""
+        return self.about.of(self.commit_id, self._place)
+
+    @property
+    def metadata(self) -> Metadata | None:
+        """None if it cannot be read."""
+        found = self.outcome
+        return found if isinstance(found, Metadata) else None
+
+    @property
+    def problems(self) -> list[str]:
+        """What could not be read so far, and why: its metadata, and its `faults`."""
+        found = self.outcome
+        return self.faults if isinstance(found, Metadata) else [str(found), *self.faults]
+
     def read_table(self) -> MetricTable | None:
         """Its metrics without what is superseded, read anew; None if they cannot be read."""
+        return self._read_table(None)
+
+    def _read_table(self, size: int | None) -> MetricTable | None:
+        """As `read_table`, of the first bytes of the log; None: of all."""
         try:
-            table = read_table(log_of(self._store.location, self.commit_id), parser=self._parser)
+            table = read_table(log_of(self._store.location, self.commit_id), end=size)
             return Rewind(self.run.starts).current(table) if self.run.starts else table
         except (ExpStoreError, FormatError) as error:
             problem = str(error)
-            if problem not in self.problems:
-                self.problems.append(problem)
+            if problem not in self.faults:
+                self.faults.append(problem)
             return None
 
     @property
     def is_read(self) -> bool:
-        """Whether its log was read."""
+        """Whether its log was read, if only for some metrics."""
         return self._log is not None
 
     @property
@@ -112,10 +139,19 @@ class Experiment:
         """Whether its log was to be read, and could not be."""
         return self._log is not None and not self._log.is_readable
 
+    def needs_reading(self, wants: Wants | None) -> bool:
+        """Whether its log was not read yet for the metrics that are wanted; None: for all."""
+        return self._log is None or not self._log.has_wanted(wants)
+
+    @property
+    def size_read(self) -> int | None:
+        """The bytes of its log that were read for some metrics; others are read of the same."""
+        return None if self._log is None else self._log.size
+
     def read(self) -> Log:
-        """What its log says; it is read once."""
-        if self._log is None:
-            table = self.read_table()
+        """What its log says of all metrics."""
+        if self._log is None or not self._log.is_whole:
+            table = self._read_table(self.size_read)
             if table is None:
                 self._log = Log({}, CLEAN, None, False)
             else:
@@ -123,10 +159,24 @@ class Experiment:
                 self._log = Log(summarize(table), table.status, last)
         return self._log
 
-    def take(self, log: Log, problems: list[str]) -> None:
-        """Take what another process read of its log, and the problems that it had."""
+    def take(self, log: Log, faults: Iterable[str] = ()) -> None:
+        """Take what was read of its log with those of others, and the faults that it had."""
         self._log = log
-        self.problems += [problem for problem in problems if problem not in self.problems]
+        self.faults += [fault for fault in faults if fault not in self.faults]
+
+    def _look(self) -> Log:
+        """What its log says of some metrics, at least."""
+        return self.read() if self._log is None else self._log
+
+    @property
+    def names(self) -> Collection[str]:
+        """The names of all metrics, in order of first appearance."""
+        return self._look().names
+
+    def metrics_of(self, names: Collection[str]) -> Mapping[str, Extremes]:
+        """The statistics of these metrics, as far as there are any, and of others."""
+        log = self._look()
+        return (log if log.has_all(names) else self.read()).metrics
 
     @property
     def metrics(self) -> dict[str, Extremes]:
@@ -136,7 +186,7 @@ class Experiment:
     @property
     def tail(self) -> TailStatus:
         """The state of the end of its metrics.bin."""
-        return self.read().tail
+        return self._look().tail
 
     @property
     def state(self) -> RunState:
@@ -184,7 +234,7 @@ class Experiment:
         return total if rest is None else total + rest
 
     def _until_last_record(self, first: float | None) -> float | None:
-        last = self.read().ended
+        last = self._look().ended
         return None if first is None or last is None else max(last - first, 0.0)
 
 
@@ -210,101 +260,6 @@ def experiments(store: StoreReader, ids: Iterable[str]) -> Iterator[Experiment]:
     if isinstance(store, Source):
         yield from store.experiments(ids)
         return
-    # A parser may be shared by many logs, but not by threads.
-    shared = table_parser() if isinstance(store.location, Path) else None
-    outcomes = metafile.read_all(store.location, ids)
-    runs = runfile.read_all(store.location, ids)
-    for (commit_id, metadata), (_, run) in zip(outcomes, runs, strict=True):
-        yield Experiment(store, commit_id, metadata, run, shared or table_parser())
-
-
-ReadLogs = Callable[[list[Experiment]], list[Experiment]]
-"""Reads the logs of experiments that were not read yet; returns the same experiments."""
-
-
-def read_logs(
-    store: StoreReader,
-    found: list[Experiment],
-    progress: Callable[[list[str]], Iterable[str]] = iter,
-    jobs: int = 1,
-) -> list[Experiment]:
-    """Read the logs of experiments, unless they were; returns the same experiments.
-
-    Args:
-        store: the store that they are in; if it is at a URL, several are read at a time.
-        found: the experiments.
-        progress: wraps the list of ids while their logs are read.
-        jobs: the number of processes, as `check_jobs` returns it.
-
-    Raises:
-        JobError: a process died.
-    """
-    unread = [one for one in found if not one.is_read]
-    ids = [one.commit_id for one in unread]
-    if jobs > 1 and len(unread) > 1:
-        logs = in_order(partial(logs_of, store), store.log_sizes(ids), jobs)
-        for one, (log, problems), _ in zip(unread, logs, progress(ids), strict=True):
-            one.take(log, problems)
-    elif unread:
-        for _ in zip(_reading(store, unread), progress(ids), strict=True):
-            pass
-    return found
-
-
-def read_states(store: StoreReader, found: Sequence[Experiment]) -> None:
-    """Find out how the runs of experiments are, unless that is known, many at a time."""
-    asked = [one for one in found if not one.has_state]
-    if not asked:
-        return
-    states = run_states(store.location, ((one.commit_id, one.run) for one in asked))
-    for one, state in zip(asked, states, strict=True):
-        one.take_state(state)
-
-
-def logs_of(store: StoreReader, ids: list[str]) -> Iterator[tuple[Log, list[str]]]:
-    """What the logs of experiments say, each with the problems of the experiment."""
-    for one in _reading(store, list(experiments(store, ids))):
-        yield one.read(), one.problems
-
-
-def _reading(store: StoreReader, unread: Sequence[Experiment]) -> Iterator[Experiment]:
-    """The experiments in their order, each once its log was read: short logs many at a time."""
-    if isinstance(store, Source) or not isinstance(store.location, Path):
-        for one, _ in waiting.each(store.location, unread, lambda one: (one, one.read())):
-            yield one
-        return
-    rest = iter(unread)
-    for ids, table, ends, tails in read_together(store.location, [one.commit_id for one in unread]):
-        logs = repeat(None) if table is None or ends is None else _logs(table, ends.tolist(), tails)
-        for _, one, log in zip(ids, rest, logs, strict=False):
-            if log is None or Rewind(one.run.starts):
-                one.read()
-            else:
-                one.take(log, [])
-            yield one
-
-
-def _logs(table: MetricTable, ends: list[int], tails: Iterable[TailStatus]) -> list[Log]:
-    """What logs say whose metrics follow each other in a table, up to these indices."""
-    import numpy as np
-
-    count, names = len(ends), table.names
-    metrics: list[dict[str, Extremes]] = [{} for _ in ends]
-    starts = [0, *ends[:-1]]
-    if len(table):
-        # As if each log had its own names, so that all series are summarized at once.
-        own = np.arange(count).repeat(np.subtract(ends, starts)) * len(names)
-        found = by_key(own + table.name_codes, count * len(names), table.values, table.stored_steps)
-        with gc_paused():
-            rows = list(map(tuple.__new__, repeat(Extremes), found.statistics))
-            order = found.firsts.argsort(kind="stable").tolist()  # of first appearance
-            logs, codes = (part.tolist() for part in divmod(found.keys, len(names)))
-            for i in order:
-                metrics[logs[i]][names[codes[i]]] = rows[i]
-    last = table.timestamps[np.maximum(ends, 1) - 1].tolist() if len(table) else [0] * count
-    return [
-        Log(own_metrics, tail, float(time) if end > start else None)
-        for own_metrics, tail, time, start, end in zip(
-            metrics, tails, last, starts, ends, strict=True
-        )
-    ]
+    about = About(store.location, ids)
+    for place, (commit_id, run) in enumerate(runfile.read_all(store.location, ids)):
+        yield Experiment(store, commit_id, about, place, run)

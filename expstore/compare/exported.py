@@ -21,8 +21,8 @@ from expstore.compare.experimentfile import (
     is_experiment_file,
     read_experiments,
 )
-from expstore.compare.experiments import Log
 from expstore.compare.footers import read_notes
+from expstore.compare.logs import Log
 from expstore.compare.series import Extremes, summarize
 from expstore.errors import ExperimentNotFoundError, StoreNotFoundError
 from expstore.extras import require

@@ -18,7 +18,7 @@ from __future__ import annotations
 import difflib
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from expstore.compare.conditions import Kind, as_text
@@ -117,9 +117,9 @@ class Reference(NamedTuple):
             return FIELDS[self.name].value(one)
         if self.sort == "param":
             return one.params.get(self.name)
-        return self.of_metrics(one.metrics)
+        return self.of_metrics(one.metrics_of((self.whole, self.name)))
 
-    def of_metrics(self, metrics: dict[str, Extremes]) -> float | None:
+    def of_metrics(self, metrics: Mapping[str, Extremes]) -> float | None:
         """The value among an experiment's metrics; None if it is not there."""
         if self.whole in metrics:
             return metrics[self.whole].last

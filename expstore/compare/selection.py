@@ -15,10 +15,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from expstore.compare.conditions import Test, test
-from expstore.compare.experiments import Experiment, ReadLogs, experiments, read_logs
+from expstore.compare.experiments import Experiment, experiments
 from expstore.compare.exportreader import as_source
 from expstore.compare.expression import Comparison, Expression, Name, Not, comparisons
 from expstore.compare.naming import Reference, resolve, unknown
+from expstore.compare.reading import ReadLogs, read_logs
+from expstore.compare.wanted import wants_of
 from expstore.compare.where import parse
 from expstore.errors import WhereError
 
@@ -55,7 +57,7 @@ def select(
     expression = parse(where)
     store = as_source(store)
     found = list(experiments(store, store.select_ids(ids)))
-    read = read or partial(read_logs, store, progress=progress)
+    read = read or partial(read_logs, store, progress=progress, wants=wants_of(expression))
     return [one.commit_id for one in matching(found, expression, where, read)]
 
 
@@ -130,8 +132,8 @@ def check_known(
     for one in sorted(found, key=lambda one: not one.is_read):
         if not missing:
             return
-        names |= dict.fromkeys(one.metrics)
-        missing = [pair for pair in missing if not pair[1].is_in(one.metrics)]
+        names |= dict.fromkeys(one.names)
+        missing = [pair for pair in missing if not pair[1].is_in(one.names)]
     if missing:
         raise unknown(str(missing[0][0]), params, names)
 

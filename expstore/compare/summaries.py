@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self, overload
 
 from expstore.compare.comparison import Comparison
-from expstore.compare.experiments import Experiment, ReadLogs, experiments, read_logs, read_states
+from expstore.compare.experiments import Experiment, experiments
 from expstore.compare.exportreader import as_source
 from expstore.compare.groups import GroupSummary, grouped
 from expstore.compare.naming import ASPECTS, order, resolve
 from expstore.compare.patterns import expand
+from expstore.compare.reading import ReadLogs, read_logs, read_metadata, read_states
 from expstore.compare.selection import check_known, matching
 from expstore.compare.series import Extremes
+from expstore.compare.wanted import wants_of
 from expstore.compare.where import parse
 from expstore.errors import SelectionError
 from expstore.model.values import Metadata, is_whole_number
@@ -30,6 +32,8 @@ from formats import CLEAN, TailStatus
 __all__ = ["ASPECTS", "Comparison", "GroupSummary", "RunStatus", "Summary", "compare"]
 
 Progress = Callable[[list[str]], Iterable[str]]
+
+_FEW = 4  # the share of experiments that may be read once more, to be shown with all metrics
 
 
 class RunStatus(str):
@@ -192,28 +196,36 @@ def compare(
     jobs = check_jobs(jobs)
     expression = None if where is None else parse(where)
     store = as_source(store)
-    read = read or partial(read_logs, store, progress=progress, jobs=jobs)
     found = everything = list(experiments(store, store.select_ids(ids)))
+    whole = partial(read_logs, store, progress=progress, jobs=jobs)
+    few = limit is not None and limit * _FEW <= len(found)
+    if read is not None:
+        look = show = read
+    elif group_by is not None or (names is None and not few):
+        look = show = whole
+    else:
+        look = partial(whole, wants=wants_of(expression, sort, names or ()))
+        show = whole if names is None else look
     if expression is not None:
-        found = matching(found, expression, where or "", read)
+        found = matching(found, expression, where or "", look)
     if group_by is not None:
         keys = [group_by] if isinstance(group_by, str) else list(group_by)
-        groups = grouped(read(found), keys, names, sort, reverse)
+        groups = grouped(show(found), keys, names, sort, reverse)
         return Comparison(groups[:limit], _unread(everything))
     none = not found
     cut = limit is not None and limit < len(found)
     if sort is not None and not none:
-        found = ordered(found, sort, reverse, read)
+        found = ordered(found, sort, reverse, look)
     elif reverse:
         found = found[::-1]
-    found = read(found[:limit])
+    found = show(found[:limit])
     if isinstance(store, StoreReader):
         read_states(store, found)
-    summaries = [_summary(one) for one in found]
-    if names is not None:
-        summaries = _named(summaries, names, strict=not (cut or none))
-    shown = {one.commit_id for one in found}
-    return Comparison(summaries, _unread(one for one in everything if one.commit_id not in shown))
+        read_metadata(store, found)
+    shown = None if names is None else _expanded(found, names, strict=not (cut or none))
+    summaries = [_summary(one, shown) for one in found]
+    chosen = {one.commit_id for one in found}
+    return Comparison(summaries, _unread(one for one in everything if one.commit_id not in chosen))
 
 
 def _unread(found: Iterable[Experiment]) -> dict[str, str]:
@@ -249,8 +261,13 @@ def ordered(found: list[Experiment], sort: str, reverse: bool, read: ReadLogs) -
     return [found[place] for place in places]
 
 
-def _summary(one: Experiment) -> Summary:
-    metrics = one.metrics  # first, since reading them may add a problem
+def _summary(one: Experiment, names: Sequence[str] | None) -> Summary:
+    """The summary of an experiment, with the metrics of these names only; None: with all."""
+    if names is None:
+        metrics = one.metrics  # first, since reading them may add a problem
+    else:
+        known = one.metrics_of(names)
+        metrics = {name: known[name] for name in names if name in known}
     return Summary(
         one.commit_id,
         one.metadata,
@@ -264,14 +281,6 @@ def _summary(one: Experiment) -> Summary:
     )
 
 
-def _named(summaries: list[Summary], names: Iterable[str], *, strict: bool) -> list[Summary]:
-    """The summaries with only the metrics of these names or patterns."""
-    known = dict.fromkeys(name for summary in summaries for name in summary.metrics)
-    wanted = expand(names, known, strict=strict)
-    return [
-        replace(
-            summary,
-            metrics={name: summary.metrics[name] for name in wanted if name in summary.metrics},
-        )
-        for summary in summaries
-    ]
+def _expanded(found: Iterable[Experiment], names: Iterable[str], *, strict: bool) -> list[str]:
+    """The metrics of experiments that names and patterns stand for."""
+    return expand(names, dict.fromkeys(name for one in found for name in one.names), strict=strict)

@@ -16,9 +16,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from expstore.compare.conditions import pattern
-from expstore.compare.experiments import Experiment, experiments, read_logs
+from expstore.compare.experiments import Experiment, experiments
+from expstore.compare.reading import read_logs
 from expstore.compare.selection import matching
 from expstore.compare.summaries import ordered
+from expstore.compare.wanted import wants_of
 from expstore.compare.where import parse
 from expstore.model.runinfo import RunInfo, RunState
 from expstore.model.values import Metadata
@@ -159,15 +161,16 @@ def _answer(
         return tuple(sorted(known.values(), key=_newest_first))
     newest_first = sorted(known, key=lambda commit_id: _newest_first(known[commit_id]))
     found = list(experiments(store, newest_first))
-    read = partial(read_logs, store, progress=progress)
-    if query.is_expression:
-        found = matching(found, parse(query.filter), query.filter, read)
+    where = parse(query.filter) if query.is_expression else None
+    sort = query.sort.removeprefix("-").strip()
+    read = partial(read_logs, store, progress=progress, wants=wants_of(where, sort or None))
+    if where is not None:
+        found = matching(found, where, query.filter, read)
     elif words:
         tests = [pattern(f"*{word}*".lower()) for word in words]
         found = [one for one in found if _has(one, tests)]
     if query.sort and found:
-        reverse = query.sort.startswith("-")
-        found = ordered(found, query.sort.removeprefix("-").strip(), reverse, read)
+        found = ordered(found, sort, query.sort.startswith("-"), read)
     return tuple(known[one.commit_id] for one in found)
 
 

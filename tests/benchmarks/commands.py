@@ -16,7 +16,8 @@ from typing import Any
 
 from expstore import ExperimentStore
 from expstore.compare import compare
-from expstore.compare.experiments import experiments, read_states
+from expstore.compare.experiments import experiments
+from expstore.compare.reading import read_states
 from tests.benchmarks.corpora import Corpora
 from tests.benchmarks.harness import Bench, Contender, Row, Unavailable, above
 

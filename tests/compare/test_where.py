@@ -7,6 +7,7 @@ import math
 import operator
 import pickle
 import time
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -17,7 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from expstore import ExperimentStore, UnknownMetricError, WhereError
-from expstore.compare import experiments, select
+from expstore.compare import reading, select
 from expstore.compare.conditions import pattern
 from expstore.compare.conditions import test as condition
 from expstore.compare.expression import Comparison, Expression, Junction, Name, Not, Value
@@ -181,13 +182,13 @@ def test_a_log_is_read_only_if_it_decides(
 ) -> None:
     """Parameters and fields are asked first, and each log is read once."""
     read: list[str] = []
-    original = experiments.read_together
+    original = reading.read_together
 
-    def noted(root: Path, ids: list[str]) -> Any:
+    def noted(root: Path, ids: Iterable[str], *options: Any) -> Any:
         read.extend(ids)
-        return original(root, ids)
+        return original(root, ids, *options)
 
-    monkeypatch.setattr(experiments, "read_together", noted)
+    monkeypatch.setattr(reading, "read_together", noted)
     assert select(runs, "lr < 0.05 or user == bob") == ["b", "c", "d"]
     assert read == []
     assert select(runs, "loss < 1 and loss:max > 0 and lr < 0.05") == ["b"]

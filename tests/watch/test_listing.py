@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from expstore import ExperimentStore, UnknownMetricError, WhereError
-from expstore.compare import experiments
+from expstore.compare import experiments, reading
 from expstore.watch.listing import Listing, Query
 from expstore.watch.overlay import LETTERS, Overlay
 from tests.helpers.runs import add
@@ -111,7 +111,7 @@ def test_logs_are_read_only_if_a_query_needs_them(runs, monkeypatch) -> None:
         raise AssertionError("a log was read")
 
     monkeypatch.setattr(experiments.Experiment, "read_table", refuse)
-    monkeypatch.setattr(experiments, "read_together", refuse)
+    monkeypatch.setattr(reading, "read_together", refuse)
     listing = Listing(runs)
     for query in (Query(), Query("resnet"), Query("lr < 0.5"), Query("", "lr")):
         listing.refresh(query)

@@ -5,11 +5,13 @@ logs one after another are a log themselves, since nothing frames records, so th
 once, in a tenth of the time that they take one by one. If one of them is torn, or has anything
 doubtful, that shows in where records end; then each is looked at alone, and the whole records of
 all are parsed at once. A log that is long, missing or not readable is left to `read_table`.
+
+Where only some metrics are wanted, `chosen` is asked first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from expstore.model.table import MetricTable
@@ -17,6 +19,7 @@ from expstore.model.values import METRICS_FORMAT
 from expstore.store.files.directory import Location
 from expstore.store.files.layout import METRICS
 from expstore.store.files.place import open_root
+from expstore.store.read.chosen import Chooser, Chosen, Wants
 from formats import CLEAN, TailStatus
 from formats.damage.tail import tail_status
 
@@ -47,17 +50,25 @@ class Together(NamedTuple):
     tails: Sequence[TailStatus] = ()
 
 
-def read_together(root: Location, commit_ids: Iterable[str]) -> Iterator[Together]:
-    """The logs of experiments, in this order.
+def read_together(
+    root: Location,
+    commit_ids: Iterable[str],
+    wants: Wants | None = None,
+    sizes: Mapping[str, int] | None = None,
+) -> Iterator[Together | Chosen]:
+    """The logs of experiments, each once: a few at a time in this order, and those in any.
 
     Args:
         root: the store.
         commit_ids: checked ids.
+        wants: whether a metric is wanted; others may be left out. None: all are.
+        sizes: the bytes of a log that are read, where that is known.
 
     Raises:
         StoreNotFoundError: the root does not exist.
     """
-    commit_ids = list(commit_ids)
+    commit_ids, sizes = list(commit_ids), sizes or {}
+    chooser = None if wants is None else Chooser(wants)
     with open_root(root) as directory:
         for first in range(0, len(commit_ids), _LOGS):
             ids = commit_ids[first : first + _LOGS]
@@ -66,20 +77,21 @@ def read_together(root: Location, commit_ids: Iterable[str]) -> Iterator[Togethe
             size = 0
             for commit_id, data in zip(ids, directory.read_short(names, LONG), strict=True):
                 if not isinstance(data, bytes):
-                    yield from _parsed(batch)
-                    batch, size = {}, 0
                     yield Together([commit_id], None, None)
                     continue
-                batch[commit_id] = data
+                batch[commit_id] = data[: sizes.get(commit_id)]
                 size += len(data)
                 if size >= _MOST:
-                    yield from _parsed(batch)
+                    yield from _parsed(batch, chooser)
                     batch, size = {}, 0
-            yield from _parsed(batch)
+            yield from _parsed(batch, chooser)
 
 
-def _parsed(batch: dict[str, bytes]) -> Iterator[Together]:
-    """Some logs as one."""
+def _parsed(batch: dict[str, bytes], chooser: Chooser | None) -> Iterator[Together | Chosen]:
+    """Some logs as one, or as a few."""
+    if chooser is not None:
+        chosen, batch = chooser.divide(batch)
+        yield from chosen
     if not batch:
         return
     ids, logs = list(batch), list(batch.values())
