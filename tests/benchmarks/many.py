@@ -1,6 +1,6 @@
 """Rows for reading beside Parquet, one name of many, and many logs, on one core and on two.
 
-The many logs are links to one file: what is measured is parsing, with the file in memory.
+The many long logs are links to one file: what is measured is parsing, with the file in memory.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from tests.benchmarks.harness import (
     Unavailable,
     at_most,
     faster,
+    within,
 )
 
 NS = "ns a record"
@@ -56,6 +57,14 @@ def rows(bench: Bench, corpora: Corpora, reading: Iterator[tuple[Corpus, float]]
         _of_many(bench, corpora, five, 20, "read_all"),
         "get_metrics",
     )
+    count = bench.size(20_000, 200)
+    for task in ("compare_all", "check_all"):
+        yield Row(
+            f"{task.replace('_all', '')} of {count:,} experiments of 300 records, one core",
+            "us an experiment",
+            within(100, "us"),
+            _of_short(bench, corpora, count, task),
+        )
     for task in ("compare_all", "check_all"):
         yield Row(
             f"{task.replace('_all', '')} of 200 logs with two processes: {five.title}",
@@ -72,6 +81,14 @@ def _of_log(bench: Bench, corpora: Corpora, corpus: Corpus, task: str) -> Conten
         commit_id = corpora.log(corpus)
         result = bench.ours(task, corpora.store.root, commit_id, one_core=True)
         return Sample.of(result, 1e9 / corpus.count)
+
+    return sample
+
+
+def _of_short(bench: Bench, corpora: Corpora, count: int, task: str) -> Contender:
+    def sample() -> Sample:
+        result = bench.ours(task, corpora.experiments(count, 300), 1, one_core=True)
+        return Sample.of(result, 1e6 / count)
 
     return sample
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 from operator import truediv
 from pathlib import Path
@@ -21,11 +21,13 @@ from expstore.errors import (
     UnreadableFileError,
 )
 from expstore.model import times
+from expstore.model.chunks import chunks
 from expstore.model.runinfo import RunInfo
 from expstore.model.values import META_CODEC
 from expstore.store import runfile
 from expstore.store.care import seal
 from expstore.store.care.findings import CheckReport, Finding
+from expstore.store.care.sound import Sound, SoundLogs
 from expstore.store.files import layout, system, waiting
 from expstore.store.files.directory import Directory, Entry, Location
 from expstore.store.files.place import open_directory, open_root
@@ -56,6 +58,7 @@ _DESCRIPTIONS = {
     "link": "a symbolic link, which is not followed",
     "other": "not a regular file",
 }
+_FIRST, _AT_ONCE = 16, 128  # experiments whose logs are looked at together
 _MOST = 100  # findings of a kind that are listed individually; the rest are only counted
 
 
@@ -66,32 +69,45 @@ def check_store(root: Location, commit_ids: Iterable[str]) -> Iterator[CheckRepo
 
 
 def check_experiments(root: Location, commit_ids: Iterable[str]) -> Iterator[CheckReport]:
-    """Yield a report on each experiment that exists; at a URL, several are read at a time."""
-    # A parser may be shared by many logs, but not by threads.
-    parser = LogParser() if isinstance(root, Path) else None
+    """Yield a report on each experiment that exists; several are read at a time."""
 
-    def report(commit_id: str) -> CheckReport | None:
+    def report(commit_id: str, sound: Sound | None = None) -> CheckReport | None:
         path = root / commit_id
         try:
-            return check_experiment(path, parser)
+            return check_experiment(path, sound=sound)
         except ExperimentNotFoundError:
             return None  # deleted meanwhile
         except UnreadableFileError as error:
             return CheckReport(commit_id, (Finding("unreadable", path, str(error)),))
 
-    reports = waiting.each(root, commit_ids, report)
+    if isinstance(root, Path):
+        reports = _with_sound_logs(root, list(commit_ids), report)
+    else:
+        reports = waiting.each(root, commit_ids, report)
     yield from (found for found in reports if found is not None)
 
 
+def _with_sound_logs(
+    root: Path,
+    commit_ids: Sequence[str],
+    report: Callable[[str, Sound | None], CheckReport | None],
+) -> Iterator[CheckReport | None]:
+    """A report on each experiment, given its log if that is sound."""
+    logs = SoundLogs(root)
+    for part in chunks(len(commit_ids), _FIRST, _AT_ONCE):
+        sound = logs.among(commit_ids[part])
+        yield from (report(commit_id, sound.get(commit_id)) for commit_id in commit_ids[part])
+
+
 def check_experiment(
-    path: Location, parser: LogParser | None = None, *, verify: bool = True
+    path: Location, *, verify: bool = True, sound: Sound | None = None
 ) -> CheckReport:
     """Check every file of an experiment.
 
     Args:
         path: its directory.
-        parser: the one used for earlier experiments, to reuse.
         verify: compare the files with the experiment's seal, if it has one.
+        sound: what is known of its log, if that is sound.
 
     Raises:
         ExperimentNotFoundError: no such experiment.
@@ -109,8 +125,10 @@ def check_experiment(
                 findings += _check_metadata(directory)
             elif entry.name == layout.RUN:
                 findings += broken
+            elif entry.name == layout.METRICS and sound is not None:
+                records, size = sound
             elif entry.name == layout.METRICS:
-                tail, records, size = _check_log(directory, parser, info)
+                tail, records, size = _check_log(directory, info)
                 findings += tail
             else:
                 findings += _check_other(directory, entry)
@@ -229,9 +247,7 @@ def _backward(steps: BackwardSteps, directory: Directory, name: str) -> Iterator
         yield Finding("steps-back", directory.path / name, detail, record=record, field="step")
 
 
-def _check_log(
-    directory: Directory, parser: LogParser | None, info: RunInfo
-) -> tuple[list[Finding], int, int]:
+def _check_log(directory: Directory, info: RunInfo) -> tuple[list[Finding], int, int]:
     name = layout.METRICS
     clock, backward = _Times(), BackwardSteps(info.starts)
 
@@ -239,8 +255,7 @@ def _check_log(
         clock.look(columns, index)
         backward.look(columns, index)
 
-    parser = parser or LogParser()
-    found, records, size = check_log(directory, name, parser, look, backward.forget)
+    found, records, size = check_log(directory, name, LogParser(), look, backward.forget)
     findings = clock.findings(directory, name)
     if not any(finding.kind in {"implausible", "unreadable"} for finding in found):
         findings += _backward(backward, directory, name)
