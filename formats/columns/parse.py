@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from formats.columns.brief import LIMIT, BriefWalk
+from formats.columns.brief import LIMIT, BriefWalk, reading_of
 from formats.columns.clock import NONE, UNKNOWN, Choice, Clock, windows_of
 from formats.columns.emit import Emission
 from formats.columns.output import Output, keep_freed_memory
@@ -100,8 +100,8 @@ class ColumnParser:
     def _make_brief(self) -> BriefWalk | None:
         if not self._plan.is_brief:
             return None
-        texts = list(self._vocabularies.values())
-        return BriefWalk(self._walk.schema, texts, self._clock, self._emission.choice)
+        reading = reading_of(self._walk.schema, self._clock)
+        return BriefWalk(reading, list(self._vocabularies.values()), self._emission.choice)
 
     def _make_repetition(self) -> Repetition:
         keep_freed_memory()
