@@ -260,8 +260,8 @@ class Paths:
         self.lanes: list[int] = []
         match, lanes = Repetition.match, RecordWalk._lanes
 
-        def counted_match(*args: Any) -> Any:
-            found = match(*args)
+        def counted_match(*args: Any, **options: Any) -> Any:
+            found = match(*args, **options)
             self.matched.append(found.count)
             places = found.places("", None) if found.count else []
             self.dense.append(bool(places) and found.is_dense(places))
