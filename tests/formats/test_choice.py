@@ -51,7 +51,9 @@ def test_any_choice_of_any_order(declaration: Any, data: st.DataObject) -> None:
     with pytest.MonkeyPatch.context() as patch:
         brief.reading_of.cache_clear()
         patch.setattr(parse, "LIMIT", data.draw(st.sampled_from([0, 1 << 20])))
-        patch.setattr(parse, "BLOCK", data.draw(st.sampled_from([1 << 10, 1 << 19])))
+        block = data.draw(st.sampled_from([1 << 10, 1 << 19]))
+        patch.setattr(parse, "BLOCK", block)
+        patch.setattr(parse, "_STRETCH", min(block, 1 << 16))
         patch.setattr(repetition, "_MIN_RECORDS", 8)
         patch.setattr(repetition, "_FEW", data.draw(st.sampled_from([0, 4])))
         for _ in range(2):  # the second time with what is remembered
