@@ -40,7 +40,7 @@ BLOCK = 1 << 19
 together with the result. Twice as many cost more in fresh memory than they save.
 """
 
-_BEGINNING = 1 << 16  # bytes of a long log that are read as those of a short one
+_BEGINNING = 1 << 13  # bytes of a long log that are read as those of a short one
 
 _STRETCH, _LONGEST = 1 << 16, 1 << 21
 """Bytes walked one record after another until an order is looked for, and twice as many each time
