@@ -11,7 +11,6 @@ then says where in them the wanted numbers are.
 
 from __future__ import annotations
 
-from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from formats.columns.clock import Clock, windows_of
 from formats.columns.loop import compiled_loop
-from formats.columns.numbers import number_reader
+from formats.columns.numbers import NumberReader
 from formats.columns.period import Period, mask_of
 from formats.columns.starts import Offsets, record_walk
 from formats.columns.vocabulary import Vocabulary
@@ -48,9 +47,10 @@ class Order:
 
     def __init__(self, schema: Schema, period: Period, mask: bytes, label: str, log: bytes) -> None:
         self.size, self.records = period.size, period.records
+        self._texts = len(schema.texts)
         self.labels = period.texts[[field.name for field in schema.texts].index(label)]
         self._period, self._walk = period, record_walk(schema)
-        self._numbers = number_reader(self._walk)
+        self._numbers = NumberReader(self._walk)
         self._starts = np.array(period.starts)
         # As integers: NumPy's calls cost more.
         self._prefix = min(period.size, _PREFIX)
@@ -113,4 +113,4 @@ class Order:
         starts = (rows[:, None] * self.size + self._starts[places]).reshape(-1)
         if not starts.size:
             return {name: np.empty(0, native) for name, _, _, native, *_ in self._walk.columns}
-        return self._numbers.gathered(data, starts, 0, repeat(_NO_CODES))
+        return self._numbers.gathered(data, starts, 0, [_NO_CODES] * self._texts)
