@@ -169,7 +169,7 @@ def write_part(store: StoreReader, directory: Path, number: str, part: Part) -> 
     tables = waiting.each(store.location, part.sections, partial(_table, store))
     logs: dict[str, Log] = {}
 
-    def read(_: object, commit_id: str, __: object) -> MetricTable:
+    def read(_: object, commit_id: str) -> MetricTable:
         """The table of the next section: the stream asks for each once, in order."""
         table = next(tables)
         if isinstance(table, Exception):

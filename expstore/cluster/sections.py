@@ -27,7 +27,6 @@ from expstore.model.values import RECORD_CODEC, is_whole_number
 from expstore.store.files import layout
 from expstore.store.files.place import open_log
 from expstore.store.files.waiting import REQUESTS
-from expstore.store.read.parser import LogParser
 from expstore.store.read.tables import CHUNK, Selection, iter_tables, read_table
 
 if TYPE_CHECKING:
@@ -105,18 +104,16 @@ def batches(sizes: Mapping[str, int | None], batch: int) -> list[list[str]]:
     return [[section.commit_id for section in packed] for packed in _packed(whole, batch)]
 
 
-def tables(
-    root: Location, section: Section, selection: Selection, parser: LogParser | None = None
-) -> Iterator[MetricTable]:
+def tables(root: Location, section: Section, selection: Selection) -> Iterator[MetricTable]:
     """The selected metrics of a section, table by table; see `store.read.tables.iter_tables`."""
     path = root / section.commit_id / layout.METRICS
-    return iter_tables(path, selection, CHUNK, section.start, section.end, parser)
+    return iter_tables(path, selection, CHUNK, section.start, section.end)
 
 
-def table(root: Location, section: Section, parser: LogParser | None = None) -> MetricTable:
+def table(root: Location, section: Section) -> MetricTable:
     """A section in one table; see `store.read.tables.read_table`."""
     path = root / section.commit_id / layout.METRICS
-    return read_table(path, section.start, section.end, parser)
+    return read_table(path, section.start, section.end)
 
 
 def fingerprints(store: StoreReader, planned: Iterable[Sequence[Section]]) -> dict[Section, str]:

@@ -19,7 +19,7 @@ from expstore.store import metafile, runfile
 from expstore.store.files import layout
 from expstore.store.files.place import log_of, open_root
 from expstore.store.read.rewind import Rewind
-from expstore.store.read.tables import read_table, table_parser
+from expstore.store.read.tables import read_table
 from formats import TailStatus
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ class Rows:
 
     def __init__(self, store: StoreReader) -> None:
         self._store = store
-        self._parser = table_parser()
 
     def describe(self, ids: list[str]) -> list[Entry]:
         """Runs with what describes them; those that were deleted meanwhile are left out.
@@ -105,7 +104,7 @@ class Rows:
             ExpStoreError, FormatError: it cannot be read.
         """
         log = log_of(self._store.location, entry.commit_id)
-        table, tally = read_table(log, parser=self._parser), Tally()
+        table, tally = read_table(log), Tally()
         tally.add(Rewind(entry.resumed).current(table))
         return logged_row(tally, table.status)
 

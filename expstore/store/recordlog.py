@@ -216,8 +216,8 @@ class RecordLog:
         from expstore.store.care.findings import CheckReport
 
         with self._missing_directory(), open_directory(self.path.parent) as directory:
-            parser = LogParser(format=self.format)
-            findings, records, size = check_log(directory, self.path.name, parser)
+            name = self.path.name
+            findings, records, size = check_log(directory, name, format=self.format)
             if findings and (cause := self._other_header()):
                 findings = [replace(one, detail=f"{one.detail}: {cause}") for one in findings]
         return CheckReport(None, tuple(findings), records, size)

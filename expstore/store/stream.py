@@ -23,22 +23,21 @@ from expstore.store import metafile, runfile
 from expstore.store.files import layout
 from expstore.store.files.place import log_of
 from expstore.store.read.rewind import Rewind
-from expstore.store.read.tables import read_table, select, table_parser
+from expstore.store.read.tables import read_table, select
 from formats import FormatError, TailStatus
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from expstore.store.files.directory import Location
-    from expstore.store.read.parser import LogParser
 
 _Result = TypeVar("_Result")
 
 ROWS = 1 << 20  # maximum rows in a batch
 
 
-def _read_whole(root: Location, commit_id: str, parser: LogParser) -> MetricTable:
-    return read_table(log_of(root, commit_id), parser=parser)
+def _read_whole(root: Location, commit_id: str) -> MetricTable:
+    return read_table(log_of(root, commit_id))
 
 
 @dataclass
@@ -54,7 +53,7 @@ class TableStream:
         strict: raise on unreadable metrics; otherwise record the error and continue.
         superseded: whether to include what is superseded; see `StoreReader.get_metrics`. If not,
             and run.json cannot be parsed, that is a failure, but nothing is left out.
-        read: reads an experiment's metrics, given the root, the commit id and a shared parser.
+        read: reads an experiment's metrics, given the root and the commit id.
 
     Attributes:
         failures: read errors by commit id. An experiment without readable metrics is left out; one
@@ -71,15 +70,14 @@ class TableStream:
     metadata_required: bool = False
     strict: bool = True
     superseded: bool = True
-    read: Callable[[Location, str, LogParser], MetricTable] = _read_whole
+    read: Callable[[Location, str], MetricTable] = _read_whole
     failures: dict[str, ExpStoreError | FormatError] = field(default_factory=dict)
     tails: dict[str, TailStatus] = field(default_factory=dict)
     rows: int = 0
 
     def __iter__(self) -> Iterator[tuple[str, Metadata | None, MetricTable]]:
-        parser = table_parser()
         for commit_id in self.ids:
-            table = self._attempt(commit_id, lambda i: self.read(self.root, i, parser))
+            table = self._attempt(commit_id, lambda i: self.read(self.root, i))
             if table is None:
                 continue
             if not self.superseded:

@@ -23,7 +23,7 @@ from expstore.errors import (
 from expstore.model import times
 from expstore.model.chunks import chunks
 from expstore.model.runinfo import RunInfo
-from expstore.model.values import META_CODEC
+from expstore.model.values import META_CODEC, METRICS_FORMAT
 from expstore.store import runfile
 from expstore.store.care import seal
 from expstore.store.care.findings import CheckReport, Finding
@@ -31,10 +31,10 @@ from expstore.store.care.sound import Sound, SoundLogs
 from expstore.store.files import layout, system, waiting
 from expstore.store.files.directory import Directory, Entry, Location
 from expstore.store.files.place import open_directory, open_root
-from expstore.store.read.parser import LogParser
 from expstore.store.read.rewind import BackwardSteps
 from expstore.store.read.survey import scan_log
 from formats import (
+    Format,
     FormatError,
     TruncatedError,
     UnsupportedVersionError,
@@ -255,7 +255,7 @@ def _check_log(directory: Directory, info: RunInfo) -> tuple[list[Finding], int,
         clock.look(columns, index)
         backward.look(columns, index)
 
-    found, records, size = check_log(directory, name, LogParser(), look, backward.forget)
+    found, records, size = check_log(directory, name, look, backward.forget)
     findings = clock.findings(directory, name)
     if not any(finding.kind in {"implausible", "unreadable"} for finding in found):
         findings += _backward(backward, directory, name)
@@ -265,23 +265,23 @@ def _check_log(directory: Directory, info: RunInfo) -> tuple[list[Finding], int,
 def check_log(
     directory: Directory,
     name: str,
-    parser: LogParser,
     look: Callable[[Columns, int], None] | None = None,
     forget: Callable[[], None] | None = None,
+    format: Format = METRICS_FORMAT,
 ) -> tuple[list[Finding], int, int]:
     """Check how a log ends.
 
     Args:
         directory, name: where it is.
-        parser: of its format.
         look, forget: see `scan_log`.
+        format: of the log.
 
     Returns:
         What was found, the number of whole records, and the log's size in bytes.
     """
     try:
         with directory.open_log(name) as log:
-            status, records = scan_log(log, parser=parser, look=look, forget=forget)
+            status, records = scan_log(log, look=look, forget=forget, format=format)
             size = log.size
         # A write in progress looks like a tear until it completes a moment later.
         for _ in range(_RETRIES):
@@ -289,7 +289,7 @@ def check_log(
                 break
             time.sleep(_SETTLING)
             with directory.open_log(name) as log:
-                status, more = scan_log(log, status.offset or 0, parser)
+                status, more = scan_log(log, status.offset or 0, format=format)
                 records, size = records + more, log.size
     except ExpStoreError as error:
         return [Finding("unreadable", directory.path / name, str(error))], 0, 0

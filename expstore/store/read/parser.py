@@ -1,7 +1,7 @@
-"""Logs to columns, one log after another.
+"""Logs to columns.
 
-Guarantees: what a parser gives for a log does not depend on the logs before it. Most logs of a
-store hold the same names in the same order, which `formats.columns.brief` remembers.
+Guarantees: what is given of a log does not depend on the logs before it. Most logs of a store hold
+the same names in the same order, which `formats.columns.brief` remembers.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ BRIEF = 1 << 20
 
 
 class LogParser:
-    """Parses one log after another, each in as many parts as wanted.
+    """Parses a log, in as many parts as wanted.
 
     Args:
         max_texts: distinct names beyond which parsing ends with TooManyTextsError; None: no limit.
-        format: of the logs.
+        format: of the log.
         wants: whether records with a label are wanted; None: all. All may be given nevertheless.
 
     Attributes:
@@ -48,7 +48,7 @@ class LogParser:
         self._format = format
         self._wants = wants
         self._parser: ColumnParser
-        self._parsed = 0  # bytes of whole records that the parser has seen, of all logs
+        self._parsed = 0  # bytes of whole records that the column parser has seen
         self._watch: TailWatch
         self._log: OpenLog
         self._first: int | None  # where the log's records begin; None: after a header not yet read

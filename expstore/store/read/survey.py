@@ -35,7 +35,7 @@ def scan_log(
     Args:
         log: the open log.
         start: an offset that ends a record; what precedes it is neither read nor counted.
-        parser: of the logs before.
+        parser: the one to use, whose `end` tells where the records end; None: a new one.
         look: called with each part's columns, and the index of its first record.
         forget: called where the codes of texts begin anew, in a log of very many texts.
         format: of the log, where there is no parser.

@@ -120,7 +120,6 @@ def iter_tables(
     chunk: int = CHUNK,
     start: int = 0,
     end: int | None = None,
-    parser: LogParser | None = None,
     rewind: Rewind | None = None,
 ) -> Iterator[MetricTable]:
     """A log table by table; see `ExperimentStore.iter_metrics`.
@@ -131,12 +130,10 @@ def iter_tables(
         chunk: metrics in a table at most.
         start, end: only what begins a record at `start`, and lies before `end`; a record that
             `end` cuts is a torn tail.
-        parser: one used for other logs before; None: a new one.
         rewind: what is superseded, and left out; only of a log that is read from its beginning.
     """
-    if parser is None:
-        # The places of metrics in a log, by which some are superseded, count all of them.
-        parser = LogParser(wants=None if rewind else selection.wants)
+    # The places of metrics in a log, by which some are superseded, count all of them.
+    parser = LogParser(wants=None if rewind else selection.wants)
     first = 0
     size = chunk * RECORD_CODEC.schema.min_size  # bytes that hold no more records than a table may
     with open_log(path) as log:
@@ -157,20 +154,15 @@ def iter_tables(
                 return
 
 
-def read_table(
-    path: Location | str,
-    start: int = 0,
-    end: int | None = None,
-    parser: LogParser | None = None,
-) -> MetricTable:
+def read_table(path: Location | str, start: int = 0, end: int | None = None) -> MetricTable:
     """A log in one table; see `ExperimentStore.get_metrics`, and `iter_tables` for the arguments.
 
     Raises:
         TooManyTextsError, LogTooLargeError, ExperimentNotFoundError, UnreadableFileError
     """
-    if parser is None and start == 0 and end is None and (data := read_log(path, BRIEF)):
+    if start == 0 and end is None and (data := read_log(path, BRIEF)):
         return MetricTable.of_columns(*parse_whole(data))
-    parser = parser or table_parser()
+    parser = LogParser(_NAMES_LIMIT)
     with open_log(path) as log:
         parser.begin(log, start, end)
         try:
@@ -181,8 +173,3 @@ def read_table(
             raise LogTooLargeError(f"{path}: {log.size:,} bytes are too many for memory") from error
         status = parser.status()
     return MetricTable.of_columns(columns, status)
-
-
-def table_parser() -> LogParser:
-    """A parser for `read_table`, of one log or of many."""
-    return LogParser(_NAMES_LIMIT)
