@@ -233,7 +233,9 @@ class ColumnParser:
                     is_learned = repetition.learn(data, piece, codes, end)
             elif stop == end:
                 break  # a torn record
-            self._stretch = _STRETCH if is_learned else min(_GROWTH * self._stretch, _LONGEST)
+            # A record may be longer than any stretch.
+            longest = _LONGEST if bounds.size > 1 else max(_LONGEST, end - begin)
+            self._stretch = _STRETCH if is_learned else min(_GROWTH * self._stretch, longest)
         return begin
 
     def _begin(self, brief: BriefWalk, repetition: Repetition, data: Bytes, output: Output) -> int:
