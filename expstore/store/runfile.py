@@ -258,6 +258,8 @@ def _start(values: Mapping[str, Any]) -> RunStart:
 def _known(kind: type, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The values of a class's fields, and the others."""
     names = _NAMES[kind]
+    if values.keys() <= _NAME_SETS[kind]:  # usually
+        return dict(values), {}
     known = {name: value for name, value in values.items() if name in names}
     return known, {name: value for name, value in values.items() if name not in names}
 
@@ -275,3 +277,4 @@ _NAMES: dict[type, tuple[str, ...]] = {
     kind: tuple(field.name for field in fields(kind) if field.name != "extra")
     for kind in (RunInfo, RunStart)
 }
+_NAME_SETS = {kind: frozenset(names) for kind, names in _NAMES.items()}

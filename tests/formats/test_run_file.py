@@ -185,6 +185,14 @@ def test_the_check_is_that_of_the_json_schema(values: Any) -> None:
         assert parse_run(build_run(values)) == values
 
 
+def test_what_writers_write_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slower check, which finds out what is wrong, is not asked about it."""
+    monkeypatch.delattr("formats.run._check")
+    assert parse_run(build_run(FULL)) == FULL
+    with pytest.raises(NameError):
+        parse_run(b'{"notes": 1}')
+
+
 def _is_json(values: Any) -> bool:
     """Whether there is no number that JSON does not have; a name may well be `Infinity`."""
     try:
