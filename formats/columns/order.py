@@ -92,8 +92,9 @@ class Order:
 
     def may_have(self, log: bytes) -> bool:
         """Whether a log has its size and its beginning, so that it probably agrees."""
-        begins = int.from_bytes(log[: self._prefix], "little") & self._mask == self._masked
-        return begins and not len(log) % self.size
+        if len(log) % self.size:
+            return False
+        return int.from_bytes(log[: self._prefix], "little") & self._mask == self._masked
 
     def agrees(self, data: bytes) -> bool:
         """Whether the data, of one log or of several, are whole repetitions."""

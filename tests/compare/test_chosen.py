@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,11 @@ stores = st.lists(
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The root of a store."""
-    return tmp_path_factory.mktemp("store")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The root of a store, of which even a single log is read as one of many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chosen_module, "_LEAST", 1)
+        yield tmp_path_factory.mktemp("store")
 
 
 def write(root: Path, written: Iterable[tuple[bytes, int | None, bool, bool]]) -> ExperimentStore:
@@ -216,6 +218,23 @@ def test_orders_are_not_looked_for_again_and_again(
     monkeypatch.setattr(chosen_module.Chooser, "_order_of", counted)
     assert len(compare(store, names=["loss"], sort="loss")) == 60
     assert 0 < tried <= 8
+
+
+def test_logs_of_rare_orders_are_read_with_the_others(
+    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few of each are not worth the calls that a group takes."""
+    runs(store, [log(8) + log(n % 20, names=("x", "loss", "x")) for n in range(100)])
+    expected = whole(store, names=["loss"], sort="loss")
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a group was made")
+
+    monkeypatch.setattr(chosen_module.Chooser, "_choose", refuse)
+    with pytest.raises(AssertionError, match="a group was made"):
+        compare(store, names=["loss"], sort="loss")
+    monkeypatch.setattr(chosen_module, "_LEAST", 7)
+    assert compare(store, names=["loss"], sort="loss") == expected
 
 
 def test_the_shown_are_those_that_were_ranked(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from formats.columns.order import Order
 
 _MOST = 32  # orders that are tried
+_LEAST = 6  # logs that are read together: fewer are read sooner with those of other orders
 _TRIES = 8  # logs without a known order from which one is learned, at first
 _SHARE = 8  # logs of known orders that pay for another try
 
@@ -74,12 +75,15 @@ class Chooser:
         found = []
         for order, group in groups.items():
             agreeing, data = group, b"".join(group.values())
-            if not order.agrees(data):
+            if len(group) >= _LEAST and not order.agrees(data):
                 agreeing = {i: log for i, log in group.items() if order.agrees(log)}
                 rest |= {i: log for i, log in group.items() if i not in agreeing}
                 data = b"".join(agreeing.values())
-            if agreeing:
+            if len(agreeing) >= _LEAST:
+                self._known += len(agreeing)
                 found.append(self._choose(order, agreeing, data))
+            else:
+                rest |= agreeing
         return found, rest
 
     def _order_of(self, log: bytes) -> Order | None:
@@ -88,7 +92,6 @@ class Chooser:
             if order.may_have(log):
                 if place:
                     self._orders.insert(0, self._orders.pop(place))
-                self._known += 1
                 return order
         if not log or self._left + self._known // _SHARE <= 0:
             return None
@@ -111,12 +114,12 @@ class Chooser:
 
         labels = [label.decode(ENCODING, ERRORS) for label in order.labels]
         names = tuple(dict.fromkeys(labels))
-        wanted = set(filter(self._wants, names))
+        wanted = {name: code for code, name in enumerate(names) if self._wants(name)}
         places = [place for place, name in enumerate(labels) if name in wanted]
         sizes = [len(log) for log in logs.values()]
         ends = np.array(sizes).cumsum() // order.size
         turns = np.arange(len(data) // order.size)
-        codes = np.array([names.index(labels[place]) for place in places], np.int32)
+        codes = np.array([wanted[labels[place]] for place in places], np.int32)
         numbers = order.numbers(data, places, turns)
         return Chosen(
             list(logs),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from expstore import ExperimentStore, StoreNotFoundError
 from expstore.store.care import check, sound
 from expstore.store.care.sound import Sound, SoundLogs
+from expstore.store.read import chosen
 from tests.helpers.layouts import WHOLE, logs
 from tests.helpers.logs import NOW, log
 from tests.helpers.runs import write_run
@@ -27,6 +28,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The root of a store whose torn logs are not waited for."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(check, "_SETTLING", 0.0)
+        patch.setattr(chosen, "_LEAST", 1)
         yield tmp_path_factory.mktemp("store")
 
 
@@ -67,6 +69,7 @@ def test_sound_logs_are_not_looked_at_closely(
         return original(directory, info)
 
     monkeypatch.setattr(check, "_check_log", noted)
+    monkeypatch.setattr(chosen, "_LEAST", 1)
     monkeypatch.setattr(sound, "LONG", len(log(4000)))
     assert list(store.check_all()) == expected
     assert looked_at == ["1", "2", "4", "6", "7"]
