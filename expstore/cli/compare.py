@@ -26,8 +26,8 @@ from expstore.cli.experiments import describe_tail
 from expstore.cli.ids import Ids, resolve_all
 from expstore.cli.selecting import (
     Where,
-    complete_metric,
     complete_name,
+    metrics_option,
     pointing_at_mistakes,
     tell_none,
 )
@@ -43,16 +43,7 @@ _COLUMNS = ("last", "min", "max", "last_step", "min_step", "max_step", "points")
 def compare_command(
     context: typer.Context,
     commit_ids: Ids = None,
-    names: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--name",
-            "--metric",
-            metavar="NAME[:last|min|max]",
-            help="Only this metric, or pattern such as 'val/*'; may be repeated.",
-            autocompletion=complete_metric,
-        ),
-    ] = None,
+    names: Annotated[list[str] | None, metrics_option("NAME[:last|min|max]")] = None,
     where: Where = None,
     sort: Annotated[
         str | None,

@@ -24,7 +24,7 @@ from expstore.cli.base import (
 )
 from expstore.cli.cluster_option import Cluster, ClusterCommand, open_cluster
 from expstore.cli.ids import Ids
-from expstore.cli.selecting import Where, complete_metric, expanded_names, selected
+from expstore.cli.selecting import Metrics, Where, expanded_names, selected
 from formats.errors import counted
 
 if TYPE_CHECKING:
@@ -58,14 +58,7 @@ def export_command(
             help="A file, or a directory for TensorBoard and --cluster. Default: standard output.",
         ),
     ] = None,
-    names: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--name",
-            help="Only this metric, or pattern such as 'val/*'; may be repeated.",
-            autocompletion=complete_metric,
-        ),
-    ] = None,
+    names: Metrics = None,
     where: Where = None,
     wide: Annotated[
         bool,

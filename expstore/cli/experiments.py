@@ -25,8 +25,8 @@ from expstore.cli.cluster_option import Cluster, ClusterCommand, log_reading
 from expstore.cli.ids import Id, OptionalId, resolve, tell_links
 from expstore.cli.numbers import parse_number
 from expstore.cli.selecting import (
+    Metrics,
     Where,
-    complete_metric,
     complete_name,
     pointing_at_mistakes,
     tell_none,
@@ -201,15 +201,7 @@ def log(
 def metrics(
     context: typer.Context,
     commit_id: Id,
-    names: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--name",
-            metavar="NAME",
-            help="Only this metric, or pattern such as 'val/*'; may be repeated.",
-            autocompletion=complete_metric,
-        ),
-    ] = None,
+    names: Metrics = None,
     last: Annotated[
         int | None, typer.Option("--last", min=1, metavar="N", help="Only the last N.")
     ] = None,

@@ -20,7 +20,7 @@ from expstore.cli.base import (
     without_curves,
 )
 from expstore.cli.ids import Ids
-from expstore.cli.selecting import Where, complete_metric, require_some, selected
+from expstore.cli.selecting import Where, metrics_option, require_some, selected
 from expstore.cli.usage import RefusedValue
 from formats.errors import counted
 
@@ -42,11 +42,7 @@ def plot_command(
     commit_ids: Ids = None,
     names: Annotated[
         list[str] | None,
-        typer.Option(
-            "--name",
-            help="The metric, or a pattern; may be repeated. Default: the only one.",
-            autocompletion=complete_metric,
-        ),
+        metrics_option(help="The metric, or a pattern; may be repeated. Default: the only one."),
     ] = None,
     where: Where = None,
     output: Annotated[

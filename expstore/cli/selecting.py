@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -67,6 +67,19 @@ Where = Annotated[
         autocompletion=complete_where,
     ),
 ]
+
+
+def metrics_option(
+    metavar: str = "NAME",
+    help: str = "Only this metric, or pattern such as 'val/*'; may be repeated.",
+) -> Any:
+    """The option by which metrics are chosen."""
+    return typer.Option(
+        "--name", "--metric", metavar=metavar, help=help, autocompletion=complete_metric
+    )
+
+
+Metrics = Annotated[list[str] | None, metrics_option()]
 
 
 def selected(

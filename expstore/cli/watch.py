@@ -9,7 +9,7 @@ import typer
 
 from expstore.cli.base import Root, app, fail, open_store
 from expstore.cli.ids import Ids, resolve
-from expstore.cli.selecting import Where, complete_metric, complete_name, pointing_at_mistakes
+from expstore.cli.selecting import Metrics, Where, complete_name, pointing_at_mistakes
 from expstore.extras import require
 
 
@@ -17,16 +17,7 @@ from expstore.extras import require
 def watch(
     context: typer.Context,
     commit_ids: Ids = None,
-    names: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--name",
-            "--metric",
-            metavar="NAME",
-            help="Only this metric, or pattern such as 'val/*'; may be repeated.",
-            autocompletion=complete_metric,
-        ),
-    ] = None,
+    names: Metrics = None,
     where: Where = None,
     sort: Annotated[
         str,

@@ -1,8 +1,12 @@
 """Reading many experiments in several processes.
 
 Guarantees: the results are those of one process, in the same order; only a few batches are in work
-at a time, so memory is that of so many processes, however many experiments there are. An error of a
-batch is raised when its turn comes. Ctrl-C ends the processes, and so does the death of one.
+or wait for their turn at a time, so memory is that of so many processes, however many experiments
+there are. An error of a batch is raised when its turn comes. Ctrl-C ends the processes, and so does
+the death of one.
+
+This process is one of them: the others take longer to start than it takes to read a hundred
+megabytes.
 
 Processes, not threads: parsing a log alternates between short calls of NumPy and Python code, of
 which only one thread runs at a time. What a batch returns is copied between processes, so it should
@@ -16,10 +20,13 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from expstore.errors import JobError, SelectionError
 from expstore.model.values import is_whole_number
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _Result = TypeVar("_Result")
 
@@ -27,7 +34,8 @@ BATCH = 1 << 23
 """Bytes of log in a batch: work of a tenth of a second, which outweighs handing it over."""
 
 _OPENING = 1 << 15  # bytes that cost as much to read as it costs to open an experiment
-_AHEAD = 2  # batches in work or done for each process
+_AHEAD = 2  # batches in work, or next, for each other process
+_HELD = 16  # results that wait for their turn, for each process
 
 
 def check_jobs(jobs: int) -> int:
@@ -56,9 +64,9 @@ def in_order(
     Raises:
         JobError: a process died.
     """
-    parts = list(_batches(sizes))
-    jobs = min(jobs, len(parts))
-    if jobs <= 1:
+    parts = deque(_batches(sizes))
+    others = min(jobs, len(parts)) - 1
+    if others <= 0:
         yield from chain.from_iterable(map(work, parts))
         return
     from concurrent.futures import Future, ProcessPoolExecutor
@@ -66,15 +74,18 @@ def in_order(
     from multiprocessing import get_context
 
     # Started afresh: a copy of this process would share its locks with threads that it lacks.
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), _end_on_interrupt)
+    pool = ProcessPoolExecutor(others, get_context("spawn"), _end_on_interrupt)
     pending: deque[Future[list[_Result]]] = deque()
     try:
-        for part in parts:
-            pending.append(pool.submit(_list, work, part))
-            if len(pending) >= _AHEAD * jobs:
+        while parts or pending:
+            given = sum(not one.done() for one in pending)
+            while parts and given < _AHEAD * others:
+                pending.append(pool.submit(_list, work, parts.popleft()))
+                given += 1
+            if pending[0].done() or not parts or len(pending) >= _HELD * (others + 1):
                 yield from pending.popleft().result()
-        while pending:
-            yield from pending.popleft().result()
+            else:
+                pending.append(_done(Future(), work, parts.popleft()))
     except BrokenProcessPool as error:
         raise JobError(
             "a process that was reading died, perhaps for want of memory; use fewer jobs"
@@ -85,6 +96,19 @@ def in_order(
 
 def _list(work: Callable[[list[str]], Iterable[_Result]], part: list[str]) -> list[_Result]:
     return list(work(part))
+
+
+def _done(
+    future: Future[list[_Result]],
+    work: Callable[[list[str]], Iterable[_Result]],
+    part: list[str],
+) -> Future[list[_Result]]:
+    """The future, with the results of work that was done in this process, or its error."""
+    try:
+        future.set_result(_list(work, part))
+    except Exception as error:
+        future.set_exception(error)  # raised when its turn comes, as that of another process
+    return future
 
 
 def _end_on_interrupt() -> None:

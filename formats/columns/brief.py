@@ -15,17 +15,19 @@ declaration is remembered by the process. It only saves work, and is compared li
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from formats.columns.clock import NONE, UNKNOWN, Choice, Clock, joined, windows_of
+from formats.columns.clock import NONE, UNKNOWN, Choice, Clock, Windows, joined, windows_of
 from formats.columns.loop import compiled_loop
-from formats.columns.numbers import number_reader, repeated
+from formats.columns.numbers import NumberReader
 from formats.columns.period import Period, mask_of, shortest_period
 from formats.columns.repetition import Codes
-from formats.columns.starts import Offsets, record_walk
+from formats.columns.starts import Offsets, RecordWalk, record_walk
 from formats.columns.vocabulary import Vocabulary
 from formats.schema import Schema
 
@@ -38,11 +40,6 @@ _LONG = 1 << 16  # bytes from which on a longer search costs more than it saves
 _SEARCHES = 3  # in such data
 _FEW = 1 << 11  # bytes that the loop reads sooner than a period is learned
 _ROUNDS = 24  # periods followed in one call; an order that breaks more often is the caller's
-
-_remembered: dict[tuple[Schema, Clock | None], dict[bytes, Period]] = {}
-"""By declaration and the high bytes of the first clock, the order at the beginning of the log that
-was read last.
-"""
 
 _MOST = 64  # orders remembered of a declaration
 
@@ -63,13 +60,40 @@ class _Single(NamedTuple):
     codes: list[list[int]]
 
 
+class Reading(NamedTuple):
+    """What reading logs of one declaration needs, worked out once.
+
+    Attributes:
+        schema: the declaration.
+        walk, numbers, windows, loop: made of it, and of the clock for the windows.
+        clock: the field whose range is wanted.
+        known: by the high bytes of the first clock, the order at the beginning of the log that was
+            read last.
+    """
+
+    schema: Schema
+    walk: RecordWalk
+    numbers: NumberReader
+    windows: Windows
+    loop: Callable[..., int]
+    clock: Clock | None
+    known: dict[bytes, Period]
+
+
+@lru_cache(maxsize=64)
+def reading_of(schema: Schema, clock: Clock | None) -> Reading:
+    """The Reading of a declaration, whose orders are remembered by the process."""
+    walk = record_walk(schema)
+    windows, loop = windows_of(walk, clock), compiled_loop(schema)
+    return Reading(schema, walk, NumberReader(walk), windows, loop, clock, {})
+
+
 class BriefWalk:
     """Walks the beginnings of logs of one declaration, one log after another.
 
     Args:
-        schema: the declaration of one record, which `is_walkable`.
+        reading: of a declaration which `is_walkable`.
         vocabularies: of its texts, in order; they grow.
-        clock: the field whose range is wanted.
         choice: which records are wanted; None: all.
 
     Attributes:
@@ -80,22 +104,17 @@ class BriefWalk:
 
     def __init__(
         self,
-        schema: Schema,
+        reading: Reading,
         vocabularies: list[Vocabulary],
-        clock: Clock | None = None,
         choice: Choice | None = None,
     ) -> None:
-        self._walk = record_walk(schema)
-        self._numbers = number_reader(self._walk)
+        self._reading = reading
         self._vocabularies = vocabularies
-        self._clock, self._windows = clock, windows_of(self._walk, clock)
-        self._known = _remembered.setdefault((schema, clock), {})
         if choice is not None:
-            self._chosen = [field.name for field in schema.texts].index(choice.field)
-        self.count, self.clocks = 0, UNKNOWN
-        self._schema = schema
+            self._chosen = [field.name for field in reading.schema.texts].index(choice.field)
+        self.clocks = UNKNOWN
         self._coded: tuple[Period, list[bytearray]] | None = None  # the last period, and its codes
-        self.end = 0
+        self.count = self.end = 0
 
     def walk(self, data: bytes, *, to_end: bool = True) -> int:
         """Find the records at the beginning of the data: all, if they are few or repetitive.
@@ -109,7 +128,8 @@ class BriefWalk:
         """
         self._data, self.end, self.count, end = data, 0, 0, len(data)
         self._parts: list[_Repeated | _Single] = []
-        first = self._known.get(self._windows.high(data, 0))
+        reading = self._reading
+        first = reading.known.get(reading.windows.high(data, 0))
         # One that soon ends would only keep the log's own order from being learned.
         if first is not None and (rows := first.count(data, 0)) * first.size * 2 > end:
             first.is_known = True
@@ -118,7 +138,7 @@ class BriefWalk:
                 return self.end
         self._starts: list[int] = []  # of records read one by one since the last part
         self._codes: list[list[int]] = [[] for _ in self._vocabularies]
-        read = compiled_loop(self._schema)
+        read = reading.loop
         searches = len(_QUOTAS) if end < _LONG else _SEARCHES
         rounds = tries = 0
         while self.end < end and rounds < _ROUNDS and tries < searches:
@@ -145,7 +165,7 @@ class BriefWalk:
         if not isinstance(last, _Repeated) or not last.rows:
             return None
         begin = self.end - last.period.size
-        names = (field.name for field in self._schema.texts)
+        names = (field.name for field in self._reading.schema.texts)
         codes = (np.frombuffer(one, np.int32) for one in last.codes)
         bounds = [begin + start for start in last.period.starts]
         return [*bounds, self.end], dict(zip(names, codes, strict=True))
@@ -159,7 +179,7 @@ class BriefWalk:
         self.clocks = NONE
         made = [
             self._of_periods(wanted, *part)
-            if isinstance(part, _Repeated)
+            if type(part) is _Repeated
             else self._of_records(wanted, *part)
             for part in self._parts
         ]
@@ -172,7 +192,7 @@ class BriefWalk:
     def _no_records(self) -> dict[str, NDArray[Any]]:
         return {
             name: np.empty(0, np.int32 if is_text else native)
-            for name, is_text, _, native, *_ in self._walk.columns
+            for name, is_text, _, native, *_ in self._reading.walk.columns
         }
 
     def _of_periods(
@@ -184,31 +204,23 @@ class BriefWalk:
         rows: int,
     ) -> dict[str, NDArray[Any]]:
         self.clocks = joined(self.clocks, period.clocks)
-        starts = period.starts
+        places: list[int] | None = None
         if wanted is not None:
             all_codes = [np.frombuffer(one, np.int32) for one in codes]
             places = wanted[all_codes[self._chosen]].nonzero()[0].tolist()
-            codes = [bytearray(one[places]) for one in all_codes]
-            starts = [starts[place] for place in places]
             if not places:
                 return self._no_records()
-        if self._numbers.is_strided(period, len(starts), rows):
-            return self._numbers.strided(self._data, period.size, starts, codes, origin, rows)
-        begins = period.starts_of(rows)
-        if wanted is not None:
-            begins = begins.reshape(rows, -1)[:, places].reshape(-1)
-        return self._numbers.gathered(
-            self._data, begins, origin, (repeated(one, rows) for one in codes)
-        )
+            codes = [bytearray(one[places]) for one in all_codes]
+        return self._reading.numbers.of_period(self._data, period, places, codes, origin, rows)
 
     def _of_records(
         self, wanted: NDArray[np.bool_] | None, starts: Offsets, codes: list[list[int]]
     ) -> dict[str, NDArray[Any]]:
         texts = [np.array(one, np.int32) for one in codes]
-        found = self._numbers.gathered(self._data, starts, 0, iter(texts))
+        found = self._reading.numbers.gathered(self._data, starts, 0, texts)
         clocks = UNKNOWN
-        if self._clock is not None:
-            column = found[self._clock.field]
+        if (clock := self._reading.clock) is not None:
+            column = found[clock.field]
             # By their places: of so few, the numbers themselves cost four times as much.
             clocks = column.item(column.argmin()), column.item(column.argmax())
         self.clocks = joined(self.clocks, clocks)
@@ -222,28 +234,34 @@ class BriefWalk:
         count = shortest_period(self._codes)
         if not count:
             return None
-        starts, known = self._starts, len(self._starts) // count
         if not self._parts and all(one[count:] == one[:-count] for one in self._codes):
-            # The log began with this order: it is one part from its first byte on.
-            if known * count < len(starts):
-                self.end = starts[known * count]
-            codes = [one[:count] for one in self._codes]
-            end = starts[count] if count < len(starts) else self.end
-            period = self._made(starts[:count], codes, end)
-            if (rows := period.count(self._data, 0)) < known:  # the clocks' high bytes change
-                period = self._made(starts[:count], codes, end, False)
-                rows = period.count(self._data, 0)
-            if len(self._known) == _MOST:
-                self._known.clear()
-            self._known[self._windows.high(self._data, 0)] = period
-            self._repeat(period, 0, rows)
-            return period
-        period = self._made(starts[-count:], [one[-count:] for one in self._codes], self.end)
+            return self._learn_first(count)
+        codes = [one[-count:] for one in self._codes]
+        period = self._made(self._starts[-count:], codes, self.end)
         rows = period.count(self._data, self.end)
         if rows:
             self._close()
-            self._repeat(period, self.end, rows)
+            self._repeat(period, codes, self.end, rows)
         return period if rows else None
+
+    def _learn_first(self, count: int) -> Period:
+        """Follow the order that the log began with: it is one part from its first byte on.
+
+        Args:
+            count: its records, which have repeated.
+        """
+        starts, known, reading = self._starts, len(self._starts) // count, self._reading
+        codes = [one[:count] for one in self._codes]
+        end = starts[count] if count < len(starts) else self.end
+        period = self._made(starts[:count], codes, end)
+        if (rows := period.count(self._data, 0)) < known:  # the clocks' high bytes change
+            period = self._made(starts[:count], codes, end, False)
+            rows = period.count(self._data, 0)
+        if len(reading.known) == _MOST:
+            reading.known.clear()
+        reading.known[reading.windows.high(self._data, 0)] = period
+        self._repeat(period, codes, 0, rows)
+        return period
 
     def _made(
         self, starts: list[int], codes: list[list[int]], end: int, with_clocks: bool = True
@@ -260,9 +278,9 @@ class BriefWalk:
             [vocabulary.texts[code] for code in one]
             for vocabulary, one in zip(self._vocabularies, codes, strict=True)
         ]
-        data, windows = self._data, self._windows
+        data, (schema, _, _, windows, *_) = self._data, self._reading
         clocks = windows.shared(data, starts) if with_clocks else None
-        mask = mask_of(self._schema, texts, None if clocks is None else windows.place)
+        mask = mask_of(schema, texts, None if clocks is None else windows.place)
         return Period(
             data[begin:end], mask, [at - begin for at in starts], texts, clocks or UNKNOWN
         )
@@ -275,10 +293,11 @@ class BriefWalk:
             self._coded = period, codes
         return self._coded[1]
 
-    def _repeat(self, period: Period, origin: int, rows: int) -> None:
+    def _repeat(self, period: Period, codes: list[list[int]], origin: int, rows: int) -> None:
         """Add a part of periods, which takes the place of what was read of it one by one."""
         for column in (self._starts, *self._codes):
             column.clear()
+        self._coded = period, [bytearray(array(_INT32, one)) for one in codes]
         self._add(period, origin, rows)
 
     def _add(self, period: Period, origin: int, rows: int) -> None:

@@ -91,8 +91,10 @@ class Emission:
         places = match.places(name, self._wants())
         which = match.which(places) if self.choice is not None else slice(match.count)
         room = output.extend(match.count if isinstance(which, slice) else len(which))
+        is_dense = match.is_dense(places)
+        turns = 0 if is_dense or self.choice or not self._plan.is_direct else match.turns
         heads: list[Bytes] = []
-        if not match.is_dense(places):
+        if not is_dense and not turns:
             begins = [match.bounds()[:-1][which]]
             if len(self._walk.runs) > 1:
                 begins, _ = self._walk.run_starts(data, begins[0])
@@ -105,6 +107,8 @@ class Emission:
                 target[:] = match.codes(field.name)[which]
             elif heads:
                 target[...] = to_column(field.kind, _column(heads[run], dtype, offset))
+            elif turns:
+                match.read_blocks(field.name, dtype, data, target)
             else:
                 for part, values in match.strides(field.name, dtype, data, places):
                     target[part] = to_column(field.kind, values)

@@ -1,13 +1,13 @@
-"""The columns of few records, by whichever of two ways costs less.
+"""The columns of few records, by whichever of three ways costs least.
 
-Guarantees: both give the same. A number of each record of a repeated order is a strided array; of
-any records, the bytes of a run are gathered and its numbers taken from them.
+Guarantees: all give the same. Of the repetitions of an order, a number at one of its places is a
+strided array, and so are the bytes of a run at one of its places; of any records, the bytes of a
+run are gathered. Numbers are then taken from the bytes of the runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from formats.columns.period import Period
 from formats.columns.starts import Offsets, RecordWalk
 
-_PLACE, _GATHER, _ROW = 620, 3500, 2.5  # ns: a strided place, a gather, and a record of it
+# Measured: from so many repetitions for each place on, reading number by number costs least; below,
+# it is reading run by run, but for starts that are at hand, or many places of few repetitions.
+_LONG, _FEW_PLACES, _SOME_ROWS, _MANY_ROWS = 400, 4, 100, 300
 
 
 class NumberReader:
@@ -24,19 +26,43 @@ class NumberReader:
 
     def __init__(self, walk: RecordWalk) -> None:
         self._walk = walk
+        self._heads, self._columns = walk.heads, walk.columns
+        self._is_one_run = len(walk.heads) == 1
 
-    def is_strided(self, period: Period, places: int, rows: int) -> bool:
-        """Whether one strided array for each number of some records of a period costs less than a
-        gather.
+    def of_period(
+        self,
+        data: bytes,
+        period: Period,
+        places: list[int] | None,
+        codes: list[bytearray],
+        origin: int,
+        rows: int,
+    ) -> dict[str, NDArray[Any]]:
+        """The columns of some repetitions of an order.
+
+        Args:
+            data: the bytes.
+            period: the order.
+            places: which of its records are wanted; None: all.
+            codes: of the wanted records' texts, as int32; one item for each text.
+            origin: byte offset of the first repetition.
+            rows: the number of repetitions.
         """
-        if len(self._walk.heads) > 1:
-            return False
-        # Starts that are not held with the period cost as much as the gather.
-        gathered = _GATHER if period.is_known and rows <= period.rows_held else 2 * _GATHER
-        strided = places * (len(self._walk.columns) - 1) * _PLACE
-        return strided < gathered + rows * places * _ROW
+        starts = period.starts if places is None else [period.starts[place] for place in places]
+        count = len(starts)
+        if self._is_one_run:
+            if rows >= _LONG * count:
+                return self._by_number(data, period.size, starts, codes, origin, rows)
+            is_held = period.is_known and rows <= min(_MANY_ROWS, period.rows_held)
+            if not is_held and (count <= _FEW_PLACES or rows >= _SOME_ROWS):
+                items = self._by_run(data, period.size, starts, origin, rows)
+                return self._of_runs([items], [repeated(one, rows) for one in codes])
+        begins = period.starts_of(rows)
+        if places is not None:
+            begins = begins.reshape(rows, -1)[:, places].reshape(-1)
+        return self.gathered(data, begins, origin, [repeated(one, rows) for one in codes])
 
-    def strided(
+    def _by_number(
         self,
         data: bytes,
         size: int,
@@ -47,7 +73,7 @@ class NumberReader:
     ) -> dict[str, NDArray[Any]]:
         """Each number by a strided array for each of the places where records start in a period."""
         step, columns = (size,), {}
-        for name, is_text, dtype, native, _, offset in self._walk.columns:
+        for name, is_text, dtype, native, _, offset in self._columns:
             if is_text:  # the only one: a text ends a run
                 columns[name] = repeated(codes[0], rows)
                 continue
@@ -58,39 +84,51 @@ class NumberReader:
             columns[name] = column.reshape(-1)
         return columns
 
+    def _by_run(
+        self, data: bytes, size: int, starts: list[int], origin: int, rows: int
+    ) -> NDArray[Any]:
+        """The bytes of the only run, by a strided array for each of the places of its starts."""
+        head, shape, step = self._heads[0], (rows,), (size,)
+        items = np.empty((rows, len(starts)), head)
+        for place, start in enumerate(starts):
+            items[:, place] = np.ndarray(shape, head, data, origin + start, step)
+        return items.reshape(-1)
+
     def gathered(
-        self, data: bytes, starts: Offsets, origin: int, texts: Iterator[NDArray[np.int32]]
+        self, data: bytes, starts: Offsets, origin: int, texts: Sequence[NDArray[np.int32]]
     ) -> dict[str, NDArray[Any]]:
         """Each number out of the bytes of its run, gathered for all records.
 
         Args:
+            data: the bytes.
             starts: of the records, counted from `origin`.
+            origin: a byte offset.
             texts: the columns of the texts, in order.
         """
-        begins, heads = [starts], self._walk.heads
-        if len(heads) > 1:
+        begins = [starts]
+        if not self._is_one_run:
             ahead = np.frombuffer(data, np.uint8, -1, origin)
             begins, _ = self._walk.run_starts(ahead, starts)
         size = len(data) - origin + 1
         runs = [
             np.ndarray((size - head.itemsize,), head, data, origin, (1,))[begin]
-            for head, begin in zip(heads, begins, strict=True)
+            for head, begin in zip(self._heads, begins, strict=True)
         ]
-        columns = {}
-        for name, is_text, dtype, native, run, offset in self._walk.columns:
+        return self._of_runs(runs, texts)
+
+    def _of_runs(
+        self, runs: Sequence[NDArray[Any]], texts: Sequence[NDArray[np.int32]]
+    ) -> dict[str, NDArray[Any]]:
+        """The columns of records of whose runs the bytes are given."""
+        columns, text = {}, iter(texts)
+        for name, is_text, dtype, native, run, offset in self._columns:
             if is_text:
-                columns[name] = next(texts)
+                columns[name] = next(text)
             else:
                 items = runs[run]
                 number = np.ndarray(items.shape, dtype, items, offset, items.strides)
                 columns[name] = number.astype(native)
         return columns
-
-
-@lru_cache(maxsize=64)
-def number_reader(walk: RecordWalk) -> NumberReader:
-    """Its NumberReader, which holds no state."""
-    return NumberReader(walk)
 
 
 def repeated(codes: bytearray, rows: int) -> NDArray[np.int32]:

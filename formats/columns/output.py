@@ -1,33 +1,22 @@
 """The columns that a parser fills.
 
-Guarantees: records are appended in amortised constant time, and memory that they did not need is
-given back at the end.
+Guarantees: records are appended in amortised constant time, and memory that they do not need is
+never touched.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-_KEPT = (1 << 22) - 64  # bytes; NumPy asks for huge pages from 4 MiB on
-
-
-@cache
-def keep_freed_memory() -> None:
-    """Have the allocator keep what a block's arrays took, for those of the next block.
-
-    By default, glibc maps arrays of 128 KiB or more anew each time, which costs more than filling
-    them; once a larger one was freed, it takes up to that size from the heap. No page is touched.
-    """
-    np.empty(_KEPT, np.uint8)
+from formats.columns.memory import first_items, new_array
 
 
 class Output:
-    """Columns being written: longer than needed, until `finish` shrinks them in place.
+    """Columns being written: longer than needed, until `finish` gives what was filled.
 
     Untouched memory is never committed, so a generous capacity costs nothing.
     """
@@ -39,7 +28,7 @@ class Output:
         begun: Mapping[str, NDArray[Any]],
     ) -> None:
         self.count, self._capacity = 0, capacity
-        self.arrays = {name: np.empty(capacity, dtype) for name, dtype in types.items()}
+        self.arrays = {name: new_array(capacity, np.dtype(dtype)) for name, dtype in types.items()}
         if begun:
             self.add(begun)
 
@@ -53,17 +42,17 @@ class Output:
         """Make room for further records."""
         room = slice(self.count, self.count + count)
         if room.stop > self._capacity:
-            self._resize(max(room.stop, self._capacity * 3 // 2))
+            self._grow(max(room.stop, self._capacity * 3 // 2))
         self.count = room.stop
         return room
 
     def finish(self) -> dict[str, NDArray[Any]]:
         """The columns; from now on the caller owns the arrays."""
-        self._resize(self.count)
-        return self.arrays
+        return {name: first_items(array, self.count) for name, array in self.arrays.items()}
 
-    def _resize(self, capacity: int) -> None:
+    def _grow(self, capacity: int) -> None:
         self._capacity = capacity
-        for array in self.arrays.values():
-            shape = (capacity, *array.shape[1:])
-            array.resize(shape, refcheck=False)  # no view of it outlives a call
+        for name, array in self.arrays.items():
+            longer = new_array(capacity, np.dtype((array.dtype, array.shape[1:])))
+            longer[: self.count] = array[: self.count]
+            self.arrays[name] = longer

@@ -13,20 +13,22 @@ other kinds what `wire` says. A header before the records is read first, into `C
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from formats.columns.brief import LIMIT, BriefWalk
+from formats.columns.brief import LIMIT, BriefWalk, reading_of
 from formats.columns.clock import NONE, UNKNOWN, Choice, Clock, windows_of
 from formats.columns.emit import Emission
-from formats.columns.output import Output, keep_freed_memory
+from formats.columns.memory import keep_freed_memory
+from formats.columns.output import Output
 from formats.columns.plan import plan_of
 from formats.columns.repetition import Repetition
-from formats.columns.starts import PADDING, Bytes
+from formats.columns.starts import PADDING, Bytes, Offsets
 from formats.columns.types import Columns, TextColumn
 from formats.columns.vocabulary import Vocabulary
 from formats.errors import FormatError, TooManyTextsError, TruncatedError
@@ -38,7 +40,14 @@ BLOCK = 1 << 19
 together with the result. Twice as many cost more in fresh memory than they save.
 """
 
-_BEGINNING = 1 << 16  # bytes of a long log that are read as those of a short one
+_BEGINNING = 1 << 13  # bytes of a long log that are read as those of a short one
+
+_STRETCH, _LONGEST = 1 << 16, 1 << 21
+"""Bytes walked one record after another until an order is looked for, and twice as many each time
+that there was none. Walking costs least where there are many.
+"""
+
+_PIECE = 1 << 14  # records of which all arrays fit in a core's cache
 
 _EMPTY: Bytes = np.empty(0, np.uint8)
 
@@ -82,6 +91,7 @@ class ColumnParser:
         self._clock = clock
         self._emission = Emission(self._plan, self._vocabularies, clock, choice)
         self._brief = self._make_brief()
+        self._stretch = _STRETCH  # bytes walked before an order is looked for
         self._buffer = _EMPTY
         self._held = 0  # bytes in the buffer: a record not yet whole
         self._end = 0  # bytes consumed from the stream
@@ -100,8 +110,8 @@ class ColumnParser:
     def _make_brief(self) -> BriefWalk | None:
         if not self._plan.is_brief:
             return None
-        texts = list(self._vocabularies.values())
-        return BriefWalk(self._walk.schema, texts, self._clock, self._emission.choice)
+        reading = reading_of(self._walk.schema, self._clock)
+        return BriefWalk(reading, list(self._vocabularies.values()), self._emission.choice)
 
     def _make_repetition(self) -> Repetition:
         keep_freed_memory()
@@ -133,11 +143,11 @@ class ColumnParser:
         fresh = np.frombuffer(raw, np.uint8, -1, begin)
         output = self._output(fresh.size, begun)
         while fresh.size and self._emission.error is None:
-            room = self._room(min(fresh.size, BLOCK))
+            room = self._room(min(fresh.size, max(BLOCK, self._stretch)))
             taken = min(room.size, fresh.size)
             room[:taken] = fresh[:taken]
             fresh = fresh[taken:]
-            self._decode(taken, output)
+            self._decode(taken, output, more=bool(fresh.size))
         return self._columns(output.finish())
 
     def read(self, readinto: Callable[[memoryview], int | None], size: int) -> Columns:
@@ -148,11 +158,10 @@ class ColumnParser:
             size: expected number of bytes, such as the file's size; it need not be right.
         """
         output = self._output(size)
-        while self._emission.error is None:
-            got = readinto(self._room(min(size + 1, BLOCK)).data)
-            if not got:
-                break
-            self._decode(got, output)
+        got: int | None = 1
+        while self._emission.error is None and got:
+            got = readinto(self._room(min(size + 1, max(BLOCK, self._stretch))).data)
+            self._decode(got or 0, output, more=bool(got))
         return self._columns(output.finish())
 
     @property
@@ -174,8 +183,14 @@ class ColumnParser:
             self._buffer = buffer
         return self._buffer[self._held : self._held + wanted]
 
-    def _decode(self, fresh: int, output: Output) -> None:
-        """Move the buffer's whole records to the output, and the rest to the buffer's beginning."""
+    def _decode(self, fresh: int, output: Output, *, more: bool) -> None:
+        """Move the buffer's whole records to the output, and the rest to the buffer's beginning.
+
+        Args:
+            fresh: bytes that were added to the buffer.
+            output: of the records.
+            more: whether others follow, so that some whole records may wait for them.
+        """
         data, begin, end = self._buffer, 0, self._held + fresh
         if self._repetition is None:
             self._repetition = self._make_repetition()
@@ -183,20 +198,42 @@ class ColumnParser:
                 begin = self._begin(self._brief, self._repetition, data[:end], output)
         if self._expected is not None:
             begin = self._read_header(self._expected, data, end)
-        while begin < end and self._expected is None:
-            match = self._repetition.match(data, begin, end)
-            if not match.count:
-                break
-            begin = self._emission.of_match(data, match, output)
-        if end - begin >= self._walk.min_size and self._expected is None:
-            bounds = self._walk.bounds(data, begin, end)
-            begin, codes = self._emission.of_records(data, bounds, output, self._end)
-            if bounds.size > 1 and self._emission.error is None and self._plan.predicts:
-                self._repetition.learn(data, bounds, codes, end)
+        if self._expected is None:
+            begin = self._records(self._repetition, data, begin, end, output, more)
         self._advance(begin)
         self._held = end - begin
         if begin:
             data[: self._held] = data[begin:end].copy()
+
+    def _records(
+        self,
+        repetition: Repetition,
+        data: Bytes,
+        begin: int,
+        end: int,
+        output: Output,
+        more: bool,
+    ) -> int:
+        """Move whole records to the output; returns the end of the last one."""
+        emission, is_learned = self._emission, False
+        while emission.error is None:
+            while (match := repetition.match(data, begin, end, more=more)).count:
+                begin = emission.of_match(data, match, output)
+            if match.waits or end - begin < self._walk.min_size:
+                break
+            stop = min(end, begin + self._stretch)
+            bounds = self._walk.bounds(data, begin, stop)
+            if bounds.size > 1:
+                for piece in _pieces(bounds):
+                    begin, codes = emission.of_records(data, piece, output, self._end)
+                    if emission.error is not None:
+                        return begin
+                if self._plan.predicts:
+                    is_learned = repetition.learn(data, piece, codes, end)
+            elif stop == end:
+                break  # a torn record
+            self._stretch = _STRETCH if is_learned else min(2 * self._stretch, _LONGEST)
+        return begin
 
     def _begin(self, brief: BriefWalk, repetition: Repetition, data: Bytes, output: Output) -> int:
         """Read the beginning of a long log as that of a short one, which learns its order sooner.
@@ -249,6 +286,15 @@ class ColumnParser:
         clocks = UNKNOWN if self._clock is None else emission.clocks
         emission.clocks = NONE
         return Columns(columns, count, self._end, emission.error, start, seen, clocks)
+
+
+def _pieces(bounds: Offsets) -> Iterator[Offsets]:
+    """The bounds of about as many records as are best read at a time."""
+    count = bounds.size - 1
+    parts = -(-count // _PIECE)
+    edges = [count * part // parts for part in range(parts + 1)]
+    for first, last in pairwise(edges):
+        yield bounds[first : last + 1]
 
 
 def parse_columns(declaration: Any, data: Buffer) -> Columns:

@@ -62,12 +62,11 @@ class Period:
         """How many whole periods follow in the data."""
         size, unit = self.size, len(self._raw)
         begin, end = at, at + (len(data) - at) // size * size
-        expected = np.frombuffer(self._raw, np.uint8)
         while end - at > unit:
             # Some units at a time: what is compared stays in the cache, and in memory at hand.
             length = min((end - at) // unit, _UNITS) * unit
             ahead = np.frombuffer(data, np.uint8, length, at).reshape(-1, unit)
-            differ = ((ahead & self._mask) != expected).ravel()
+            differ = ((ahead & self._mask) != np.frombuffer(self._raw, np.uint8)).ravel()
             wrong = int(differ.argmax())
             if differ[wrong]:
                 return (at + wrong - begin) // size
@@ -76,7 +75,8 @@ class Period:
             rest = end - at
             masked = np.frombuffer(data, np.uint8, rest, at) & self._mask[:rest]
             if masked.tobytes() != self._raw[:rest]:
-                wrong = int((masked != expected[:rest]).argmax())
+                expected = np.frombuffer(self._raw, np.uint8, rest)
+                wrong = int((masked != expected).argmax())
                 return (at + wrong - begin) // size
         return (end - begin) // size
 
@@ -116,6 +116,9 @@ def mask_of(
         place: the offsets of bytes of a number in each record that must repeat, too.
     """
     *before, after = _masks(schema, place)
+    if not after and len(before) == 1:
+        fixed = before[0]
+        return b"".join([fixed + b"\xff" * len(text) for text in texts[0]])
     if after:
         before, texts = [*before, after], [*texts, [b""] * len(texts[0])]
     return b"".join(

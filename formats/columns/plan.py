@@ -8,7 +8,7 @@ import numpy as np
 
 from formats.columns.loop import is_walkable
 from formats.columns.starts import record_walk
-from formats.columns.wire import column_type
+from formats.columns.wire import column_type, is_direct
 from formats.schema import Schema
 
 
@@ -20,6 +20,7 @@ class Plan:
         is_brief: whether a simple loop reads the records.
         is_text: by the name of a text, whether it is one, or bytes.
         types: of the columns; of a text's codes.
+        is_direct: whether NumPy converts all numbers by itself.
         checked: the fields that may be refused.
         predicts: whether what is compared of repeated records is enough to accept them.
     """
@@ -33,6 +34,7 @@ class Plan:
             for field in schema
             if field.is_column
         }
+        self.is_direct = all(f.is_variable or is_direct(f.kind) for f in schema if f.is_column)
         # What a prediction compares is enough for constants, but not for other checks.
         self.checked = [field for field in schema if field.kind.may_refuse]
         self.predicts = all(f.constant is not None and f.kind.is_raw for f in self.checked)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from formats.columns.clock import UNKNOWN, Range, Windows
 from formats.columns.starts import Bytes, Offsets, RecordWalk
+from formats.columns.strands import Strand, strands_of
 
 Codes = dict[str, NDArray[np.int32]]
 """Text codes, by field name."""
@@ -30,6 +31,8 @@ _MIN_RECORDS = 1024  # records needed to learn from; with fewer it does not pay
 # one call per field and position costs more than gathering all records. Of few positions it costs
 # less at any number, since a gather has a cost of its own, too.
 _DENSE, _FEW = 2048, 4
+
+_ROWS = 4  # periods needed to read each strand as one array
 
 # Bytes compared at once, and of the mask, which is repeated over them: with the template and a copy
 # they fit in a core's cache.
@@ -53,6 +56,7 @@ class _Layout:
     bounds: Offsets
     codes: Codes
     offsets: dict[str, list[int]]  # by field name: the offsets of a number in a period
+    strands: list[Strand]
     clocks: Range  # which the expected bytes prove
 
 
@@ -63,10 +67,12 @@ class Match:
     Attributes:
         count: how many.
         end: the offset after the last one.
+        waits: whether there are none because the data end inside a period, of which more follows.
     """
 
     count: int
     end: int
+    waits: bool = False
     _layout: _Layout | None = None
     _phase: int = 0  # the first record's position in the period
     _origin: int = 0  # the offset in the data at which the layout begins
@@ -132,6 +138,27 @@ class Match:
             values = np.ndarray((count,), dtype, data, offset, (layout.size,))
             yield slice(index, None, len(places)), values
 
+    @property
+    def turns(self) -> int:
+        """The number of periods, if `blocks` can read it: it is whole periods, which have strands;
+        otherwise 0.
+        """
+        assert self._layout is not None
+        turns, rest = divmod(self.count, self._layout.period)
+        return 0 if rest or self._phase or not self._layout.strands else turns
+
+    def read_blocks(
+        self, name: str, dtype: np.dtype[Any], data: Bytes, column: NDArray[Any]
+    ) -> None:
+        """Read a number of all records, strand by strand, into a column."""
+        layout = self._layout
+        assert layout is not None
+        turns, origin, size = self.turns, self._origin, layout.size
+        rows, offsets = column.reshape(turns, -1), layout.offsets[name]
+        for places, first, count, step in layout.strands:
+            block = np.ndarray((turns, count), dtype, data, origin + offsets[first], (size, step))
+            rows[:, places] = block
+
 
 class Repetition:
     """The prediction for one stream of records; alternates between learning and matching."""
@@ -142,34 +169,50 @@ class Repetition:
         self._layout: _Layout | None = None
         self._phase = 0  # the position in the period of the next record
 
-    def match(self, data: Bytes, begin: int, end: int) -> Match:
+    def match(self, data: Bytes, begin: int, end: int, *, more: bool = False) -> Match:
         """The whole records at `begin` that match the prediction.
 
         The match may end early; only an empty one means that the next record does not match.
+
+        Args:
+            data: a part of the stream, from `begin` to `end`.
+            begin, end: offsets.
+            more: whether the rest of a period may be left until more data are there.
         """
         layout, phase = self._layout, self._phase
         if layout is None:
             return Match(0, begin)
         base = int(layout.bounds[phase])
+        if layout.strands and phase:  # to the next period
+            end = min(end, begin + layout.size - base)
         agreed = self._agreed(layout, base, data[begin:end])
         last = int(layout.bounds.searchsorted(base + agreed, "right")) - 1
+        if layout.strands and not phase:
+            if more and agreed == end - begin < layout.size:
+                return Match(0, begin, True)
+            if last >= layout.period * _ROWS:
+                last -= last % layout.period  # whole periods, which are read by their strands
         self._phase = last % layout.period
         match_end = begin - base + int(layout.bounds[last])
-        return Match(last - phase, match_end, layout, phase, begin - base)
+        return Match(last - phase, match_end, False, layout, phase, begin - base)
 
-    def learn(self, data: Bytes, bounds: Offsets, codes: Codes, ahead: int) -> None:
+    def learn(self, data: Bytes, bounds: Offsets, codes: Codes, ahead: int) -> bool:
         """Predict the shortest order that the last records have repeated, or nothing.
 
         Args:
             ahead: bytes to lay out, about as many as will be matched at once.
+
+        Returns:
+            Whether there is a prediction.
         """
         self._layout, self._phase = None, 0
         if not codes or bounds.size <= _MIN_RECORDS:
-            return
+            return False
         period = _period(np.stack(list(codes.values()), axis=1))
         if period:
             last = {name: column[-period:] for name, column in codes.items()}
             self.expect(data, bounds[-1 - period :], last, ahead)
+        return self._layout is not None
 
     def expect(self, data: Bytes, bounds: Offsets, codes: Codes, ahead: int) -> None:
         """Predict repetitions of a period, which are to begin where it ends.
@@ -185,7 +228,7 @@ class Repetition:
         if size > ahead:
             return
         starts, times = bounds[:-1], ahead // size + 2
-        mask, offsets = self._mask(data, starts, end)
+        mask, offsets, strands = self._mask(data, starts, end)
         clocks = self._compare_clocks(data, starts, mask)
         unit = max(_UNIT // size, 1) * size
         compared = max(_SLICE // unit, 1) * unit
@@ -200,6 +243,7 @@ class Repetition:
             np.append(repeated.ravel(), size * times),
             {name: np.tile(column, times) for name, column in codes.items()},
             offsets,
+            strands,
             clocks,
         )
 
@@ -241,11 +285,13 @@ class Repetition:
                 return low + int(differ.argmax())
         return size
 
-    def _mask(self, data: Bytes, starts: Offsets, end: int) -> tuple[Bytes, dict[str, list[int]]]:
-        """A mask (255: must repeat, 0: may vary), and the offsets of each number."""
+    def _mask(
+        self, data: Bytes, starts: Offsets, end: int
+    ) -> tuple[Bytes, dict[str, list[int]], list[Strand]]:
+        """A mask (255: must repeat, 0: may vary), the offsets of each number, and the strands."""
         mask = np.full(end - int(starts[0]), 255, np.uint8)
         offsets: dict[str, list[int]] = {}
-        begins, _ = self._walk.run_starts(data, starts)
+        begins, lengths = self._walk.run_starts(data, starts)
         for field, _, run, offset in self._walk.places:
             if field.is_variable:
                 continue
@@ -253,7 +299,7 @@ class Repetition:
             offsets[field.name] = at.tolist()
             if field.constant is None or not field.kind.is_raw:
                 mask[at[:, None] + np.arange(field.width)] = 0
-        return mask, offsets
+        return mask, offsets, strands_of(lengths, starts)
 
 
 def _period(rows: NDArray[np.int32]) -> int:

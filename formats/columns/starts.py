@@ -182,11 +182,11 @@ class RecordWalk:
         # Fixed widths are the same for all lanes and kept in `fixed`; cursors hold the rest.
         fixed = 0
         for index in range(1, max_steps):
+            row = rows[index]
             for run in self.runs:
                 if run.text is not None:
-                    cursors = cursors + _lengths(data[fixed:], cursors, run)
+                    cursors = np.add(cursors, _lengths(data[fixed:], cursors, run), out=row)
                 fixed += run.width
-            rows[index] = cursors
             if index % 4 == 0 and (cursors + fixed >= edges).all():
                 break
         rows = rows[: index + 1]

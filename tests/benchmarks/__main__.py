@@ -78,8 +78,12 @@ def run(bench: Bench, only: list[str] | None) -> tuple[dict[str, Any], list[Resu
         report.progress(row.name)
         try:
             results.append(measure(row, bench.repeat))
+            report.measured(results[-1])
         except Unavailable as reason:
             document["notes"].append(f"{row.name}: {reason}")
+        except KeyboardInterrupt:
+            document["notes"].append(f"{row.name}, and what follows it: interrupted")
+            break
     document["rows"] = [result.as_json() for result in results]
     limit = bench.size(1_000_000, 20_000)
     for corpus in list(corpora.used.values()) if _wanted("equality", only) else []:

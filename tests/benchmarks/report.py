@@ -24,6 +24,13 @@ def progress(what: str) -> None:
         print(f"\r\x1b[K{what}", end="", file=sys.stderr, flush=True)
 
 
+def measured(result: Result) -> None:
+    """Show a row's figure as soon as it is known: all of them take long."""
+    progress("")
+    name, *_, figure, verdict = full_line(result)
+    print(f"{name}: {figure} (target {result.row.target.text}) {verdict}", file=sys.stderr)
+
+
 def machine(bench: Bench, module: str = "tests.benchmarks") -> dict[str, Any]:
     """The machine and the versions that the figures were measured with by a module."""
     return {

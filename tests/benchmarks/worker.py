@@ -22,6 +22,7 @@ from typing import Any
 
 from expstore import ExperimentStore
 from expstore.compare import compare
+from expstore.model.values import METRICS_FORMAT
 from formats.columns import brief
 from tests.benchmarks import commands, search
 from tests.benchmarks.corpora import FIVE, Corpus
@@ -144,7 +145,10 @@ def _best(work: Callable[[], Any], before: Callable[[], Any] = lambda: None) -> 
 def read_first(root: str, commit_id: str) -> dict[str, Any]:
     """A short log, with nothing remembered of others."""
     store = _warm(root)
-    return _best(lambda: store.get_metrics(commit_id), brief._remembered.clear)
+    return _best(
+        lambda: store.get_metrics(commit_id),
+        brief.reading_of(METRICS_FORMAT.schema, None).known.clear,
+    )
 
 
 def read_again(root: str, commit_id: str) -> dict[str, Any]:

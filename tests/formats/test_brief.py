@@ -19,13 +19,14 @@ from tests.helpers.declarations import same
 TWO_TEXTS = Struct(
     "tag" / Text, "count" / Int32ul, "note" / LengthPrefixedText(Int16ub), "ratio" / Float64l
 )
+NEVER = 1 << 30
 NAMES = ["loss", "accuracy", "val/loss", "lr", "", "grad/norm", "é", "x" * 255]
 
 
 @pytest.fixture(autouse=True)
-def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+def _forgetful() -> None:
     """Nothing is remembered of what other tests read."""
-    monkeypatch.setattr(brief, "_remembered", {})
+    brief.reading_of.cache_clear()
 
 
 def records(names: list[str], first: int = 0) -> bytes:
@@ -87,14 +88,19 @@ def test_orders_of_names(names: list[str], few: int, monkeypatch: pytest.MonkeyP
         assert found.end == before + len(data)
 
 
-@pytest.mark.parametrize(("place", "gather"), [(0, 1), (1, 0)], ids=["strided", "gathered"])
-def test_periods_are_read_either_way(
-    place: int, gather: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("long", "few", "some", "many"),
+    [(0, 0, 0, 0), (NEVER, NEVER, 0, 0), (NEVER, 0, NEVER, NEVER)],
+    ids=["by number", "by run", "gathered"],
+)
+def test_periods_are_read_in_each_way(
+    long: int, few: int, some: int, many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a strided array for each number of the period, or by a gather of all records."""
-    monkeypatch.setattr(numbers, "_PLACE", place)
-    monkeypatch.setattr(numbers, "_GATHER", gather)
-    monkeypatch.setattr(numbers, "_ROW", 0)
+    """By a strided array for each number of the period, or for each run; or by a gather of all."""
+    monkeypatch.setattr(numbers, "_LONG", long)
+    monkeypatch.setattr(numbers, "_FEW_PLACES", few)
+    monkeypatch.setattr(numbers, "_SOME_ROWS", some)
+    monkeypatch.setattr(numbers, "_MANY_ROWS", many)
     for names in patterns().values():
         data = records(names)
         equal(ColumnParser(Schema.of(RECORD)).feed(data), RECORD, data)
@@ -133,7 +139,7 @@ def test_what_is_read_one_by_one_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     """Data whose order does not repeat is left to the machinery for long logs."""
     rnd = random.Random(7)
     data = records(rnd.choices([f"name {i}" for i in range(40)], k=30_000))
-    walk = brief.BriefWalk(Schema.of(RECORD), [brief.Vocabulary()])
+    walk = brief.BriefWalk(brief.reading_of(Schema.of(RECORD), None), [brief.Vocabulary()])
     walk.walk(data)
     assert len(walk.columns()["step"]) <= 500
     walk.walk(data[:60_000])
@@ -145,7 +151,7 @@ def test_the_order_of_another_log_does_not_keep_its_own_from_being_learned() -> 
     one, other = records(NAMES[:1] * 300), records(NAMES[:3] * 300)
     for data, expected in [(one, 1), (other, 3), (other, 3), (one, 1)]:
         equal(ColumnParser(Schema.of(RECORD)).feed(data), RECORD, data)
-        assert brief._remembered[Schema.of(RECORD), None][b""].records == expected
+        assert brief.reading_of(Schema.of(RECORD), None).known[b""].records == expected
 
 
 @pytest.mark.parametrize("units", [1, 2, 5, 9])

@@ -260,8 +260,8 @@ class Paths:
         self.lanes: list[int] = []
         match, lanes = Repetition.match, RecordWalk._lanes
 
-        def counted_match(*args: Any) -> Any:
-            found = match(*args)
+        def counted_match(*args: Any, **options: Any) -> Any:
+            found = match(*args, **options)
             self.matched.append(found.count)
             places = found.places("", None) if found.count else []
             self.dense.append(bool(places) and found.is_dense(places))
@@ -281,6 +281,7 @@ def paths(monkeypatch: pytest.MonkeyPatch) -> Paths:
     """Blocks small enough that a test's data spans several, all read as of a long log."""
     monkeypatch.setattr(columns_module, "LIMIT", 0)
     monkeypatch.setattr(columns_module, "BLOCK", 1 << 16)
+    monkeypatch.setattr(columns_module, "_LONGEST", 1 << 16)
     monkeypatch.setattr(repetition_module, "_DENSE", 256)  # of blocks an eighth as long
     return Paths(monkeypatch)
 
@@ -389,6 +390,7 @@ def test_texts_that_share_a_slot_are_told_apart(monkeypatch: pytest.MonkeyPatch)
 def test_a_text_longer_than_blocks_waits_for_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """The buffer grows to fit the record."""
     monkeypatch.setattr(columns_module, "BLOCK", 1 << 10)
+    monkeypatch.setattr(columns_module, "_STRETCH", 1 << 10)
     data = b"".join(LONG.build({"t": "x" * n}) for n in (5, 100_000, 3, 9_000, 0))
     check(LONG, data)
     check(LONG, data[:-1])

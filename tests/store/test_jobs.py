@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -145,7 +147,7 @@ def test_batches_hold_every_experiment_once(size: int | None) -> None:
 
 
 def _die(ids: list[str]) -> list[str]:
-    if "b" in ids:
+    if multiprocessing.parent_process() is not None:
         os.kill(os.getpid(), signal.SIGKILL)
     return ids
 
@@ -155,6 +157,38 @@ def test_death_of_a_process_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(jobs, "BATCH", 1)
     with pytest.raises(JobError, match="use fewer jobs"):
         list(jobs.in_order(_die, dict.fromkeys("abc", 0), 2))
+
+
+def _fail(ids: list[str]) -> list[str]:
+    if "c" in ids:
+        raise ValueError(f"in {os.getpid()}")
+    time.sleep(0.01)
+    return ids
+
+
+def test_an_error_is_raised_when_its_turn_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it happens; here in this process, which works while the other one starts."""
+    monkeypatch.setattr(jobs, "BATCH", 1)
+    found: list[str] = []
+    with pytest.raises(ValueError, match=f"in {os.getpid()}"):
+        found.extend(jobs.in_order(_fail, dict.fromkeys("abcdef", 0), 2))
+    found = list(jobs.in_order(_fail, dict.fromkeys("abdef", 0), 2))
+    assert found == list("abdef")
+
+
+def _told(ids: list[str]) -> list[int]:
+    time.sleep(0.02)
+    return [os.getpid()]
+
+
+def test_every_process_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This one too, and results that wait for the others are few."""
+    monkeypatch.setattr(jobs, "BATCH", 1)
+    workers = Counter(jobs.in_order(_told, dict.fromkeys(map(str, range(120)), 0), 3))
+    assert len(workers) == 3
+    assert workers[os.getpid()] > 20
+    monkeypatch.setattr(jobs, "_HELD", 1)
+    assert len(list(jobs.in_order(_told, dict.fromkeys(map(str, range(20)), 0), 2))) == 20
 
 
 _WAITING = """
@@ -184,7 +218,7 @@ def test_interrupt_ends_all_processes(tmp_path: Path) -> None:
         start_new_session=True,
     )
     until = time.monotonic() + 30
-    while not (tmp_path / "b").exists() and time.monotonic() < until:
+    while len(list(tmp_path.glob("[abc]"))) < 2 and time.monotonic() < until:
         time.sleep(0.02)
     os.killpg(program.pid, signal.SIGINT)
     _, told = program.communicate(timeout=30)

@@ -76,10 +76,7 @@ class Descriptor:
         held: list[int] = []
         opened.closing = map(fs.close, held)
         try:
-            held.extend(map(fs.open, (directory,), (_DIRECTORY,)))
-            held.extend(map(partial(fs.open, dir_fd=held[0]), (name,), (flags,)))
-            next(opened.closing)
-            opened.number = held[1]
+            opened.number = _open_inside(held, opened.closing, directory, name, flags)
         except BaseException:
             deque(opened.closing, 0)
             raise
@@ -100,6 +97,56 @@ class Descriptor:
     def __del__(self) -> None:
         if hasattr(self, "closing"):  # else interrupted before anything was opened
             deque(self.closing, 0)
+
+
+def _open_inside(
+    held: list[int], closing: Iterator[None], directory: str, name: str, flags: int
+) -> int:
+    """Open a file of a directory that is not a link; returns its descriptor.
+
+    Args:
+        held: gets the descriptors.
+        closing: closes what is held, one after another; the caller goes on with it.
+        directory, name: of the file.
+        flags: of `open(2)`.
+    """
+    held.extend(map(fs.open, (directory,), (_DIRECTORY,)))
+    held.extend(map(partial(fs.open, dir_fd=held[0]), (name,), (flags,)))
+    next(closing)
+    return held[1]
+
+
+def while_inside(directory: str, name: str, flags: int, use: Callable[[int], _Given]) -> _Given:
+    """What a function gives for a file that is opened as by `Descriptor.inside`, meanwhile."""
+    held: list[int] = []
+    closing = map(fs.close, held)
+    try:
+        return use(_open_inside(held, closing, directory, name, flags))
+    finally:
+        deque(closing, 0)
+
+
+def while_open(
+    call: Callable[[str | Path], int], path: str | Path, use: Callable[[int], _Given]
+) -> _Given:
+    """What a function gives for a file that is open meanwhile; faster than a `Descriptor`.
+
+    Args:
+        call: opens the file, and returns its descriptor; as `os.open`, not a function of Python's.
+        path: its argument.
+        use: takes the descriptor.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    held: list[int] = []
+    closing = map(fs.close, held)
+    try:
+        held.extend(map(call, (path,)))
+        given = use(held[0])
+    finally:
+        next(closing, None)
+    return given
 
 
 class ReopenedFile:
@@ -132,26 +179,3 @@ class ReopenedFile:
     def __del__(self) -> None:
         if hasattr(self, "closing"):  # else interrupted before anything was opened
             self.close()
-
-
-def while_open(
-    call: Callable[[str | Path], int], path: str | Path, use: Callable[[int], _Given]
-) -> _Given:
-    """What a function gives for a file that is open meanwhile; faster than a `Descriptor`.
-
-    Args:
-        call: opens the file, and returns its descriptor; as `os.open`, not a function of Python's.
-        path: its argument.
-        use: takes the descriptor.
-
-    Raises:
-        OSError: it cannot be opened.
-    """
-    held: list[int] = []
-    closing = map(fs.close, held)
-    try:
-        held.extend(map(call, (path,)))
-        given = use(held[0])
-    finally:
-        next(closing, None)
-    return given

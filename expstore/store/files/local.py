@@ -16,7 +16,7 @@ from typing import Literal, Self, TypeVar
 
 from expstore.errors import UnreadableFileError
 from expstore.store.files import system
-from expstore.store.files.descriptor import Descriptor, while_open
+from expstore.store.files.descriptor import Descriptor, while_inside, while_open
 from expstore.store.files.directory import Entry, OpenLog
 from expstore.store.files.systems.native import fs
 
@@ -195,6 +195,23 @@ def open_log(path: Path | str) -> OpenLog:
         return FileLog(opened.number, status, opened.close)
     opened.close()
     raise UnreadableFileError(f"{path}: not a regular file")
+
+
+def read_log(path: str, limit: int) -> bytes | None:
+    """See `place.read_log`."""
+    directory, _, name = path.rpartition("/")
+
+    def whole(descriptor: int) -> bytes | None:
+        status = fs.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
+            return None
+        data = fs.pread(descriptor, status.st_size, 0)
+        return data if len(data) == status.st_size else None
+
+    try:
+        return while_inside(directory, name, system.READ, whole)
+    except OSError:
+        return None
 
 
 def _open_log(path: Path, directory: int) -> OpenLog:

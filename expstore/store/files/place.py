@@ -116,3 +116,12 @@ def open_log(path: Location | str) -> OpenLog:
         return local.open_log(path)
     with open_directory(path.parent) as directory:
         return directory.open_log(path.name)
+
+
+def read_log(path: Location | str, limit: int) -> bytes | None:
+    """All bytes of a log, sooner than by opening it.
+
+    Returns:
+        None: it has more than `limit` bytes, is at a URL, or only `open_log` shows what it is.
+    """
+    return local.read_log(path, limit) if isinstance(path, str) else None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from expstore.model.values import METRICS_FORMAT
 from formats import Format, TailStatus
 from formats.damage.plausible import EARLIEST, LATEST, has_usual_clocks
-from formats.damage.tail import TailWatch
+from formats.damage.tail import TailWatch, tail_status
 
 if TYPE_CHECKING:
     from expstore.store.files.directory import OpenLog
@@ -168,6 +168,12 @@ class LogParser:
                 choice = self._wants and choice_type(roles.label, self._wants)
         self._parser = parser(schema, self._max_texts, clock, choice)
         self._parsed = 0
+
+
+def parse_whole(data: bytes, format: Format = METRICS_FORMAT) -> tuple[Columns, TailStatus]:
+    """The records of a whole log, and the state of its end; for one of up to BRIEF bytes."""
+    columns = _column_parser()[0](format.schema).feed(data)
+    return columns, tail_status(format.schema, columns, len(data), format.roles)
 
 
 @cache

@@ -15,8 +15,8 @@ from expstore.model.table import MetricTable
 from expstore.model.texts import escape
 from expstore.model.values import RECORD_CODEC
 from expstore.store.files.directory import Location
-from expstore.store.files.place import open_log
-from expstore.store.read.parser import LogParser
+from expstore.store.files.place import open_log, read_log
+from expstore.store.read.parser import BRIEF, LogParser, parse_whole
 from expstore.store.read.rewind import Rewind
 from formats import CLEAN, TooManyTextsError
 
@@ -168,6 +168,8 @@ def read_table(
     Raises:
         TooManyTextsError, LogTooLargeError, ExperimentNotFoundError, UnreadableFileError
     """
+    if parser is None and start == 0 and end is None and (data := read_log(path, BRIEF)):
+        return MetricTable.of_columns(*parse_whole(data))
     parser = parser or table_parser()
     with open_log(path) as log:
         parser.begin(log, start, end)
