@@ -230,9 +230,11 @@ class ColumnParser:
                         return begin
                 if self._plan.predicts:
                     is_learned = repetition.learn(data, piece, codes, end)
+                self._stretch = _STRETCH if is_learned else min(2 * self._stretch, _LONGEST)
             elif stop == end:
                 break  # a torn record
-            self._stretch = _STRETCH if is_learned else min(2 * self._stretch, _LONGEST)
+            else:
+                self._stretch *= 2  # a record that is longer
         return begin
 
     def _begin(self, brief: BriefWalk, repetition: Repetition, data: Bytes, output: Output) -> int:
