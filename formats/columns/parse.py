@@ -42,9 +42,9 @@ together with the result. Twice as many cost more in fresh memory than they save
 
 _BEGINNING = 1 << 13  # bytes of a long log that are read as those of a short one
 
-_STRETCH, _LONGEST = 1 << 16, 1 << 21
-"""Bytes walked one record after another until an order is looked for, and twice as many each time
-that there was none. Walking costs least where there are many.
+_STRETCH, _LONGEST, _GROWTH = 1 << 17, 1 << 21, 4
+"""Bytes walked one record after another until an order is looked for, and more each time that there
+was none: walking costs least where there are many. So what is left is walked, too, if it is short.
 """
 
 _PIECE = 1 << 14  # records of which all arrays fit in a core's cache
@@ -221,7 +221,8 @@ class ColumnParser:
                 begin = emission.of_match(data, match, output)
             if match.waits or end - begin < self._walk.min_size:
                 break
-            stop = min(end, begin + self._stretch)
+            is_short = not more and end - begin <= self._stretch * _GROWTH
+            stop = end if is_short else min(end, begin + self._stretch)
             bounds = self._walk.bounds(data, begin, stop)
             if bounds.size > 1:
                 for piece in _pieces(bounds):
@@ -230,11 +231,11 @@ class ColumnParser:
                         return begin
                 if self._plan.predicts:
                     is_learned = repetition.learn(data, piece, codes, end)
-                self._stretch = _STRETCH if is_learned else min(2 * self._stretch, _LONGEST)
+                self._stretch = _STRETCH if is_learned else min(_GROWTH * self._stretch, _LONGEST)
             elif stop == end:
                 break  # a torn record
             else:
-                self._stretch *= 2  # a record that is longer
+                self._stretch *= _GROWTH  # a record that is longer
         return begin
 
     def _begin(self, brief: BriefWalk, repetition: Repetition, data: Bytes, output: Output) -> int:

@@ -140,7 +140,7 @@ class Match:
 
     @property
     def turns(self) -> int:
-        """The number of periods, if `blocks` can read it: it is whole periods, which have strands;
+        """The number of periods, if `read_blocks` can read them: they are whole, and have strands;
         otherwise 0.
         """
         assert self._layout is not None

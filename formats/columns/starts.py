@@ -31,7 +31,9 @@ PADDING = 64
 """Bytes after a buffer's data that gathers may read; their contents never matter."""
 
 _SAMPLE = 64  # records walked one by one to plan the lanes
-_LANE_RECORDS = 40  # records per lane: fewer need more guesses, more give fewer lanes per step
+# Records per lane: fewer need more guesses, more give fewer lanes per step. Best is the square root
+# of all records times what a guess costs, as a share of what a step costs.
+_SHORTEST, _LONGEST, _GUESS = 8, 80, 0.07
 _MIN_LANES = 32  # with fewer, a step's fixed cost exceeds the scalar walk's
 _SYNC_BYTES = 6  # constant bytes to look for: enough to be distinctive, few to compare
 _SYNC_WINDOW = 1024  # maximum of bytes searched for a lane's first start
@@ -130,7 +132,8 @@ class RecordWalk:
     def _lanes(self, data: Bytes, sample: Offsets, end: int) -> Offsets:
         """The bounds after the sample, as far as lanes agree; the rest needs the scalar walk."""
         begin, sizes = int(sample[-1]), np.diff(sample)
-        count = int((end - begin) // (_LANE_RECORDS * sizes.mean()))
+        records = (end - begin) / sizes.mean()
+        count = int(records / min(max((records * _GUESS) ** 0.5, _SHORTEST), _LONGEST))
         if count < _MIN_LANES:
             return sample[-1:]
         edges = begin + (end - begin) * np.arange(count + 1) // count

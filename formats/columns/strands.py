@@ -17,6 +17,7 @@ from formats.columns.starts import Offsets
 
 _TURNS = 16  # the most records in turn that are looked for
 _MOST = 64  # strands of a period: with more, gathering all records costs less
+_LEAST = 2  # records in a strand, on average
 
 
 class Strand(NamedTuple):
@@ -36,7 +37,7 @@ class Strand(NamedTuple):
 
 
 def strands_of(lengths: list[Offsets], starts: Offsets) -> list[Strand]:
-    """The strands of a period; none if it has too many.
+    """The strands of a period; none if it has too many, or they are too short.
 
     Args:
         lengths: of the texts of each record; an array for each text.
@@ -60,7 +61,7 @@ def strands_of(lengths: list[Offsets], starts: Offsets) -> list[Strand]:
         place += turn * times
         if len(strands) > _MOST:
             return []
-    return strands
+    return strands if len(strands) * _LEAST <= count else []
 
 
 def _numbered(lengths: list[Offsets]) -> Offsets:

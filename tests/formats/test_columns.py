@@ -281,6 +281,7 @@ def paths(monkeypatch: pytest.MonkeyPatch) -> Paths:
     """Blocks small enough that a test's data spans several, all read as of a long log."""
     monkeypatch.setattr(columns_module, "LIMIT", 0)
     monkeypatch.setattr(columns_module, "BLOCK", 1 << 16)
+    monkeypatch.setattr(columns_module, "_STRETCH", 1 << 15)
     monkeypatch.setattr(columns_module, "_LONGEST", 1 << 16)
     monkeypatch.setattr(repetition_module, "_DENSE", 256)  # of blocks an eighth as long
     return Paths(monkeypatch)
