@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from math import floor  # faster than `int`
 from pathlib import Path
 from typing import Any
 
@@ -259,12 +260,12 @@ class ExperimentStore(StoreKeeper):
             ExperimentNotFoundError: no such experiment.
             NoSpaceError, ShortWriteError, TornTailError: see `AppendLog.append`.
         """
-        now = int(self._clock())
+        now = floor(self._clock())
         self._append(commit_id, records.record(name, value, timestamp=now, step=step))
 
     def log_metrics(self, commit_id: str, values: Mapping[str, float], step: int) -> None:
         """Append one step's metrics in one write; see `log_metric`."""
-        now = int(self._clock())
+        now = floor(self._clock())
         try:
             data = self._builders[tuple(values)](values.values(), timestamp=now, step=step)
         except (AttributeError, TypeError):

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from math import floor  # faster than `int`
 from pathlib import Path
 from typing import Any, Self
 
@@ -141,7 +142,7 @@ class MetricWriter:
             WriterClosedError: after `close`.
         """
         now = self._clock()
-        self._append(records.record(name, value, timestamp=int(now), step=step), 1, now)
+        self._append(records.record(name, value, timestamp=floor(now), step=step), 1, now)
 
     def log_many(self, values: Mapping[str, float], step: int) -> None:
         """Append one step's metrics in one write, all with the same timestamp.
@@ -152,7 +153,7 @@ class MetricWriter:
         now = self._clock()
         try:
             names = tuple(values)
-            data = self._builders[names](values.values(), timestamp=int(now), step=step)
+            data = self._builders[names](values.values(), timestamp=floor(now), step=step)
         except (AttributeError, TypeError):
             records.check_mapping(values, step)
             raise
