@@ -231,11 +231,11 @@ class ColumnParser:
                         return begin
                 if self._plan.predicts:
                     is_learned = repetition.learn(data, piece, codes, end)
+                self._stretch = _STRETCH if is_learned else min(_GROWTH * self._stretch, _LONGEST)
             elif stop == end:
                 break  # a torn record
-            # A record may be longer than any stretch.
-            longest = _LONGEST if bounds.size > 1 else max(_LONGEST, end - begin)
-            self._stretch = _STRETCH if is_learned else min(_GROWTH * self._stretch, longest)
+            else:
+                self._stretch *= _GROWTH  # a record that is longer
         return begin
 
     def _begin(self, brief: BriefWalk, repetition: Repetition, data: Bytes, output: Output) -> int:

@@ -392,6 +392,7 @@ def test_a_text_longer_than_blocks_waits_for_its_end(monkeypatch: pytest.MonkeyP
     """The buffer grows to fit the record."""
     monkeypatch.setattr(columns_module, "BLOCK", 1 << 10)
     monkeypatch.setattr(columns_module, "_STRETCH", 1 << 10)
+    monkeypatch.setattr(columns_module, "_LONGEST", 1 << 10)
     data = b"".join(LONG.build({"t": "x" * n}) for n in (5, 100_000, 3, 9_000, 0))
     check(LONG, data)
     check(LONG, data[:-1])

@@ -128,7 +128,12 @@ class AppendLog(LogFile):
         try:
             if self._inherited:
                 self._part()
-            end = self.boundary if looked and not self._shared else self._look()
+            end = self.boundary
+            # Not fstat: asking for a file's times makes its next write dearer than the write.
+            if (not looked or self._shared) and (
+                _lseek(self._descriptor, 0, _END) != end or not end or self.is_lost
+            ):
+                end = self._reconcile()
             behind = end + size
             if behind > self._room.end:
                 self._room.reserve(self._descriptor, end, size)
@@ -183,13 +188,6 @@ class AppendLog(LogFile):
         if self.is_lost or not is_known(self._descriptor, *self._anchor):
             self.is_lost = True
             raise lost(self.path, "rewritten in place", 0, self.boundary)
-
-    def _look(self) -> int:
-        """The end of the file, which is a boundary then."""
-        # Not fstat: asking for a file's times makes its next write dearer than the write.
-        end = _lseek(self._descriptor, 0, _END)
-        known = end == self.boundary and (end or self._header is None)
-        return end if known and not self.is_lost else self._reconcile()
 
     def _reconcile(self) -> int:
         """Parse what others added; returns the end of the file, which then is a boundary."""

@@ -46,12 +46,14 @@ def record(name: str, value: float, *, timestamp: int, step: int) -> bytes:
     Raises:
         FieldValueError: a value that the format cannot hold.
     """
-    if isinstance(name, str) and len(name) > _SHORT:
-        name = _fit(name)
     try:
         return _build(timestamp=timestamp, step=step, value=value, name=name)
-    except FormatError as error:
+    except FormatError as refused:
+        error = refused
+    # Only now, since nearly all names fit.
+    if not isinstance(name, str) or (fitted := _fit(name)) == name:
         raise error.at(source=_metric(name, step)) from None
+    return record(fitted, value, timestamp=timestamp, step=step)
 
 
 def _metric(name: object, step: object) -> str:

@@ -15,6 +15,7 @@ from expstore.model.values import METRICS_FORMAT
 from expstore.store.append.boundary import is_known
 from expstore.store.append.log import NO_ANCHOR, AppendLog
 from expstore.store.files import system
+from expstore.store.files.descriptor import ReopenedFile
 from formats import Format
 
 # Seconds in which no program can replace a log: for so long, its size suffices to recognise it.
@@ -34,15 +35,22 @@ class ReopenedLog(AppendLog):
     """
 
     def __init__(self, path: Path, format: Format = METRICS_FORMAT, *, header: bytes = b"") -> None:
-        self._quick_path = os.fsencode(path)
+        self._by_path = ReopenedFile(os.fsencode(path), system.MEND)
         self._unproved = False  # opened by its path alone, which may have led through a link
-        self._left = 0.0  # when it was last closed
+        self._recalled = 0.0  # when it was last opened so, and recognised
         super().__init__(path, format, header=header)
 
     def after_fork(self) -> None:
         """In a forked child: an append that another thread of the parent was making is not ours."""
-        super().after_fork()
+        self._bad = None  # what the parent has to cut, it cuts
         self.close()
+
+    def close(self) -> None:
+        """Close the file; see `LogFile`."""
+        self._descriptor = -1
+        with system.typed_errors(self.path):
+            self._by_path.close()
+        super().close()
 
     def append_once(self, data: bytes) -> None:
         """Open the log, unless it is open, append and close.
@@ -50,29 +58,39 @@ class ReopenedLog(AppendLog):
         Raises:
             As the constructor and `append`.
         """
+        by_path = self._by_path
         try:
             if self._descriptor < 0:
                 # The path may lead elsewhere by now, even through a link. Only a log that ends
                 # as it was left is taken for the same; any other is opened with care.
                 self._unproved = False
                 if self.boundary:
+                    if by_path.held:  # interrupted twice, so that it was not closed
+                        by_path.close()
                     try:
-                        self._descriptor = self._file.open(self._quick_path, system.MEND)
-                        if time.monotonic() - self._left > _MOMENT:
+                        next(by_path.opening)
+                        self._descriptor = by_path.held[0]
+                        now = time.monotonic()
+                        if now - self._recalled > _MOMENT:
                             self.recall()
+                        self._recalled = now
                         self._unproved = self.boundary > 0
                     except OSError:
                         self._unproved = False  # `_open` says why
                 if not self._unproved:
+                    self.close()
                     self._open(-1, system.APPEND)
             self.append(data)
         finally:
-            self._descriptor = self._file.number = -1
-            try:
-                next(self._file.closing, None)  # at once, since the log stays in memory
+            self._descriptor = -1
+            try:  # at once, since the log stays in memory
+                if by_path.held:
+                    next(by_path.closing)
+                else:
+                    self._file.number = -1
+                    next(self._file.closing, None)
             except OSError as error:
                 raise system.unwritable(self.path, error) from error
-            self._left = time.monotonic()
 
     def _reconcile(self) -> int:
         if self._unproved:

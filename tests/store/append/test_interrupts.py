@@ -16,8 +16,9 @@ import pytest
 from expstore import ExperimentStore, SyncThreadError
 from expstore.store.append import cut, durability
 from expstore.store.files import mounts
-from expstore.store.files.descriptor import Descriptor
+from expstore.store.files.descriptor import Descriptor, ReopenedFile
 from tests.faults import apart
+from tests.helpers.descriptors import open_descriptors
 
 
 def test_thread_that_cannot_be_started_is_told_before_anything_is_written(
@@ -118,7 +119,27 @@ def test_descriptor_is_closed_once(tmp_path: Path) -> None:
         Descriptor(tmp_path / "missing", os.O_RDONLY)
     made = Descriptor(tmp_path / "made", os.O_RDWR | os.O_CREAT, mode=0o600)
     assert os.fstat(made.number).st_mode & 0o777 == 0o600
-    assert made.open(tmp_path, os.O_RDONLY) == made.number
+
+
+def test_file_that_is_opened_again_and_again_is_closed_each_time(tmp_path: Path) -> None:
+    """Also after one that cannot be opened; and a file that was forgotten open."""
+    before, path = open_descriptors(), tmp_path / "file"
+    file = ReopenedFile(path, os.O_RDONLY)
+    for _ in range(3):
+        with pytest.raises(FileNotFoundError):
+            next(file.opening)
+        assert not file.held
+        path.touch()
+        next(file.opening)
+        assert open_descriptors() - before == set(file.held)
+        file.close()
+        file.close()
+        assert open_descriptors() == before
+        path.unlink()
+    path.touch()
+    next(file.opening)
+    del file
+    assert open_descriptors() == before
 
 
 def test_interrupt_while_many_files_are_read_leaves_none_open(tmp_path: Path) -> None:

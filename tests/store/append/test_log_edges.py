@@ -201,3 +201,31 @@ def test_error_on_closing_after_one_append_is_reported(
         assert log.closed
         assert open_descriptors() == before
     assert names(path) == ["first", "second"]
+
+
+def test_log_that_two_interrupts_left_open_is_closed_by_the_next_append(path: Path) -> None:
+    """The second one kept the first from closing it."""
+    before = open_descriptors()
+    log = ReopenedLog(path)
+    log.append_once(record("first"))
+    next(log._by_path.opening)
+    for name in ("second", "third"):
+        log.append_once(record(name))
+        assert open_descriptors() == before
+    assert names(path) == ["first", "second", "third"]
+
+
+def test_forked_child_appends_to_a_log_that_is_closed_between_appends(path: Path) -> None:
+    """It has a descriptor of its own each time, and leaves none open."""
+    log = ReopenedLog(path)
+    log.append_once(record("parent"))
+
+    def child() -> None:
+        before = open_descriptors()
+        for _ in range(2):
+            log.append_once(record("child"))
+            assert open_descriptors() == before
+
+    join(fork(child))
+    log.append_once(record("parent"))
+    assert names(path) == ["parent", "child", "child", "parent"]
