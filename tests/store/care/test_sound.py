@@ -14,7 +14,7 @@ from expstore import ExperimentStore, StoreNotFoundError
 from expstore.store.care import check, sound
 from expstore.store.care.sound import Sound, SoundLogs
 from expstore.store.read import chosen
-from tests.helpers.layouts import WHOLE, logs
+from tests.helpers.layouts import CODEC, WHOLE, logs
 from tests.helpers.logs import NOW, log
 from tests.helpers.runs import write_run
 
@@ -75,6 +75,20 @@ def test_sound_logs_are_not_looked_at_closely(
     assert looked_at == ["1", "2", "4", "6", "7"]
     found = SoundLogs(store.root).among(["0", "1", "5"])
     assert found == {"0": Sound(30, len(log(30))), "5": Sound(20, len(log(20)))}
+
+
+def test_it_is_the_log_whose_steps_go_back_that_is_looked_at(
+    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if it is the first or the last record of the log that does."""
+    monkeypatch.setattr(chosen, "_LEAST", 1)
+    steps = [0, 1, 2, 3], [5, 1, 2, 3], [0, 1, 2, 3], [4, 5, 6, 1], [0, 1, 1, 1]
+    for number, one in enumerate(steps):
+        path = store.create_experiment(str(number)) / "metrics.bin"
+        path.write_bytes(
+            b"".join(CODEC.build(timestamp=NOW, step=s, value=0.5, name="loss") for s in one)
+        )
+    assert list(SoundLogs(store.root).among(list("01234"))) == ["0", "2", "4"]
 
 
 def test_a_store_that_is_gone_has_no_reports(store: ExperimentStore) -> None:
