@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
-from expstore.compare.logs import Log
-from expstore.compare.series import Extremes, summarize
+from expstore.compare.logs import Log, log_of_table, read_log
+from expstore.compare.series import Extremes
 from expstore.errors import ExpStoreError, RunFileError, UnreadableFileError
 from expstore.model.runinfo import RunInfo, RunState, Status
 from expstore.model.values import Metadata
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from expstore.model.table import MetricTable
 
 
+_Read = TypeVar("_Read")
 _EMPTY = RunInfo()
 _AT_ONCE = 1024  # experiments whose metadata are read with one that is asked for
 
@@ -116,13 +118,21 @@ class Experiment:
 
     def read_table(self) -> MetricTable | None:
         """Its metrics without what is superseded, read anew; None if they cannot be read."""
-        return self._read_table(None)
+        return self._reading(lambda: self._current(None))
 
-    def _read_table(self, size: int | None) -> MetricTable | None:
+    def _current(self, size: int | None) -> MetricTable:
         """As `read_table`, of the first bytes of the log; None: of all."""
+        table = read_table(self._path, end=size)
+        return Rewind(self.run.starts).current(table) if self.run.starts else table
+
+    @property
+    def _path(self) -> Location | str:
+        return log_of(self._store.location, self.commit_id)
+
+    def _reading(self, read: Callable[[], _Read]) -> _Read | None:
+        """What a function reads of the log; None, and a fault, if it cannot be read."""
         try:
-            table = read_table(log_of(self._store.location, self.commit_id), end=size)
-            return Rewind(self.run.starts).current(table) if self.run.starts else table
+            return read()
         except (ExpStoreError, FormatError) as error:
             problem = str(error)
             if problem not in self.faults:
@@ -151,13 +161,14 @@ class Experiment:
     def read(self) -> Log:
         """What its log says of all metrics."""
         if self._log is None or not self._log.is_whole:
-            table = self._read_table(self.size_read)
-            if table is None:
-                self._log = Log({}, CLEAN, None, False)
-            else:
-                last = float(table.timestamps[-1]) if len(table) else None
-                self._log = Log(summarize(table), table.status, last)
+            found = self._reading(partial(self._read, self.size_read))
+            self._log = Log({}, CLEAN, None, False) if found is None else found
         return self._log
+
+    def _read(self, size: int | None) -> Log:
+        if Rewind(self.run.starts):
+            return log_of_table(self._current(size))
+        return read_log(self._path, size)
 
     def take(self, log: Log, faults: Iterable[str] = ()) -> None:
         """Take what was read of its log with those of others, and the faults that it had."""

@@ -11,8 +11,9 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from expstore.compare.keyed import by_key
-from expstore.compare.series import Extremes
+from expstore.compare.series import Extremes, joined, summarize
 from expstore.model.chunks import gc_paused
+from expstore.store.read.tables import CHUNK, MAX_NAMES, Selection, iter_tables, read_table
 from formats import CLEAN, TailStatus
 
 if TYPE_CHECKING:
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from expstore.model.table import MetricTable
+    from expstore.store.files.directory import Location
     from expstore.store.read.chosen import Chosen
+
+_MANY = 1 << 14  # names of a log, beyond which it is read in one
 
 
 class Log(NamedTuple):
@@ -63,6 +67,37 @@ class Log(NamedTuple):
         return self.is_whole or (
             wants is not None and self.has_all(name for name in self.names if wants(name))
         )
+
+
+def read_log(path: Location | str, end: int | None = None) -> Log:
+    """What one log says, of any length; only a part of it is held at a time.
+
+    Args:
+        path: the log.
+        end: only its first bytes, so many; None: all.
+
+    Raises:
+        TooManyTextsError, LogTooLargeError, ExperimentNotFoundError, UnreadableFileError
+    """
+    metrics: dict[str, Extremes] = {}
+    ended, tail = None, CLEAN
+    for table in iter_tables(path, Selection(), CHUNK, end=end, max_names=MAX_NAMES):
+        for name, found in summarize(table).items():
+            before = metrics.get(name)
+            metrics[name] = found if before is None else joined(before, found)
+        if len(metrics) > _MANY and len(metrics) == len(table.names):
+            # Looking at that many names for each part takes longer than reading.
+            return log_of_table(read_table(path, end=end))
+        if len(table):
+            ended = float(table.timestamps[-1])
+        tail = table.status
+    return Log(metrics, tail, ended)
+
+
+def log_of_table(table: MetricTable) -> Log:
+    """What a log says whose metrics are in a table."""
+    ended = float(table.timestamps[-1]) if len(table) else None
+    return Log(summarize(table), table.status, ended)
 
 
 def logs_in(table: MetricTable, ends: list[int], tails: Iterable[TailStatus]) -> list[Log]:

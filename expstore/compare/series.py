@@ -98,30 +98,33 @@ def _rows_by_name(table: MetricTable) -> list[Any]:
 
     codes, count = table.name_codes, len(table.names)
     if _take_turns(codes, count):
-        return [slice(first, None, count) for first in range(count)]
+        return [slice(first, None, count) for first in codes[:count].argsort().tolist()]
     order = narrow(codes, count).argsort(kind="stable")
     ends = np.bincount(codes, minlength=count).cumsum().tolist()
     return [order[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def _take_turns(codes: NDArray[np.int32], count: int) -> bool:
-    """Whether the names are logged in turn, each once: the codes are 0, 1, 2, ... again and again.
-
-    Names are numbered as they appear, so their first turn is in order.
-    """
+    """Whether the names are logged in turn, each once: the first codes again and again."""
     import numpy as np
 
-    first = codes[:count]
-    return bool((first == np.arange(len(first))).all() and (codes[count:] == codes[:-count]).all())
+    first = np.bincount(codes[:count], minlength=count)
+    return bool((first == 1).all() and (codes[count:] == codes[:-count]).all())
 
 
 def summarize(table: MetricTable) -> dict[str, Extremes]:
-    """What `extremes` gives of each series of `split`; of short series all at once."""
+    """What `extremes` gives of each series of `split` that has points; of short ones all at once.
+
+    The table may be a part of a log, in which some of its names do not occur.
+    """
     count = len(table.names)
-    if len(table) > _SHORT * count or not count:
+    if not len(table):
+        return {}
+    if len(table) > _SHORT * count:
         return _extremes_by_name(table)
     found = by_key(table.name_codes, count, table.values, table.stored_steps)
-    return dict(zip(table.names, map(Extremes._make, found.statistics), strict=True))
+    names = map(table.names.__getitem__, found.keys.tolist())
+    return dict(zip(names, map(Extremes._make, found.statistics), strict=True))
 
 
 def _extremes_by_name(table: MetricTable) -> dict[str, Extremes]:
@@ -130,7 +133,31 @@ def _extremes_by_name(table: MetricTable) -> dict[str, Extremes]:
     return {  # one copy of the values is less than reading every n-th of them twice
         name: extremes(Series(steps, np.ascontiguousarray(values)))
         for name, steps, values in _by_name(table)
+        if len(steps)
     }
+
+
+def joined(before: Extremes, after: Extremes) -> Extremes:
+    """The statistics of a series that was logged in two parts."""
+    later = after.last_step >= before.last_step
+    last, last_step = (after if later else before)[0], max(after.last_step, before.last_step)
+    lowest = _better(before.min, before.min_step, after.min, after.min_step, last_step)
+    highest = _better(-before.max, before.max_step, -after.max, after.max_step, last_step)
+    return Extremes(
+        *(last, lowest[0], -highest[0], last_step, lowest[1], highest[1]),
+        before.points + after.points,
+    )
+
+
+def _better(a: float, a_step: int, b: float, b_step: int, last_step: int) -> tuple[float, int]:
+    """The smaller of two values with its step; of equal ones that at the earlier step."""
+    if math.isnan(a) and math.isnan(b):
+        return a, last_step
+    if math.isnan(b) or a < b:
+        return a, a_step
+    if math.isnan(a) or b < a:
+        return b, b_step
+    return (a, a_step) if a_step <= b_step else (b, b_step)  # 0.0 equals -0.0
 
 
 def extremes(series: Series) -> Extremes:

@@ -6,13 +6,12 @@ costs time in proportion to that part.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from expstore.compare.axes import TimedSeries, split_timed
-from expstore.compare.series import Extremes, summarize
+from expstore.compare.series import Extremes, joined, summarize
 from expstore.model.texts import escape
 from expstore.report.payload import not_finite, summary_payload
 
@@ -44,7 +43,7 @@ class Tally:
         if self._times is not None:
             first, latest = min(first, self._times[0]), max(latest, self._times[1])
         self._times = first, latest
-        for name, found in summarize(_with_used_names(table)).items():
+        for name, found in summarize(table).items():
             before = self._found.get(name)
             self._found[name] = found if before is None else joined(before, found)
         for name, (count, step) in not_finite(table).items():
@@ -61,36 +60,6 @@ class Tally:
         }
         first, latest = self._times
         return {"points": self.points, "first": first, "latest": latest, "metrics": metrics}
-
-
-def joined(before: Extremes, after: Extremes) -> Extremes:
-    """The summary of a series that was logged in two parts."""
-    later = after.last_step >= before.last_step
-    last, last_step = (after if later else before)[0], max(after.last_step, before.last_step)
-    lowest = _better(before.min, before.min_step, after.min, after.min_step, last_step)
-    highest = _better(-before.max, before.max_step, -after.max, after.max_step, last_step)
-    return Extremes(
-        *(last, lowest[0], -highest[0], last_step, lowest[1], highest[1]),
-        before.points + after.points,
-    )
-
-
-def _better(a: float, a_step: int, b: float, b_step: int, last_step: int) -> tuple[float, int]:
-    """The smaller of two values with its step; of equal ones that at the earlier step."""
-    if math.isnan(a) and math.isnan(b):
-        return a, last_step
-    if math.isnan(b) or a < b:
-        return a, a_step
-    if math.isnan(a) or b < a:
-        return b, b_step
-    return a, min(a_step, b_step)
-
-
-def _with_used_names(table: MetricTable) -> MetricTable:
-    """The table without names that none of its metrics has."""
-    if len(np.unique(table.name_codes)) == len(table.names):
-        return table
-    return table.take(np.ones(len(table), bool))
 
 
 class GrowingSeries:

@@ -67,11 +67,11 @@ def rows(bench: Bench, corpora: Corpora, reading: Iterator[tuple[Corpus, float]]
         )
     for task in ("compare_all", "check_all"):
         yield Row(
-            f"{task.replace('_all', '')} of 200 logs with two processes: {five.title}",
+            f"{task.replace('_all', '')} of 400 logs with two processes: {five.title}",
             NS,
             faster(1.7),
-            _of_many(bench, corpora, five, 200, task, 2, pin=False),
-            _of_many(bench, corpora, five, 200, task, 1, pin=False),
+            _of_many(bench, corpora, five, 400, task, 2, pin=False),
+            _of_many(bench, corpora, five, 400, task, 1, pin=False),
             "one process",
         )
 

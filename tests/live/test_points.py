@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expstore.compare.axes import split_timed
-from expstore.compare.series import summarize
-from expstore.live.points import Points, Tally, joined
+from expstore.compare.series import joined, summarize
+from expstore.live.points import Points, Tally
 from expstore.model.table import MetricTable
 from expstore.report.payload import summaries_payload
 

@@ -160,9 +160,9 @@ def test_millions_of_names_are_a_typed_error(
     names = tuple(f"name{number}" for number in range(300))
     (store.create_experiment("a") / "metrics.bin").write_bytes(log(300, names=names))
     monkeypatch.setattr("expstore.store.read.tables.BRIEF", 0)  # which holds fewer than the limit
-    monkeypatch.setattr("expstore.store.read.tables._NAMES_LIMIT", 300)
+    monkeypatch.setattr("expstore.store.read.tables.MAX_NAMES", 300)
     assert len(store.get_metrics("a").names) == 300
-    monkeypatch.setattr("expstore.store.read.tables._NAMES_LIMIT", 299)
+    monkeypatch.setattr("expstore.store.read.tables.MAX_NAMES", 299)
     with pytest.raises(TooManyTextsError, match=r"metrics\.bin: more than 299 distinct"):
         store.get_metrics("a")
     assert len(store.follow("a").poll()) == 300

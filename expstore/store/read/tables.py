@@ -24,10 +24,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-CHUNK = 1 << 18
-"""Metrics in a table of `iter_tables`: 6 MB of columns, which outweigh the cost of a call."""
+CHUNK = 1 << 17
+"""Metrics in a table of `iter_tables`: 3 MB of columns, which outweigh the cost of a call. The
+memory of twice as many would go back to the system each time, and getting it anew takes a third
+longer.
+"""
 
-_NAMES_LIMIT = 1 << 20  # distinct names of one table: a few hundred MB of Python texts
+MAX_NAMES = 1 << 20
+"""Distinct names of one table at most: a few hundred MB of Python texts."""
 
 
 class Selection:
@@ -115,12 +119,13 @@ def select(
 
 
 def iter_tables(
-    path: Location,
+    path: Location | str,
     selection: Selection,
     chunk: int = CHUNK,
     start: int = 0,
     end: int | None = None,
     rewind: Rewind | None = None,
+    max_names: int | None = None,
 ) -> Iterator[MetricTable]:
     """A log table by table; see `ExperimentStore.iter_metrics`.
 
@@ -131,27 +136,46 @@ def iter_tables(
         start, end: only what begins a record at `start`, and lies before `end`; a record that
             `end` cuts is a torn tail.
         rewind: what is superseded, and left out; only of a log that is read from its beginning.
+        max_names: distinct names beyond which reading ends with TooManyTextsError; None: no limit.
     """
-    # The places of metrics in a log, by which some are superseded, count all of them.
-    parser = LogParser(wants=None if rewind else selection.wants)
     first = 0
+    for table, is_last in _parts(path, selection, chunk, start, end, rewind, max_names):
+        which = selection.rows(table)
+        if rewind and (counts := rewind.rows(table, first)) is not None:
+            which = counts if which is None else which & counts
+        first += len(table)
+        chosen = table if which is None else table.take(which, keep_names=True)
+        if is_last or len(chosen):
+            yield chosen
+
+
+def _parts(
+    path: Location | str,
+    selection: Selection,
+    chunk: int,
+    start: int,
+    end: int | None,
+    rewind: Rewind | None,
+    max_names: int | None,
+) -> Iterator[tuple[MetricTable, bool]]:
+    """All tables of `iter_tables` before the selection, each with whether it is the last one."""
     size = chunk * RECORD_CODEC.schema.min_size  # bytes that hold no more records than a table may
+    if start == 0 and end is None and (data := read_log(path, min(size, BRIEF))):
+        yield MetricTable.of_columns(*parse_whole(data)), True
+        return
+    # The places of metrics in a log, by which some are superseded, count all of them.
+    parser = LogParser(max_names, wants=None if rewind else selection.wants)
     with open_log(path) as log:
         parser.begin(log, start, end)
-        while True:
-            columns = parser.read(size)
-            last = log.exhausted
-            table = MetricTable.of_columns(columns, parser.status() if last else CLEAN)
-            which = selection.rows(table)
-            if rewind and (counts := rewind.rows(table, first)) is not None:
-                which = counts if which is None else which & counts
-            first += len(table)
-            if which is not None:
-                table = table.take(which, keep_names=True)
-            if last or len(table):
-                yield table
-            if last:
-                return
+        is_last = False
+        while not is_last:
+            try:
+                columns = parser.read(size)
+            except TooManyTextsError as error:
+                raise error.at(source=str(path)) from None
+            is_last = log.exhausted
+            status = parser.status() if is_last else CLEAN
+            yield MetricTable.of_columns(columns, status), is_last
 
 
 def read_table(path: Location | str, start: int = 0, end: int | None = None) -> MetricTable:
@@ -162,7 +186,7 @@ def read_table(path: Location | str, start: int = 0, end: int | None = None) -> 
     """
     if start == 0 and end is None and (data := read_log(path, BRIEF)):
         return MetricTable.of_columns(*parse_whole(data))
-    parser = LogParser(_NAMES_LIMIT)
+    parser = LogParser(MAX_NAMES)
     with open_log(path) as log:
         parser.begin(log, start, end)
         try:
