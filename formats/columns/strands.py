@@ -69,6 +69,7 @@ def _numbered(lengths: list[Offsets]) -> Offsets:
     numbers = lengths[0]
     for more in lengths[1:]:
         numbers = np.unique(np.stack([numbers, more]), axis=1, return_inverse=True)[1]
+        numbers = numbers.reshape(-1)  # NumPy 2.0.0 gives it two dimensions
     return numbers
 
 

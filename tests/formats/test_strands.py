@@ -134,6 +134,21 @@ def _all_strands(lengths: list[Any], starts: Any) -> list[strands.Strand]:
         return strands_of(lengths, starts)
 
 
+def test_strands_are_the_same_with_any_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NumPy 2.0.0 gives the inverse of `unique` along an axis as many dimensions as its input."""
+    lengths = [np.array([4, 4, 5] * 4), np.array([1, 2, 1] * 4)]
+    starts = np.arange(0, 240, 20)
+    expected = strands_of(lengths, starts)
+    unique = np.unique
+
+    def older(array: Any, *, axis: int, return_inverse: bool) -> Any:
+        values, inverse = unique(array, axis=axis, return_inverse=return_inverse)
+        return values, inverse.reshape(1, -1)
+
+    monkeypatch.setattr(np, "unique", older)
+    assert strands_of(lengths, starts) == expected != []
+
+
 def test_a_period_with_too_many_strands_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gathering all records then costs less; so it does if strands are short."""
     lengths = np.repeat(np.arange(9, dtype=np.int64), 2)
