@@ -82,13 +82,13 @@ class Period:
 
     def starts_of(self, rows: int) -> Offsets:
         """The starts of the records of so many periods, from the beginning of the first."""
-        if len(self._starts) < rows * self.records:
+        starts = self._starts  # once, since another thread may replace them by fewer
+        if len(starts) < rows * self.records:
             origins = np.arange(0, rows * self.size, self.size)[:, None]
-            starts: Offsets = (origins + np.array(self.starts)).reshape(-1)
-            if rows > self.rows_held:
-                return starts
-            self._starts = starts
-        return self._starts[: rows * self.records]
+            starts = (origins + np.array(self.starts)).reshape(-1)
+            if rows <= self.rows_held:
+                self._starts = starts
+        return starts[: rows * self.records]
 
 
 def shortest_period(codes: list[list[int]]) -> int:

@@ -186,3 +186,25 @@ def test_numbers_of_one_byte_and_of_four() -> None:
     build = RecordCodec(declaration).build
     data = b"".join(build(level=i % 256, name="ab"[i % 2], gain=i / 2) for i in range(500))
     equal(ColumnParser(Schema.of(declaration)).feed(data), declaration, data)
+
+
+class _Watched(np.ndarray[Any, Any]):
+    """Starts that another thread replaces right after their number was asked for."""
+
+    def __len__(self) -> int:
+        count = super().__len__()
+        _Watched.replace()
+        return count
+
+    @staticmethod
+    def replace() -> None:
+        """Set by the test."""
+
+
+def test_threads_may_share_an_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that needs fewer of an order's starts does not take them from one that needs more."""
+    shared = period.Period(b"abc", b"\0\0\0", [0, 1], [[b"", b""]])
+    few, many = shared.starts_of(2), shared.starts_of(9).copy()
+    monkeypatch.setattr(_Watched, "replace", lambda: setattr(shared, "_starts", few[:4]))
+    shared._starts = many.view(_Watched)
+    assert shared.starts_of(9).tolist() == many.tolist()
