@@ -76,13 +76,13 @@ class RecordLog:
         self.format.check_roles()
         self.format.schema.require_columns()
         self._header = self._build_header(dict(header or {}), given=header is not None)
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()  # see `forks.Guarded`
         self._log: ReopenedLog | None = None  # closed, but it knows where it ended
-        forks.watch(self)
+        forks.watch_guarded(self)
 
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have been appending."""
-        self._lock, self._log = threading.Lock(), None
+        self.lock, self._log = threading.Lock(), None
 
     def _build_header(self, values: dict[str, Any], *, given: bool) -> bytes | None:
         """The header's bytes; None if values are missing, so that only an existing log will do."""
@@ -139,7 +139,7 @@ class RecordLog:
     def _append(self, data: bytes) -> None:
         if self._header is None and not self.path.exists():
             raise LogNotFoundError(f"{self.path}: no such log; to create it, give `header` values")
-        with self._lock, self._missing_directory():
+        with self.lock, self._missing_directory():
             if self._log is None:
                 self._log = ReopenedLog(self.path, self.format, header=self._header or b"")
             self._log.append_once(data)

@@ -61,12 +61,12 @@ class ExperimentStore(StoreKeeper):
         # Closed logs that were appended to: each knows where it ended, which saves parsing it.
         self._logs: dict[str, ReopenedLog] = {}
         self._builders = records.StepBuilders()
-        self._lock = mutex()
-        forks.watch(self)
+        self.lock = mutex()  # see `forks.Guarded`
+        forks.watch_guarded(self)
 
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have been appending."""
-        self._lock = mutex()
+        self.lock = mutex()
         self._logs = {}
 
     def initialize(self) -> None:
@@ -274,7 +274,7 @@ class ExperimentStore(StoreKeeper):
         self._append(commit_id, data)
 
     def _append(self, commit_id: str, data: bytes) -> None:
-        with self._lock:
+        with self.lock:
             log = self._logs.get(commit_id) if commit_id.__class__ is str else None
             if log is None:
                 log = ReopenedLog(self.metrics_path(commit_id))

@@ -18,6 +18,7 @@ import pytest
 
 from expstore import ExperimentStore, MetricWriter
 from expstore.store.append import log as append_log
+from expstore.store.files.systems.native import fs
 from tests.faults.base import fork, join, read_log
 
 # Python 3.12 and later warn of exactly what is tested here.
@@ -90,7 +91,7 @@ def test_lock_of_a_store_may_be_held_by_another_thread(store: ExperimentStore) -
     """Also while that thread has a log open in the middle of an append."""
     store.create_experiment("abc")
     store.log_metric("abc", "parent", 0.5, 0)
-    with held(store._lock):
+    with held(store.lock):
         forked(lambda: store.log_metric("abc", "child", 0.5, 1))
     store.log_metrics("abc", {"parent": 0.5}, 2)
     assert read_log(store.metrics_path("abc")) == (
@@ -121,8 +122,7 @@ def test_fork_in_the_middle_of_an_append_of_the_store(
 
     def work() -> None:
         store.log_metric("abc", "child", 0.5, 2)
-        links = Path("/proc/self/fd").iterdir()
-        assert not [link for link in links if os.path.realpath(link).endswith("metrics.bin")]
+        assert not [link for link in open_files() if os.path.realpath(link).endswith("metrics.bin")]
 
     try:
         forked(work)
@@ -134,6 +134,46 @@ def test_fork_in_the_middle_of_an_append_of_the_store(
         "parent",
         "child",
     ]
+
+
+def test_a_log_that_is_just_being_opened_is_not_open_in_the_child(
+    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody there would ever close it, so that nobody could repair it."""
+    store.create_experiment("abc")
+    inside = threading.Event()
+    open_, main = fs.open, threading.main_thread()
+
+    def slowly(path: Any, *args: Any, **kwargs: Any) -> int:
+        descriptor = open_(path, *args, **kwargs)
+        if threading.current_thread() is not main and path == os.fsencode(log):
+            inside.set()
+            time.sleep(0.03)
+        return descriptor
+
+    log = store.metrics_path("abc")
+    monkeypatch.setattr(fs, "open", slowly)
+    store.log_metric("abc", "parent", 0.5, 0)
+    thread = threading.Thread(target=store.log_metric, args=("abc", "parent", 0.5, 1))
+    thread.start()
+    assert inside.wait(10)
+    forked(lambda: os._exit(any(os.path.realpath(link) == str(log) for link in open_files())))
+    thread.join()
+    assert len(read_log(log)[0]) == 2
+
+
+def open_files() -> Iterator[Path]:
+    """A link for each file that this process has open."""
+    return Path("/proc/self/fd").iterdir()
+
+
+def test_a_fork_within_an_append_does_not_wait_for_its_own_thread(store: ExperimentStore) -> None:
+    """As a signal handler may do."""
+    store.create_experiment("abc")
+    with store.lock:
+        forked(lambda: store.log_metric("abc", "child", 0.5, 1))
+    store.log_metric("abc", "parent", 0.5, 2)
+    assert len(read_log(store.metrics_path("abc"))[0]) == 2
 
 
 def test_lock_may_be_held_by_the_thread_that_syncs(
