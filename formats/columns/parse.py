@@ -143,7 +143,7 @@ class ColumnParser:
         fresh = np.frombuffer(raw, np.uint8, -1, begin)
         output = self._output(fresh.size, begun)
         while fresh.size and self._emission.error is None:
-            room = self._room(min(fresh.size, max(BLOCK, self._stretch)))
+            room = self._room(min(fresh.size, self._block))
             taken = min(room.size, fresh.size)
             room[:taken] = fresh[:taken]
             fresh = fresh[taken:]
@@ -160,7 +160,7 @@ class ColumnParser:
         output = self._output(size)
         got: int | None = 1
         while self._emission.error is None and got:
-            got = readinto(self._room(min(size + 1, max(BLOCK, self._stretch))).data)
+            got = readinto(self._room(min(size + 1, self._block)).data)
             self._decode(got or 0, output, more=bool(got))
         return self._columns(output.finish())
 
@@ -173,6 +173,11 @@ class ColumnParser:
         """Room for the records of so many bytes, after those that columns have already begun."""
         capacity = (self._held + size) // self._walk.min_size
         return Output(self._plan.types, capacity, begun or {})
+
+    @property
+    def _block(self) -> int:
+        """Bytes to decode next: what is walked at once, except for a record that is longer."""
+        return max(BLOCK, min(self._stretch, _LONGEST))
 
     def _room(self, wanted: int) -> Bytes:
         """A free part of the buffer, after the bytes held."""

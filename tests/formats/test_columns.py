@@ -398,6 +398,23 @@ def test_a_text_longer_than_blocks_waits_for_its_end(monkeypatch: pytest.MonkeyP
     check(LONG, data[:-1])
 
 
+def test_after_a_long_text_no_more_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read at once, and so held, is limited, however long one record was."""
+    monkeypatch.setattr(columns_module, "BLOCK", 1 << 10)
+    monkeypatch.setattr(columns_module, "_STRETCH", 1 << 9)
+    monkeypatch.setattr(columns_module, "_LONGEST", 1 << 12)
+    texts = ["x" * 100_000, *("y" * (i % 50) for i in range(9_000))]
+    data = b"".join(LONG.build({"t": text}) for text in texts)
+    stream, asked = io.BytesIO(data), list[int]()
+
+    def readinto(buffer: memoryview) -> int:
+        asked.append(len(buffer))
+        return stream.readinto(buffer)
+
+    assert ColumnParser(LONG).read(readinto, len(data)).count == len(texts)
+    assert max(asked) == 1 << 12
+
+
 def test_a_wrong_constant_ends_the_records_and_is_reported() -> None:
     """The first wrong constant, with its field, record and offset in the stream."""
     good = b"".join(MARKED.build({"n": i, "t": "ab"}) for i in range(5_000))
