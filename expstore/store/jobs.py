@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
@@ -80,7 +82,8 @@ def in_order(
         while parts or pending:
             given = sum(not one.done() for one in pending)
             while parts and given < _AHEAD * others:
-                pending.append(pool.submit(_list, work, parts.popleft()))
+                with _interrupts_held():  # this may start a process
+                    pending.append(pool.submit(_list, work, parts.popleft()))
                 given += 1
             if pending[0].done() or not parts or len(pending) >= _HELD * (others + 1):
                 yield from pending.popleft().result()
@@ -111,9 +114,27 @@ def _done(
     return future
 
 
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Keep Ctrl-C from this thread, and from processes that it starts, until they are ready.
+
+    One that is interrupted while it imports modules would print where.
+    """
+    if sys.platform == "win32" or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _end_on_interrupt() -> None:
     """Let Ctrl-C end this process without a word; the one that started it tells."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if sys.platform != "win32" and hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _batches(sizes: Mapping[str, int | None]) -> Iterator[list[str]]:

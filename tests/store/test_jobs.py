@@ -205,10 +205,20 @@ if __name__ == "__main__":
     list(jobs.in_order(wait, {"a": 0, "b": 0, "c": 0}, 2))
 """
 
+_STARTING = (
+    _WAITING
+    + """
+elif __name__ == "__mp_main__":
+    open("b", "w").close()
+    time.sleep(0.3)
+"""
+)
 
-def test_interrupt_ends_all_processes(tmp_path: Path) -> None:
+
+@pytest.mark.parametrize("source", [_WAITING, _STARTING], ids=["working", "starting"])
+def test_interrupt_ends_all_processes(source: str, tmp_path: Path) -> None:
     """Ctrl-C reaches the whole group; one traceback is told, that of the program itself."""
-    (tmp_path / "waiting.py").write_text(_WAITING)
+    (tmp_path / "waiting.py").write_text(source)
     program = subprocess.Popen(
         [sys.executable, "waiting.py"],
         cwd=tmp_path,
