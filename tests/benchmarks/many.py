@@ -65,13 +65,19 @@ def rows(bench: Bench, corpora: Corpora, reading: Iterator[tuple[Corpus, float]]
             within(100, "us"),
             _of_short(bench, corpora, count, task),
         )
-    for task in ("compare_all", "check_all"):
+    for title, count, task in (
+        ("compare", 400, ("compare_all",)),
+        ("check", 400, ("check_all",)),
+        ("report", 400, ("report_all",)),
+        ("export to CSV", 20, ("export_all", "csv")),
+        ("export to JSON lines", 20, ("export_all", "jsonl")),
+    ):
         yield Row(
-            f"{task.replace('_all', '')} of 400 logs with two processes: {five.title}",
+            f"{title} of {count} logs with two processes: {five.title}",
             NS,
             faster(1.7),
-            _of_many(bench, corpora, five, 400, task, 2, pin=False),
-            _of_many(bench, corpora, five, 400, task, 1, pin=False),
+            _of_many(bench, corpora, five, count, *task, 2, pin=False),
+            _of_many(bench, corpora, five, count, *task, 1, pin=False),
             "one process",
         )
 
@@ -99,7 +105,7 @@ def _of_many(
     corpus: Corpus,
     count: int,
     task: str,
-    *args: int,
+    *args: str | int,
     pin: bool = True,
 ) -> Contender:
     def sample() -> Sample:

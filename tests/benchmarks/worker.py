@@ -13,6 +13,7 @@ import re
 import secrets
 import struct
 import sys
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
@@ -22,7 +23,9 @@ from typing import Any
 
 from expstore import ExperimentStore
 from expstore.compare import compare
+from expstore.exchange.export import export_file
 from expstore.model.values import METRICS_FORMAT
+from expstore.report import contents
 from formats.columns import brief
 from tests.benchmarks import commands, search
 from tests.benchmarks.corpora import FIVE, Corpus
@@ -129,6 +132,22 @@ def check_all(root: str, jobs: str) -> dict[str, Any]:
     store = ExperimentStore(root)
     store.check(store.list_experiments()[0])
     return timed(lambda: list(store.check_all(int(jobs))))
+
+
+def report_all(root: str, jobs: str) -> dict[str, Any]:
+    """What a page shows of a store's experiments."""
+    store = ExperimentStore(root)
+    contents.collect(store, store.list_experiments()[:1])
+    return timed(lambda: contents.collect(store, jobs=int(jobs)))
+
+
+def export_all(root: str, to: str, jobs: str) -> dict[str, Any]:
+    """The experiments in one file, in memory as far as the system holds it there."""
+    store = ExperimentStore(root)
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "exported"
+        export_file(store, store.list_experiments()[:1], path, to, force=True)  # type: ignore[arg-type]
+        return timed(lambda: export_file(store, None, path, to, force=True, jobs=int(jobs)))  # type: ignore[arg-type]
 
 
 def _best(work: Callable[[], Any], before: Callable[[], Any] = lambda: None) -> dict[str, Any]:
@@ -276,7 +295,7 @@ def peer(*args: str) -> dict[str, Any]:
 TASKS: tuple[Callable[..., dict[str, Any]], ...] = (
     *(read_first, read_again, read_by_struct),
     *(read, objects, iterate, one_name, parquet),
-    *(read_all, compare_all, check_all),
+    *(read_all, compare_all, check_all, report_all, export_all),
     *(log, log_many, append),
     *(scan, plan, scale, peer),
     commands.beneath,
