@@ -168,7 +168,12 @@ class Experiment:
     def _read(self, size: int | None) -> Log:
         if Rewind(self.run.starts):
             return log_of_table(self._current(size))
-        return read_log(self._path, size)
+        log = read_log(self._path, size)
+        if size is not None and not log.tail:
+            # Of a log of which only some metrics were read, these bytes are whole records. If they
+            # are not any more, it is another log, whose end says nothing about that of this one.
+            return read_log(self._path)
+        return log
 
     def take(self, log: Log, faults: Iterable[str] = ()) -> None:
         """Take what was read of its log with those of others, and the faults that it had."""

@@ -115,4 +115,8 @@ def _take(group: Together | Chosen, found: Mapping[str, Experiment]) -> None:
     else:
         logs = logs_in(group.table, group.ends.tolist(), group.tails)
     for commit_id, log in zip(group.ids, logs, strict=True):
-        found[commit_id].take(log)
+        one = found[commit_id]
+        if one.size_read is None or log.tail:
+            one.take(log)
+        else:  # not the log any more of which some metrics were read
+            one.read()

@@ -3,7 +3,7 @@
 Guarantees: the results are those of one process, in the same order; only a few batches are in work
 or wait for their turn at a time, so memory is that of so many processes, however many experiments
 there are. An error of a batch is raised when its turn comes. Ctrl-C ends the processes, and so does
-the death of one.
+the death of one, or of this one.
 
 This process is one of them: the others take longer to start than it takes to read a hundred
 megabytes.
@@ -17,8 +17,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
@@ -74,13 +77,14 @@ def in_order(
     from multiprocessing import get_context
 
     # Started afresh: a copy of this process would share its locks with threads that it lacks.
-    pool = ProcessPoolExecutor(others, get_context("spawn"), _end_on_interrupt)
+    pool = ProcessPoolExecutor(others, get_context("spawn"), _prepare)
     pending: deque[Future[list[_Result]]] = deque()
     try:
         while parts or pending:
             given = sum(not one.done() for one in pending)
             while parts and given < _AHEAD * others:
-                pending.append(pool.submit(_list, work, parts.popleft()))
+                with _interrupts_held():  # this may start a process
+                    pending.append(pool.submit(_list, work, parts.popleft()))
                 given += 1
             if pending[0].done() or not parts or len(pending) >= _HELD * (others + 1):
                 yield from pending.popleft().result()
@@ -111,9 +115,38 @@ def _done(
     return future
 
 
-def _end_on_interrupt() -> None:
-    """Let Ctrl-C end this process without a word; the one that started it tells."""
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Keep Ctrl-C from this thread, and from processes that it starts, until they are ready.
+
+    One that is interrupted while it imports modules would print where.
+    """
+    if sys.platform == "win32" or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _prepare() -> None:
+    """Let this process end by Ctrl-C without a word, and with the one that started it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if sys.platform != "win32" and hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as its parent did: it would wait for work for ever."""
+    from multiprocessing import parent_process
+
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _batches(sizes: Mapping[str, int | None]) -> Iterator[list[str]]:

@@ -129,11 +129,12 @@ def short_line(result: Result) -> list[str]:
         f"{number(median(other))} {row.unit}{source}" if other else "",
         f"{number(median(result.ours))} {row.unit}",
         f"{number(result.figure)}{row.target.unit}" if row.target.unit == "x" else "",
-        row.target.text,
+        row.target.text + ("" if result.met else ", missed"),
+        "" if result.peak is None else f"{number(result.peak / 1e6)} MB",
     ]
 
 
-SHORT = ["work", "reference", "expstore", "ratio", "target"]
+SHORT = ["work", "reference", "expstore", "ratio", "target", "peak memory"]
 
 
 def text(report: dict[str, Any], results: list[Result]) -> Iterator[str]:

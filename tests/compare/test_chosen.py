@@ -260,6 +260,28 @@ def test_the_shown_are_those_that_were_ranked(
     assert found == expected
 
 
+def test_a_log_that_was_replaced_meanwhile_is_shown_as_it_is(store: ExperimentStore) -> None:
+    """Though records of another size cannot end where those did that were ranked."""
+    ids = runs(store, [log(20 + 2 * n) for n in range(20)])
+    other = log(30, names=("other", "names"))
+    looks = 0
+
+    def progress(shown: list[str]) -> list[str]:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            path = store.metrics_path(ids[0])
+            path.unlink()
+            path.write_bytes(other)
+        return shown
+
+    (found,) = compare(store, sort="loss", limit=1, progress=progress)
+    assert looks == 2
+    assert found.commit_id == ids[0]
+    assert found.tail
+    assert {name: one.points for name, one in found.metrics.items()} == {"other": 15, "names": 15}
+
+
 def test_metadata_are_read_of_what_is_shown(
     store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

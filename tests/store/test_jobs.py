@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -205,22 +206,51 @@ if __name__ == "__main__":
     list(jobs.in_order(wait, {"a": 0, "b": 0, "c": 0}, 2))
 """
 
+_STARTING = (
+    _WAITING
+    + """
+elif __name__ == "__mp_main__":
+    open("b", "w").close()
+    time.sleep(0.3)
+"""
+)
 
-def test_interrupt_ends_all_processes(tmp_path: Path) -> None:
-    """Ctrl-C reaches the whole group; one traceback is told, that of the program itself."""
-    (tmp_path / "waiting.py").write_text(_WAITING)
+
+def _started(folder: Path, source: str) -> subprocess.Popen[str]:
+    """A program of two processes, both of which made a file."""
+    (folder / "waiting.py").write_text(source)
     program = subprocess.Popen(
         [sys.executable, "waiting.py"],
-        cwd=tmp_path,
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
     until = time.monotonic() + 30
-    while len(list(tmp_path.glob("[abc]"))) < 2 and time.monotonic() < until:
+    while len(list(folder.glob("[abc]"))) < 2 and time.monotonic() < until:
         time.sleep(0.02)
+    return program
+
+
+@pytest.mark.parametrize("source", [_WAITING, _STARTING], ids=["working", "starting"])
+def test_interrupt_ends_all_processes(source: str, tmp_path: Path) -> None:
+    """Ctrl-C reaches the whole group; one traceback is told, that of the program itself."""
+    program = _started(tmp_path, source)
     os.killpg(program.pid, signal.SIGINT)
     _, told = program.communicate(timeout=30)
     assert told.count("Traceback") == 1
     assert told.rstrip().endswith("KeyboardInterrupt")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_others_end_with_the_process_that_started_them(number: int, tmp_path: Path) -> None:
+    """As soon as it is killed; they keep its standard error open as long as they live."""
+    program = _started(tmp_path, _WAITING)
+    try:
+        os.kill(program.pid, number)
+        _, told = program.communicate(timeout=10)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(program.pid, signal.SIGKILL)
+    assert "Traceback" not in told

@@ -177,7 +177,12 @@ def each_while_open(
                 errors[len(held) + len(errors)] = error.with_traceback(None)
         given = use(held)
     finally:
-        deque(closing, 0)
+        while True:
+            try:
+                deque(closing, 0)
+                break
+            except OSError:
+                pass  # it is closed, and what was read of it is known; the others are still open
     for place, refusal in errors.items():
         given.insert(place, refusal)
     return given

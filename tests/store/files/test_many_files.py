@@ -84,6 +84,29 @@ def test_a_file_that_fails_to_be_read_does_not_affect_the_others(
     assert failed == [f"{n:03}" for n in expected]
 
 
+def test_a_file_that_fails_to_be_closed_does_not_affect_the_others(
+    tmp_path: Path, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a server that is gone: what was read was read, and none stays open."""
+    before = open_descriptors()
+    real, closed = os.close, 0
+
+    def failing(number: int) -> None:
+        nonlocal closed
+        real(number)
+        closed += 1
+        if closed % 3:
+            raise OSError(5, "Input/output error")
+
+    with open_root(tmp_path) as directory:
+        monkeypatch.setattr(descriptor.fs, "close", failing)
+        found = list(directory.read_short(names, 100))
+        monkeypatch.undo()
+    assert closed > 60
+    check(names, found)
+    assert open_descriptors() == before
+
+
 def test_an_error_after_the_files_are_open_closes_all(
     tmp_path: Path, names: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
