@@ -6,6 +6,7 @@ Guarantees: every id and value is checked before any file call; at a URL nothing
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -25,7 +26,6 @@ from expstore.store.append.durability import (
     Durability,
     check_durability,
 )
-from expstore.store.append.mutex import mutex
 from expstore.store.append.reopened import ReopenedLog
 from expstore.store.append.writer import MetricWriter
 from expstore.store.care.delete import Judge, discard_unstarted
@@ -61,12 +61,12 @@ class ExperimentStore(StoreKeeper):
         # Closed logs that were appended to: each knows where it ended, which saves parsing it.
         self._logs: dict[str, ReopenedLog] = {}
         self._builders = records.StepBuilders()
-        self.lock = mutex()  # see `forks.Guarded`
+        self.lock = threading.Lock()  # see `forks.Guarded`
         forks.watch_guarded(self)
 
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have been appending."""
-        self.lock = mutex()
+        self.lock = threading.Lock()
         self._logs = {}
 
     def initialize(self) -> None:

@@ -16,6 +16,7 @@ after the next sync or by `close`, by its last 64 bytes. Other bytes are not com
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Mapping
 from math import floor  # faster than `int`
@@ -35,7 +36,6 @@ from expstore.store.append.durability import (
 )
 from expstore.store.append.locks import WriterLock
 from expstore.store.append.log import AppendLog
-from expstore.store.append.mutex import mutex
 from expstore.store.files import layout
 
 # Seconds for which a check of the experiment remains valid: no program can delete the experiment
@@ -82,7 +82,7 @@ class MetricWriter:
         self._checked = -math.inf  # when the log was last known to be the experiment's
         self._gone = False  # the caller knows that it is not
         self._builders = records.StepBuilders()
-        self._lock = mutex()
+        self._lock = threading.Lock()
         self._writer_lock = WriterLock(path)
         self._syncer: Syncer | None = None
         forks.watch(self)
@@ -110,7 +110,7 @@ class MetricWriter:
 
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock."""
-        self._lock = mutex()
+        self._lock = threading.Lock()
         self._checked = -math.inf
         if self._syncer is not None:
             self._syncer.after_fork(self._lock)
