@@ -40,6 +40,8 @@ BLOCK = 1 << 19
 together with the result. Twice as many cost more in fresh memory than they save.
 """
 
+_CHOOSING = 1 << 20  # bytes, where few records are wanted, whose columns take no room in the cache
+
 _BEGINNING = 1 << 13  # bytes of a long log that are read as those of a short one
 
 _STRETCH, _LONGEST, _GROWTH = 1 << 17, 1 << 21, 4
@@ -177,7 +179,8 @@ class ColumnParser:
     @property
     def _block(self) -> int:
         """Bytes to decode next: what is walked at once, except for a record that is longer."""
-        return max(BLOCK, min(self._stretch, _LONGEST))
+        usual = BLOCK if self._emission.choice is None else _CHOOSING
+        return max(usual, min(self._stretch, _LONGEST))
 
     def _room(self, wanted: int) -> Bytes:
         """A free part of the buffer, after the bytes held."""
