@@ -230,7 +230,7 @@ def _writing(bench: Bench, corpora: Corpora) -> Iterator[Row]:
     yield Row(
         "log_metric, one call",
         NS,
-        at_most(1.2),
+        at_most(1.3),
         ours("log", singles, singles),
         theirs(singles, "loss"),
     )
