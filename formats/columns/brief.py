@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from formats.columns.clock import NONE, UNKNOWN, Choice, Clock, Windows, joined, windows_of
+from formats.columns.clock import NONE, UNKNOWN, Choice, Clock, Range, Windows, joined, windows_of
 from formats.columns.loop import compiled_loop
 from formats.columns.numbers import NumberReader
 from formats.columns.period import Period, mask_of, shortest_period
@@ -86,6 +86,35 @@ def reading_of(schema: Schema, clock: Clock | None) -> Reading:
     walk = record_walk(schema)
     windows, loop = windows_of(walk, clock), compiled_loop(schema)
     return Reading(schema, walk, NumberReader(walk), windows, loop, clock, {})
+
+
+def period_of(
+    reading: Reading,
+    data: bytes,
+    starts: list[int],
+    end: int,
+    vocabularies: list[Vocabulary],
+    codes: list[list[int]],
+    clocks: Range | None,
+) -> Period:
+    """The period that some consecutive records are.
+
+    Args:
+        reading: of their declaration.
+        data: which they are in.
+        starts: of the records.
+        end: of the last one.
+        vocabularies, codes: of their texts; one item for each text of the declaration.
+        clocks: what the high bytes of all their clocks prove, so that these must repeat; None:
+            nothing.
+    """
+    begin = starts[0]
+    texts = [
+        [vocabulary.texts[code] for code in one]
+        for vocabulary, one in zip(vocabularies, codes, strict=True)
+    ]
+    mask = mask_of(reading.schema, texts, None if clocks is None else reading.windows.place)
+    return Period(data[begin:end], mask, [at - begin for at in starts], texts, clocks or UNKNOWN)
 
 
 class BriefWalk:
@@ -186,14 +215,8 @@ class BriefWalk:
         if len(made) == 1:
             return made[0]
         if not made:
-            return self._no_records()
+            return self._reading.numbers.no_records()
         return {name: np.concatenate([one[name] for one in made]) for name in made[0]}
-
-    def _no_records(self) -> dict[str, NDArray[Any]]:
-        return {
-            name: np.empty(0, np.int32 if is_text else native)
-            for name, is_text, _, native, *_ in self._reading.walk.columns
-        }
 
     def _of_periods(
         self,
@@ -209,7 +232,7 @@ class BriefWalk:
             all_codes = [np.frombuffer(one, np.int32) for one in codes]
             places = wanted[all_codes[self._chosen]].nonzero()[0].tolist()
             if not places:
-                return self._no_records()
+                return self._reading.numbers.no_records()
             codes = [bytearray(one[places]) for one in all_codes]
         return self._reading.numbers.of_period(self._data, period, places, codes, origin, rows)
 
@@ -252,10 +275,9 @@ class BriefWalk:
         """
         starts, known, reading = self._starts, len(self._starts) // count, self._reading
         codes = [one[:count] for one in self._codes]
-        end = starts[count] if count < len(starts) else self.end
-        period = self._made(starts[:count], codes, end)
+        period = self._made(starts[:count], codes, starts[count])
         if (rows := period.count(self._data, 0)) < known:  # the clocks' high bytes change
-            period = self._made(starts[:count], codes, end, False)
+            period = self._made(starts[:count], codes, starts[count], False)
             rows = period.count(self._data, 0)
         if len(reading.known) == _MOST:
             reading.known.clear()
@@ -273,17 +295,9 @@ class BriefWalk:
             end: of the last one.
             with_clocks: whether the high bytes of the clocks must repeat, if that proves a range.
         """
-        begin = starts[0]
-        texts = [
-            [vocabulary.texts[code] for code in one]
-            for vocabulary, one in zip(self._vocabularies, codes, strict=True)
-        ]
-        data, (schema, _, _, windows, *_) = self._data, self._reading
-        clocks = windows.shared(data, starts) if with_clocks else None
-        mask = mask_of(schema, texts, None if clocks is None else windows.place)
-        return Period(
-            data[begin:end], mask, [at - begin for at in starts], texts, clocks or UNKNOWN
-        )
+        data, reading = self._data, self._reading
+        clocks = reading.windows.shared(data, starts) if with_clocks else None
+        return period_of(reading, data, starts, end, self._vocabularies, codes, clocks)
 
     def _codes_of(self, period: Period) -> list[bytearray]:
         """The codes of its texts as int32, which are added to the vocabularies."""

@@ -29,6 +29,13 @@ class NumberReader:
         self._heads, self._columns = walk.heads, walk.columns
         self._is_one_run = len(walk.heads) == 1
 
+    def no_records(self) -> dict[str, NDArray[Any]]:
+        """The columns of no records."""
+        return {
+            name: np.empty(0, np.int32 if is_text else native)
+            for name, is_text, _, native, *_ in self._columns
+        }
+
     def of_period(
         self,
         data: bytes,

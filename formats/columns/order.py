@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from formats.columns.clock import Clock, windows_of
-from formats.columns.loop import compiled_loop
-from formats.columns.numbers import NumberReader
-from formats.columns.period import Period, mask_of
-from formats.columns.starts import Offsets, record_walk
+from formats.columns.brief import Reading, period_of, reading_of
+from formats.columns.clock import Clock
+from formats.columns.period import Period
+from formats.columns.starts import Offsets
 from formats.columns.vocabulary import Vocabulary
 from formats.schema import Schema
 
@@ -33,11 +32,9 @@ class Order:
     """An order of records that is repeated by whole logs; see `learned`.
 
     Args:
-        schema: the declaration of one record.
+        reading: of its declaration.
         period: one repetition.
-        mask: 255 for each of its bytes that must repeat, 0 for those of numbers.
         label: the name of a text.
-        log: one that agrees.
 
     Attributes:
         size: of a repetition, in bytes.
@@ -45,17 +42,17 @@ class Order:
         labels: the label of each of them.
     """
 
-    def __init__(self, schema: Schema, period: Period, mask: bytes, label: str, log: bytes) -> None:
+    def __init__(self, reading: Reading, period: Period, label: str) -> None:
+        texts = [field.name for field in reading.schema.texts]
         self.size, self.records = period.size, period.records
-        self._texts = len(schema.texts)
-        self.labels = period.texts[[field.name for field in schema.texts].index(label)]
-        self._period, self._walk = period, record_walk(schema)
-        self._numbers = NumberReader(self._walk)
+        self.labels = period.texts[texts.index(label)]
+        self._period, self._numbers = period, reading.numbers
+        self._no_codes = [_NO_CODES] * len(texts)
         self._starts = np.array(period.starts)
         # As integers: NumPy's calls cost more.
         self._prefix = min(period.size, _PREFIX)
-        self._mask = int.from_bytes(mask[: self._prefix], "little")
-        self._masked = int.from_bytes(log[: self._prefix], "little") & self._mask
+        self._mask = int.from_bytes(period.mask[: self._prefix], "little")
+        self._masked = int.from_bytes(period.expected[: self._prefix], "little")
 
     @classmethod
     def learned(cls, schema: Schema, clock: Clock, label: str, log: bytes) -> Order | None:
@@ -69,12 +66,13 @@ class Order:
             label: the name of a text.
             log: all its bytes, not empty, and not so many that a loop over them takes long.
         """
+        reading = reading_of(schema, clock)
         vocabularies = [Vocabulary() for _ in schema.texts]
         starts: list[int] = []
         codes: list[list[int]] = [[] for _ in schema.texts]
-        end = compiled_loop(schema)(log, 0, len(log), len(log), vocabularies, starts, codes)
-        windows, count = windows_of(record_walk(schema), clock), len(starts)
-        clocks = windows.shared(log, starts) if starts else None
+        end = reading.loop(log, 0, len(log), len(log), vocabularies, starts, codes)
+        count = len(starts)
+        clocks = reading.windows.shared(log, starts) if starts else None
         if end != len(log) or clocks is None:
             return None
         records = next(
@@ -82,13 +80,13 @@ class Order:
             for size in range(1, count + 1)
             if not count % size and all(one[size:] == one[: count - size] for one in codes)
         )
-        texts = [
-            [vocabulary.texts[code] for code in one[:records]]
-            for vocabulary, one in zip(vocabularies, codes, strict=True)
-        ]
-        mask = mask_of(schema, texts, windows.place)
-        period = Period(log[: len(mask)], mask, starts[:records], texts, clocks)
-        return cls(schema, period, mask, label, log)
+        firsts = [one[:records] for one in codes]
+        period_end = [*starts, end][records]
+        return cls(
+            reading,
+            period_of(reading, log, starts[:records], period_end, vocabularies, firsts, clocks),
+            label,
+        )
 
     def may_have(self, log: bytes) -> bool:
         """Whether a log has its size and its beginning, so that it probably agrees."""
@@ -113,5 +111,5 @@ class Order:
         """
         starts = (rows[:, None] * self.size + self._starts[places]).reshape(-1)
         if not starts.size:
-            return {name: np.empty(0, native) for name, _, _, native, *_ in self._walk.columns}
-        return self._numbers.gathered(data, starts, 0, [_NO_CODES] * self._texts)
+            return self._numbers.no_records()
+        return self._numbers.gathered(data, starts, 0, self._no_codes)

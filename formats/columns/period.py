@@ -35,7 +35,8 @@ class Period:
     Attributes:
         size: in bytes.
         records: the number of its records.
-        starts, texts, clocks: as given.
+        mask, starts, texts, clocks: as given.
+        expected: its bytes, with zeros for those of numbers.
         is_known: whether an earlier log began with it, so that further ones may.
         rows_held: the number of repetitions for which all is computed once.
     """
@@ -54,7 +55,8 @@ class Period:
         self.rows_held = max(UNIT // self.size, 1)
         # As integers: a period is short, and NumPy's calls cost more.
         expected = int.from_bytes(data, "little") & int.from_bytes(mask, "little")
-        self._raw = expected.to_bytes(self.size, "little") * self.rows_held
+        self.mask, self.expected = mask, expected.to_bytes(self.size, "little")
+        self._raw = self.expected * self.rows_held
         self._mask = np.frombuffer(mask * self.rows_held, np.uint8)
         self._starts = _NONE
 
