@@ -139,7 +139,9 @@ def iter_tables(
         max_names: distinct names beyond which reading ends with TooManyTextsError; None: no limit.
     """
     first = 0
-    for table, is_last in _parts(path, selection, chunk, start, end, rewind, max_names):
+    # The places of metrics in a log, by which some are superseded, count all of them.
+    parser = LogParser(max_names, wants=None if rewind else selection.wants)
+    for table, is_last in _parts(path, parser, chunk, start, end):
         which = selection.rows(table)
         if rewind and (counts := rewind.rows(table, first)) is not None:
             which = counts if which is None else which & counts
@@ -150,21 +152,13 @@ def iter_tables(
 
 
 def _parts(
-    path: Location | str,
-    selection: Selection,
-    chunk: int,
-    start: int,
-    end: int | None,
-    rewind: Rewind | None,
-    max_names: int | None,
+    path: Location | str, parser: LogParser, chunk: int, start: int, end: int | None
 ) -> Iterator[tuple[MetricTable, bool]]:
     """All tables of `iter_tables` before the selection, each with whether it is the last one."""
     size = chunk * RECORD_CODEC.schema.min_size  # bytes that hold no more records than a table may
-    if start == 0 and end is None and (data := read_log(path, min(size, BRIEF))):
-        yield MetricTable.of_columns(*parse_whole(data)), True
+    if (short := _short_table(path, start, end, min(size, BRIEF))) is not None:
+        yield short, True
         return
-    # The places of metrics in a log, by which some are superseded, count all of them.
-    parser = LogParser(max_names, wants=None if rewind else selection.wants)
     with open_log(path) as log:
         parser.begin(log, start, end)
         is_last = False
@@ -184,8 +178,8 @@ def read_table(path: Location | str, start: int = 0, end: int | None = None) -> 
     Raises:
         TooManyTextsError, LogTooLargeError, ExperimentNotFoundError, UnreadableFileError
     """
-    if start == 0 and end is None and (data := read_log(path, BRIEF)):
-        return MetricTable.of_columns(*parse_whole(data))
+    if (short := _short_table(path, start, end, BRIEF)) is not None:
+        return short
     parser = LogParser(MAX_NAMES)
     with open_log(path) as log:
         parser.begin(log, start, end)
@@ -197,3 +191,12 @@ def read_table(path: Location | str, start: int = 0, end: int | None = None) -> 
             raise LogTooLargeError(f"{path}: {log.size:,} bytes are too many for memory") from error
         status = parser.status()
     return MetricTable.of_columns(columns, status)
+
+
+def _short_table(
+    path: Location | str, start: int, end: int | None, limit: int
+) -> MetricTable | None:
+    """A log in one table, if all of it is wanted, and it has up to `limit` bytes, but not none."""
+    if start or end is not None or not (data := read_log(path, limit)):
+        return None
+    return MetricTable.of_columns(*parse_whole(data))

@@ -20,6 +20,7 @@ from expstore.store.files.directory import Location
 from expstore.store.files.layout import METRICS
 from expstore.store.files.place import open_root
 from expstore.store.read.chosen import Chooser, Chosen, Wants
+from expstore.store.read.parser import parse_whole
 from formats import CLEAN, TailStatus
 from formats.damage.tail import tail_status
 
@@ -106,11 +107,8 @@ def _parsed(batch: dict[str, bytes], chooser: Chooser | None) -> Iterator[Togeth
 
 def _whole(log: bytes) -> tuple[bytes, TailStatus]:
     """A log's whole records, and the state of its end."""
-    from formats.columns import parse_columns
-
-    schema = METRICS_FORMAT.schema
-    columns = parse_columns(schema, log)
-    return log[: columns.end], tail_status(schema, columns, len(log), METRICS_FORMAT.roles)
+    columns, tail = parse_whole(log)
+    return log[: columns.end], tail
 
 
 def _table(
