@@ -201,15 +201,18 @@ def test_planning_does_not_disturb_writers(two: ExperimentStore) -> None:
         while not plans[0] and time.monotonic() < patience:
             time.sleep(0.001)
         before = plans[0]
-        for step in range(200):
+        written = 0
+        # On a busy machine, the planning process may have no turn during the first 200.
+        while written < 200 or (plans[0] == before and time.monotonic() < patience):
             with two.writer("old") as writer:
-                writer.log("loss", 0.5, step)
+                writer.log("loss", 0.5, written)
+            written += 1
         during = plans[0] - before
     finally:
         stop[0] = 1
         join(child)
     assert during > 0
-    assert two.get_metrics("old").steps.tolist() == [1, *range(200)]
+    assert two.get_metrics("old").steps.tolist() == [1, *range(written)]
 
 
 def test_start_experiment_is_safe_from_a_prune_from_its_metadata_on(
