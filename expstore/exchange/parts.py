@@ -1,8 +1,8 @@
 """Exporting by several processes: each writes a part of the output to a file of its own.
 
-Guarantees: the output is that of one process, to the byte. Parts are appended in their order and
-removed, so only those of a few batches of logs are on the disk at a time, and no text of them is
-in the memory of the process that joins them.
+Guarantees: the output is that of one process, to the byte. Parts are appended in their order, and
+their files used again, so only those of a few batches of logs are on the disk at a time, and no
+text of them is in the memory of the process that joins them.
 
 CSV and JSON lines can be joined like this. A Parquet file is encoded by one process, which takes
 several times as long as reading; `expstore.cluster.export_parquet` writes many files by many.
@@ -10,7 +10,6 @@ several times as long as reading; `expstore.cluster.export_parquet` writes many 
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections import Counter
@@ -50,6 +49,10 @@ class Part(NamedTuple):
     path: Path | None = None
 
 
+_JOINED = ".joined"
+"""The suffix of parts that have been joined. The next parts take their files, and with them the
+memory that the system has for them: to find other memory takes longer than to fill it."""
+
 Write = Callable[[list[str], IO[bytes]], Part]
 """Writes the rows of some experiments to a file."""
 
@@ -63,8 +66,20 @@ class _PartFile:
 
     def __call__(self, ids: list[str]) -> list[Part]:
         path = self.directory / unfinished_name("part")
-        with open(path, "xb") as file:
-            return [self.write(ids, file)._replace(path=path)]
+        taken = any(_renamed(joined, path) for joined in self.directory.glob(f"*{_JOINED}"))
+        with open(path, "r+b" if taken else "xb") as file:
+            part = self.write(ids, file)
+            file.truncate()
+        return [part._replace(path=path)]
+
+
+def _renamed(joined: Path, path: Path) -> bool:
+    """Take a file for another part, unless another process did."""
+    try:
+        joined.rename(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def join_parts(
@@ -97,7 +112,7 @@ def join_parts(
             assert part.path is not None
             with open(part.path, "rb") as written:
                 shutil.copyfileobj(written, file, 1 << 20)
-            os.unlink(part.path)
+            part.path.rename(part.path.with_suffix(_JOINED))
             yield part
 
 

@@ -5,12 +5,15 @@ or wait for their turn at a time, so memory is that of so many processes, howeve
 there are. An error of a batch is raised when its turn comes. Ctrl-C ends the processes, and so does
 the death of one, or of this one.
 
-This process is one of them: the others take longer to start than it takes to read a hundred
+This process is one of them: the others may take longer to start than it takes to read a hundred
 megabytes.
 
 Processes, not threads: parsing a log alternates between short calls of NumPy and Python code, of
 which only one thread runs at a time. What a batch returns is copied between processes, so it should
 be small: summaries, not tables.
+
+The last batches are small, and none is given to a process that is at work while another one has
+nothing to do, so that all end at about the same time.
 """
 
 from __future__ import annotations
@@ -34,10 +37,12 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 BATCH = 1 << 23
-"""Bytes of log in a batch: work of a tenth of a second, which outweighs handing it over."""
+"""Bytes of log in a batch, at most: memory for what it returns."""
 
+_LEAST = 1 << 19  # bytes of log in a batch whose work outweighs handing it over
+_SHARE = 4  # of what is left, a process gets a part of so many at a time
 _OPENING = 1 << 15  # bytes that cost as much to read as it costs to open an experiment
-_AHEAD = 2  # batches in work, or next, for each other process
+_AHEAD = 2  # batches in work, or next, for each other process, as long as there are many
 _HELD = 16  # results that wait for their turn, for each process
 
 
@@ -67,7 +72,7 @@ def in_order(
     Raises:
         JobError: a process died.
     """
-    parts = deque(_batches(sizes))
+    parts = deque(_batches(sizes, jobs))
     others = min(jobs, len(parts)) - 1
     if others <= 0:
         yield from chain.from_iterable(map(work, parts))
@@ -76,13 +81,12 @@ def in_order(
     from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
-    # Started afresh: a copy of this process would share its locks with threads that it lacks.
-    pool = ProcessPoolExecutor(others, get_context("spawn"), _prepare)
+    pool = ProcessPoolExecutor(others, get_context(_start_method()), _prepare)
     pending: deque[Future[list[_Result]]] = deque()
     try:
         while parts or pending:
             given = sum(not one.done() for one in pending)
-            while parts and given < _AHEAD * others:
+            while parts and given < others * (_AHEAD if len(parts) > others else 1):
                 with _interrupts_held():  # this may start a process
                     pending.append(pool.submit(_list, work, parts.popleft()))
                 given += 1
@@ -96,6 +100,15 @@ def in_order(
         ) from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _start_method() -> str:
+    """A copy of this process is ready a quarter of a second before a new one.
+
+    But it would share this one's locks with threads that it lacks, and only Linux's libraries are
+    known to bear being copied.
+    """
+    return "fork" if sys.platform == "linux" and threading.active_count() == 1 else "spawn"
 
 
 def _list(work: Callable[[list[str]], Iterable[_Result]], part: list[str]) -> list[_Result]:
@@ -133,7 +146,9 @@ def _interrupts_held() -> Iterator[None]:
 
 def _prepare() -> None:
     """Let this process end by Ctrl-C without a word, and with the one that started it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)  # the copy of a process's would tell that one of signals of this one
     if sys.platform != "win32" and hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -149,15 +164,18 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _batches(sizes: Mapping[str, int | None]) -> Iterator[list[str]]:
-    """Consecutive experiments whose logs take about `BATCH` bytes together."""
+def _batches(sizes: Mapping[str, int | None], jobs: int) -> Iterator[list[str]]:
+    """Consecutive experiments whose logs are a share of what is left, and at most `BATCH`."""
+    costs = {commit_id: (size or 0) + _OPENING for commit_id, size in sizes.items()}
+    left = sum(costs.values())
     part: list[str] = []
     cost = 0
-    for commit_id, size in sizes.items():
+    for commit_id, one in costs.items():
         part.append(commit_id)
-        cost += (size or 0) + _OPENING
-        if cost >= BATCH:
+        cost += one
+        if cost >= min(BATCH, max(_LEAST, left // (_SHARE * jobs))):
             yield part
+            left -= cost
             part, cost = [], 0
     if part:
         yield part

@@ -10,6 +10,7 @@ error it is removed, and after a kill the next time that the same output is writ
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import shutil
@@ -18,7 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from expstore.errors import OutputExistsError, OutputInStoreError
 from expstore.store.files import access, layout, mounts, system
@@ -26,10 +27,15 @@ from expstore.store.files.atomic import take_name
 from expstore.store.files.descriptor import Descriptor
 from expstore.store.files.systems.native import own
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
 UNFINISHED = re.compile(r"\.expstore-[0-9a-f]{16}\.tmp")
 """Matches the names of files being written, or left behind by an interruption."""
 
 _OWN = layout.METADATA, layout.METRICS
+_BUFFER = 1 << 17  # bytes written at a time
+_SYNCED = 1 << 24  # bytes that go to the medium at a time
 _YOUNG = 1.0  # seconds; by then, whoever makes an unfinished file or directory has locked it
 
 
@@ -78,6 +84,20 @@ def check_place(output: Path) -> None:
             )
 
 
+class _Written(io.FileIO):
+    """A file that the system writes to the medium while it grows, not only when it is synced."""
+
+    _written = _begun = 0  # bytes
+
+    def write(self, data: Buffer, /) -> int:
+        count = super().write(data) or 0
+        self._written += count
+        if self._written - self._begun >= _SYNCED:
+            own.begin_sync(self.fileno(), self._begun, self._written - self._begun)
+            self._begun = self._written
+        return count
+
+
 @contextmanager
 def whole_file(
     output: Path, *, sweep: bool = True, copied: Path | None = None
@@ -105,7 +125,8 @@ def whole_file(
             old = access.status_of(copied or output)
             with (
                 access.new_file(temporary, old) as descriptor,
-                open(descriptor, "wb", closefd=False) as file,
+                _Written(descriptor, "wb", closefd=False) as raw,
+                io.BufferedWriter(raw, _BUFFER) as file,
             ):
                 system.try_lock(descriptor, system.LOCK_EX)
                 if old is not None:

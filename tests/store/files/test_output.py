@@ -20,6 +20,7 @@ from expstore.exchange.tensorboard import export_tensorboard
 from expstore.report.page import write_report
 from expstore.store.files import mounts, output
 from expstore.store.files.output import unfinished_directory, whole_file
+from expstore.store.files.systems import native
 from tests.faults.base import fork
 from tests.helpers.application import run
 
@@ -174,3 +175,27 @@ def test_an_error_leaves_nothing(tmp_path: Path) -> None:
         (building / "x").write_bytes(bytes(1 // 0))
     assert content(tmp_path) == {"a.csv": b"old"}
     shutil.rmtree(tmp_path)
+
+
+def test_a_large_output_goes_to_the_medium_as_it_grows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part of it once, so that the end does not wait for all; the bytes are those given."""
+    told: list[tuple[int, int]] = []
+    begin = native.own.begin_sync
+
+    def begin_sync(descriptor: int, offset: int, size: int) -> None:
+        told.append((offset, size))
+        begin(descriptor, offset, size)
+
+    monkeypatch.setattr(native.own, "begin_sync", begin_sync)
+    monkeypatch.setattr(output, "_SYNCED", 1 << 18)
+    pieces = [bytes([number]) * (number * 1000 + 1) for number in range(60)]
+    with whole_file(tmp_path / "large") as file:
+        for piece in pieces:
+            file.write(piece)
+    assert (tmp_path / "large").read_bytes() == b"".join(pieces)
+    ends = [0, *(offset + size for offset, size in told)]
+    assert [offset for offset, _ in told] == ends[:-1]
+    assert len(told) > 3
+    assert sum(map(len, pieces)) - ends[-1] < (1 << 18) + output._BUFFER

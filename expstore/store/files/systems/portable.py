@@ -259,6 +259,10 @@ def sync(descriptor: int) -> None:
 sync_data = sync
 
 
+def begin_sync(descriptor: int, offset: int, size: int) -> None:
+    """There is no such call; the system begins when it sees fit."""
+
+
 def take_lease(descriptor: int) -> None:
     """See `posix.take_lease`; there is none."""
     raise NotImplementedError
