@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
-from expstore.compare.series import Series, split
+from expstore.compare.series import Series, rows_by_name, split
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,13 +89,11 @@ def along(table: MetricTable, x: Axis) -> dict[str, Series]:
 
 
 def split_timed(table: MetricTable) -> dict[str, TimedSeries]:
-    """Like `series.split`, with the time of each point."""
-    import numpy as np
-
-    rows = split(_table(table, np.arange(len(table)), table.steps))
+    """Like `series.split`, with the time of each point; they may be views of the table."""
+    columns = table.steps, table.values, table.timestamps
     return {
-        name: TimedSeries(steps, table.values[own], table.timestamps[own])
-        for name, (steps, own) in rows.items()
+        name: TimedSeries(*(column[rows] for column in columns))
+        for name, rows in rows_by_name(table)
     }
 
 

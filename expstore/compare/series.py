@@ -77,22 +77,27 @@ def split(table: MetricTable) -> dict[str, Series]:
     """Split a table into one series per metric name, in the order of `table.names`."""
     import numpy as np
 
-    return {name: Series(steps.astype(np.int64), values) for name, steps, values in _by_name(table)}
+    return {
+        name: Series(table.stored_steps[rows].astype(np.int64), table.values[rows])
+        for name, rows in rows_by_name(table)
+    }
 
 
-def _by_name(table: MetricTable) -> Iterator[tuple[str, Any, NDArray[np.float64]]]:
-    """Each name with its steps and values, ordered by step; they may be views of the table."""
+def rows_by_name(table: MetricTable) -> Iterator[tuple[str, Any]]:
+    """Each name of a table with what selects its rows, ordered by step: a slice, or indices."""
+    import numpy as np
+
     steps = table.stored_steps
     ordered = not (steps[1:] < steps[:-1]).any()  # usually: then no name needs to be looked at
-    for name, rows in zip(table.names, _rows_by_name(table), strict=True):
-        own, values = steps[rows], table.values[rows]
-        if not ordered and (own[1:] < own[:-1]).any():  # sorting takes as long as reading
-            order = own.argsort(kind="stable")
-            own, values = own[order], values[order]
-        yield name, own, values
+    for name, logged in zip(table.names, _logged_rows(table), strict=True):
+        rows = logged
+        if not ordered and ((own := steps[logged])[1:] < own[:-1]).any():
+            order = own.argsort(kind="stable")  # takes as long as reading
+            rows = np.arange(len(steps))[logged][order]
+        yield name, rows
 
 
-def _rows_by_name(table: MetricTable) -> list[Any]:
+def _logged_rows(table: MetricTable) -> list[Any]:
     """For each name of a table, what selects its rows: a slice, or their indices."""
     import numpy as np
 
@@ -131,9 +136,9 @@ def _extremes_by_name(table: MetricTable) -> dict[str, Extremes]:
     import numpy as np
 
     return {  # one copy of the values is less than reading every n-th of them twice
-        name: extremes(Series(steps, np.ascontiguousarray(values)))
-        for name, steps, values in _by_name(table)
-        if len(steps)
+        name: extremes(Series(steps, np.ascontiguousarray(table.values[rows])))
+        for name, rows in rows_by_name(table)
+        if len(steps := table.stored_steps[rows])
     }
 
 
@@ -234,56 +239,71 @@ def thin(series: Series, limit: int) -> Thinned:
     """
     import numpy as np
 
-    finite = np.isfinite(series.values)
-    size = len(series.values)
+    steps, values = series.steps, np.ascontiguousarray(series.values)
+    finite = np.isfinite(values)
+    all_finite, size = bool(finite.all()), len(values)
     if size <= limit:
         kept = np.arange(size)
     else:
-        per_interval = 2 if finite.all() else 3
-        span = int(series.steps[-1]) - int(series.steps[0]) + 1
-        count = (limit - 2) // per_interval
-        if span < _EXACT:
-            interval = (series.steps - series.steps[0]) * count // span
-        else:  # times of damaged records: exact products would overflow
-            shares = (series.steps / span - series.steps[0] / span) * count
-            interval = shares.astype(np.int64)
-        kept = np.unique(
-            np.concatenate(
-                [
-                    _first_minimum(series.values, interval, finite),
-                    _first_minimum(-series.values, interval, finite),
-                    _first_of_each(np.flatnonzero(~finite), interval),
-                    [0, size - 1],
-                ]
-            )
-        )
-    starts = np.append(0, kept[:-1] + 1)
-    counts = np.add.reduceat(finite.astype(np.int64), starts)
-    shares = np.repeat(np.maximum(counts, 1), np.diff(np.append(starts, size)))
-    # Divided before they are added: the sum of large values may overflow float64.
-    means = np.add.reduceat(np.where(finite, series.values, 0.0) / shares, starts)
-    means[counts == 0] = np.nan
-    return Thinned(kept, counts, means)
+        starts = _intervals(steps, (limit - 2) // (2 if all_finite else 3))
+        low, high = values, values
+        if not all_finite:
+            low, high = np.where(finite, values, np.inf), np.where(finite, values, -np.inf)
+        minima = _equal(low, np.minimum.reduceat(low, starts), starts) & finite
+        maxima = _equal(high, np.maximum.reduceat(high, starts), starts) & finite
+        firsts = [_first_of_each(marked, starts) for marked in (minima, maxima, ~finite)]
+        kept = np.unique(np.concatenate([*firsts, [0, size - 1]]))
+    return Thinned(kept, *_means(values, finite, np.append(0, kept[:-1] + 1)))
 
 
-def _first_minimum(
-    values: NDArray[np.float64], interval: NDArray[np.int64], where: NDArray[np.bool_]
-) -> NDArray[np.int64]:
-    """The index of the first minimum in each interval, among the values where `where` is true."""
+def _intervals(steps: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Where each of `count` equal intervals of the range of steps begins, if it has a point."""
     import numpy as np
 
-    chosen = np.flatnonzero(where)
-    if not len(chosen):
-        return chosen
-    own = interval[chosen]
-    starts = np.flatnonzero(np.diff(own, prepend=-1))
-    minima = np.minimum.reduceat(values[chosen], starts)
-    minimum = np.repeat(minima, np.diff(np.append(starts, len(chosen))))
-    return _first_of_each(chosen[values[chosen] == minimum], interval)
+    first = int(steps[0])
+    span = int(steps[-1]) - first + 1
+    if span >= _EXACT:  # times of damaged records: exact products would overflow
+        shares = ((steps / span - first / span) * count).astype(np.int64)
+        return np.flatnonzero(np.diff(np.minimum(shares, count - 1), prepend=-1))
+    bounds = first - (np.arange(count) * -span) // count  # rounded up
+    return np.unique(np.searchsorted(steps, bounds))
 
 
-def _first_of_each(indices: NDArray[np.int64], interval: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The first of the given ascending indices in each interval."""
+def _equal(
+    values: NDArray[np.float64], each: NDArray[np.float64], starts: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Which values equal the one given for their interval."""
     import numpy as np
 
-    return indices[np.flatnonzero(np.diff(interval[indices], prepend=-1))]
+    found: NDArray[np.bool_] = values == np.repeat(each, np.diff(starts, append=len(values)))
+    return found
+
+
+def _first_of_each(marked: NDArray[np.bool_], starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The first index that is marked in each interval that has one."""
+    import numpy as np
+
+    indices = np.append(np.flatnonzero(marked), len(marked))
+    first = indices[np.searchsorted(indices, starts)]
+    return first[first < np.append(starts[1:], len(marked))]
+
+
+def _means(
+    values: NDArray[np.float64], finite: NDArray[np.bool_], starts: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The number of finite values of each part of a series, and their mean; NaN for none."""
+    import numpy as np
+
+    lengths = np.diff(starts, append=len(values))
+    if finite.all():
+        counts, parts = lengths, values
+    else:
+        counts = np.add.reduceat(finite.astype(np.int64), starts)
+        parts = np.where(finite, values, 0.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        means = np.add.reduceat(parts, starts) / counts
+        large = ~np.isfinite(means) & (counts > 0)
+        if large.any():  # their sum overflows: divided before they are added
+            shares = parts / np.repeat(np.maximum(counts, 1), lengths)
+            means[large] = np.add.reduceat(shares, starts)[large]
+    return counts, means

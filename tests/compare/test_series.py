@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -111,6 +114,39 @@ def test_thinning_accounts_for_every_point(values: list[float], data: st.DataObj
     assert thinned.counts.sum() == len(finite)
     total = np.where(thinned.counts > 0, thinned.counts * thinned.means, 0).sum()
     np.testing.assert_allclose(total, finite.sum(), rtol=1e-9, atol=1e-5)
+
+
+def plain_thin(steps: list[int], values: list[float], limit: int) -> set[int]:
+    """The points that thinning keeps, found one by one."""
+    every = all(map(math.isfinite, values))
+    count, span = (limit - 2) // (2 if every else 3), steps[-1] - steps[0] + 1
+    kept = {0, len(values) - 1}
+    for _, found in itertools.groupby(
+        range(len(values)), lambda i: (steps[i] - steps[0]) * count // span
+    ):
+        own = list(found)
+        finite = [i for i in own if math.isfinite(values[i])]
+        kept.update([i for i in own if not math.isfinite(values[i])][:1])
+        if finite:
+            kept |= {min(finite, key=values.__getitem__), max(finite, key=values.__getitem__)}
+    return kept
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 300), st.sampled_from([*range(5), -0.0, math.nan, math.inf])),
+        min_size=13,
+        max_size=200,
+    ),
+    st.integers(8, 12),
+    st.sampled_from([0, -(2**62), 2**62]),
+)
+def test_thinning_is_that_of_a_plain_loop(
+    points: list[tuple[int, float]], limit: int, first: int
+) -> None:
+    """In each interval the first of equal extremes; intervals without a point have none."""
+    steps, values = sorted(first + step for step, _ in points), [float(v) for _, v in points]
+    assert set(thin(series(values, steps), limit).kept.tolist()) == plain_thin(steps, values, limit)
 
 
 def test_a_one_point_spike_survives() -> None:
