@@ -266,7 +266,8 @@ def _intervals(steps: NDArray[np.int64], count: int) -> NDArray[np.int64]:
         shares = ((steps / span - first / span) * count).astype(np.int64)
         return np.flatnonzero(np.diff(np.minimum(shares, count - 1), prepend=-1))
     bounds = first - (np.arange(count) * -span) // count  # rounded up
-    return np.unique(np.searchsorted(steps, bounds))
+    starts = np.unique(np.searchsorted(steps, bounds))
+    return starts[starts < len(steps)]
 
 
 def _equal(
