@@ -489,6 +489,7 @@ def test_import_is_light() -> None:
     """Importing the package and logging to a new experiment loads neither NumPy nor Typer."""
     code = (
         "import sys, tempfile, expstore\n"
+        "assert not {'importlib.metadata', 'multiprocessing', 'asyncio'} & set(sys.modules)\n"
         "store = expstore.ExperimentStore(tempfile.mkdtemp())\n"
         "store.start_experiment('abc', user='me').close()\n"
         "store.log_metric('abc', 'loss', 0.5, 1)\n"
