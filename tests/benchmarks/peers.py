@@ -77,9 +77,10 @@ class ExpstoreWriter(Peer):
                     writer.log(name, value, step)
 
     def log_steps(self, rows: Rows) -> None:
+        a, b, c, d, e = FIVE
         with self._writer() as writer:
-            for step, value in rows:
-                writer.log_many(dict.fromkeys(FIVE, value), step)
+            for step, x in rows:
+                writer.log_many({a: x, b: x, c: x, d: x, e: x}, step)
 
 
 class Expstore(ExpstoreWriter):

@@ -157,7 +157,7 @@ class MetricWriter:
         except (AttributeError, TypeError):
             records.check_mapping(values, step)
             raise
-        if self._syncer is not None or not data:
+        if self._syncer is not None:
             self._append(data, len(names), now)
             return
         with self._lock:  # `_append` inlined, because the call costs too much in a tight loop
