@@ -89,13 +89,14 @@ class Emission:
         self.clocks = joined(self.clocks, match.clocks)
         name = "" if self.choice is None else self.choice.field
         places = match.places(name, self._wants())
-        which = match.which(places) if self.choice is not None else slice(match.count)
-        room = output.extend(match.count if isinstance(which, slice) else len(which))
+        if not places.size:
+            return match.end
+        room = output.extend(match.chosen(places))
         is_dense = match.is_dense(places)
         turns = 0 if is_dense or self.choice or not self._plan.is_direct else match.turns
         heads: list[Bytes] = []
         if not is_dense and not turns:
-            begins = [match.bounds()[:-1][which]]
+            begins = [match.starts(places)]
             if len(self._walk.runs) > 1:
                 begins, _ = self._walk.run_starts(data, begins[0])
             heads = self._heads(data, begins)
@@ -104,7 +105,7 @@ class Emission:
                 continue
             target = output.arrays[field.name][room]
             if field.is_variable:
-                target[:] = match.codes(field.name)[which]
+                match.write_codes(field.name, places, target)
             elif heads:
                 target[...] = to_column(field.kind, _column(heads[run], dtype, offset))
             elif turns:

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_LARGE = 1 << 22  # bytes of a column from which on it gets pages of its own
+_LARGE = 1 << 21  # bytes of a column from which on it gets pages of its own
 _HUGE_PAGE = 1 << 21
-_KEPT = _LARGE - 64  # bytes; NumPy asks for huge pages from 4 MiB on
+_KEPT = (1 << 22) - 64  # bytes; NumPy asks for huge pages from 4 MiB on
 
 
 @cache

@@ -35,16 +35,13 @@ from formats.errors import FormatError, TooManyTextsError, TruncatedError
 from formats.schema import Schema
 from formats.walk import flat, read_value
 
-BLOCK = 1 << 19
-"""Bytes decoded at a time: enough to amortise NumPy's calls, few enough to stay in a core's cache
-together with the result. Twice as many cost more in fresh memory than they save.
+BLOCK = 1 << 20
+"""Bytes decoded at a time: enough to amortise NumPy's calls, few enough to stay in a core's cache.
 """
-
-_CHOOSING = 1 << 20  # bytes, where few records are wanted, whose columns take no room in the cache
 
 _BEGINNING = 1 << 13  # bytes of a long log that are read as those of a short one
 
-_STRETCH, _LONGEST, _GROWTH = 1 << 17, 1 << 21, 4
+_STRETCH, _LONGEST, _GROWTH = 1 << 16, 1 << 21, 8
 """Bytes walked one record after another until an order is looked for, and more each time that there
 was none: walking costs least where there are many. So what is left is walked, too, if it is short.
 """
@@ -117,7 +114,9 @@ class ColumnParser:
 
     def _make_repetition(self) -> Repetition:
         keep_freed_memory()
-        return Repetition(self._walk, windows_of(self._walk, self._clock))
+        is_whole = self._emission.choice is None
+        windows = windows_of(self._walk, self._clock)
+        return Repetition(self._walk, windows, in_strands=is_whole)
 
     def choose_all(self, start: int) -> None:
         """Give all records from now on, and first those from `start` on again.
@@ -128,7 +127,7 @@ class ColumnParser:
         self._emission.choice, self._emission.error, self._emission.count = None, None, self._before
         self._start = self._end = start
         self._held = 0
-        self._brief = self._make_brief()
+        self._brief, self._repetition = self._make_brief(), None
 
     def feed(self, block: Buffer) -> Columns:
         """All records that these bytes complete; a torn tail waits for the next feed."""
@@ -179,14 +178,14 @@ class ColumnParser:
     @property
     def _block(self) -> int:
         """Bytes to decode next: what is walked at once, except for a record that is longer."""
-        usual = BLOCK if self._emission.choice is None else _CHOOSING
-        return max(usual, min(self._stretch, _LONGEST))
+        return max(BLOCK, min(self._stretch, _LONGEST))
 
     def _room(self, wanted: int) -> Bytes:
         """A free part of the buffer, after the bytes held."""
         if self._buffer.size < self._held + wanted + PADDING:
-            # Doubled, so that copying a record that spans many blocks takes linear time in total.
-            buffer = np.empty(2 * self._held + wanted + PADDING, np.uint8)
+            # Doubled, so that copying a record that spans many blocks takes linear time in total;
+            # and with room for what a block may leave, which takes no memory until it is used.
+            buffer = np.empty(2 * self._held + wanted + wanted // 8 + PADDING, np.uint8)
             buffer[: self._held] = self._buffer[: self._held]
             self._buffer = buffer
         return self._buffer[self._held : self._held + wanted]

@@ -5,7 +5,7 @@ layout (length prefixes, texts, constants) was compared; numbers may vary. A wro
 one comparison up to its first wrong byte, never a wrong record.
 
 Programs log the same names in the same order, step after step. Once an order has repeated, the
-bytes ahead are expected to continue it: a template of one period, repeated over a whole block.
+bytes ahead are expected to continue it: a template of one period, repeated over what is compared.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from formats.columns.clock import UNKNOWN, Range, Windows
-from formats.columns.starts import Bytes, Offsets, RecordWalk
+from formats.columns.starts import Bytes, Offsets, RecordWalk, gather, items
 from formats.columns.strands import Strand, strands_of
 
 Codes = dict[str, NDArray[np.int32]]
@@ -31,6 +31,8 @@ _MIN_RECORDS = 1024  # records needed to learn from; with fewer it does not pay
 # one call per field and position costs more than gathering all records. Of few positions it costs
 # less at any number, since a gather has a cost of its own, too.
 _DENSE, _FEW = 2048, 4
+
+_CODES = 1 << 12  # of a text that are repeated over a column
 
 _ROWS = 4  # periods needed to read each strand as one array
 
@@ -53,8 +55,8 @@ class _Layout:
     mask: Bytes
     unit: int  # bytes of the mask, in whole periods, that are repeated over what is compared
     held: bytearray  # for the bytes that matter of what is compared
-    bounds: Offsets
-    codes: Codes
+    bounds: Offsets  # the starts of a period's records, and its end
+    codes: Codes  # of a period's records
     offsets: dict[str, list[int]]  # by field name: the offsets of a number in a period
     strands: list[Strand]
     clocks: Range  # which the expected bytes prove
@@ -63,6 +65,8 @@ class _Layout:
 @dataclass(frozen=True)
 class Match:
     """Whole records that match the prediction.
+
+    `places` below are some of a period's records, counted from the first that matched.
 
     Attributes:
         count: how many.
@@ -80,58 +84,62 @@ class Match:
     @property
     def clocks(self) -> Range:
         """The range of the records' clocks."""
-        assert self._layout is not None
-        return self._layout.clocks
+        return self._known.clocks
 
-    def places(self, name: str, wanted: NDArray[np.bool_] | None) -> list[int]:
-        """Which of a period's records are wanted, counted from the first that matched.
+    @property
+    def _known(self) -> _Layout:
+        assert self._layout is not None
+        return self._layout
+
+    def places(self, name: str, wanted: NDArray[np.bool_] | None) -> Offsets:
+        """The places of the records that are wanted.
 
         Args:
             name: of a text.
             wanted: by its code; None: all.
         """
-        assert self._layout is not None
-        span = min(self._layout.period, self.count)
-        if wanted is None:
-            return list(range(span))
-        codes = self._layout.codes[name][self._phase : self._phase + span]
-        found: list[int] = wanted[codes].nonzero()[0].tolist()
-        return found
+        every = np.arange(min(self._known.period, self.count))
+        return every if wanted is None else every[wanted[self._codes(name, every)]]
 
-    def is_dense(self, places: list[int]) -> bool:
+    def chosen(self, places: Offsets) -> int:
+        """How many records there are at some places of each period."""
+        turns, rest = divmod(self.count, self._known.period)
+        return turns * len(places) + int(places.searchsorted(rest))
+
+    def is_dense(self, places: Offsets) -> bool:
         """Whether `strides` is the cheapest way to read these records of each period."""
-        assert self._layout is not None
-        return len(places) <= _FEW or self.count >= _DENSE * self._layout.period
+        return len(places) <= _FEW or self.count >= _DENSE * self._known.period
 
-    def bounds(self) -> Offsets:
-        """The records' starts, and the end of the last one."""
-        assert self._layout is not None
-        return self._layout.bounds[self._phase : self._phase + self.count + 1] + self._origin
+    def starts(self, places: Offsets) -> Offsets:
+        """Where the records at some places of each period begin."""
+        layout = self._known
+        turns, within = np.divmod(self._phase + places, layout.period)
+        firsts = layout.bounds[within] + (turns * layout.size + self._origin)
+        periods = np.arange(0, -(-self.count // layout.period) * layout.size, layout.size)
+        found: Offsets = (periods[:, None] + firsts).ravel()
+        return found[: self.chosen(places)]
 
-    def which(self, places: list[int]) -> NDArray[np.intp]:
-        """The indices of all records at some places of a period."""
-        assert self._layout is not None
-        period = self._layout.period
-        turns = np.arange(0, self.count, period)[:, None]
-        found = (turns + np.array(places, np.intp)).ravel()
-        return found[: np.searchsorted(found, self.count)]
+    def write_codes(self, name: str, places: Offsets, column: NDArray[np.int32]) -> None:
+        """Write the codes of a text of the records at some places, of which there are."""
+        codes = self._codes(name, places)
+        unit = np.tile(codes, -(-min(_CODES, column.size) // codes.size))
+        whole = column.size // unit.size * unit.size
+        column[:whole].reshape(-1, unit.size)[...] = unit
+        column[whole:] = unit[: column.size - whole]
 
-    def codes(self, name: str) -> NDArray[np.int32]:
-        """The codes of a text."""
-        assert self._layout is not None
-        return self._layout.codes[name][self._phase : self._phase + self.count]
+    def _codes(self, name: str, places: Offsets) -> NDArray[np.int32]:
+        return self._known.codes[name].take(self._phase + places, mode="wrap")
 
     def strides(
-        self, name: str, dtype: np.dtype[Any], data: Bytes, places: list[int]
+        self, name: str, dtype: np.dtype[Any], data: Bytes, places: Offsets
     ) -> Iterator[tuple[slice, Any]]:
         """A number of the records at some places of each period.
 
         Yields, for each of the places, which of these records are there, and their values.
         """
-        layout = self._layout
-        assert layout is not None
+        layout = self._known
         period = layout.period
-        for index, first in enumerate(places):
+        for index, first in enumerate(places.tolist()):
             turn, place = divmod(self._phase + first, period)
             offset = self._origin + turn * layout.size + layout.offsets[name][place]
             count = -(-(self.count - first) // period)
@@ -143,16 +151,14 @@ class Match:
         """The number of periods, if `read_blocks` can read them: they are whole, and have strands;
         otherwise 0.
         """
-        assert self._layout is not None
-        turns, rest = divmod(self.count, self._layout.period)
-        return 0 if rest or self._phase or not self._layout.strands else turns
+        turns, rest = divmod(self.count, self._known.period)
+        return 0 if rest or self._phase or not self._known.strands else turns
 
     def read_blocks(
         self, name: str, dtype: np.dtype[Any], data: Bytes, column: NDArray[Any]
     ) -> None:
         """Read a number of all records, strand by strand, into a column."""
-        layout = self._layout
-        assert layout is not None
+        layout = self._known
         turns, origin, size = self.turns, self._origin, layout.size
         rows, offsets = column.reshape(turns, -1), layout.offsets[name]
         for places, first, count, step in layout.strands:
@@ -163,8 +169,11 @@ class Match:
 class Repetition:
     """The prediction for one stream of records; alternates between learning and matching."""
 
-    def __init__(self, walk: RecordWalk, windows: Windows | None = None) -> None:
+    def __init__(
+        self, walk: RecordWalk, windows: Windows | None = None, *, in_strands: bool = True
+    ) -> None:
         self._walk = walk
+        self._in_strands = in_strands  # whole periods are read by their strands, where that pays
         self._windows = windows or Windows(walk, None)
         self._layout: _Layout | None = None
         self._phase = 0  # the position in the period of the next record
@@ -186,21 +195,27 @@ class Repetition:
         if layout.strands and phase:  # to the next period
             end = min(end, begin + layout.size - base)
         agreed = self._agreed(layout, base, data[begin:end])
-        last = int(layout.bounds.searchsorted(base + agreed, "right")) - 1
+        last = self._records(layout, base + agreed)
         if layout.strands and not phase:
             if more and agreed == end - begin < layout.size:
                 return Match(0, begin, True)
             if last >= layout.period * _ROWS:
                 last -= last % layout.period  # whole periods, which are read by their strands
-        self._phase = last % layout.period
-        match_end = begin - base + int(layout.bounds[last])
+        turns, self._phase = divmod(last, layout.period)
+        match_end = begin - base + turns * layout.size + int(layout.bounds[self._phase])
         return Match(last - phase, match_end, False, layout, phase, begin - base)
+
+    @staticmethod
+    def _records(layout: _Layout, size: int) -> int:
+        """How many whole records so many bytes of the prediction hold."""
+        turns, rest = divmod(size, layout.size)
+        return turns * layout.period + int(layout.bounds.searchsorted(rest, "right")) - 1
 
     def learn(self, data: Bytes, bounds: Offsets, codes: Codes, ahead: int) -> bool:
         """Predict the shortest order that the last records have repeated, or nothing.
 
         Args:
-            ahead: bytes to lay out, about as many as will be matched at once.
+            ahead: see `expect`.
 
         Returns:
             Whether there is a prediction.
@@ -220,19 +235,18 @@ class Repetition:
         Args:
             bounds: the starts of its records, and the end of the last one.
             codes: of its texts.
-            ahead: bytes to lay out; nothing is predicted if the period is longer.
+            ahead: bytes that are compared at once; nothing is predicted if the period is longer.
         """
         self._layout, self._phase = None, 0
         period, begin, end = bounds.size - 1, int(bounds[0]), int(bounds[-1])
         size = end - begin
         if size > ahead:
             return
-        starts, times = bounds[:-1], ahead // size + 2
+        starts = bounds[:-1]
         mask, offsets, strands = self._mask(data, starts, end)
         clocks = self._compare_clocks(data, starts, mask)
         unit = max(_UNIT // size, 1) * size
         compared = max(_SLICE // unit, 1) * unit
-        repeated = (starts - begin) + size * np.arange(times)[:, None]
         self._layout = _Layout(
             period,
             size,
@@ -240,8 +254,8 @@ class Repetition:
             np.tile(mask, unit // size + 1),
             unit,
             bytearray(compared),
-            np.append(repeated.ravel(), size * times),
-            {name: np.tile(column, times) for name, column in codes.items()},
+            bounds - begin,
+            {name: column.copy() for name, column in codes.items()},
             offsets,
             strands,
             clocks,
@@ -251,23 +265,22 @@ class Repetition:
         """Have the high bytes of the clocks compared, if that proves a range, which is returned."""
         if self._windows.place is None:
             return UNKNOWN
-        places = np.arange(*self._windows.place)
-        high = data[starts[:, None] + places]
+        first, last = self._windows.place
+        high = gather(data, starts + first, last - first)
         clocks = self._windows.of(high[0].tobytes())
         if clocks is None or (high != high[0]).any():
             return UNKNOWN
-        mask[(starts - starts[0])[:, None] + places] = 255
+        _write(mask, starts - starts[0] + first, 255, last - first)
         return clocks
 
     def _agreed(self, layout: _Layout, base: int, data: Bytes) -> int:
-        """How many bytes match the prediction, as far as it is laid out.
+        """How many bytes match the prediction.
 
         Args:
             base: where in a period they begin.
         """
-        size = min(data.size, int(layout.bounds[-1]) - base)
-        place, unit, held = base % layout.size, layout.unit, layout.held
-        expected, mask = memoryview(layout.template)[place:], layout.mask[place:]
+        size, unit, held = data.size, layout.unit, layout.held
+        expected, mask = memoryview(layout.template)[base:], layout.mask[base:]
         matters = np.frombuffer(held, np.uint8)
         for low in range(0, size, len(held)):
             count = min(len(held), size - low)
@@ -298,8 +311,13 @@ class Repetition:
             at = begins[run] - starts[0] + offset
             offsets[field.name] = at.tolist()
             if field.constant is None or not field.kind.is_raw:
-                mask[at[:, None] + np.arange(field.width)] = 0
-        return mask, offsets, strands_of(lengths, starts)
+                _write(mask, at, 0, field.width)
+        return mask, offsets, strands_of(lengths, starts) if self._in_strands else []
+
+
+def _write(mask: Bytes, at: Offsets, value: int, width: int) -> None:
+    """Write one byte `width` times at each offset."""
+    items(mask, width)[at] = np.void(bytes([value]) * width)
 
 
 def _period(rows: NDArray[np.int32]) -> int:

@@ -30,10 +30,10 @@ def split_points(declaration: Any, blocks: Iterable[memoryview], every: int) -> 
         every: the spacing in bytes.
     """
     due = every
-    for offset, end, bounds in _stretches(RecordWalk(Schema.of(declaration)), blocks):
+    for offset, end, starts_of in _stretches(RecordWalk(Schema.of(declaration)), blocks):
         if offset + end <= due:
             continue
-        starts = offset + bounds()[:-1]
+        starts = offset + starts_of()
         while starts[-1] >= due:
             start = int(starts[np.searchsorted(starts, due)])
             yield start
@@ -43,7 +43,7 @@ def split_points(declaration: Any, blocks: Iterable[memoryview], every: int) -> 
 def _stretches(
     walk: RecordWalk, blocks: Iterable[memoryview]
 ) -> Iterator[tuple[int, int, Callable[[], Offsets]]]:
-    """Adjacent records: the base offset, and relative to it their end and all their bounds."""
+    """Adjacent records: the base offset, and relative to it their end and all their starts."""
     repetition = Repetition(walk)
     data: Bytes = np.empty(0, np.uint8)
     offset = held = 0  # the data begins with `held` bytes of a record not yet whole
@@ -53,12 +53,12 @@ def _stretches(
             data = np.concatenate([data[:held], np.empty(2 * end + PADDING - held, np.uint8)])
         data[held:end] = np.frombuffer(block, np.uint8)
         while (match := repetition.match(data, begin, end)).count:
-            yield offset, match.end, match.bounds
+            yield offset, match.end, partial(match.starts, match.places("", None))
             begin = match.end
         bounds = walk.bounds(data, begin, end)
         begin = int(bounds[-1])
         if bounds.size > 1:
-            yield offset, begin, partial(np.asarray, bounds)
+            yield offset, begin, partial(np.asarray, bounds[:-1])
             # Text lengths are enough to recognise an order; every byte is compared anyway.
             lengths = walk.run_starts(data, bounds[:-1])[1]
             repetition.learn(data, bounds, _codes(lengths), end)

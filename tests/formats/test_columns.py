@@ -263,8 +263,7 @@ class Paths:
         def counted_match(*args: Any, **options: Any) -> Any:
             found = match(*args, **options)
             self.matched.append(found.count)
-            places = found.places("", None) if found.count else []
-            self.dense.append(bool(places) and found.is_dense(places))
+            self.dense.append(bool(found.count) and found.is_dense(found.places("", None)))
             return found
 
         def counted_lanes(*args: Any) -> Any:
