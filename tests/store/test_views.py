@@ -44,6 +44,6 @@ def test_without_what_makes_a_page_the_error_says_so(
     store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where the core is installed alone."""
-    monkeypatch.setattr("expstore.store.views.entry_points", lambda **_: [])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: [])
     with pytest.raises(MissingExtraError, match="install"):
         store.view()
