@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from expstore.errors import ExpStoreError
-from expstore.store.files.output import unfinished_directory, unfinished_name
+from expstore.store.files.output import remove_stale, unfinished_directory, unfinished_name
 from expstore.store.jobs import in_order
 from formats import FormatError, TailStatus
 
@@ -129,9 +129,12 @@ def told(parts: Iterable[Part], ids: Iterable[str], progress: Progress) -> Itera
 
 @contextmanager
 def _directory(beside: Path | None) -> Iterator[Path]:
-    if beside is None:
-        with tempfile.TemporaryDirectory(prefix="expstore-") as name:
-            yield Path(name)
-    else:
+    """A directory for parts, of which nothing is left, or what was killed until the next export."""
+    if beside is not None:
         with unfinished_directory(beside.resolve()) as directory:
             yield directory
+        return
+    output = Path(tempfile.gettempdir()).resolve() / "expstore-parts"
+    remove_stale(output.parent, output.name)
+    with unfinished_directory(output, 0o700) as directory:  # others may look there
+        yield directory

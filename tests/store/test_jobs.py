@@ -26,6 +26,8 @@ from expstore.exchange.export import export_file
 from expstore.report import contents
 from expstore.report.payload import to_json
 from expstore.store import jobs
+from expstore.store.files import output, system
+from expstore.store.files.descriptor import Descriptor
 from tests.helpers.paths import ROOT
 
 
@@ -105,13 +107,37 @@ def test_parts_of_an_export_take_each_others_files(
     def progress(ids: Iterable[str]) -> Iterator[str]:
         for commit_id in ids:
             yield commit_id
-            files.append(len(list(tmp_path.glob("expstore-*/*"))))
+            files.append(len(list(tmp_path.glob(".expstore-*.tmp/*"))))
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     export_file(store, None, two, "csv", jobs=2, progress=progress)
     assert two.getvalue() == one.getvalue()
-    assert not list(tmp_path.glob("expstore-*"))
+    assert not list(tmp_path.glob(".expstore-*"))
     assert 0 < max(files) < 10
+
+
+def test_parts_of_a_killed_export_are_removed_by_the_next(
+    several: ExperimentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of one that goes on are not; nobody else may read either."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(output, "_YOUNG", -1)
+    killed, living = (tmp_path / output.unfinished_name("expstore-parts") for _ in "ab")
+    for directory in (killed, living):
+        directory.mkdir()
+        (directory / "part").write_bytes(b"x")
+    modes: list[int] = []
+
+    def progress(ids: Iterable[str]) -> Iterator[str]:
+        for commit_id in ids:
+            yield commit_id
+            modes.extend(path.stat().st_mode & 0o777 for path in tmp_path.glob(".expstore-*.tmp"))
+
+    with Descriptor(living, system.DIRECTORY) as descriptor:
+        assert system.try_lock(descriptor, system.LOCK_EX)
+        export_file(several, None, io.BytesIO(), "csv", jobs=2, progress=progress)
+    assert list(tmp_path.glob(".expstore-*.tmp")) == [living]
+    assert 0o700 in modes
 
 
 def test_a_stream_gets_what_one_process_writes(several: ExperimentStore) -> None:
@@ -277,6 +303,8 @@ def test_every_process_works(monkeypatch: pytest.MonkeyPatch) -> None:
 _WAITING = """
 import time
 from expstore.store import jobs
+from expstore.store.files import output, system
+from expstore.store.files.descriptor import Descriptor
 
 def wait(ids):
     open(ids[0], "w").close()

@@ -148,14 +148,18 @@ def whole_file(
 
 
 @contextmanager
-def unfinished_directory(output: Path) -> Iterator[Path]:
+def unfinished_directory(output: Path, mode: int = 0o777) -> Iterator[Path]:
     """A directory to be filled and renamed, beside the output; what is left of it is removed.
+
+    Args:
+        output: what it is for.
+        mode: of the directory, less what the umask takes.
 
     Raises:
         OSError: it cannot be made.
     """
     temporary = output.with_name(unfinished_name(output.name))
-    os.mkdir(temporary)
+    os.mkdir(temporary, mode)
     try:
         with Descriptor(temporary, system.DIRECTORY) as descriptor:
             system.try_lock(descriptor, system.LOCK_EX)
