@@ -306,5 +306,6 @@ def _means(
         large = ~np.isfinite(means) & (counts > 0)
         if large.any():  # their sum overflows: divided before they are added
             shares = parts / np.repeat(np.maximum(counts, 1), lengths)
-            means[large] = np.add.reduceat(shares, starts)[large]
+            limit = np.finfo(np.float64).max  # which rounding may exceed
+            means[large] = np.add.reduceat(shares, starts)[large].clip(-limit, limit)
     return counts, means

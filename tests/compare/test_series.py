@@ -162,6 +162,10 @@ def test_large_values_do_not_overflow() -> None:
     """Means of values near the maximum of float64 stay finite."""
     thinned = thin(series([1.7e308] * 100), 8)
     assert np.isfinite(thinned.means).all()
+    largest = float(np.finfo(np.float64).max)
+    for count in range(8, 100):  # of some, the shares add up to more
+        thinned = thin(series([-largest] * count + [largest] * count), 8)
+        assert np.isfinite(thinned.means).all()
 
 
 @given(st.data())
