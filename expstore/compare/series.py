@@ -85,15 +85,18 @@ def split(table: MetricTable) -> dict[str, Series]:
 
 def rows_by_name(table: MetricTable) -> Iterator[tuple[str, Any]]:
     """Each name of a table with what selects its rows, ordered by step: a slice, or indices."""
-    import numpy as np
 
     steps = table.stored_steps
     ordered = not (steps[1:] < steps[:-1]).any()  # usually: then no name needs to be looked at
     for name, logged in zip(table.names, _logged_rows(table), strict=True):
         rows = logged
         if not ordered and ((own := steps[logged])[1:] < own[:-1]).any():
-            order = own.argsort(kind="stable")  # takes as long as reading
-            rows = np.arange(len(steps))[logged][order]
+            rows = own.argsort(kind="stable")  # takes as long as reading
+            if isinstance(logged, slice):
+                rows *= logged.step
+                rows += logged.start
+            else:
+                rows = logged[rows]
         yield name, rows
 
 
@@ -251,8 +254,11 @@ def thin(series: Series, limit: int) -> Thinned:
             low, high = np.where(finite, values, np.inf), np.where(finite, values, -np.inf)
         minima = _equal(low, np.minimum.reduceat(low, starts), starts) & finite
         maxima = _equal(high, np.maximum.reduceat(high, starts), starts) & finite
-        firsts = [_first_of_each(marked, starts) for marked in (minima, maxima, ~finite)]
-        kept = np.unique(np.concatenate([*firsts, [0, size - 1]]))
+        chosen = np.zeros(size, np.bool_)
+        chosen[[0, -1]] = True
+        for marked in (minima, maxima, ~finite):
+            chosen[_first_of_each(marked, starts)] = True
+        kept = np.flatnonzero(chosen)
     return Thinned(kept, *_means(values, finite, np.append(0, kept[:-1] + 1)))
 
 
