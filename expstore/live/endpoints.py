@@ -21,7 +21,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from expstore.compare.styles import DASHES, ON_DARK, ON_LIGHT
 from expstore.errors import ExpStoreError
 from expstore.live.curves import CurveWish, frames
 from expstore.live.download import files_payload, open_download
@@ -31,7 +30,7 @@ from expstore.live.logs import CurvePart
 from expstore.live.streaming import Stream
 from expstore.model.texts import printable, unescape
 from expstore.report.page import asset, default_title, render, render_page
-from expstore.report.payload import to_json
+from expstore.report.payload import page_facts, to_json
 from formats import FormatError
 
 if TYPE_CHECKING:
@@ -77,9 +76,8 @@ class _Answers:
         self._reports = asyncio.Semaphore(_REPORTS)
 
     async def page(self, request: Request) -> Response:
-        facts = {"colours": {"light": ON_LIGHT, "dark": ON_DARK}, "dashes": DASHES}
         del request
-        page = _page(default_title(self._store), to_json(facts))
+        page = _page(default_title(self._store), to_json(page_facts()))
         return HTMLResponse(page, headers={"content-security-policy": self._policy})
 
     async def events(self, request: Request) -> Response:

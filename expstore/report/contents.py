@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expstore.compare.axes import split_timed
-from expstore.compare.styles import DASHES, ON_DARK, ON_LIGHT
 from expstore.errors import ExpStoreError
 from expstore.model.texts import escape, printable
 from expstore.model.values import Metadata
@@ -28,7 +27,7 @@ from expstore.report.artifacts import (
     read_artifact,
 )
 from expstore.report.curvedata import curve_payload
-from expstore.report.payload import page_payload, runs_payload, to_json
+from expstore.report.payload import page_facts, page_payload, runs_payload, to_json
 from expstore.store import metafile
 from expstore.store.artifacts import Artifact
 from expstore.store.jobs import check_jobs, in_order
@@ -222,8 +221,7 @@ class _Contents:
             "curves": [curves for _, curves in self._curves],
             "files": self._files,
             "leftOut": self._left_out("newest" if by_age else "first"),
-            "colours": {"light": ON_LIGHT, "dark": ON_DARK},
-            "dashes": DASHES,
+            **page_facts(),
         }
 
     def _left_out(self, which: str) -> list[str]:

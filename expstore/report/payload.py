@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expstore.compare.curves import LoadedTable, load_tables
+from expstore.compare.interest import ASIDE, HELD_OUT, HIGH, LOW
 from expstore.compare.series import Extremes, summarize
+from expstore.compare.styles import DASHES, ON_DARK, ON_LIGHT
 from expstore.errors import ExpStoreError
 from expstore.model.runinfo import RunInfo, Status
 from expstore.model.texts import escape, json_number, printable
@@ -35,6 +37,13 @@ def to_json(data: Any) -> str:
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
+
+
+def page_facts() -> dict[str, Any]:
+    """What every page shares with the library's other views: colours, dashes and words of names."""
+    words = {"low": LOW, "high": HIGH, "heldOut": HELD_OUT, "aside": ASIDE}
+    colours = {"light": ON_LIGHT, "dark": ON_DARK}
+    return {"colours": colours, "dashes": DASHES, "interest": words}
 
 
 def runs_payload(

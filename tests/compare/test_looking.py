@@ -367,4 +367,4 @@ def test_the_best_of_a_metric_is_guessed_from_its_name() -> None:
     assert {best_aspect(name) for name in high} == {"max"}
     assert {best_aspect(name) for name in ("lr", "epoch", "glossary", "", "損失")} == {"last"}
     names = ["grad/loss", "lr", "loss", "system/cpu", "val/acc", "test_loss"]
-    assert by_interest(names) == ["val/acc", "test_loss", "loss", "lr", "grad/loss", "system/cpu"]
+    assert by_interest(names) == ["val/acc", "test_loss", "loss", "grad/loss", "lr", "system/cpu"]

@@ -4,6 +4,7 @@ import { followTheme, paint, usePalette } from "./colours.js";
 import { openRun, setUpDetail, showDetail } from "./detail.js";
 import { byId, make } from "./dom.js";
 import { plural, time } from "./format.js";
+import { useWords } from "./interest.js";
 import { appendPoints, useSource } from "./lines.js";
 import { setUpList, showList } from "./list.js";
 import { addRuns, choose, model, removeRuns, troubles } from "./model.js";
@@ -133,6 +134,7 @@ export async function start(from) {
   source = from;
   useSource(source);
   usePalette(source.facts);
+  useWords(source.facts);
   load();
   if (!location.hash && source.facts.x) state.x = source.facts.x;
   followTheme(() => change());

@@ -2,7 +2,8 @@
 import { clear, draw, focus, size, zoom } from "./chart.js";
 import { byId, make, scrollTo } from "./dom.js";
 import { grouped, plural, shortId } from "./format.js";
-import { isAside, matchingMetrics, model } from "./model.js";
+import { isAside } from "./interest.js";
+import { matchingMetrics, model } from "./model.js";
 import { shown } from "./source.js";
 import { change, state } from "./state.js";
 import { steer } from "./tip.js";

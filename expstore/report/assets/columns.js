@@ -1,7 +1,8 @@
 // The columns of a table of runs: fields, parameters, and metrics with the step of their value.
 import { lasted } from "./durations.js";
 import { duration, format, formatParam, grouped, time } from "./format.js";
-import { aspectOf, bestOf, troubles } from "./model.js";
+import { bestOf } from "./interest.js";
+import { aspectOf, troubles } from "./model.js";
 import { shown } from "./source.js";
 import { state } from "./state.js";
 

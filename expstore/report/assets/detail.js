@@ -3,8 +3,9 @@ import { swatch } from "./colours.js";
 import { byId, choice, make, renew } from "./dom.js";
 import { lasted } from "./durations.js";
 import { bytes, duration, format, formatParam, grouped, plural, time } from "./format.js";
+import { bestOf, sortedByInterest } from "./interest.js";
 import { statusMark } from "./list.js";
-import { aspectOf, bestOf, model, sortedByInterest, troubles } from "./model.js";
+import { aspectOf, model, troubles } from "./model.js";
 import { shown } from "./source.js";
 import { change, state } from "./state.js";
 
@@ -85,7 +86,7 @@ function facts(runs) {
 
 // The place of the better of two values; -1 if neither is.
 function betterOf([a, b], wanted) {
-  if (b === undefined || !(a !== b) || Number.isNaN(a) || Number.isNaN(b)) return -1;
+  if (wanted === "last" || b === undefined || !(a !== b) || Number.isNaN(a) || Number.isNaN(b)) return -1;
   return (wanted === "max" ? a > b : a < b) ? 0 : 1;
 }
 

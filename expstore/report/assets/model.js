@@ -1,5 +1,5 @@
 // The runs, and which of them match the filter and are drawn.
-import { collator } from "./format.js";
+import { bestOf, sortedByInterest } from "./interest.js";
 import { state } from "./state.js";
 import { compile, isExpression } from "./where.js";
 
@@ -50,25 +50,6 @@ function metricsOf(runs) {
 }
 
 export const matchingMetrics = () => (model.matching === model.runs ? model.metrics : metricsOf(model.matching));
-
-// What people look at first: how well a model does on data that it has not seen.
-const UNSEEN = /^(val|valid|validation|eval|test|dev)(?=[/_.-]|$)/i;
-const ASIDE = /^(system|sys|grad|grads|gradient|gradients|gpu|cpu|lr|time|debug)(?=[/_.-]|$)/i;
-export const isAside = (name) => ASIDE.test(name);
-
-function interest(name) {
-  if (isAside(name)) return 9;
-  const part = /loss|nll|perplexity|ppl/i.test(name) ? 0 : /acc|auc|f1|iou|map|reward|score/i.test(name) ? 1 : 2;
-  return (UNSEEN.test(name) ? 0 : part < 2 ? 3 : 6) + part;
-}
-
-export function sortedByInterest(metrics) {
-  return metrics.sort((a, b) => interest(a) - interest(b) || collator.compare(a, b) || (a < b ? -1 : 1));
-}
-
-// Whether more of a metric is better, going by its name.
-const MORE = /acc|auc|roc|f1|precision|recall|score|reward|return|iou|\bmap\b|bleu|rouge|r2|dice|psnr|ssim|throughput|success/i;
-export const bestOf = (metric) => (MORE.test(metric) && !/loss|err/i.test(metric) ? "max" : "min");
 
 // The chosen aspect of a metric in a run: { value, step }, or null.
 export function aspectOf(run, metric, aspect = state.aspect) {

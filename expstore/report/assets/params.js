@@ -3,7 +3,8 @@ import { colour, shade } from "./colours.js";
 import { paramsOf } from "./columns.js";
 import { byId, choice, make, renew, svg } from "./dom.js";
 import { format, formatParam, plural, shortId } from "./format.js";
-import { aspectOf, bestOf, matchingMetrics, model } from "./model.js";
+import { bestOf } from "./interest.js";
+import { aspectOf, matchingMetrics, model } from "./model.js";
 import { axisOf, correlation } from "./paramaxes.js";
 import { shown } from "./source.js";
 import { change, state } from "./state.js";
@@ -31,7 +32,7 @@ export function showParams() {
     return;
   }
   const target = axisOf(runs.map(valueOf));
-  const down = state.aspect === "best" ? bestOf(metric) === "min" : state.aspect !== "max";
+  const down = state.aspect === "best" ? bestOf(metric) !== "max" : state.aspect !== "max";
   const order = [...runs].sort((a, b) => (down ? valueOf(a) - valueOf(b) : valueOf(b) - valueOf(a)));
   // The best on top, so that it is not hidden.
   const painted = [...order].reverse();

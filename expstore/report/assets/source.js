@@ -4,7 +4,8 @@
 //   live               true if runs and points may still come.
 //   detail             true if `curve` gives more points when asked for a part.
 //   absence            what is said of a curve that is null, as "Left out".
-//   facts              { written?: seconds, leftOut?: [text], x?: axis, colours?, dashes? }
+//   facts              { written?: seconds, leftOut?: [text], x?: axis, and what
+//                      `page_facts` in payload.py gives }
 //   listRuns()         async iterator over arrays of Run (see runsOf), the most important first.
 //   curve(run, metric, { x, from, to, points })   promise of a Curve, or null: there is none to show.
 //                      `metric` is a key of run.metrics; x is "step" or "time" (seconds since 1970);

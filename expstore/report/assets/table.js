@@ -4,8 +4,9 @@ import { swatch } from "./colours.js";
 import { columnsOf, csvOf, paramsOf } from "./columns.js";
 import { byId, choice, download, make, renew, sentinel } from "./dom.js";
 import { collator, formatParam, grouped, plural, shortId } from "./format.js";
+import { bestOf } from "./interest.js";
 import { statusMark } from "./list.js";
-import { bestOf, model } from "./model.js";
+import { model } from "./model.js";
 import { change, state } from "./state.js";
 
 const MAX_METRICS = 12, MAX_PARAMS = 12; // in the table at a time; a search narrows metrics
@@ -53,7 +54,7 @@ function cellOf(one, run, best) {
 function bestValues(columns) {
   const found = new Map();
   for (const one of columns) {
-    if (one.metric === undefined || model.matching.length < 2) continue;
+    if (one.metric === undefined || bestOf(one.metric) === "last" || model.matching.length < 2) continue;
     const values = model.matching.map(one.of).filter((value) => value !== null && !Number.isNaN(value));
     if (values.length > 1) found.set(one, values.reduce((a, b) => (bestOf(one.metric) === "max" ? b > a : b < a) ? b : a));
   }
