@@ -85,7 +85,6 @@ def split(table: MetricTable) -> dict[str, Series]:
 
 def rows_by_name(table: MetricTable) -> Iterator[tuple[str, Any]]:
     """Each name of a table with what selects its rows, ordered by step: a slice, or indices."""
-
     steps = table.stored_steps
     ordered = not (steps[1:] < steps[:-1]).any()  # usually: then no name needs to be looked at
     for name, logged in zip(table.names, _logged_rows(table), strict=True):
