@@ -12,8 +12,9 @@ from expstore import ExperimentStore, MetricTable
 from expstore.compare.axes import along, scale_of, split_timed
 from expstore.compare.curves import curves
 from expstore.compare.plot import save
-from expstore.compare.series import Series, thin
+from expstore.compare.series import Series
 from expstore.compare.textplot import text
+from expstore.compare.thinning import thin
 from tests.helpers.application import run
 
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expstore import MetricTable
-from expstore.compare.series import Series, extremes, rows_by_name, smooth, split, summarize, thin
+from expstore.compare.series import Series, extremes, rows_by_name, smooth, split, summarize
+from expstore.compare.thinning import thin
 
 NUMBERS = st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=300)
 
