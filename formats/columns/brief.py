@@ -35,9 +35,12 @@ LIMIT = 1 << 20
 """Maximum bytes of data to begin with `walk`: beyond, what it saves does not matter."""
 
 _INT32 = np.dtype(np.int32).char
-_QUOTAS = (8, 24, 96, 384, 512)  # records read one by one before each search for a period
-_LONG = 1 << 16  # bytes from which on a longer search costs more than it saves
-_SEARCHES = 3  # in such data
+# Records read one by one before each search for a period; and how many searches are made in any
+# case, in short data and in long: further ones cost more than they save unless texts are new.
+_QUOTAS = (8, 24, 96, 384, 512, 1024, 2048)
+_LONG = 1 << 16  # bytes
+_SEARCHES = 5, 3
+_BEGUN = 1 << 13  # bytes of a long log in which the order that it begins with may change
 _FEW = 1 << 11  # bytes that the loop reads sooner than a period is learned
 _ROUNDS = 24  # periods followed in one call; an order that breaks more often is the caller's
 
@@ -168,9 +171,12 @@ class BriefWalk:
         self._starts: list[int] = []  # of records read one by one since the last part
         self._codes: list[list[int]] = [[] for _ in self._vocabularies]
         read = reading.loop
-        searches = len(_QUOTAS) if end < _LONG else _SEARCHES
         rounds = tries = 0
-        while self.end < end and rounds < _ROUNDS and tries < searches:
+        while self.end < end and rounds < _ROUNDS and tries < len(_QUOTAS):
+            if tries >= _SEARCHES[end >= _LONG] and not self._has_new_texts():
+                break
+            if rounds and not to_end and self.end >= _BEGUN:
+                break  # an order that does not last is found sooner among more records
             at, quota = self.end, _QUOTAS[tries]
             self.end = read(data, at, end, quota, self._vocabularies, self._starts, self._codes)
             if self.end == at:
@@ -183,6 +189,10 @@ class BriefWalk:
                     break
         self._close()
         return self.end
+
+    def _has_new_texts(self) -> bool:
+        """Whether the last records had so many distinct texts that a long period has just begun."""
+        return any(2 * len(one.texts) >= len(self._starts) for one in self._vocabularies)
 
     @property
     def period(self) -> tuple[list[int], Codes] | None:

@@ -39,7 +39,7 @@ BLOCK = 1 << 20
 """Bytes decoded at a time: enough to amortise NumPy's calls, few enough to stay in a core's cache.
 """
 
-_BEGINNING = 1 << 13  # bytes of a long log that are read as those of a short one
+_BEGINNING = 1 << 17  # bytes of a long log that are read as those of a short one
 
 _STRETCH, _LONGEST, _GROWTH = 1 << 16, 1 << 21, 8
 """Bytes walked one record after another until an order is looked for, and more each time that there

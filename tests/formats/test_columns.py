@@ -280,6 +280,7 @@ def paths(monkeypatch: pytest.MonkeyPatch) -> Paths:
     """Blocks small enough that a test's data spans several, all read as of a long log."""
     monkeypatch.setattr(columns_module, "LIMIT", 0)
     monkeypatch.setattr(columns_module, "BLOCK", 1 << 16)
+    monkeypatch.setattr(columns_module, "_BEGINNING", 1 << 13)
     monkeypatch.setattr(columns_module, "_STRETCH", 1 << 15)
     monkeypatch.setattr(columns_module, "_LONGEST", 1 << 16)
     monkeypatch.setattr(repetition_module, "_DENSE", 256)  # of blocks an eighth as long
@@ -302,6 +303,7 @@ def test_orders_that_soon_break_are_not_looked_for_each_time(
     length: int, most: int, least: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others that last are, so that most of their records match."""
+    monkeypatch.setattr(columns_module, "_BEGINNING", 1 << 13)
     paths, learn, learned = Paths(monkeypatch), Repetition.learn, []
 
     def counted(*args: Any) -> bool:

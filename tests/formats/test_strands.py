@@ -10,7 +10,7 @@ from construct import Float64b, GreedyRange, Int16ub, Int24ub, Int32ul, Struct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from formats.columns import ColumnParser, Columns, memory, parse, repetition, strands
+from formats.columns import ColumnParser, Columns, memory, parse, repetition, starts, strands
 from formats.columns.output import Output
 from formats.columns.repetition import Match
 from formats.columns.strands import strands_of
@@ -185,6 +185,7 @@ def _no_memory(*_: Any, **__: Any) -> None:
 def test_the_walk_is_short_where_an_order_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a long log little is read one record after another, however large the blocks are."""
     monkeypatch.setattr(parse, "LIMIT", 0)
+    monkeypatch.setattr(parse, "_BEGINNING", 1 << 13)  # in which the order does not repeat
     learned: list[int] = []
     learn = repetition.Repetition.learn
 
@@ -195,3 +196,17 @@ def test_the_walk_is_short_where_an_order_is_found(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(repetition.Repetition, "learn", counted)
     ColumnParser(RECORD).feed(built(RECORD, LAYERS * 300))
     assert 0 < sum(learned) < 6_000
+
+
+@pytest.mark.parametrize("count", [500, 1000, 2000])
+def test_many_names_in_turn_are_learned_from_two_turns(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One record after another, as long as names are new: nothing of the rest is walked."""
+    names = [f"layer{number}" for number in range(count)]
+    data = built(RECORD, names * 20)
+    monkeypatch.setattr(starts.RecordWalk, "bounds", None)  # cannot be called
+    found = ColumnParser(RECORD).feed(data)
+    assert found.count == 20 * count
+    assert found["name"].values == tuple(names)
+    assert (found["name"].codes == np.tile(np.arange(count), 20)).all()
