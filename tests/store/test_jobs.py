@@ -199,6 +199,28 @@ def test_runs_for_tensorboard_are_those_of_one_process(
     assert len(written[0]) == 6
 
 
+def test_a_run_for_tensorboard_that_a_killed_process_wrote_is_removed(
+    several: ExperimentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C, too, ends the others while they write."""
+    pytest.importorskip("tensorboard")
+    from expstore.exchange import tensorboard
+
+    write, output = tensorboard._write_run, tmp_path / "runs"
+
+    def killed(directory: Path, *rest: Any) -> Any:
+        changes = write(directory, *rest)
+        if multiprocessing.parent_process() is not None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return changes
+
+    monkeypatch.setattr(tensorboard, "_write_run", killed)
+    monkeypatch.setattr(jobs, "_start_method", lambda: "fork")
+    with pytest.raises(JobError, match="died"):
+        tensorboard.export_tensorboard(several, None, output, jobs=2)
+    assert not [name for name in os.listdir(output) if name.startswith(".")]
+
+
 def test_a_report_is_that_of_one_process(
     several: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
