@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -87,6 +88,7 @@ def in_order(
     if current_process().daemon:  # such a process may start none
         yield from chain.from_iterable(map(work, parts))
         return
+    pickle.dumps(work)  # an error is raised here; Python 3.11 may wait for ever after one in a pool
     method = _start_method()
     pool = ProcessPoolExecutor(others, get_context(method), _prepare, (_blocked(),))
     pending: deque[Future[list[_Result]]] = deque()

@@ -8,6 +8,7 @@ import gc
 import io
 import multiprocessing
 import os
+import pickle
 import shutil
 import signal
 import socket
@@ -396,6 +397,17 @@ def test_a_process_that_cannot_be_started_is_an_error(
     with pytest.raises(JobError, match=r"cannot start a process: Resource .* use fewer jobs"):
         list(jobs.in_order(_told, dict.fromkeys("abcdef", 0), 3))
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.usefixtures("method")
+def test_work_that_cannot_be_given_away_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a process starts: a pool may wait for ever for what it cannot pickle."""
+    monkeypatch.setattr(jobs, "BATCH", 1)
+    started: list[object] = []
+    monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor.submit", started.append)
+    with pytest.raises((AttributeError, pickle.PicklingError), match="pickle"):
+        list(jobs.in_order(lambda ids: ids, dict.fromkeys("abcd", 0), 2))
+    assert not started
 
 
 def _in_daemon(results: Any) -> None:
