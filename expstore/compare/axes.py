@@ -89,11 +89,15 @@ def along(table: MetricTable, x: Axis) -> dict[str, Series]:
 
 
 def split_timed(table: MetricTable) -> dict[str, TimedSeries]:
-    """Like `series.split`, with the time of each point; they may be views of the table."""
-    columns = table.steps, table.values, table.timestamps
+    """Like `series.split` for names that have points, with the time of each point.
+
+    The table may be a part of a log, in which some of its names do not occur. The arrays may be
+    views of the table, which are read-only.
+    """
     return {
-        name: TimedSeries(*(column[rows] for column in columns))
+        name: TimedSeries(steps, table.values[rows], table.timestamps[rows])
         for name, rows in rows_by_name(table)
+        if len(steps := table.steps[rows])
     }
 
 

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from expstore.compare.axes import Axis, Scale, scale_of
 from expstore.compare.curves import Curve
-from expstore.compare.series import Series, check_weight, smooth, thin
+from expstore.compare.series import Series, check_weight, smooth
 from expstore.compare.styles import Style, is_dense, styles
+from expstore.compare.thinning import thin
 from expstore.errors import PlotError
 from expstore.extras import require
 from expstore.model.texts import printable

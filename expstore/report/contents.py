@@ -3,7 +3,7 @@
 Guarantees: the page stays below `LIMIT` bytes. Experiments come in the order given, else the newest
 first; what does not fit is left out from the end of that order, and `leftOut` says what. Last,
 minimum and maximum values are taken over all points; curves are thinned and keep their spikes (see
-`series.thin`). Smoothing weights each drawn point by the number of points it stands for.
+`thinning.thin`). Smoothing weights each drawn point by the number of points it stands for.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One curve as bytes for a page: thinned, in the narrowest types that draw the same picture.
 
 Guarantees: a thinned curve has logged points only, with the minimum and maximum of every interval
-(see `series.thin`); asked for a part, it has also the next point on either side, so that its line
+(see `thinning.thin`); asked for a part, it has also the next point on either side, so that its line
 enters and leaves the picture where it should.
 """
 
@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from expstore.compare.axes import TimedSeries
-from expstore.compare.series import Series, thin
+from expstore.compare.series import Series
+from expstore.compare.thinning import thin
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +44,7 @@ def curve_payload(
         numbers to each of which `offset` is added; or `[name, "line", first, by]` for the numbers
         first, first + by, ... The arrays follow each other in the bytes without gaps. The columns
         are `values`, `steps` and `times`; and, if points were left out, `means` and `counts`: the
-        mean and number of the finite points that a point stands for; see `series.Thinned`.
+        mean and number of the finite points that a point stands for; see `thinning.Thinned`.
     """
     import numpy as np
 

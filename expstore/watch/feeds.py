@@ -4,7 +4,7 @@ Guarantees: a log is read from the last offset only, and not at all while its ru
 is superseded by a resumed start is left out. A log that was cut or replaced is read anew; of one
 that was deleted, the points that were read stay, and `problem` says so. A problem of one run never
 affects the others. Memory is bounded: of a metric with more than `POINTS` points, the extremes of
-every interval are kept (see `series.thin`).
+every interval are kept (see `thinning.thin`).
 
 `Feeds.poll` may run in another thread than what reads `curves`: a mapping that was handed out never
 changes.
@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from expstore.compare.axes import TimedSeries, split_timed
-from expstore.compare.series import Series, thin
+from expstore.compare.series import Series
+from expstore.compare.thinning import thin
 from expstore.errors import ExperimentGoneError, ExperimentNotFoundError, ExpStoreError
 from expstore.model.table import MetricTable
 from expstore.store.read.rewind import Rewind

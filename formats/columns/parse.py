@@ -46,6 +46,8 @@ _STRETCH, _LONGEST, _GROWTH = 1 << 16, 1 << 21, 8
 was none: walking costs least where there are many. So what is left is walked, too, if it is short.
 """
 
+_LASTING = 1 << 18  # bytes that an order must continue for, or looking for the next one costs more
+
 _PIECE = 1 << 14  # records of which all arrays fit in a core's cache
 
 _EMPTY: Bytes = np.empty(0, np.uint8)
@@ -91,6 +93,7 @@ class ColumnParser:
         self._emission = Emission(self._plan, self._vocabularies, clock, choice)
         self._brief = self._make_brief()
         self._stretch = _STRETCH  # bytes walked before an order is looked for
+        self._matched = _LASTING  # bytes for which the last order continued
         self._buffer = _EMPTY
         self._held = 0  # bytes in the buffer: a record not yet whole
         self._end = 0  # bytes consumed from the stream
@@ -225,8 +228,10 @@ class ColumnParser:
         emission, is_learned = self._emission, False
         while emission.error is None:
             while (match := repetition.match(data, begin, end, more=more)).count:
+                self._matched += match.end - begin
                 begin = emission.of_match(data, match, output)
-            if match.waits or end - begin < self._walk.min_size:
+            # A walk that the block's end cuts short shows no order: it waits for the next block.
+            if match.waits or end - begin < (_STRETCH if more else self._walk.min_size):
                 break
             is_short = not more and end - begin <= self._stretch * _GROWTH
             stop = end if is_short else min(end, begin + self._stretch)
@@ -238,12 +243,19 @@ class ColumnParser:
                         return begin
                 if self._plan.predicts:
                     is_learned = repetition.learn(data, piece, codes, end)
-                self._stretch = _STRETCH if is_learned else min(_GROWTH * self._stretch, _LONGEST)
+                self._adapt(is_learned)
             elif stop == end:
                 break  # a torn record
             else:
                 self._stretch *= _GROWTH  # a record that is longer
         return begin
+
+    def _adapt(self, is_learned: bool) -> None:
+        """Walk few bytes next if orders last, and more if there was none, or it broke soon."""
+        is_lasting = is_learned and self._matched >= _LASTING
+        self._stretch = _STRETCH if is_lasting else min(_GROWTH * self._stretch, _LONGEST)
+        if is_learned:
+            self._matched = 0
 
     def _begin(self, brief: BriefWalk, repetition: Repetition, data: Bytes, output: Output) -> int:
         """Read the beginning of a long log as that of a short one, which learns its order sooner.

@@ -30,7 +30,7 @@ _MIN_RECORDS = 1024  # records needed to learn from; with fewer it does not pay
 # Consecutive periods needed to read each position of the period as one strided array: with fewer,
 # one call per field and position costs more than gathering all records. Of few positions it costs
 # less at any number, since a gather has a cost of its own, too.
-_DENSE, _FEW = 2048, 4
+_DENSE, _FEW = 1536, 4
 
 _CODES = 1 << 12  # of a text that are repeated over a column
 
@@ -55,8 +55,8 @@ class _Layout:
     mask: Bytes
     unit: int  # bytes of the mask, in whole periods, that are repeated over what is compared
     held: bytearray  # for the bytes that matter of what is compared
-    bounds: Offsets  # the starts of a period's records, and its end
-    codes: Codes  # of a period's records
+    starts: Offsets  # of the records of two periods, since a match begins anywhere in one
+    codes: Codes  # of the same records
     offsets: dict[str, list[int]]  # by field name: the offsets of a number in a period
     strands: list[Strand]
     clocks: Range  # which the expected bytes prove
@@ -113,22 +113,23 @@ class Match:
     def starts(self, places: Offsets) -> Offsets:
         """Where the records at some places of each period begin."""
         layout = self._known
-        turns, within = np.divmod(self._phase + places, layout.period)
-        firsts = layout.bounds[within] + (turns * layout.size + self._origin)
-        periods = np.arange(0, -(-self.count // layout.period) * layout.size, layout.size)
+        firsts = layout.starts[self._phase + places]
+        end = self._origin - (-self.count // layout.period) * layout.size
+        periods = np.arange(self._origin, end, layout.size)
         found: Offsets = (periods[:, None] + firsts).ravel()
         return found[: self.chosen(places)]
 
     def write_codes(self, name: str, places: Offsets, column: NDArray[np.int32]) -> None:
         """Write the codes of a text of the records at some places, of which there are."""
         codes = self._codes(name, places)
-        unit = np.tile(codes, -(-min(_CODES, column.size) // codes.size))
+        times = -(-min(_CODES, column.size) // codes.size)
+        unit = np.frombuffer(codes.tobytes() * times, np.int32)  # takes a third of `np.tile`
         whole = column.size // unit.size * unit.size
         column[:whole].reshape(-1, unit.size)[...] = unit
         column[whole:] = unit[: column.size - whole]
 
     def _codes(self, name: str, places: Offsets) -> NDArray[np.int32]:
-        return self._known.codes[name].take(self._phase + places, mode="wrap")
+        return self._known.codes[name][self._phase + places]
 
     def strides(
         self, name: str, dtype: np.dtype[Any], data: Bytes, places: Offsets
@@ -191,7 +192,7 @@ class Repetition:
         layout, phase = self._layout, self._phase
         if layout is None:
             return Match(0, begin)
-        base = int(layout.bounds[phase])
+        base = int(layout.starts[phase])
         if layout.strands and phase:  # to the next period
             end = min(end, begin + layout.size - base)
         agreed = self._agreed(layout, base, data[begin:end])
@@ -202,14 +203,14 @@ class Repetition:
             if last >= layout.period * _ROWS:
                 last -= last % layout.period  # whole periods, which are read by their strands
         turns, self._phase = divmod(last, layout.period)
-        match_end = begin - base + turns * layout.size + int(layout.bounds[self._phase])
+        match_end = begin - base + turns * layout.size + int(layout.starts[self._phase])
         return Match(last - phase, match_end, False, layout, phase, begin - base)
 
     @staticmethod
     def _records(layout: _Layout, size: int) -> int:
         """How many whole records so many bytes of the prediction hold."""
         turns, rest = divmod(size, layout.size)
-        return turns * layout.period + int(layout.bounds.searchsorted(rest, "right")) - 1
+        return turns * layout.period + int(layout.starts.searchsorted(rest, "right")) - 1
 
     def learn(self, data: Bytes, bounds: Offsets, codes: Codes, ahead: int) -> bool:
         """Predict the shortest order that the last records have repeated, or nothing.
@@ -254,8 +255,8 @@ class Repetition:
             np.tile(mask, unit // size + 1),
             unit,
             bytearray(compared),
-            bounds - begin,
-            {name: column.copy() for name, column in codes.items()},
+            np.append(starts, starts + size) - begin,
+            {name: np.append(column, column) for name, column in codes.items()},
             offsets,
             strands,
             clocks,

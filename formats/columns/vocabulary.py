@@ -24,7 +24,7 @@ WORD = 8
 MAX_WORDS = PADDING // WORD
 
 _FEW = 256  # up to this many records, a dict is faster than arrays
-_FIRST_BATCH = 256  # unknown texts added one by one before the rest is looked up again
+_FIRST_BATCH = 64  # unknown texts added one by one before the rest is looked up again
 _MASKS = [
     np.array(
         [(1 << 8 * min(max(length - WORD * word, 0), WORD)) - 1 for length in range(PADDING + 1)],

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import expstore.cli.plot  # noqa: F401 - adds its commands
-from expstore import ExperimentStore
+from expstore import ExperimentStore, MetricTable
 from expstore.compare.axes import along, scale_of, split_timed
 from expstore.compare.curves import curves
 from expstore.compare.plot import save
-from expstore.compare.series import Series, thin
+from expstore.compare.series import Series
 from expstore.compare.textplot import text
+from expstore.compare.thinning import thin
 from tests.helpers.application import run
 
 
@@ -38,6 +39,23 @@ def test_each_axis_orders_points_by_its_own_positions(timed: ExperimentStore) ->
     steps, values, times = split_timed(table)["loss"]
     assert (steps.tolist(), values.tolist()) == ([0, 5, 10], [1, 3, 2])
     assert times.tolist() == [1000, 8200, 1060]
+
+
+def test_points_with_times_are_those_of_names_that_occur(timed: ExperimentStore) -> None:
+    """In a part of a log, whose table may have names of other parts."""
+    part = timed.get_metrics("a").take(slice(3), keep_names=True)
+    assert part.names == ("loss", "early")
+    assert list(split_timed(part)) == ["loss"]
+
+
+def test_points_with_times_cannot_be_changed_in_a_table() -> None:
+    """Of names in turn, they are views of it, which are read-only."""
+    columns = np.arange(6.0), np.arange(6) // 2, np.arange(6)
+    table = MetricTable(("a", "b"), np.arange(6, dtype=np.int32) % 2, *columns)
+    for curve in split_timed(table).values():
+        for column in curve:
+            with pytest.raises(ValueError, match="read-only"):
+                column[0] = 0
 
 
 def test_units_suit_the_length_of_the_run() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expstore import MetricTable
-from expstore.compare.series import Series, extremes, smooth, split, summarize, thin
+from expstore.compare.series import Series, extremes, rows_by_name, smooth, split, summarize
+from expstore.compare.thinning import thin
 
 NUMBERS = st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=300)
 
@@ -162,6 +164,27 @@ def test_large_values_do_not_overflow() -> None:
     """Means of values near the maximum of float64 stay finite."""
     thinned = thin(series([1.7e308] * 100), 8)
     assert np.isfinite(thinned.means).all()
+    largest = float(np.finfo(np.float64).max)
+    for count in range(8, 100):  # of some, the shares add up to more
+        thinned = thin(series([-largest] * count + [largest] * count), 8)
+        assert np.isfinite(thinned.means).all()
+
+
+def test_names_whose_steps_go_back_are_ordered_in_their_own_time() -> None:
+    """Of many names in turn, each costs what its own metrics do, not all of them."""
+    names, count = 200, 100_000
+    codes = np.arange(count, dtype=np.int32) % names
+    steps = np.arange(count, dtype=np.uint32)[::-1] // names
+    columns = np.arange(count, dtype=np.float64), steps, np.zeros(count, np.int64)
+    table = MetricTable([str(name) for name in range(names)], codes, *columns)
+    tracemalloc.start()
+    for name, rows in rows_by_name(table):
+        peak = tracemalloc.get_traced_memory()[1]
+        assert name == "0" or peak < count  # bytes, though there are as many metrics
+        assert steps[rows].tolist() == list(range(count // names))
+        assert (codes[rows] == int(name)).all()
+        tracemalloc.reset_peak()
+    tracemalloc.stop()
 
 
 @given(st.data())

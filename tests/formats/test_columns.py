@@ -297,6 +297,28 @@ def test_an_order_that_repeats_is_left_and_found_again(paths: Paths) -> None:
     assert sum(paths.lanes) > 2_000
 
 
+@pytest.mark.parametrize(("length", "most", "least"), [(3_000, 5, 0), (20_000, 6, 70_000)])
+def test_orders_that_soon_break_are_not_looked_for_each_time(
+    length: int, most: int, least: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others that last are, so that most of their records match."""
+    paths, learn, learned = Paths(monkeypatch), Repetition.learn, []
+
+    def counted(*args: Any) -> bool:
+        learned.append(learn(*args))
+        return learned[-1]
+
+    monkeypatch.setattr(Repetition, "learn", counted)
+    rnd, order, turn = random.Random(1), list(NAMES), []
+    for start in range(0, 100_000, length):
+        rnd.shuffle(order)
+        turn += [record(order[i % 5], i) for i in range(start, start + length)]
+    found = parse_columns(RECORD, b"".join(turn))
+    assert found["step"].tolist() == list(range(len(turn)))
+    assert 0 < sum(learned) <= len(learned) <= most
+    assert sum(paths.matched) > least
+
+
 def test_a_text_of_the_same_length_is_not_taken_for_another(paths: Paths) -> None:
     """Predictions compare texts, not just their lengths."""
     turn = [record(NAMES[i % 5], i) for i in range(12_000)]

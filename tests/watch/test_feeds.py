@@ -90,6 +90,23 @@ def test_a_log_that_is_cut_is_read_anew(store) -> None:
     assert feed.problem == ""
 
 
+def test_zeros_at_the_end_are_no_metric(store) -> None:
+    """As a file system shows a log before its bytes are there."""
+    add(store, "abc", metrics={"loss": [0.0, 1.0, 2.0, 3.0]})
+    path = store.metrics_path("abc")
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] + bytes(len(data)))
+    feed = Feed(store, "abc")
+    feed.poll()
+    assert {name: series.values.tolist() for name, series in feed.curves.items()} == {
+        "loss": [0.0, 1.0]
+    }
+    path.write_bytes(data + bytes(len(data) // 2))
+    feed.poll()
+    assert list(feed.curves) == ["loss"]
+    assert values(feed) == [0.0, 1.0, 2.0, 3.0]
+
+
 def test_a_deleted_run_keeps_its_curves_and_says_so(store) -> None:
     """If it comes back, it is another one."""
     add(store, "abc", metrics={"loss": [0.0, 1.0]})

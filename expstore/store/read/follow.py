@@ -215,8 +215,14 @@ class Follower(LogFollower[MetricTable]):
         interval: float = 0.5,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        make = MetricTable.of_columns
-        super().__init__(path, offset, METRICS_FORMAT, make, interval=interval, sleep=sleep)
+        super().__init__(path, offset, METRICS_FORMAT, _table, interval=interval, sleep=sleep)
+
+
+def _table(columns: Columns, status: TailStatus) -> MetricTable:
+    """What a follower gives, whose names are those that occur in it."""
+    table = MetricTable.of_columns(columns, status)
+    # The parser also knows the empty name of zeros, which are not given.
+    return table[:] if status.kind == "zero" else table
 
 
 def _end_of_records(log: OpenLog, format: Format) -> int:

@@ -83,6 +83,7 @@ def test_zero_tail_is_not_given_until_it_is_records(store: ExperimentStore) -> N
     table = follower.poll()
     assert len(table) == 2
     assert (table.status.kind, table.status.offset) == ("zero", 49)
+    assert "" not in table.names
     assert len(follower.poll()) == 0
     path.write_bytes(data)
     assert follower.poll().steps.tolist() == [1, 1, 2, 2]
