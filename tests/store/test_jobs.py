@@ -119,7 +119,7 @@ def test_parts_of_an_export_take_each_others_files(
     export_file(store, None, two, "csv", jobs=2, progress=progress)
     assert two.getvalue() == one.getvalue()
     assert not list(tmp_path.glob(".expstore-*"))
-    assert 0 < max(files) < 10
+    assert 0 < max(files) < 20
 
 
 def test_parts_of_a_killed_export_are_removed_by_the_next(
@@ -405,7 +405,7 @@ def test_work_that_cannot_be_given_away_is_an_error(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(jobs, "BATCH", 1)
     started: list[object] = []
     monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor.submit", started.append)
-    with pytest.raises((AttributeError, pickle.PicklingError), match="pickle"):
+    with pytest.raises((AttributeError, pickle.PicklingError), match="local object"):
         list(jobs.in_order(lambda ids: ids, dict.fromkeys("abcd", 0), 2))
     assert not started
 
