@@ -14,7 +14,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
@@ -106,8 +106,11 @@ def join_parts(
     Raises:
         JobError: a process died.
     """
-    with _directory(beside) as directory:
-        done = in_order(_PartFile(write, directory), store.log_sizes(ids), jobs)
+    with (
+        _directory(beside) as directory,
+        # No process writes to the directory any more when it is removed.
+        closing(in_order(_PartFile(write, directory), store.log_sizes(ids), jobs)) as done,
+    ):
         for part in told(done, ids, progress):
             assert part.path is not None
             with open(part.path, "rb") as written:

@@ -15,6 +15,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -74,35 +75,45 @@ def export_tensorboard(
         _check_run(output / commit_id, force)
     system.make_directory(output)
     remove_stale(output, _RUN)
-    runs = _Runs(store, names, output, force)
     jobs = check_jobs(jobs)
-    if jobs > 1 and len(chosen) > 1:
-        parts = told(in_order(runs, store.log_sizes(chosen), jobs), chosen, progress)
-    else:
-        parts = iter([runs.written(progress(chosen))])
     report = ExportReport(0, len(chosen), {}, {})
-    for part in parts:
-        changes = part.changes or Counter()
-        report = replace(
-            report,
-            rows=report.rows + part.rows,
-            failures=report.failures | part.failures,
-            tails=report.tails | part.tails,
-            overflows=report.overflows + changes["overflows"],
-            underflows=report.underflows + changes["underflows"],
-            rounded=report.rounded + changes["rounded"],
-        )
+    with ExitStack() as stack:
+        with system.typed_errors(output):
+            place = stack.enter_context(unfinished_directory(output / _RUN))
+        runs = _Runs(store, names, output, place, force)
+        if jobs > 1 and len(chosen) > 1:
+            done = stack.enter_context(closing(in_order(runs, store.log_sizes(chosen), jobs)))
+            parts = told(done, chosen, progress)
+        else:
+            parts = iter([runs.written(progress(chosen))])
+        for part in parts:
+            changes = part.changes or Counter()
+            report = replace(
+                report,
+                rows=report.rows + part.rows,
+                failures=report.failures | part.failures,
+                tails=report.tails | part.tails,
+                overflows=report.overflows + changes["overflows"],
+                underflows=report.underflows + changes["underflows"],
+                rounded=report.rounded + changes["rounded"],
+            )
     system.sync_directory(output)
     return report
 
 
 @dataclass(frozen=True)
 class _Runs:
-    """Writes run directories; see `export_tensorboard` for the attributes."""
+    """Writes run directories; see `export_tensorboard` for most of the attributes.
+
+    Attributes:
+        place: a directory for unfinished ones; what a process that is killed leaves there goes with
+            it.
+    """
 
     store: ExperimentStore
     names: Collection[str] | None
     output: Path
+    place: Path
     force: bool
 
     def __call__(self, ids: list[str]) -> list[Part]:
@@ -115,7 +126,7 @@ class _Runs:
         for commit_id, _, table in source:
             with (
                 system.typed_errors(self.output / commit_id),
-                unfinished_directory(self.output / _RUN) as building,
+                unfinished_directory(self.place / _RUN) as building,
             ):
                 info = RunInfo()
                 try:

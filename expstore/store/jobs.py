@@ -3,7 +3,8 @@
 Guarantees: the results are those of one process, in the same order; only a few batches are in work
 or wait for their turn at a time, so memory is that of so many processes, however many experiments
 there are. An error of a batch is raised when its turn comes. Ctrl-C ends the processes, and so does
-the death of one, or of this one.
+the death of one, or of this one. When the results end, or are given up, no process is left, and so
+none has a copy of a file or a lock that this one lets go of after that.
 
 This process is one of them: the others may take longer to start than it takes to read a hundred
 megabytes.
@@ -18,13 +19,16 @@ nothing to do, so that all end at about the same time.
 
 from __future__ import annotations
 
+import gc
 import os
+import pickle
 import signal
 import sys
 import threading
+import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
@@ -61,7 +65,7 @@ def check_jobs(jobs: int) -> int:
 
 def in_order(
     work: Callable[[list[str]], Iterable[_Result]], sizes: Mapping[str, int | None], jobs: int
-) -> Iterator[_Result]:
+) -> Generator[_Result, None, None]:
     """The results of some work on experiments, batch after batch.
 
     Args:
@@ -70,7 +74,7 @@ def in_order(
         jobs: the number of processes, as `check_jobs` returns it.
 
     Raises:
-        JobError: a process died.
+        JobError: a process died, or cannot be started.
     """
     parts = deque(_batches(sizes, jobs))
     others = min(jobs, len(parts)) - 1
@@ -79,15 +83,20 @@ def in_order(
         return
     from concurrent.futures import Future, ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
+    from multiprocessing import current_process, get_context
 
-    pool = ProcessPoolExecutor(others, get_context(_start_method()), _prepare)
+    if current_process().daemon:  # such a process may start none
+        yield from chain.from_iterable(map(work, parts))
+        return
+    pickle.dumps(work)  # an error is raised here; Python 3.11 may wait for ever after one in a pool
+    method = _start_method()
+    pool = ProcessPoolExecutor(others, get_context(method), _prepare, (_blocked(),))
     pending: deque[Future[list[_Result]]] = deque()
     try:
         while parts or pending:
             given = sum(not one.done() for one in pending)
             while parts and given < others * (_AHEAD if len(parts) > others else 1):
-                with _interrupts_held():  # this may start a process
+                with _starting(method):
                     pending.append(pool.submit(_list, work, parts.popleft()))
                 given += 1
             if pending[0].done() or not parts or len(pending) >= _HELD * (others + 1):
@@ -99,7 +108,7 @@ def in_order(
             "a process that was reading died, perhaps for want of memory; use fewer jobs"
         ) from error
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
 
 
 def _start_method() -> str:
@@ -108,7 +117,9 @@ def _start_method() -> str:
     But it would share this one's locks with threads that it lacks, and only Linux's libraries are
     known to bear being copied.
     """
-    return "fork" if sys.platform == "linux" and threading.active_count() == 1 else "spawn"
+    # Those that the module `threading` does not know count too, such as those of pytest-xdist.
+    threads = max(threading.active_count(), len(sys._current_frames()))
+    return "fork" if sys.platform == "linux" and threads == 1 else "spawn"
 
 
 def _list(work: Callable[[list[str]], Iterable[_Result]], part: list[str]) -> list[_Result]:
@@ -128,29 +139,60 @@ def _done(
     return future
 
 
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Keep Ctrl-C from this thread, and from processes that it starts, until they are ready.
-
-    One that is interrupted while it imports modules would print where.
-    """
+def _blocked() -> set[int]:
+    """The signals that are kept from this thread, and from a process that it starts."""
     if sys.platform == "win32" or not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return set()
+    return set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 
 
-def _prepare() -> None:
-    """Let this process end by Ctrl-C without a word, and with the one that started it."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
+@contextmanager
+def _starting(method: str) -> Iterator[None]:
+    """While a process may be started: keep signals from it until it is ready for them.
+
+    One that is interrupted while it imports modules would print where. A copy would do what this
+    process does at a signal.
+
+    Raises:
+        JobError: it cannot be started; those that were are ended.
+    """
+    from multiprocessing import active_children
+
+    others = set(active_children())
+    copied = method == "fork"
+    with warnings.catch_warnings() if copied else nullcontext():
+        if copied:  # of threads that other libraries have for themselves; no copy uses those
+            warnings.filterwarnings("ignore", r".*\bfork\(\)")
+        before = _blocked()
+        if sys.platform != "win32" and hasattr(signal, "pthread_sigmask"):
+            held = signal.valid_signals() if copied else {signal.SIGINT}
+            signal.pthread_sigmask(signal.SIG_BLOCK, held)
+        try:
+            yield
+        except OSError as error:
+            for process in set(active_children()) - others:  # nobody gives them work, or an end
+                process.kill()
+                process.join()
+            raise JobError(f"cannot start a process: {error.strerror}; use fewer jobs") from error
+        finally:
+            if sys.platform != "win32" and hasattr(signal, "pthread_sigmask"):
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _prepare(blocked: set[int]) -> None:
+    """Let this process end by Ctrl-C without a word, and with the one that started it.
+
+    Args:
+        blocked: the signals that are kept from the one that started it.
+    """
+    for number in signal.valid_signals():  # as for a new process, which has no handlers
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # it is how the pool ends a process
     signal.set_wakeup_fd(-1)  # the copy of a process's would tell that one of signals of this one
     if sys.platform != "win32" and hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked - {signal.SIGINT, signal.SIGTERM})
+    gc.freeze()  # a copy of a file that is garbage would write what this process also writes
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
+import errno
+import gc
 import io
 import multiprocessing
 import os
+import pickle
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -113,7 +119,7 @@ def test_parts_of_an_export_take_each_others_files(
     export_file(store, None, two, "csv", jobs=2, progress=progress)
     assert two.getvalue() == one.getvalue()
     assert not list(tmp_path.glob(".expstore-*"))
-    assert 0 < max(files) < 10
+    assert 0 < max(files) < 20
 
 
 def test_parts_of_a_killed_export_are_removed_by_the_next(
@@ -138,6 +144,31 @@ def test_parts_of_a_killed_export_are_removed_by_the_next(
         export_file(several, None, io.BytesIO(), "csv", jobs=2, progress=progress)
     assert list(tmp_path.glob(".expstore-*.tmp")) == [living]
     assert 0o700 in modes
+
+
+class _Full(io.BytesIO):
+    def write(self, data: Any) -> int:
+        raise OSError(errno.ENOSPC, "full", None if data else 0)
+
+
+@pytest.mark.usefixtures("method")
+def test_parts_are_removed_when_no_process_writes_any(
+    several: ExperimentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an error too; a directory that gets another file meanwhile would be left."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    living: list[int] = []
+    remove = shutil.rmtree
+
+    def removed(path: Path, **options: Any) -> None:
+        living.append(len(multiprocessing.active_children()))
+        remove(path, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", removed)
+    with pytest.raises(OSError, match="full"):
+        export_file(several, None, _Full(), "jsonl", jobs=3)
+    assert living == [0]
+    assert not list(tmp_path.glob(".expstore-*"))
 
 
 def test_a_stream_gets_what_one_process_writes(several: ExperimentStore) -> None:
@@ -167,6 +198,28 @@ def test_runs_for_tensorboard_are_those_of_one_process(
     ]
     assert written[0] == written[1]
     assert len(written[0]) == 6
+
+
+def test_a_run_for_tensorboard_that_a_killed_process_wrote_is_removed(
+    several: ExperimentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C, too, ends the others while they write."""
+    pytest.importorskip("tensorboard")
+    from expstore.exchange import tensorboard
+
+    write, output = tensorboard._write_run, tmp_path / "runs"
+
+    def killed(directory: Path, *rest: Any) -> Any:
+        changes = write(directory, *rest)
+        if multiprocessing.parent_process() is not None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return changes
+
+    monkeypatch.setattr(tensorboard, "_write_run", killed)
+    monkeypatch.setattr(jobs, "_start_method", lambda: "fork")
+    with pytest.raises(JobError, match="died"):
+        tensorboard.export_tensorboard(several, None, output, jobs=2)
+    assert not [name for name in os.listdir(output) if name.startswith(".")]
 
 
 def test_a_report_is_that_of_one_process(
@@ -215,7 +268,7 @@ def test_batches_hold_every_experiment_once(size: int | None) -> None:
 
 def test_a_program_with_threads_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy would wait for ever for a lock that another thread has at that moment."""
-    monkeypatch.setattr(jobs.threading, "active_count", lambda: 1)
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
     assert jobs._start_method() == ("fork" if sys.platform == "linux" else "spawn")
     monkeypatch.undo()
     done = threading.Event()
@@ -228,28 +281,199 @@ def test_a_program_with_threads_is_not_copied(monkeypatch: pytest.MonkeyPatch) -
         other.join()
 
 
-def _handler(ids: list[str]) -> list[Any]:
+def test_threads_that_python_does_not_list_count() -> None:
+    """Such as those in which pytest-xdist receives what to do."""
+    ready, done = threading.Lock(), threading.Lock()
+    ready.acquire()
+    done.acquire()
+
+    def wait() -> None:
+        ready.release()
+        with done:
+            pass
+
+    before = jobs._start_method(), threading.active_count()
+    _thread.start_new_thread(wait, ())
+    with ready:
+        assert (jobs._start_method(), threading.active_count()) == ("spawn", before[1])
+    done.release()
+
+
+def _handlers(ids: list[str]) -> list[Any]:
     if multiprocessing.parent_process() is None:
         time.sleep(0.05)
         return []
-    return [signal.getsignal(signal.SIGTERM), signal.set_wakeup_fd(-1)]
+    numbers = signal.SIGTERM, signal.SIGUSR1, signal.SIGINT
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    return [(*map(signal.getsignal, numbers), signal.set_wakeup_fd(-1), *blocked)]
 
 
 def test_a_copy_has_no_handlers_of_signals(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those would tell the program, or do its last work, when another process is to end."""
+    """Those would tell the program, or do its last work; what it ignores and blocks stays so."""
     monkeypatch.setattr(jobs, "BATCH", 1)
+    changed: dict[int, Any] = {
+        signal.SIGTERM: lambda *_: None,
+        signal.SIGUSR1: lambda *_: None,
+        signal.SIGINT: signal.SIG_IGN,
+    }
     reading, writing = socket.socketpair()
     with reading, writing:
         writing.setblocking(False)
         wakeup = signal.set_wakeup_fd(writing.fileno())
-        before = signal.signal(signal.SIGTERM, lambda *_: None)
+        before = {number: signal.signal(number, to) for number, to in changed.items()}
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
         try:
-            found = list(jobs.in_order(_handler, dict.fromkeys("abcdefgh", 0), 2))
+            found = list(jobs.in_order(_handlers, dict.fromkeys("abcdefgh", 0), 2))
         finally:
-            signal.signal(signal.SIGTERM, before)
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            for number, to in before.items():
+                signal.signal(number, to)
             signal.set_wakeup_fd(wakeup)
-    assert found
-    assert set(found) == {signal.SIG_DFL, -1}
+    assert set(found) == {(signal.SIG_DFL, signal.SIG_DFL, signal.SIG_IGN, -1, signal.SIGUSR2)}
+
+
+def _signalled(ids: list[str]) -> list[int]:
+    time.sleep(0.01)
+    return [os.getpid()]
+
+
+def test_a_copy_handles_no_signal_before_it_is_ready(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One that the whole group gets, in the moment after the fork, is handled by the program."""
+    monkeypatch.setattr(jobs, "BATCH", 1)
+    monkeypatch.setattr(jobs, "_start_method", lambda: "fork")
+    handled = tmp_path / "handled"
+    real = os.fork
+
+    def fork() -> int:
+        process = real()
+        if not process:
+            for number in (signal.SIGTERM, signal.SIGUSR1):
+                os.kill(os.getpid(), number)
+        return process
+
+    monkeypatch.setattr(os, "fork", fork)
+    numbers = signal.SIGTERM, signal.SIGUSR1
+    before = [signal.signal(number, lambda *_: handled.touch()) for number in numbers]
+    try:
+        with pytest.raises(JobError, match="died"):
+            list(jobs.in_order(_signalled, dict.fromkeys("abcd", 0), 2))
+    finally:
+        for number, to in zip(numbers, before, strict=True):
+            signal.signal(number, to)
+    assert not handled.exists()
+
+
+@pytest.mark.usefixtures("method")
+def test_no_process_is_left(several: ExperimentStore) -> None:
+    """None has a copy of a pipe, a file or a lock that is let go of after the results."""
+    reading, writing = os.pipe()
+    list(several.check_all(jobs=3))
+    next(iter(several.check_all(jobs=3)))  # and the others are given up
+    assert not multiprocessing.active_children()
+    os.close(writing)
+    os.set_blocking(reading, False)
+    assert os.read(reading, 1) == b""
+    os.close(reading)
+    assert threading.active_count() == 1
+
+
+def test_a_process_that_cannot_be_started_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where the system allows no more; those that were started are ended."""
+    monkeypatch.setattr(jobs, "BATCH", 1)
+    monkeypatch.setattr(jobs, "_start_method", lambda: "fork")
+    real, left = os.fork, [1]
+
+    def fork() -> int:
+        if not left:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        left.pop()
+        return real()
+
+    monkeypatch.setattr(os, "fork", fork)
+    with pytest.raises(JobError, match=r"cannot start a process: Resource .* use fewer jobs"):
+        list(jobs.in_order(_told, dict.fromkeys("abcdef", 0), 3))
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.usefixtures("method")
+def test_work_that_cannot_be_given_away_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a process starts: a pool may wait for ever for what it cannot pickle."""
+    monkeypatch.setattr(jobs, "BATCH", 1)
+    started: list[object] = []
+    monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor.submit", started.append)
+    with pytest.raises((AttributeError, pickle.PicklingError), match="local object"):
+        list(jobs.in_order(lambda ids: ids, dict.fromkeys("abcd", 0), 2))
+    assert not started
+
+
+def _in_daemon(results: Any) -> None:
+    results.put(list(jobs.in_order(_lengths, dict.fromkeys("abc", jobs.BATCH), 2)))
+
+
+def test_a_daemon_process_reads_alone() -> None:
+    """Python lets it start no others; such are workers that load data."""
+    context = multiprocessing.get_context("fork")
+    results = context.SimpleQueue()
+    process = context.Process(target=_in_daemon, args=(results,), daemon=True)
+    process.start()
+    process.join(20)
+    assert process.exitcode == 0
+    assert results.get() == [1, 1, 1]
+
+
+def test_a_copy_does_not_collect_the_garbage_of_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is garbage would be written to by both."""
+    monkeypatch.setattr(jobs, "BATCH", 1)
+    monkeypatch.setattr(jobs, "_start_method", lambda: "fork")
+    gc.disable()
+    try:
+        garbage: list[Any] = [_Noted(tmp_path / "notes")]
+        garbage.append(garbage)
+        del garbage
+        list(jobs.in_order(_collect, dict.fromkeys("abcdef", 0), 3))
+    finally:
+        gc.enable()
+    assert not (tmp_path / "notes").exists()
+    gc.collect()
+    assert (tmp_path / "notes").read_text() == f"{os.getpid()}\n"
+
+
+class _Noted:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __del__(self) -> None:
+        with open(self.path, "a", encoding="ascii") as file:
+            file.write(f"{os.getpid()}\n")
+
+
+def _collect(ids: list[str]) -> list[str]:
+    time.sleep(0.01)
+    if multiprocessing.parent_process() is not None:
+        gc.collect()
+    return ids
+
+
+def test_python_does_not_warn_of_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor do libraries: their threads are not used by a copy."""
+    monkeypatch.setattr(jobs, "BATCH", 1)
+    monkeypatch.setattr(jobs, "_start_method", lambda: "fork")
+    real = os.fork
+
+    def fork() -> int:
+        warnings.warn("multi-threaded, use of fork() may lead to", DeprecationWarning, 2)
+        return real()
+
+    monkeypatch.setattr(os, "fork", fork)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert list(jobs.in_order(_fail, dict.fromkeys("abd", 0), 2)) == list("abd")
 
 
 def _die(ids: list[str]) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -199,3 +201,21 @@ def test_a_large_output_goes_to_the_medium_as_it_grows(
     assert [offset for offset, _ in told] == ends[:-1]
     assert len(told) > 3
     assert sum(map(len, pieces)) - ends[-1] < (1 << 18) + output._BUFFER
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such call")
+def test_an_output_is_written_where_the_system_refuses_to_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As some sandboxes do; nothing depends on it."""
+    refused: list[int] = []
+
+    def refuse(descriptor: int, offset: int, size: int, advice: int) -> None:
+        refused.append(offset)
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(os, "posix_fadvise", refuse)
+    monkeypatch.setattr(output, "_SYNCED", 1 << 18)
+    output.write_output(tmp_path / "large", bytes(1 << 20))
+    assert (tmp_path / "large").read_bytes() == bytes(1 << 20)
+    assert refused

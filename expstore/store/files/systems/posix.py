@@ -15,7 +15,7 @@ import resource
 import signal
 import stat
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,8 @@ def begin_sync(descriptor: int, offset: int, size: int) -> None:
     drops what needs no writing; see posix_fadvise(2) and mm/fadvise.c. Others do not.
     """
     if sys.platform == "linux":
-        os.posix_fadvise(descriptor, offset, size, os.POSIX_FADV_DONTNEED)
+        with suppress(OSError):  # where the call is missing or forbidden, `sync` does it all
+            os.posix_fadvise(descriptor, offset, size, os.POSIX_FADV_DONTNEED)
 
 
 def take_lease(descriptor: int) -> None:
