@@ -48,7 +48,7 @@ EXPSTORE = """
 STORE = """
     files       |
     defaults    |
-    jobs        |
+    jobs        | files
     paths       | files
     artifacts   | files paths
     metafile    | files

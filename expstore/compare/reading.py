@@ -14,7 +14,7 @@ from expstore.compare.experiments import About, Experiment, Source, experiments
 from expstore.compare.logs import Log, logs_chosen, logs_in
 from expstore.store.care.state import run_states
 from expstore.store.files import waiting
-from expstore.store.jobs import in_order
+from expstore.store.jobs import of_store
 from expstore.store.read.chosen import Chosen, Wants
 from expstore.store.read.rewind import Rewind
 from expstore.store.read.together import Together, read_together
@@ -46,7 +46,7 @@ def read_logs(
     unread = [one for one in found if one.needs_reading(wants)]
     ids = [one.commit_id for one in unread]
     if jobs > 1 and len(unread) > 1:
-        logs = in_order(partial(logs_of, store), store.log_sizes(ids), jobs)
+        logs = of_store(partial(logs_of, store), store, ids, jobs)
         for one, (log, faults), _ in zip(unread, logs, progress(ids), strict=True):
             one.take(log, faults)
     elif unread:

@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from expstore.errors import ExpStoreError
 from expstore.store.files.output import remove_stale, unfinished_directory, unfinished_name
-from expstore.store.jobs import in_order
+from expstore.store.jobs import of_store
 from formats import FormatError, TailStatus
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def join_parts(
     with (
         _directory(beside) as directory,
         # No process writes to the directory any more when it is removed.
-        closing(in_order(_PartFile(write, directory), store.log_sizes(ids), jobs)) as done,
+        closing(of_store(_PartFile(write, directory), store, ids, jobs)) as done,
     ):
         for part in told(done, ids, progress):
             assert part.path is not None

@@ -30,7 +30,7 @@ from expstore.model.table import MetricTable
 from expstore.model.texts import escape
 from expstore.store.files import placing, system
 from expstore.store.files.output import check_place, remove_stale, unfinished_directory
-from expstore.store.jobs import check_jobs, in_order
+from expstore.store.jobs import check_jobs, of_store
 from expstore.store.stream import TableStream
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def export_tensorboard(
             place = stack.enter_context(unfinished_directory(output / _RUN))
         runs = _Runs(store, names, output, place, force)
         if jobs > 1 and len(chosen) > 1:
-            done = stack.enter_context(closing(in_order(runs, store.log_sizes(chosen), jobs)))
+            done = stack.enter_context(closing(of_store(runs, store, chosen, jobs)))
             parts = told(done, chosen, progress)
         else:
             parts = iter([runs.written(progress(chosen))])

@@ -30,7 +30,7 @@ from expstore.report.curvedata import curve_payload
 from expstore.report.payload import page_facts, page_payload, runs_payload, to_json
 from expstore.store import metafile
 from expstore.store.artifacts import Artifact
-from expstore.store.jobs import check_jobs, in_order
+from expstore.store.jobs import check_jobs, of_store
 
 if TYPE_CHECKING:
     from expstore.model.table import MetricTable
@@ -74,7 +74,7 @@ def collect(
     contents = _Contents(store, chosen)
     read = _Read(store, _POINTS // max(len(chosen), 1))
     if jobs > 1:
-        found = in_order(read, store.log_sizes(chosen), jobs)
+        found = of_store(read, store, chosen, jobs)
         each = zip(found, progress(chosen), strict=True)
         rows: Iterator[tuple[dict[str, Any], Curves]] = (one for one, _ in each)
     else:

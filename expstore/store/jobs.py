@@ -30,13 +30,16 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from itertools import chain
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from expstore.errors import JobError, SelectionError
 from expstore.model.values import is_whole_number
+from expstore.store.files.place import is_shared
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+    from expstore.store.files.directory import Location
 
 _Result = TypeVar("_Result")
 
@@ -50,6 +53,17 @@ _AHEAD = 2  # batches in work, or next, for each other process, as long as there
 _HELD = 16  # results that wait for their turn, for each process
 
 
+class Sized(Protocol):
+    """A store, which tells how large its logs are."""
+
+    @property
+    def location(self) -> Location:
+        """Where it is."""
+
+    def log_sizes(self, ids: Iterable[str]) -> Mapping[str, int | None]:
+        """The bytes of each experiment's log, if there is one."""
+
+
 def check_jobs(jobs: int) -> int:
     """A number of processes; 0 stands for one for each processor that may be used.
 
@@ -61,6 +75,16 @@ def check_jobs(jobs: int) -> int:
     if hasattr(os, "sched_getaffinity"):  # on Linux
         return jobs or len(os.sched_getaffinity(0))
     return jobs or os.cpu_count() or 1
+
+
+def of_store(
+    work: Callable[[list[str]], Iterable[_Result]], store: Sized, ids: Iterable[str], jobs: int
+) -> Generator[_Result, None, None]:
+    """The results of some work on a store's experiments; see `in_order`.
+
+    One in the memory of this process is read by this process alone.
+    """
+    return in_order(work, store.log_sizes(ids), jobs if is_shared(store.location) else 1)
 
 
 def in_order(

@@ -26,7 +26,7 @@ from expstore.store import runfile, views
 from expstore.store.artifacts import ArtifactReader
 from expstore.store.files import layout, system
 from expstore.store.files.place import log_of, open_root
-from expstore.store.jobs import check_jobs, in_order
+from expstore.store.jobs import check_jobs, of_store
 from expstore.store.read.follow import Follower
 from expstore.store.read.rewind import Rewind
 from expstore.store.read.tables import CHUNK, Selection, iter_tables, read_table
@@ -243,7 +243,7 @@ class StoreReader(ArtifactReader):
         ids = self.list_experiments()
         if check_jobs(jobs) == 1:
             return check.check_store(self._location, ids)
-        reports = in_order(partial(_check_listed, self), self.log_sizes(ids), check_jobs(jobs))
+        reports = of_store(partial(_check_listed, self), self, ids, check_jobs(jobs))
         return chain([check.check_root(self._location)], reports)
 
     def follow(self, commit_id: str, offset: int = 0, *, interval: float = 0.5) -> Follower:

@@ -34,6 +34,7 @@ from expstore.report.payload import to_json
 from expstore.store import jobs
 from expstore.store.files import output, system
 from expstore.store.files.descriptor import Descriptor
+from tests.helpers.memory import in_memory
 from tests.helpers.paths import ROOT
 
 
@@ -233,6 +234,17 @@ def test_a_report_is_that_of_one_process(
     assert 0 < len(one["curves"]) < len(one["runs"])
 
 
+def test_a_store_in_memory_is_read_where_it_is(
+    several: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process would have found all of its experiments missing."""
+    monkeypatch.setattr(jobs, "_start_method", lambda: "spawn")
+    with in_memory(several.root) as url:
+        store = ExperimentStore(url)
+        assert compare(store, jobs=2) == compare(store)
+        assert list(map(str, store.check_all(jobs=2))) == list(map(str, store.check_all()))
+
+
 def test_one_process_encodes_a_parquet_file(several: ExperimentStore, tmp_path: Path) -> None:
     """More are refused before anything is written, with what to use instead."""
     with pytest.raises(ExportError, match=r"encoded by one process; use jobs=1, or expstore\.clus"):
@@ -266,11 +278,11 @@ def test_batches_hold_every_experiment_once(size: int | None) -> None:
     assert max(costs[-4:]) < jobs._LEAST + (size or 0) + jobs._OPENING
 
 
-def test_a_program_with_threads_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_with_threads_is_not_copied() -> None:
     """A copy would wait for ever for a lock that another thread has at that moment."""
-    monkeypatch.setattr(threading, "active_count", lambda: 1)
-    assert jobs._start_method() == ("fork" if sys.platform == "linux" else "spawn")
-    monkeypatch.undo()
+    code = "from expstore.store import jobs; print(jobs._start_method())"
+    alone = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert alone.stdout.strip() == ("fork" if sys.platform == "linux" else "spawn")
     done = threading.Event()
     other = threading.Thread(target=done.wait)
     other.start()

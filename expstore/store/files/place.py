@@ -66,6 +66,11 @@ def address(location: Location) -> str:
     return str(location) if isinstance(location, Path) else cast("RemotePath", location).address()
 
 
+def is_shared(location: Location) -> bool:
+    """Whether other processes see the same files, unlike those in this one's memory."""
+    return isinstance(location, Path) or cast("RemotePath", location).is_shared
+
+
 @contextmanager
 def open_root(root: Location) -> Iterator[Directory]:
     """Open a store's root.

@@ -109,8 +109,16 @@ class RemotePath:
     @property
     def is_http(self) -> bool:
         """Whether a web server has it."""
-        protocol = self._file_system.protocol
-        return "http" in ((protocol,) if isinstance(protocol, str) else protocol)
+        return self._speaks("http")
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes see it, too."""
+        return not self._speaks("memory")
+
+    def _speaks(self, protocol: str) -> bool:
+        spoken = self._file_system.protocol
+        return protocol in ((spoken,) if isinstance(spoken, str) else spoken)
 
     def _quoted(self, name: str) -> str:
         # As bytes: a name need not be UTF-8.
