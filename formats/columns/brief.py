@@ -15,21 +15,18 @@ declaration is remembered by the process. It only saves work, and is compared li
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from formats.columns.clock import NONE, UNKNOWN, Choice, Clock, Range, Windows, joined, windows_of
-from formats.columns.loop import compiled_loop
-from formats.columns.numbers import NumberReader
-from formats.columns.period import Period, mask_of, shortest_period
+from formats.columns.clock import NONE, UNKNOWN, Choice, joined
+from formats.columns.nesting import Nesting, Records, begins_at
+from formats.columns.period import Period, shortest_period
+from formats.columns.reading import Reading, period_of, remember
 from formats.columns.repetition import Codes
-from formats.columns.starts import Offsets, RecordWalk, record_walk
+from formats.columns.starts import Offsets
 from formats.columns.vocabulary import Vocabulary
-from formats.schema import Schema
 
 LIMIT = 1 << 20
 """Maximum bytes of data to begin with `walk`: beyond, what it saves does not matter."""
@@ -41,10 +38,9 @@ _QUOTAS = (8, 24, 96, 384, 512, 1024, 2048)
 _LONG = 1 << 16  # bytes
 _SEARCHES = 5, 3
 _BEGUN = 1 << 13  # bytes of a long log in which the order that it begins with may change
+_TURNS = 3  # times that an order may end in more of it: it may be part of a longer one
 _FEW = 1 << 11  # bytes that the loop reads sooner than a period is learned
 _ROUNDS = 24  # periods followed in one call; an order that breaks more often is the caller's
-
-_MOST = 64  # orders remembered of a declaration
 
 
 class _Repeated(NamedTuple):
@@ -61,63 +57,6 @@ class _Single(NamedTuple):
 
     starts: Offsets
     codes: list[list[int]]
-
-
-class Reading(NamedTuple):
-    """What reading logs of one declaration needs, worked out once.
-
-    Attributes:
-        schema: the declaration.
-        walk, numbers, windows, loop: made of it, and of the clock for the windows.
-        clock: the field whose range is wanted.
-        known: by the high bytes of the first clock, the order at the beginning of the log that was
-            read last.
-    """
-
-    schema: Schema
-    walk: RecordWalk
-    numbers: NumberReader
-    windows: Windows
-    loop: Callable[..., int]
-    clock: Clock | None
-    known: dict[bytes, Period]
-
-
-@lru_cache(maxsize=64)
-def reading_of(schema: Schema, clock: Clock | None) -> Reading:
-    """The Reading of a declaration, whose orders are remembered by the process."""
-    walk = record_walk(schema)
-    windows, loop = windows_of(walk, clock), compiled_loop(schema)
-    return Reading(schema, walk, NumberReader(walk), windows, loop, clock, {})
-
-
-def period_of(
-    reading: Reading,
-    data: bytes,
-    starts: list[int],
-    end: int,
-    vocabularies: list[Vocabulary],
-    codes: list[list[int]],
-    clocks: Range | None,
-) -> Period:
-    """The period that some consecutive records are.
-
-    Args:
-        reading: of their declaration.
-        data: which they are in.
-        starts: of the records.
-        end: of the last one.
-        vocabularies, codes: of their texts; one item for each text of the declaration.
-        clocks: what the high bytes of all their clocks prove, so that these must repeat; None:
-            nothing.
-    """
-    begin = starts[0]
-    texts = [
-        [vocabulary.texts[code] for code in one]
-        for vocabulary, one in zip(vocabularies, codes, strict=True)
-    ]
-    mask = mask_of(reading.schema, texts, None if clocks is None else reading.windows.place)
-    return Period(data[begin:end], mask, [at - begin for at in starts], texts, clocks or UNKNOWN)
 
 
 class BriefWalk:
@@ -168,6 +107,7 @@ class BriefWalk:
             self._add(first, 0, rows)
             if end - self.end < (1 if to_end else first.size):
                 return self.end
+        self._nesting = Nesting()
         self._starts: list[int] = []  # of records read one by one since the last part
         self._codes: list[list[int]] = [[] for _ in self._vocabularies]
         read = reading.loop
@@ -175,7 +115,7 @@ class BriefWalk:
         while self.end < end and rounds < _ROUNDS and tries < len(_QUOTAS):
             if tries >= _SEARCHES[end >= _LONG] and not self._has_new_texts():
                 break
-            if rounds and not to_end and self.end >= _BEGUN:
+            if rounds >= _TURNS and not to_end and self.end >= _BEGUN:
                 break  # an order that does not last is found sooner among more records
             at, quota = self.end, _QUOTAS[tries]
             self.end = read(data, at, end, quota, self._vocabularies, self._starts, self._codes)
@@ -269,13 +209,48 @@ class BriefWalk:
             return None
         if not self._parts and all(one[count:] == one[:-count] for one in self._codes):
             return self._learn_first(count)
-        codes = [one[-count:] for one in self._codes]
-        period = self._made(self._starts[-count:], codes, self.end)
+        rest = Records(self._starts, self._codes)
+        place = self._turn_at()
+        if place and (turn := self._learn_turn(rest, place)) is not None:
+            return turn
+        last = rest.part(-count)
+        period = self._made(last.starts, last.codes, self.end)
         rows = period.count(self._data, self.end)
         if rows:
+            self._nesting.begin(rest, begins_at(last.codes, rest.codes))
             self._close()
-            self._repeat(period, codes, self.end, rows)
+            self._repeat(period, last.codes, self.end, rows)
         return period if rows else None
+
+    def _turn_at(self) -> int:
+        """The place in the records read last at which the order before them begins again; or 0."""
+        last = self._parts[-1] if self._parts else None
+        return begins_at(_lists(last), self._codes) if isinstance(last, _Repeated) else 0
+
+    def _learn_turn(self, rest: Records, place: int) -> Period | None:
+        """Follow the order around that of the last part, if there is one; if it goes on."""
+        last = self._parts[-1]
+        assert isinstance(last, _Repeated)
+        end = rest.starts[place]
+        if 2 * end - last.origin > len(self._data):  # it would not go on
+            return None
+        period, origins = last.period, range(last.origin, rest.starts[0], last.period.size)
+        starts = [origin + start for origin in origins for start in period.starts]
+        inner = Records(starts, [one * last.rows for one in _lists(last)])
+        turn = self._nesting.whole(inner, rest, place)
+        if turn is None:
+            return None
+        period = self._made(turn.starts, turn.codes, end)
+        rows = period.count(self._data, end)
+        if not rows:
+            return None
+        if not turn.starts[0]:
+            remember(self._reading, self._data, period)
+        self._nesting.begin(rest, 0)
+        self._starts, self._codes = rest.part(0, place)
+        self._close()
+        self._repeat(period, turn.codes, end, rows)
+        return period
 
     def _learn_first(self, count: int) -> Period:
         """Follow the order that the log began with: it is one part from its first byte on.
@@ -283,15 +258,13 @@ class BriefWalk:
         Args:
             count: its records, which have repeated.
         """
-        starts, known, reading = self._starts, len(self._starts) // count, self._reading
+        starts, known = self._starts, len(self._starts) // count
         codes = [one[:count] for one in self._codes]
         period = self._made(starts[:count], codes, starts[count])
         if (rows := period.count(self._data, 0)) < known:  # the clocks' high bytes change
             period = self._made(starts[:count], codes, starts[count], False)
             rows = period.count(self._data, 0)
-        if len(reading.known) == _MOST:
-            reading.known.clear()
-        reading.known[reading.windows.high(self._data, 0)] = period
+        remember(self._reading, self._data, period)
         self._repeat(period, codes, 0, rows)
         return period
 
@@ -335,3 +308,8 @@ class BriefWalk:
             self._parts.append(_Single(np.array(self._starts), self._codes))
             self.count += len(self._starts)
             self._starts, self._codes = [], [[] for _ in self._codes]
+
+
+def _lists(part: _Repeated) -> list[list[int]]:
+    """The codes of one repetition."""
+    return [np.frombuffer(one, np.int32).tolist() for one in part.codes]

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from formats.columns.period import Period
 from formats.columns.starts import Offsets, RecordWalk
+from formats.columns.strands import read_strands
 
 # Measured: from so many repetitions for each place on, reading number by number costs least; below,
 # it is reading run by run, but for starts that are at hand, or many places of few repetitions.
 _LONG, _FEW_PLACES, _SOME_ROWS, _MANY_ROWS = 400, 4, 100, 300
+_MANY = 1 << 12  # records of which reading number by number, strand by strand, costs least
 
 
 class NumberReader:
@@ -58,6 +60,8 @@ class NumberReader:
         starts = period.starts if places is None else [period.starts[place] for place in places]
         count = len(starts)
         if self._is_one_run:
+            if places is None and rows * count >= _MANY and rows > 1 and period.strands:
+                return self._by_strand(data, period, codes, origin, rows)
             if rows >= _LONG * count:
                 return self._by_number(data, period.size, starts, codes, origin, rows)
             is_held = period.is_known and rows <= min(_MANY_ROWS, period.rows_held)
@@ -88,6 +92,21 @@ class NumberReader:
             for place, start in enumerate(starts):
                 at = origin + start + offset
                 column[:, place] = np.ndarray((rows,), dtype, data, at, step)
+            columns[name] = column.reshape(-1)
+        return columns
+
+    def _by_strand(
+        self, data: bytes, period: Period, codes: list[bytearray], origin: int, rows: int
+    ) -> dict[str, NDArray[Any]]:
+        """Each number by a strided array for each strand of the period."""
+        columns = {}
+        for name, is_text, dtype, native, _, offset in self._columns:
+            if is_text:
+                columns[name] = repeated(codes[0], rows)
+                continue
+            column = np.empty((rows, period.records), native)
+            offsets = [origin + offset + start for start in period.starts]
+            read_strands(period.strands, data, dtype, offsets, period.size, column)
             columns[name] = column.reshape(-1)
         return columns
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from formats.columns.brief import Reading, period_of, reading_of
 from formats.columns.clock import Clock
 from formats.columns.period import Period
+from formats.columns.reading import Reading, period_of, reading_of
 from formats.columns.starts import Offsets
 from formats.columns.vocabulary import Vocabulary
 from formats.schema import Schema

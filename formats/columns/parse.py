@@ -21,12 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from formats.columns.brief import LIMIT, BriefWalk, reading_of
+from formats.columns.brief import LIMIT, BriefWalk
 from formats.columns.clock import NONE, UNKNOWN, Choice, Clock, windows_of
 from formats.columns.emit import Emission
 from formats.columns.memory import keep_freed_memory
 from formats.columns.output import Output
 from formats.columns.plan import plan_of
+from formats.columns.reading import reading_of
 from formats.columns.repetition import Repetition
 from formats.columns.starts import PADDING, Bytes, Offsets
 from formats.columns.types import Columns, TextColumn
@@ -47,6 +48,8 @@ was none: walking costs least where there are many. So what is left is walked, t
 """
 
 _LASTING = 1 << 18  # bytes that an order must continue for, or looking for the next one costs more
+
+_MAPPED = 1 << 18  # bytes of data, and of arrays, that the allocator would map anew each time
 
 _PIECE = 1 << 14  # records of which all arrays fit in a core's cache
 
@@ -138,6 +141,8 @@ class ColumnParser:
         begin, begun = 0, {}
         if self._brief is not None and not self._held and 0 < len(raw) <= LIMIT:
             raw = bytes(raw)
+            if len(raw) >= _MAPPED:
+                keep_freed_memory()
             begin = self._brief.walk(raw)
             begun = self._emission.of_brief(self._brief)
             self._advance(begin)

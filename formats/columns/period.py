@@ -9,16 +9,18 @@ about 16 KiB of repetitions, and sliced.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from formats.columns.clock import UNKNOWN, Range
 from formats.columns.starts import Offsets
+from formats.columns.strands import Strand, strands_of
 from formats.schema import Schema
 
 UNIT = 1 << 14  # bytes of template: a short log is compared in one operation
 _UNITS = 4  # compared at a time, of a longer one
+_LEAST = 16  # records of each text, or of each length, in a period that has strands
 _NONE: Offsets = np.empty(0, np.int64)
 
 
@@ -81,6 +83,17 @@ class Period:
                 wrong = int((masked != expected).argmax())
                 return (at + wrong - begin) // size
         return (end - begin) // size
+
+    @cached_property
+    def strands(self) -> list[Strand]:
+        """Those of its records; none if that can be told by the number of texts or lengths."""
+        few = self.records // _LEAST
+        if not few:
+            return []
+        lengths = [list(map(len, one)) for one in self.texts]
+        if min(len({*some}) for some in [*map(tuple, self.texts), *map(tuple, lengths)]) > few:
+            return []
+        return strands_of([np.array(one) for one in lengths], np.array(self.starts))
 
     def starts_of(self, rows: int) -> Offsets:
         """The starts of the records of so many periods, from the beginning of the first."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from formats.columns.clock import UNKNOWN, Range, Windows
 from formats.columns.starts import Bytes, Offsets, RecordWalk, gather, items
-from formats.columns.strands import Strand, strands_of
+from formats.columns.strands import Strand, read_strands, strands_of
 
 Codes = dict[str, NDArray[np.int32]]
 """Text codes, by field name."""
@@ -159,12 +159,9 @@ class Match:
         self, name: str, dtype: np.dtype[Any], data: Bytes, column: NDArray[Any]
     ) -> None:
         """Read a number of all records, strand by strand, into a column."""
-        layout = self._known
-        turns, origin, size = self.turns, self._origin, layout.size
-        rows, offsets = column.reshape(turns, -1), layout.offsets[name]
-        for places, first, count, step in layout.strands:
-            block = np.ndarray((turns, count), dtype, data, origin + offsets[first], (size, step))
-            rows[:, places] = block
+        layout, rows = self._known, column.reshape(self.turns, -1)
+        offsets = layout.offsets[name]
+        read_strands(layout.strands, data[self._origin :], dtype, offsets, layout.size, rows)
 
 
 class Repetition:

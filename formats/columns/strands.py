@@ -9,11 +9,13 @@ a record or two after them. A layer of 400 names is read by one operation instea
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from formats.columns.starts import Offsets
+from formats.columns.starts import Bytes, Offsets
 
 _TURNS = 16  # the most records in turn that are looked for
 _MOST = 64  # strands of a period: with more, gathering all records costs less
@@ -62,6 +64,29 @@ def strands_of(lengths: list[Offsets], starts: Offsets) -> list[Strand]:
         if len(strands) > _MOST:
             return []
     return strands if len(strands) * _LEAST <= count else []
+
+
+def read_strands(
+    strands: list[Strand],
+    data: Bytes | bytes,
+    dtype: np.dtype[Any],
+    offsets: Sequence[int],
+    size: int,
+    rows: NDArray[Any],
+) -> None:
+    """Read a number of all records of some periods.
+
+    Args:
+        strands: of a period.
+        data: which the periods are in.
+        dtype: of the number.
+        offsets: of the number in the first period, for each of its records, from the data's start.
+        size: of a period, in bytes.
+        rows: gets the numbers, a row for each period.
+    """
+    for places, first, times, step in strands:
+        shape, steps = (len(rows), times), (size, step)
+        rows[:, places] = np.ndarray(shape, dtype, data, offsets[first], steps)
 
 
 def _numbered(lengths: list[Offsets]) -> Offsets:

@@ -26,7 +26,7 @@ from expstore.compare import compare
 from expstore.exchange.export import export_file
 from expstore.model.values import METRICS_FORMAT
 from expstore.report import contents
-from formats.columns import brief
+from formats.columns import reading
 from tests.benchmarks import commands, search
 from tests.benchmarks.corpora import FIVE, Corpus
 from tests.benchmarks.harness import UNAVAILABLE, Unavailable
@@ -166,7 +166,7 @@ def read_first(root: str, commit_id: str) -> dict[str, Any]:
     store = _warm(root)
     return _best(
         lambda: store.get_metrics(commit_id),
-        brief.reading_of(METRICS_FORMAT.schema, None).known.clear,
+        reading.reading_of(METRICS_FORMAT.schema, None).known.clear,
     )
 
 

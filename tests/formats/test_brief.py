@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from formats import RECORD, LengthPrefixedText, RecordCodec, Text
-from formats.columns import ColumnParser, Columns, brief, numbers, period
+from formats.columns import ColumnParser, Columns, brief, numbers, period, reading
 from formats.schema import Schema
 from tests.helpers.declarations import same
 
@@ -26,7 +26,7 @@ NAMES = ["loss", "accuracy", "val/loss", "lr", "", "grad/norm", "é", "x" * 255]
 @pytest.fixture(autouse=True)
 def _forgetful() -> None:
     """Nothing is remembered of what other tests read."""
-    brief.reading_of.cache_clear()
+    reading.reading_of.cache_clear()
 
 
 def records(names: list[str], first: int = 0) -> bytes:
@@ -139,7 +139,7 @@ def test_what_is_read_one_by_one_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     """Data whose order does not repeat is left to the machinery for long logs."""
     rnd = random.Random(7)
     data = records(rnd.choices([f"name {i}" for i in range(40)], k=30_000))
-    walk = brief.BriefWalk(brief.reading_of(Schema.of(RECORD), None), [brief.Vocabulary()])
+    walk = brief.BriefWalk(reading.reading_of(Schema.of(RECORD), None), [brief.Vocabulary()])
     walk.walk(data)
     assert len(walk.columns()["step"]) <= 500
     walk.walk(data[:60_000])
@@ -151,7 +151,7 @@ def test_the_order_of_another_log_does_not_keep_its_own_from_being_learned() -> 
     one, other = records(NAMES[:1] * 300), records(NAMES[:3] * 300)
     for data, expected in [(one, 1), (other, 3), (other, 3), (one, 1)]:
         equal(ColumnParser(Schema.of(RECORD)).feed(data), RECORD, data)
-        assert brief.reading_of(Schema.of(RECORD), None).known[b""].records == expected
+        assert reading.reading_of(Schema.of(RECORD), None).known[b""].records == expected
 
 
 @pytest.mark.parametrize("units", [1, 2, 5, 9])
@@ -208,3 +208,61 @@ def test_threads_may_share_an_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_Watched, "replace", lambda: setattr(shared, "_starts", few[:4]))
     shared._starts = many.view(_Watched)
     assert shared.starts_of(9).tolist() == many.tolist()
+
+
+def around(inner: list[str], steps: int, others: list[str], times: int) -> list[str]:
+    """Names in turn for some steps, then others; so many times."""
+    return (inner * steps + others) * times
+
+
+@pytest.mark.parametrize("first", [0, 3, 250, 499])
+@pytest.mark.parametrize("limit", [brief.LIMIT, 0], ids=["short", "long"])
+def test_an_order_around_another_is_followed(
+    first: int, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it has repeated, wherever in it the log begins: nothing else is learned after it."""
+    monkeypatch.setattr("formats.columns.parse.LIMIT", limit)
+    data = records(around(NAMES[:5], 100, ["a", "bc", "def"], 12)[first:])
+    equal(ColumnParser(Schema.of(RECORD)).feed(data), RECORD, data)
+    walk = brief.BriefWalk(reading.reading_of(Schema.of(RECORD), None), [brief.Vocabulary()])
+    assert walk.walk(data) == len(data)
+    orders = [part.period.records for part in walk._parts if isinstance(part, brief._Repeated)]
+    assert 503 in orders[:4]
+    assert len(orders) <= 5
+
+
+def test_an_order_around_another_is_remembered() -> None:
+    """A log of the same order is one part; one that is shorter learns its own again."""
+    names = around(NAMES[:3], 30, ["a"], 20)
+    for _ in range(2):
+        data = records(names)
+        equal(ColumnParser(Schema.of(RECORD)).feed(data), RECORD, data)
+        assert reading.reading_of(Schema.of(RECORD), None).known[b""].records == 91
+    short = records(names[:90])
+    equal(ColumnParser(Schema.of(RECORD)).feed(short), RECORD, short)
+    assert reading.reading_of(Schema.of(RECORD), None).known[b""].records == 3
+
+
+@settings(max_examples=150)
+@given(st.data())
+def test_orders_around_others_are_read_as_construct_reads_them(data: st.DataObject) -> None:
+    """Of any lengths, also with names in common, changed on the way, and cut anywhere."""
+    some = st.lists(st.sampled_from(NAMES[:6]), min_size=1, max_size=4)
+    names: list[str] = []
+    for _ in range(data.draw(st.integers(1, 3))):
+        inner, others = data.draw(some), data.draw(some)
+        steps, times = data.draw(st.integers(2, 40)), data.draw(st.integers(1, 6))
+        names += around(inner, steps, others, times)[data.draw(st.integers(0, 20)) :]
+    if names and data.draw(st.booleans()):
+        names[data.draw(st.integers(0, len(names) - 1))] = "strange"
+    whole = records(names)
+    whole = whole[: len(whole) - data.draw(st.integers(0, 30))]
+    equal(ColumnParser(Schema.of(RECORD)).feed(whole), RECORD, whole)
+    place = data.draw(st.integers(0, len(whole)))
+    parser = ColumnParser(Schema.of(RECORD))
+    found = [parser.feed(whole[:place]), parser.feed(whole[place:])]
+    expected = GreedyRange(RECORD).parse(whole)
+    for field in ("name", "step", "value"):
+        assert [item for one in found for item in one[field].tolist()] == [
+            item[field] for item in expected
+        ]

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from formats import RECORD, RecordCodec, Text
-from formats.columns import ColumnParser, brief, parse, repetition
+from formats.columns import ColumnParser, parse, reading, repetition
 from formats.columns.clock import Choice, Clock
 from formats.columns.period import mask_of
 from formats.damage.plausible import EARLIEST, LATEST
@@ -49,7 +49,7 @@ def test_any_choice_of_any_order(declaration: Any, data: st.DataObject) -> None:
     raw = raw[: data.draw(st.integers(0, 30)) * -1 or None]
     wanted = data.draw(st.sets(st.sampled_from(["a", "bc", "", "strange", "none"])))
     with pytest.MonkeyPatch.context() as patch:
-        brief.reading_of.cache_clear()
+        reading.reading_of.cache_clear()
         patch.setattr(parse, "LIMIT", data.draw(st.sampled_from([0, 1 << 20])))
         block = data.draw(st.sampled_from([1 << 10, 1 << 19]))
         patch.setattr(parse, "BLOCK", block)
@@ -80,7 +80,7 @@ def test_any_choice_of_any_order(declaration: Any, data: st.DataObject) -> None:
 def test_clocks_are_known_without_being_read(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the bytes compared: a range of 194 days if all of it is usual, and none otherwise."""
     monkeypatch.setattr(parse, "LIMIT", limit)
-    brief.reading_of.cache_clear()
+    reading.reading_of.cache_clear()
     names = ["a", "bc", "def"] * 400
     for first, expected in [
         (1_700_000_000, (101 << 24, (102 << 24) - 1)),
@@ -103,11 +103,11 @@ def test_a_range_holds_for_the_records_of_its_call() -> None:
 
 def test_orders_are_remembered_of_each_range_of_clocks() -> None:
     """Logs of different years do not take each other's place; how many are kept is bounded."""
-    brief.reading_of.cache_clear()
+    reading.reading_of.cache_clear()
     names = ["a", "bc", "def"] * 100
     for number in range(100):
         ColumnParser(RECORD, None, CLOCK).feed(records(RECORD, names, [number << 24] * 300))
-        known = brief.reading_of(Schema.of(RECORD), CLOCK).known
+        known = reading.reading_of(Schema.of(RECORD), CLOCK).known
         assert number.to_bytes(5, "big") in known
         assert len(known) <= 64
 
