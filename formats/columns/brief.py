@@ -38,6 +38,8 @@ _QUOTAS = (8, 24, 96, 384, 512, 1024, 2048)
 _LONG = 1 << 16  # bytes
 _SEARCHES = 5, 3
 _BEGUN = 1 << 13  # bytes of a long log in which the order that it begins with may change
+_STEPS = 8  # repetitions of an order that may be part of a longer one
+_AHEAD = 4  # repetitions of that one which must have room in short data, or it costs more to learn
 _TURNS = 3  # times that an order may end in more of it: it may be part of a longer one
 _FEW = 1 << 11  # bytes that the loop reads sooner than a period is learned
 _ROUNDS = 24  # periods followed in one call; an order that breaks more often is the caller's
@@ -107,7 +109,7 @@ class BriefWalk:
             self._add(first, 0, rows)
             if end - self.end < (1 if to_end else first.size):
                 return self.end
-        self._nesting = Nesting()
+        self._nesting, self._turns = Nesting(), _AHEAD if to_end else 1
         self._starts: list[int] = []  # of records read one by one since the last part
         self._codes: list[list[int]] = [[] for _ in self._vocabularies]
         read = reading.loop
@@ -210,33 +212,36 @@ class BriefWalk:
         if not self._parts and all(one[count:] == one[:-count] for one in self._codes):
             return self._learn_first(count)
         rest = Records(self._starts, self._codes)
-        place = self._turn_at()
-        if place and (turn := self._learn_turn(rest, place)) is not None:
+        if (turn := self._learn_turn(rest)) is not None:
             return turn
         last = rest.part(-count)
         period = self._made(last.starts, last.codes, self.end)
         rows = period.count(self._data, self.end)
         if rows:
-            self._nesting.begin(rest, begins_at(last.codes, rest.codes))
+            self._nesting.begun = rest, last.codes
             self._close()
             self._repeat(period, last.codes, self.end, rows)
         return period if rows else None
 
-    def _turn_at(self) -> int:
-        """The place in the records read last at which the order before them begins again; or 0."""
-        last = self._parts[-1] if self._parts else None
-        return begins_at(_lists(last), self._codes) if isinstance(last, _Repeated) else 0
+    def _learn_turn(self, rest: Records) -> Period | None:
+        """Follow the order around that of the last part, if there is one; if it goes on.
 
-    def _learn_turn(self, rest: Records, place: int) -> Period | None:
-        """Follow the order around that of the last part, if there is one; if it goes on."""
-        last = self._parts[-1]
-        assert isinstance(last, _Repeated)
-        end = rest.starts[place]
-        if 2 * end - last.origin > len(self._data):  # it would not go on
+        Args:
+            rest: the records after that part.
+        """
+        last, size = self._parts[-1] if self._parts else None, len(self._data)
+        if not isinstance(last, _Repeated) or last.rows < _STEPS or not self._nesting.tries_left:
+            return None
+        ahead = self._turns + 1
+        if last.origin + (rest.starts[0] - last.origin) * ahead > size:
+            return None
+        codes = _lists(last)
+        place = begins_at(codes, rest.codes)
+        if not place or last.origin + ((end := rest.starts[place]) - last.origin) * ahead > size:
             return None
         period, origins = last.period, range(last.origin, rest.starts[0], last.period.size)
         starts = [origin + start for origin in origins for start in period.starts]
-        inner = Records(starts, [one * last.rows for one in _lists(last)])
+        inner = Records(starts, [one * last.rows for one in codes])
         turn = self._nesting.whole(inner, rest, place)
         if turn is None:
             return None
@@ -246,7 +251,7 @@ class BriefWalk:
             return None
         if not turn.starts[0]:
             remember(self._reading, self._data, period)
-        self._nesting.begin(rest, 0)
+        self._nesting.begun = None
         self._starts, self._codes = rest.part(0, place)
         self._close()
         self._repeat(period, turn.codes, end, rows)

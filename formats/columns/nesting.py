@@ -32,11 +32,17 @@ class Records(NamedTuple):
 
 
 class Nesting:
-    """What a walk knows of the order around the one that it follows."""
+    """What a walk knows of the order around the one that it follows.
+
+    Attributes:
+        tries_left: how often a repetition of it may still be asked for.
+        begun: the records that were read one by one before the inner order was followed, and the
+            codes of one repetition of that; None if there are none.
+    """
 
     def __init__(self) -> None:
-        self._begun: Records | None = None  # read one by one, before the inner order was followed
-        self._tries = 0
+        self.tries_left = _TRIES
+        self.begun: tuple[Records, list[list[int]]] | None = None
 
     def whole(self, inner: Records, rest: Records, place: int) -> Records | None:
         """One repetition of the order, if there may be one.
@@ -46,15 +52,15 @@ class Nesting:
             rest: those after them, in which it begins again.
             place: where; see `begins_at`.
         """
-        if not place or self._tries == _TRIES or len(inner.starts) > _LONGEST:
+        if len(inner.starts) > _LONGEST:
             return None
-        self._tries += 1
-        before = inner if self._begun is None else self._begun + inner
-        return before + rest.part(0, place)
-
-    def begin(self, rest: Records, place: int) -> None:
-        """An order is followed now, and began in the records read one by one before it, or not."""
-        self._begun = rest.part(place) if place else None
+        self.tries_left -= 1
+        found = inner + rest.part(0, place)
+        if self.begun is None:
+            return found
+        before, codes = self.begun
+        begin = begins_at(codes, before.codes)
+        return before.part(begin) + found if begin else found
 
 
 def begins_at(inner: Sequence[Sequence[int]], codes: Sequence[Sequence[int]]) -> int:
