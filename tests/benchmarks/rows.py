@@ -88,6 +88,17 @@ def _short(bench: Bench, corpora: Corpora) -> Iterator[Row]:
                 _best(bench, corpora, corpus, task),
                 _best_of_reference(bench, corpora, corpus),
             )
+    for count in (3_000, 30_000):  # as of a run that validates now and then
+        further = ("val/acc", "val/f1", "epoch")
+        title = f"{count:,} records, 5 names in turn, 3 further every 100th step"
+        corpus = Corpus(title, FIVE, count, 100, further)
+        yield Row(
+            f"get_metrics: {title}, nothing known",
+            "us",
+            at_most(5 if count == 3_000 else 1),
+            _best(bench, corpora, corpus, "read_first"),
+            _best_of_reference(bench, corpora, corpus),
+        )
     names = tuple(f"metric/{number * number}" for number in range(20))
     for count in (300, 3_000):
         corpus = Corpus(f"{count:,} records, 20 names in random order", names, count, random=True)
