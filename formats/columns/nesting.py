@@ -22,7 +22,8 @@ class Records(NamedTuple):
     starts: list[int]
     codes: list[list[int]]
 
-    def __add__(self, other: Records) -> Records:  # type: ignore[override]
+    def with_next(self, other: Records) -> Records:
+        """These and those that follow them."""
         codes = [one + more for one, more in zip(self.codes, other.codes, strict=True)]
         return Records(self.starts + other.starts, codes)
 
@@ -55,12 +56,12 @@ class Nesting:
         if len(inner.starts) > _LONGEST:
             return None
         self.tries_left -= 1
-        found = inner + rest.part(0, place)
+        found = inner.with_next(rest.part(0, place))
         if self.begun is None:
             return found
         before, codes = self.begun
         begin = begins_at(codes, before.codes)
-        return before.part(begin) + found if begin else found
+        return before.part(begin).with_next(found) if begin else found
 
 
 def begins_at(inner: Sequence[Sequence[int]], codes: Sequence[Sequence[int]]) -> int:
