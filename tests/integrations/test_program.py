@@ -274,7 +274,7 @@ def test_a_terminal_stays_one(store: ExperimentStore) -> None:
     termios.tcsetwinsize(terminal, (33, 77))
     shown = b""
     try:
-        while b"waiting" not in shown:
+        while b"waiting\r\n" not in shown:
             shown += os.read(terminal, 4096)
         os.write(terminal, b"\x03")
         while True:
