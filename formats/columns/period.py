@@ -91,7 +91,8 @@ class Period:
         if not few:
             return []
         lengths = [list(map(len, one)) for one in self.texts]
-        if min(len({*some}) for some in [*map(tuple, self.texts), *map(tuple, lengths)]) > few:
+        kinds = [len({*one}) for one in self.texts] + [len({*one}) for one in lengths]
+        if min(kinds) > few:
             return []
         return strands_of([np.array(one) for one in lengths], np.array(self.starts))
 
