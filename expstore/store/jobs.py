@@ -170,6 +170,12 @@ def _blocked() -> set[int]:
     return set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 
 
+def _block(numbers: set[int]) -> None:
+    """Keep these signals from this thread, and no others."""
+    if sys.platform != "win32" and hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_SETMASK, numbers)
+
+
 @contextmanager
 def _starting(method: str) -> Iterator[None]:
     """While a process may be started: keep signals from it until it is ready for them.
@@ -188,9 +194,7 @@ def _starting(method: str) -> Iterator[None]:
         if copied:  # of threads that other libraries have for themselves; no copy uses those
             warnings.filterwarnings("ignore", r".*\bfork\(\)")
         before = _blocked()
-        if sys.platform != "win32" and hasattr(signal, "pthread_sigmask"):
-            held = signal.valid_signals() if copied else {signal.SIGINT}
-            signal.pthread_sigmask(signal.SIG_BLOCK, held)
+        _block(before | (signal.valid_signals() if copied else {signal.SIGINT}))
         try:
             yield
         except OSError as error:
@@ -199,8 +203,7 @@ def _starting(method: str) -> Iterator[None]:
                 process.join()
             raise JobError(f"cannot start a process: {error.strerror}; use fewer jobs") from error
         finally:
-            if sys.platform != "win32" and hasattr(signal, "pthread_sigmask"):
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            _block(before)
 
 
 def _prepare(blocked: set[int]) -> None:
@@ -214,8 +217,7 @@ def _prepare(blocked: set[int]) -> None:
             signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # it is how the pool ends a process
     signal.set_wakeup_fd(-1)  # the copy of a process's would tell that one of signals of this one
-    if sys.platform != "win32" and hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked - {signal.SIGINT, signal.SIGTERM})
+    _block(blocked - {signal.SIGINT, signal.SIGTERM})
     gc.freeze()  # a copy of a file that is garbage would write what this process also writes
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -2,7 +2,8 @@
 
 Guarantees: `BriefWalk.walk` finds exactly the records that reading one after another would find, up
 to the offset where it stops; the caller goes on from there. Its work is bounded: data whose order
-does not repeat is left to the caller after about a thousand records.
+does not repeat is left to the caller after about a thousand records, or four thousand if their
+texts go on being new.
 
 Most logs are short, and log the same names in the same order. NumPy's calls cost more there than
 the records do, so the first records are read by a loop generated from the declaration, as in
@@ -229,22 +230,10 @@ class BriefWalk:
         Args:
             rest: the records after that part.
         """
-        last, size = self._parts[-1] if self._parts else None, len(self._data)
-        if not isinstance(last, _Repeated) or last.rows < _STEPS or not self._nesting.tries_left:
+        if (found := self._whole_turn(rest)) is None:
             return None
-        ahead = self._turns + 1
-        if last.origin + (rest.starts[0] - last.origin) * ahead > size:
-            return None
-        codes = _lists(last)
-        place = begins_at(codes, rest.codes)
-        if not place or last.origin + ((end := rest.starts[place]) - last.origin) * ahead > size:
-            return None
-        period, origins = last.period, range(last.origin, rest.starts[0], last.period.size)
-        starts = [origin + start for origin in origins for start in period.starts]
-        inner = Records(starts, [one * last.rows for one in codes])
-        turn = self._nesting.whole(inner, rest, place)
-        if turn is None:
-            return None
+        turn, place = found
+        end = rest.starts[place]
         period = self._made(turn.starts, turn.codes, end)
         rows = period.count(self._data, end)
         if not rows:
@@ -256,6 +245,28 @@ class BriefWalk:
         self._close()
         self._repeat(period, turn.codes, end, rows)
         return period
+
+    def _whole_turn(self, rest: Records) -> tuple[Records, int] | None:
+        """One repetition of that order, and how many of the rest belong to it; None if it is dear.
+
+        As where the data has no room for enough others.
+        """
+        last = self._parts[-1] if self._parts else None
+        if not isinstance(last, _Repeated) or last.rows < _STEPS or not self._nesting.tries_left:
+            return None
+        begin, first = last.origin, rest.starts[0]
+        longest = (len(self._data) - begin) // (self._turns + 1)
+        if first - begin > longest:
+            return None
+        codes = _lists(last)
+        place = begins_at(codes, rest.codes)
+        if not place or rest.starts[place] - begin > longest:
+            return None
+        origins = range(begin, first, last.period.size)
+        starts = [origin + start for origin in origins for start in last.period.starts]
+        inner = Records(starts, [one * last.rows for one in codes])
+        turn = self._nesting.whole(inner, rest, place)
+        return None if turn is None else (turn, place)
 
     def _learn_first(self, count: int) -> Period:
         """Follow the order that the log began with: it is one part from its first byte on.

@@ -1,4 +1,4 @@
-"""The columns of few records, by whichever of three ways costs least.
+"""The columns of few records, by whichever of four ways costs least.
 
 Guarantees: all give the same. Of the repetitions of an order, a number at one of its places is a
 strided array, and so are the bytes of a run at one of its places; of any records, the bytes of a
