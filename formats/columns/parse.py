@@ -235,6 +235,8 @@ class ColumnParser:
             while (match := repetition.match(data, begin, end, more=more)).count:
                 self._matched += match.end - begin
                 begin = emission.of_match(data, match, output)
+                if match.waits:
+                    return begin
             # A walk that the block's end cuts short shows no order: it waits for the next block.
             if match.waits or end - begin < (_STRETCH if more else self._walk.min_size):
                 break

@@ -71,7 +71,7 @@ class Match:
     Attributes:
         count: how many.
         end: the offset after the last one.
-        waits: whether there are none because the data end inside a period, of which more follows.
+        waits: whether all data agree, and what is left is to wait for more of them.
     """
 
     count: int
@@ -190,18 +190,20 @@ class Repetition:
         if layout is None:
             return Match(0, begin)
         base = int(layout.starts[phase])
+        stop = end
         if layout.strands and phase:  # to the next period
-            end = min(end, begin + layout.size - base)
-        agreed = self._agreed(layout, base, data[begin:end])
+            stop = min(end, begin + layout.size - base)
+        agreed = self._agreed(layout, base, data[begin:stop])
+        waits = more and agreed == end - begin
         last = self._records(layout, base + agreed)
         if layout.strands and not phase:
-            if more and agreed == end - begin < layout.size:
+            if waits and agreed < layout.size:
                 return Match(0, begin, True)
             if last >= layout.period * _ROWS:
                 last -= last % layout.period  # whole periods, which are read by their strands
         turns, self._phase = divmod(last, layout.period)
         match_end = begin - base + turns * layout.size + int(layout.starts[self._phase])
-        return Match(last - phase, match_end, False, layout, phase, begin - base)
+        return Match(last - phase, match_end, waits, layout, phase, begin - base)
 
     @staticmethod
     def _records(layout: _Layout, size: int) -> int:

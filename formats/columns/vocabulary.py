@@ -24,6 +24,7 @@ WORD = 8
 MAX_WORDS = PADDING // WORD
 
 _FEW = 256  # up to this many records, a dict is faster than arrays
+_FEWEST_BITS = 12  # of a slot's number: some tens of texts seldom share one, and it fits in a cache
 _FIRST_BATCH = 64  # unknown texts added one by one before the rest is looked up again
 _MASKS = [
     np.array(
@@ -37,11 +38,13 @@ _MASKS = [
 
 def words_of(rows: Bytes, offset: int, lengths: Offsets) -> list[Words]:
     """The texts at `offset` in each row, as columns of words zero-filled after each text."""
-    return [
-        np.ndarray(len(rows), "<u8", rows, offset + WORD * word, rows.strides[:1])
-        & _MASKS[word].take(lengths, mode="clip")
-        for word in range((rows.shape[1] - offset) // WORD)
-    ]
+    shortest = int(lengths.min(initial=PADDING))
+    words = []
+    for word in range((rows.shape[1] - offset) // WORD):
+        found = np.ndarray(len(rows), "<u8", rows, offset + WORD * word, rows.strides[:1])
+        is_full = shortest >= WORD * (word + 1)
+        words.append(found.copy() if is_full else found & _MASKS[word].take(lengths, mode="clip"))
+    return words
 
 
 class Vocabulary:
@@ -183,7 +186,7 @@ class _Table:
         known, room = len(self._lengths) - 1, capacity - len(self._lengths) + 1
         self._lengths = np.append(self._lengths, np.full(room, -1))
         self._words = [np.append(word, np.zeros(room, np.uint64)) for word in self._words]
-        bits = (4 * capacity).bit_length()
+        bits = max((4 * capacity).bit_length(), _FEWEST_BITS)
         self._table = np.full(1 << bits, -1, np.int64)
         self._shift = np.uint64(64 - bits)
         self._place(np.arange(known))
