@@ -279,24 +279,26 @@ class Repetition:
         Args:
             base: where in a period they begin.
         """
-        size, unit, held = data.size, layout.unit, layout.held
+        unit, held, span = layout.unit, layout.held, len(layout.held)
         expected, mask = memoryview(layout.template)[base:], layout.mask[base:]
-        matters = np.frombuffer(held, np.uint8)
-        for low in range(0, size, len(held)):
-            count = min(len(held), size - low)
-            whole = count // unit * unit
-            ahead, target = data[low : low + count], matters[:count]
-            shape = -1, unit
-            np.bitwise_and(
-                ahead[:whole].reshape(shape), mask[:unit], out=target[:whole].reshape(shape)
-            )
-            np.bitwise_and(ahead[whole:], mask[: count - whole], out=target[whole:])
-            # As bytes: NumPy would write what differs to memory, and read it again.
-            same = held if count == len(held) else held[:count]
-            if same != expected[:count]:
-                differ = target != np.frombuffer(expected[:count], np.uint8)
-                return low + int(differ.argmax())
-        return size
+        masked = np.frombuffer(held, np.uint8)
+        rows, row = masked.reshape(-1, unit), mask[:unit]
+        spans, rest = divmod(data.size, span)
+        whole = spans * span
+        # As bytes: NumPy would write what differs to memory, and read it again.
+        wanted = expected[:span]
+        for index, ahead in enumerate(data[:whole].reshape(spans, *rows.shape)):
+            np.bitwise_and(ahead, row, out=rows)
+            if held != wanted:
+                return index * span + _first_difference(masked, wanted)
+        if rest:
+            units, end = rest // unit, rest - rest % unit
+            ahead = data[whole:]
+            np.bitwise_and(ahead[:end].reshape(units, unit), row, out=rows[:units])
+            np.bitwise_and(ahead[end:], mask[: rest - end], out=masked[end:rest])
+            if held[:rest] != (wanted := expected[:rest]):
+                return whole + _first_difference(masked[:rest], wanted)
+        return data.size
 
     def _mask(
         self, data: Bytes, starts: Offsets, end: int
@@ -313,6 +315,11 @@ class Repetition:
             if field.constant is None or not field.kind.is_raw:
                 _write(mask, at, 0, field.width)
         return mask, offsets, strands_of(lengths, starts) if self._in_strands else []
+
+
+def _first_difference(data: Bytes, expected: memoryview) -> int:
+    """Where bytes of one length, which are not equal, differ first."""
+    return int((data != np.frombuffer(expected, np.uint8)).argmax())
 
 
 def _write(mask: Bytes, at: Offsets, value: int, width: int) -> None:
