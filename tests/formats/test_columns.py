@@ -483,6 +483,27 @@ def test_reading_needs_no_right_size() -> None:
         compare(Schema.of(RECORD), found, expected, len(data))
 
 
+@pytest.mark.parametrize(("size", "most"), [(0, 20), (1_000, 10)])
+def test_blocks_are_full_however_little_comes_at_a_time(
+    size: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A size that is too small costs a few small blocks, and a short read none."""
+    monkeypatch.setattr(columns_module, "BLOCK", 1 << 16)
+    data = b"".join(record(NAMES[i % 5], i) for i in range(5_000))
+    decode, decoded = ColumnParser._decode, list[int]()
+
+    def counted(self: ColumnParser, fresh: int, *args: Any, **options: Any) -> None:
+        decoded.append(fresh)
+        decode(self, fresh, *args, **options)
+
+    monkeypatch.setattr(ColumnParser, "_decode", counted)
+    stream = io.BytesIO(data)
+    found = ColumnParser(RECORD).read(lambda buffer: stream.readinto(buffer[:100]), size)
+    assert (found.count, found.end) == (5_000, len(data))
+    assert sum(decoded) == len(data)
+    assert len(decoded) <= most
+
+
 def test_record_starts() -> None:
     """Only the starts, and the end of the last whole record."""
     data = b"".join(record(name, i) for i, name in enumerate(NAMES * 900))
