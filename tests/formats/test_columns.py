@@ -43,6 +43,7 @@ from formats.columns import repetition as repetition_module
 from formats.columns import starts as starts_module
 from formats.columns.repetition import Repetition
 from formats.columns.starts import RecordWalk
+from formats.columns.vocabulary import words_of
 from formats.errors import FieldValueError, UnsupportedSchema
 from formats.fields import LengthPrefixedText, Text
 from formats.meta import META
@@ -402,6 +403,21 @@ def test_many_distinct_texts() -> None:
     texts = [rnd.randbytes(rnd.choice([0, 1, 2, 8, 16, 63, 64, 65, 255])) for _ in range(8_000)]
     texts += [b"\0" * n for n in range(256)] + [b"a" + b"\0" * n for n in range(255)]
     check(RECORD, b"".join(record(text, i) for i, text in enumerate(texts + texts[::-1])))
+
+
+@pytest.mark.parametrize(
+    "lengths", [[0, 7, 8, 9], [8], [9, 16, 200], [15, 16, 17], [63, 64, 65], [64], [65]]
+)
+def test_words_are_the_bytes_of_a_text_and_zeros(lengths: list[int]) -> None:
+    """Whatever follows the text, and whether or not all texts fill a word."""
+    rnd = random.Random(9)
+    rows = np.frombuffer(rnd.randbytes(70 * len(lengths)), np.uint8).reshape(-1, 70)
+    texts = [row[5 : 5 + length].tobytes()[:64] for row, length in zip(rows, lengths, strict=True)]
+    words = words_of(rows, 5, np.array(lengths, np.int64))
+    assert len(words) == 64 // 8
+    for place, word in enumerate(words):
+        parts = (text[8 * place : 8 * place + 8] for text in texts)
+        assert word.tolist() == [int.from_bytes(part, "little") for part in parts]
 
 
 def test_texts_that_share_a_slot_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,27 @@ def test_each_call_gives_all_its_records(blocks: list[int]) -> None:
         assert columns.end <= at < columns.end + 21 + 255
     equal(RECORD, data, found)
     assert blocks
+
+
+@pytest.mark.parametrize("order", [["loss", "lr", "accuracy"], LAYERS], ids=["a few", "layers"])
+def test_what_agrees_is_compared_once(
+    order: list[str], blocks: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a block that ends amid a period, its rest waits for the next one."""
+    compared: list[int] = []
+    agreed = repetition.Repetition._agreed
+
+    def counted(self: repetition.Repetition, layout: Any, base: int, data: Any) -> int:
+        compared.append(data.size)
+        return agreed(self, layout, base, data)
+
+    monkeypatch.setattr(repetition.Repetition, "_agreed", counted)
+    data = built(RECORD, order * (30_000 // len(order)))
+    count = -(-len(data) // parse.BLOCK)
+    found = ColumnParser(RECORD).read(io.BytesIO(data).readinto, len(data))
+    assert (found.count, found.end) == (30_000, len(data))
+    assert count > 10
+    assert len(compared) <= count + 1
 
 
 def test_numbers_that_numpy_does_not_have_are_gathered(blocks: list[int]) -> None:
