@@ -108,13 +108,13 @@ def test_what_agrees_is_compared_once(
 ) -> None:
     """In a block that ends amid a period, its rest waits for the next one."""
     compared: list[int] = []
-    agreed = repetition.Repetition._agreed
+    agreed = repetition.agreed
 
-    def counted(self: repetition.Repetition, layout: Any, base: int, data: Any) -> int:
+    def counted(data: Any, *args: Any) -> int:
         compared.append(data.size)
-        return agreed(self, layout, base, data)
+        return agreed(data, *args)
 
-    monkeypatch.setattr(repetition.Repetition, "_agreed", counted)
+    monkeypatch.setattr(repetition, "agreed", counted)
     data = built(RECORD, order * (30_000 // len(order)))
     count = -(-len(data) // parse.BLOCK)
     found = ColumnParser(RECORD).read(io.BytesIO(data).readinto, len(data))
