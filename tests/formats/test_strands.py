@@ -11,7 +11,16 @@ from construct import Float64b, GreedyRange, Int16ub, Int24ub, Int32ul, Struct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from formats.columns import ColumnParser, Columns, memory, parse, repetition, starts, strands
+from formats.columns import (
+    ColumnParser,
+    Columns,
+    memory,
+    parse,
+    reading,
+    repetition,
+    starts,
+    strands,
+)
 from formats.columns.output import Output
 from formats.columns.repetition import Match
 from formats.columns.strands import strands_of
@@ -54,6 +63,12 @@ def equal(declaration: Any, data: bytes, found: list[Columns]) -> None:
     for field in Schema.of(declaration):
         column = [item for one in found for item in one[field.name].tolist()]
         assert all(map(same, column, (item[field.name] for item in expected)))
+
+
+@pytest.fixture(autouse=True)
+def _forgetful() -> None:
+    """Nothing is remembered of what other tests read."""
+    reading.reading_of.cache_clear()
 
 
 @pytest.fixture
