@@ -38,11 +38,17 @@ def exported_runs(path: Path, table: TextTable, reading: Reading) -> Runs:
     names = [name for name in table.header if name not in (*KEYS, *facts)]
     columns = [place[name] for name in (*KEYS[1:], *names)]
     labels = [*KEYS[1:], *(_PREFIX + name for name in names)]
+    numbers: dict[str, list[int]] = {}  # of each experiment's rows, in the table
     for block in table.blocks():
+        number = table.rows
         for commit_id, rows in _grouped(block):
+            known = numbers.setdefault(commit_id, [])
             if commit_id not in grids:
                 given = {fact: rows[0][place[fact]] for fact in facts}
-                grids[commit_id] = Grid(str(path), reading, exact=True), given
+                line = lambda row, known=known: table.place(known[row])  # noqa: E731
+                grids[commit_id] = Grid(str(path), reading, line, exact=True), given
+            known += range(number, number + len(rows))
+            number += len(rows)
             cells = [[row[number] for number in columns] for row in rows]
             grids[commit_id][0].extend(labels, cells)
     yield from _all_exported(path, grids, reading)
