@@ -5,6 +5,8 @@ Guarantees: a run that cannot be read has a row with its problem.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from expstore.compare.curves import LoadedTable
@@ -16,14 +18,14 @@ from expstore.model.texts import printable
 from expstore.model.values import Metadata
 from expstore.report.payload import run_payload
 from expstore.store import metafile, runfile
-from expstore.store.files import layout
+from expstore.store.files import layout, waiting
 from expstore.store.files.place import log_of, open_root
 from expstore.store.read.rewind import Rewind
 from expstore.store.read.tables import read_table
 from formats import TailStatus
 
 if TYPE_CHECKING:
-    from expstore.store.files.directory import Directory
+    from expstore.store.files.directory import Directory, Location
     from expstore.store.reader import StoreReader
 
 
@@ -40,8 +42,17 @@ class Signature(NamedTuple):
     metadata: float | None = None
 
 
-def signature(root: Directory, commit_id: str) -> Signature:
-    """The signature of a run in an open root."""
+def signatures(location: Location, ids: Iterable[str]) -> Iterator[Signature]:
+    """The signatures of runs.
+
+    Raises:
+        StoreNotFoundError: the root does not exist.
+    """
+    with open_root(location) as root:
+        yield from waiting.each(location, ids, partial(_signature, root))
+
+
+def _signature(root: Directory, commit_id: str) -> Signature:
     try:
         (size,) = root.sizes([f"{commit_id}/{layout.METRICS}"])
         times = [root.modified(f"{commit_id}/{name}") for name in (layout.RUN, layout.METADATA)]
@@ -67,8 +78,7 @@ class Rows:
             StoreNotFoundError: the root does not exist.
         """
         location = self._store.location
-        with open_root(location) as root:
-            signatures = [signature(root, commit_id) for commit_id in ids]
+        before = list(signatures(location, ids))  # what changes from here on is seen next time
         outcomes, runs = metafile.read_all(location, ids), runfile.read_all(location, ids)
         return [
             Entry(
@@ -78,9 +88,7 @@ class Rows:
                 signature=found,
                 resumed=_resumed(run),
             )
-            for found, (commit_id, metadata), (_, run) in zip(
-                signatures, outcomes, runs, strict=True
-            )
+            for found, (commit_id, metadata), (_, run) in zip(before, outcomes, runs, strict=True)
             if not self._is_gone(commit_id, metadata)
         ]
 

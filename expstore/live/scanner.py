@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Any
 from expstore.errors import ExperimentNotFoundError, ExpStoreError, RunFileError
 from expstore.live.catalog import Catalog, Entry
 from expstore.live.logs import Logs
-from expstore.live.rows import Rows, logged_row, signature
+from expstore.live.rows import Rows, logged_row, signatures
 from expstore.model.runinfo import RunInfo
 from expstore.model.texts import printable
 from expstore.report.contents import newest_first
-from expstore.store.files.place import open_root
 from formats import FormatError
 
 if TYPE_CHECKING:
@@ -276,15 +275,14 @@ class Scanner:
         """Describe runs anew whose files have changed, and those that may have been killed."""
         if not entries:
             return
-        changed = []
-        with open_root(self._store.location) as root:
-            for entry in entries:
-                if self._catalog.of(entry.commit_id) is not entry:
-                    continue
-                if entry.signature != signature(root, entry.commit_id) or (
-                    entry.is_running and self._status(entry.commit_id) != "running"
-                ):
-                    changed.append(entry.commit_id)
+        entries = [entry for entry in entries if self._catalog.of(entry.commit_id) is entry]
+        found = signatures(self._store.location, [entry.commit_id for entry in entries])
+        changed = [
+            entry.commit_id
+            for entry, now in zip(entries, found, strict=True)
+            if entry.signature != now
+            or (entry.is_running and self._status(entry.commit_id) != "running")
+        ]
         if changed:
             self._describe(changed)
 
