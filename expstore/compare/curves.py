@@ -73,7 +73,11 @@ def load_tables(
     Raises:
         StoreNotFoundError: the root does not exist.
     """
-    found = ahead.each(store.location, experiments(store, ids), Experiment.read_table)
+
+    def read(one: Experiment, limit: int | None) -> MetricTable | None:
+        return one.read_table(limit)
+
+    found = ahead.each(store.location, experiments(store, ids), read)
     for (one, table), _ in zip(found, progress(ids), strict=True):
         yield LoadedTable.of(one, table)
 
