@@ -177,7 +177,7 @@ def test_a_bad_value_of_an_exported_table_is_named_by_its_line(
     text = f"commit_id,step,timestamp,loss\n{rows}"
     (tmp_path / "a.csv").write_text(text)
     (refused,) = import_source(store, tmp_path / "a.csv").refused
-    assert "line 5" in str(refused.error)
+    assert "line 5: column 'loss'" in str(refused.error)
 
 
 def test_the_user_names_the_columns(store: ExperimentStore, tmp_path: Path) -> None:
