@@ -5,7 +5,6 @@ Guarantees: a run that cannot be read has a row with its problem.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,7 +24,7 @@ from expstore.store.read.tables import read_table
 from formats import TailStatus
 
 if TYPE_CHECKING:
-    from expstore.store.files.directory import Directory, Location
+    from expstore.store.files.directory import Directory
     from expstore.store.reader import StoreReader
 
 
@@ -42,17 +41,8 @@ class Signature(NamedTuple):
     metadata: float | None = None
 
 
-def signatures(location: Location, ids: Iterable[str]) -> Iterator[Signature]:
-    """The signatures of runs.
-
-    Raises:
-        StoreNotFoundError: the root does not exist.
-    """
-    with open_root(location) as root:
-        yield from waiting.each(location, ids, partial(_signature, root))
-
-
-def _signature(root: Directory, commit_id: str) -> Signature:
+def signature(root: Directory, commit_id: str) -> Signature:
+    """The signature of a run in an open root."""
     try:
         (size,) = root.sizes([f"{commit_id}/{layout.METRICS}"])
         times = [root.modified(f"{commit_id}/{name}") for name in (layout.RUN, layout.METADATA)]
@@ -78,19 +68,19 @@ class Rows:
             StoreNotFoundError: the root does not exist.
         """
         location = self._store.location
-        before = list(signatures(location, ids))  # what changes from here on is seen next time
+        with open_root(location) as root:
+            before = list(waiting.each(location, ids, partial(signature, root)))
         outcomes, runs = metafile.read_all(location, ids), runfile.read_all(location, ids)
-        return [
-            Entry(
-                commit_id,
-                run_payload(self._store, _loaded(commit_id, metadata, run)),
-                size=found.size,
-                signature=found,
-                resumed=_resumed(run),
-            )
-            for found, (commit_id, metadata), (_, run) in zip(before, outcomes, runs, strict=True)
-            if not self._is_gone(commit_id, metadata)
-        ]
+
+        def entry(found: tuple[Signature, tuple[str, object], tuple[str, object]]) -> Entry | None:
+            known, (commit_id, metadata), (_, run) = found
+            if self._is_gone(commit_id, metadata):
+                return None
+            row = run_payload(self._store, _loaded(commit_id, metadata, run))
+            return Entry(commit_id, row, size=known.size, signature=known, resumed=_resumed(run))
+
+        entries = waiting.each(location, zip(before, outcomes, runs, strict=True), entry)
+        return [one for one in entries if one is not None]
 
     def _is_gone(self, commit_id: str, metadata: object) -> bool:
         """Whether an experiment was deleted since it was listed."""

@@ -12,19 +12,23 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expstore.errors import ExperimentNotFoundError, ExpStoreError, RunFileError
 from expstore.live.catalog import Catalog, Entry
 from expstore.live.logs import Logs
-from expstore.live.rows import Rows, logged_row, signatures
+from expstore.live.rows import Rows, logged_row, signature
 from expstore.model.runinfo import RunInfo
 from expstore.model.texts import printable
 from expstore.report.contents import newest_first
+from expstore.store.files import waiting
+from expstore.store.files.place import open_root
 from formats import FormatError
 
 if TYPE_CHECKING:
+    from expstore.store.files.directory import Directory
     from expstore.store.reader import StoreReader
 
 SLICE = 0.05
@@ -275,16 +279,18 @@ class Scanner:
         """Describe runs anew whose files have changed, and those that may have been killed."""
         if not entries:
             return
+        location = self._store.location
         entries = [entry for entry in entries if self._catalog.of(entry.commit_id) is entry]
-        found = signatures(self._store.location, [entry.commit_id for entry in entries])
-        changed = [
-            entry.commit_id
-            for entry, now in zip(entries, found, strict=True)
-            if entry.signature != now
-            or (entry.is_running and self._status(entry.commit_id) != "running")
-        ]
+        with open_root(location) as root:
+            found = waiting.each(location, entries, partial(self._has_changed, root))
+            changed = [one.commit_id for one, yes in zip(entries, found, strict=True) if yes]
         if changed:
             self._describe(changed)
+
+    def _has_changed(self, root: Directory, entry: Entry) -> bool:
+        return entry.signature != signature(root, entry.commit_id) or (
+            entry.is_running and self._status(entry.commit_id) != "running"
+        )
 
     def _status(self, commit_id: str) -> str:
         try:
