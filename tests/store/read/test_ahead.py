@@ -164,7 +164,6 @@ def test_a_store_at_a_url_is_read_as_its_files_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In order, with what is wrong with each experiment; but several are read at a time."""
-    pytest.importorskip("tensorboard", reason="the extra `tensorboard` is not installed")
     monkeypatch.setattr(ahead, "LONG", 600)  # what half of them have
     used: set[int] = set()
     with in_memory(many.root) as url:
