@@ -165,13 +165,12 @@ class ColumnParser:
             readinto: fills a buffer and returns how many bytes, such as `io.FileIO.readinto`.
             size: expected number of bytes, such as the file's size; it need not be right.
         """
-        output, more = self._output(size), True
-        while self._emission.error is None and more:
-            room = self._room(min(size + 1, self._block))
-            fresh = _fill(room.data, readinto)
-            more = fresh == room.size
-            self._decode(fresh, output, more=more)
-            size += fresh  # if others follow, more than expected
+        output, fresh = self._output(size), 1
+        while self._emission.error is None and fresh:
+            fresh = _fill(self._room(min(size + 1, self._block)).data, readinto)
+            self._decode(fresh, output, more=bool(fresh))
+            if fresh > size:
+                size += fresh  # there are more than expected
         return self._columns(output.finish())
 
     @property
