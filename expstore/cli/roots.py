@@ -104,7 +104,11 @@ def _is_export(place: str | os.PathLike[str]) -> bool:
 
 
 def _is_experiment(path: Path) -> bool:
-    return any((path / name).is_file() for name in (layout.METADATA, layout.METRICS))
+    """Whether it has an experiment's files, as far as this user may see them.
+
+    A directory that others may not look into is no reason to refuse the store that it is in.
+    """
+    return any(os.path.isfile(path / name) for name in (layout.METADATA, layout.METRICS))
 
 
 def _stores_below(root: Path) -> list[Path]:

@@ -17,7 +17,7 @@ DAMAGE = {
     "implausible": "records from here on are misaligned; `salvage` recovers the whole ones",
     "truncated": "the file ends inside a field; it must be rewritten",
     "unsupported-version": "the file has another version, or is not metadata at all",
-    "unreadable": "the file cannot be read in its expected format",
+    "unreadable": "the file cannot be read, or is not in its format",
     "altered": "the file is not as it was sealed; restore it, or `seal --force` if that is meant",
     "missing": "the file was sealed and is gone; restore it, or `seal --force` if that is meant",
 }
