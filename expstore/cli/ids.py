@@ -17,6 +17,8 @@ from expstore.errors import listed, nearest
 from expstore.store.files import layout
 from expstore.store.reader import StoreReader
 
+ONE_ID = "A commit id, a unique prefix of one, or the short form of a table."
+SOME_IDS = "Commit ids, unique prefixes, or short forms of a table."
 _SHOWN = 5  # candidates listed in an error
 
 
@@ -37,7 +39,9 @@ def complete(context: typer.Context, incomplete: str) -> list[str]:
 Id = Annotated[
     str,
     typer.Argument(
-        metavar="ID", help="A commit id, or a unique prefix of one.", autocompletion=complete
+        metavar="ID",
+        help=ONE_ID,
+        autocompletion=complete,
     ),
 ]
 
@@ -45,7 +49,7 @@ OptionalId = Annotated[
     str | None,
     typer.Argument(
         metavar="ID",
-        help="A commit id, or a unique prefix of one. Default: the newest.",
+        help=f"{ONE_ID} Default: the newest.",
         autocompletion=complete,
     ),
 ]
@@ -54,7 +58,7 @@ Ids = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="ID",
-        help="Commit ids, or unique prefixes. Default: all experiments.",
+        help=f"{SOME_IDS} Default: all experiments.",
         autocompletion=complete,
     ),
 ]

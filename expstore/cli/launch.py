@@ -10,7 +10,7 @@ import typer
 
 from expstore import ProgramNotFoundError, Run, RunFileError, RunInfo
 from expstore.cli.base import Json, Root, app, fail, open_store, print_json, printable, tell
-from expstore.cli.ids import Id, complete, resolve
+from expstore.cli.ids import SOME_IDS, Id, complete, resolve
 from expstore.cli.overview import shortened
 from expstore.cli.selecting import complete_param, complete_param_value, complete_tag
 from expstore.model.arguments import parse_pair
@@ -230,7 +230,9 @@ def set_command(
     commit_ids: Annotated[
         list[str],
         typer.Argument(
-            metavar="ID", help="Commit ids, or unique prefixes.", autocompletion=complete
+            metavar="ID",
+            help=SOME_IDS,
+            autocompletion=complete,
         ),
     ],
     params: Params = None,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from expstore.cli.base import printable, tell
 from expstore.cli.fitting import Candidate, fitted
 from expstore.cli.render import console
-from expstore.cli.shortids import ELLIPSIS, short_ids
+from expstore.cli.shortids import ELLIPSIS, shown_ids
 from expstore.cli.tables import Cell, Styled, fold, room, see_all, show, width_of
 from expstore.compare.conditions import as_text
 from expstore.errors import listed
@@ -327,8 +327,8 @@ def screen_width() -> int:
 
 
 def _id_column(rows: Sequence[Row], ids: Iterable[str]) -> Candidate:
-    short = short_ids(ids) if sys.stdout.isatty() else {}
-    cells = [printable(short.get(row.commit_id, row.commit_id)) for row in rows]
+    shown = shown_ids(ids, screen_width() // 2) if sys.stdout.isatty() else {}
+    cells = [printable(shown.get(row.commit_id, row.commit_id)) for row in rows]
     return Candidate("experiment", cells, 0)
 
 

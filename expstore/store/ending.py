@@ -70,8 +70,7 @@ def with_end(info: RunInfo, start: RunStart, ended: RunStart) -> RunInfo:
     if not any(mine):
         return replace(info, starts=(*info.starts, ended))
     at = len(mine) - 1 - mine[::-1].index(True)
-    how = {"ended": ended.ended, "outcome": ended.outcome, "error": ended.error}
-    end = replace(info.starts[at], **how)
+    end = replace(info.starts[at], ended=ended.ended, outcome=ended.outcome, error=ended.error)
     return replace(info, starts=(*info.starts[:at], end, *info.starts[at + 1 :]))
 
 
