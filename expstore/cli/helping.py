@@ -1,4 +1,4 @@
-"""What `--help` says of commands, in words of this program.
+"""What `--help` says of commands, in words of this program, and what they say of a wrong word.
 
 Guarantees: no name of a Python type is shown: what takes a value names it (`--root DIR`), and a
 flag takes none. Text is broken where the terminal ends, not where the source does.
@@ -10,6 +10,9 @@ import re
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
+
+from expstore import ExperimentNotFoundError
+from expstore.cli.mistakes import UnknownIdError, hint
 
 _VALUES = {"root": "DIR", "output": "FILE", "names": "NAME", "to": "FORMAT", "source": "KIND"}
 _VALUES |= {"to_id": "ID", "count": "N", "interval": "SECONDS", "notation": "NOTATION"}
@@ -27,6 +30,15 @@ class Command(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, each with what it is called in help."""
         return [_plain(one) for one in super().get_params(ctx)]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Call the command; a word that is no id is reported with what was probably meant."""
+        try:
+            return super().invoke(ctx)
+        except UnknownIdError as error:
+            if not error.near and (better := hint(error.word, self)):
+                raise ExperimentNotFoundError(f"{error.problem}; {better}") from error
+            raise
 
 
 class Group(TyperGroup):

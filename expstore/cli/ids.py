@@ -6,12 +6,18 @@ prefix is an error that lists the candidates, and nothing is done.
 
 from __future__ import annotations
 
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from expstore import ExperimentNotFoundError, ExpStoreError
+from expstore.cli import roots
 from expstore.cli.base import open_readable, tell
+from expstore.cli.mistakes import UnknownIdError
 from expstore.cli.shortids import is_elided, matches
 from expstore.errors import listed, nearest
 from expstore.store.files import layout
@@ -83,12 +89,14 @@ def tell_links(store: StoreReader) -> None:
 
 
 def resolve(store: StoreReader, typed: str) -> str:
-    """The id of the one experiment that is named `typed` or begins with it.
+    """The id of the one experiment that is named `typed`, begins with it, or has this path.
 
     Raises:
         InvalidCommitIdError: it cannot be an id.
         ExperimentNotFoundError: no experiment matches, or more than one.
     """
+    if "/" in typed:
+        typed = _of_path(store, typed)
     layout.check_commit_id(typed)
     if store.experiment_exists(typed):
         return typed
@@ -104,9 +112,32 @@ def resolve(store: StoreReader, typed: str) -> str:
             "it leads to, or move the directory here"
         )
     if not candidates:
-        hint = nearest(typed, ids) or "`expstore ls` lists them"
-        raise ExperimentNotFoundError(f"no experiment {typed} in {store.location}; {hint}")
+        raise _unknown(store, typed, ids)
     shown = ", ".join(candidates[:_SHOWN]) + (", ..." if len(candidates) > _SHOWN else "")
     if is_elided(typed):
         raise ExperimentNotFoundError(f"{typed} may be {len(candidates)} experiments: {shown}")
     raise ExperimentNotFoundError(f"{typed} is a prefix of {len(candidates)} experiments: {shown}")
+
+
+def _of_path(store: StoreReader, typed: str) -> str:
+    """The id of an experiment of the store that was typed as a path, as shells complete it."""
+    path, root = Path(typed), store.location
+    if path.name and path.name == typed.rstrip("/"):
+        return path.name
+    if (
+        path.name
+        and isinstance(root, Path)
+        and path.is_dir()
+        and os.path.samefile(path.parent, root)
+    ):
+        return path.name
+    if path.name and roots.is_experiment(path):
+        where = shlex.quote(str(path.parent))
+        raise ExperimentNotFoundError(
+            f"{typed} is an experiment of another store; use {path.name} with --root {where}"
+        )
+    raise _unknown(store, typed, ())
+
+
+def _unknown(store: StoreReader, typed: str, ids: Sequence[str]) -> UnknownIdError:
+    return UnknownIdError(f"no experiment {typed} in {store.location}", typed, nearest(typed, ids))

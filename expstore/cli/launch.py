@@ -265,10 +265,10 @@ def set_command(
     Example: expstore set 3f2a --param lr=0.1 --tag best --untag todo --note 'half the rate'
     """
     given = parse_params(params)
-    if not (params or unset or tags or untag or note is not None):
-        raise typer.BadParameter("give --param, --unset, --tag, --untag or --note")
     store = open_store(context, root)
     chosen = [resolve(store, one) for one in commit_ids]
+    if not (params or unset or tags or untag or note is not None):
+        raise typer.BadParameter("give --param, --unset, --tag, --untag or --note")
     found = {
         one: store.update_run(
             one,
