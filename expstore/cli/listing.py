@@ -101,7 +101,7 @@ def _sort_column(found: Sequence[Experiment], sort: str, params: bool) -> Candid
     if reference.sort == "param" and params:
         return None
     cells = [_shown(reference, one) for one in found]
-    return Candidate(printable(sort), cells, 0, right=reference.kind != "text")
+    return Candidate(printable(sort), cells, 0, right=reference.kind not in ("text", "status"))
 
 
 def _shown(reference: Reference, one: Experiment) -> str:

@@ -29,7 +29,8 @@ def explain(error: Any) -> str:
     value = takes(getattr(error, "param", None), getattr(error.ctx, "command", None))
     if kind == "NoSuchOption":
         known = error.possibilities or ()
-        near = [one for one in known if one.startswith(error.option_name)]
+        typed = error.option_name
+        near = [one for one in known if one.startswith(typed) or typed == f"{one}s"]
         near = near or get_close_matches(error.option_name, known)
         return f"there is no option {error.option_name}{_hint(near)}"
     if unknown := re.match(r"No such command '(.*?)'", text):

@@ -88,6 +88,7 @@ def test_a_word_too_many_is_reported_with_what_it_may_be(
     [
         (["show-me"], "there is no command show-me; did you mean show?"),
         (["delete", "x"], "there is no command delete; did you mean rm?"),
+        (["set", "a", "--notes", "x"], "there is no option --notes; did you mean --note?"),
         (["version"], "there is no command version; did you mean --version?"),
         (["import"], "import needs PATH: a file or a directory; - is standard input"),
         (["log", "a", "b"], "log needs VALUE: a number, nan, inf or -inf"),
