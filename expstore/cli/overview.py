@@ -135,8 +135,7 @@ def fitting_names(names: list[str]) -> list[str]:
 
     They take a third of the line, or as much more as tells them apart.
     """
-    width = screen_width()
-    if width == sys.maxsize:
+    if (width := screen_width()) == sys.maxsize:
         return names
     for wide in range(max(width // 3, _WIDE), width, 8):
         short = [shortened(name, wide) for name in names]
@@ -158,7 +157,8 @@ def text_column(
     cells = [printable(value(row)) for row in rows]
     if len(set(cells)) > 1:
         return [Candidate(name, abbreviated(cells), rank, style=style)], {}
-    return [], {name: cells[0]} if cells and cells[0] not in ("", _UNKNOWN) else {}
+    untold = ("", _UNKNOWN) if name == "status" else ("",)
+    return [], {name: cells[0]} if cells and cells[0] not in untold else {}
 
 
 def print_comparison(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 _PIPE_WIDTH = sys.maxsize
-_REASON, _JOB = 16, 12  # columns that these keep at least
+_REASON, _JOB = 22, 12  # columns that these keep at least
 _COLOURS = {"prune": "red", "skip": "yellow", "keep": "green"}
 
 

@@ -170,3 +170,13 @@ def test_an_output_in_a_directory_that_does_not_exist_is_refused_first(
     if arguments[0] != "export":  # which replaces nothing without --force
         text = said(*arguments, f"dir{suffix}", code=1)
         assert text == f"dir{suffix}: is a directory, not a regular file; name a file"
+
+
+def test_repair_says_that_it_leaves_damaged_metadata(filled: ExperimentStore) -> None:
+    """Which `check` finds: the log alone is clean."""
+    filled.metadata_path("bert-base").write_bytes(b"\x01")
+    done = commands.expstore("repair", "bert-base")
+    assert done.returncode == 0
+    assert "clean, nothing to repair" in done.stdout
+    assert "bert-base/meta.bin: needs" in done.stderr
+    assert "`write_metadata` in Python writes this anew" in done.stderr
