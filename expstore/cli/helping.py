@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 from expstore import ExperimentNotFoundError
@@ -18,6 +19,10 @@ _VALUES = {"root": "DIR", "output": "FILE", "names": "NAME", "to": "FORMAT", "so
 _VALUES |= {"to_id": "ID", "count": "N", "interval": "SECONDS", "notation": "NOTATION"}
 _VALUES |= {"step_column": "NAME", "time_column": "NAME", "user": "NAME", "job": "TEXT"}
 _VALUES |= {"prefix": "TEXT", "title": "TEXT", "host": "ADDRESS", "port": "N"}
+
+
+# Click's class, whether Typer depends on Click or vendors it.
+_UsageError: Any = typer.BadParameter.__base__
 
 
 class Command(TyperCommand):
@@ -30,6 +35,14 @@ class Command(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, each with what it is called in help."""
         return [_plain(one) for one in super().get_params(ctx)]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words; an error knows of which command they are."""
+        try:
+            return super().parse_args(ctx, args)
+        except _UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
 
     def invoke(self, ctx: Any) -> Any:
         """Call the command; a word that is no id is reported with what was probably meant."""

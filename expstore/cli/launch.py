@@ -121,6 +121,8 @@ def run_command(
     from expstore.integrations.program import run_program
 
     given = parse_params(params)
+    if command[0].startswith("-"):  # since what follows the program's name is the program's
+        raise typer.BadParameter(f"there is no option {command[0]}, nor such a program")
     store = open_store(context, root, new=True)
     if resume and commit_id is not None and store.root.is_dir():
         commit_id = resolve(store, commit_id)

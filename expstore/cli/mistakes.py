@@ -36,6 +36,7 @@ OTHER_NAMES = {
 
 _OTHERS = {
     "cp": "to copy one file, use --name NAME",
+    "import": "give a directory, or import one path at a time",
     "ls": "`expstore show` and `expstore compare` take ids",
     "prune": "`expstore rm` deletes chosen experiments, --protect keeps one",
 }
@@ -64,6 +65,24 @@ def other_name(word: str) -> list[str]:
     return [name for name, others in OTHER_NAMES.items() if word.lower() in others]
 
 
+def instead_of_option(typed: str, command: Any) -> list[str]:
+    """What does what an option that there is not would do: a condition, or a count with its option.
+
+    Args:
+        typed: the option, as `--tag` or `-5`.
+        command: the Typer command that got it.
+    """
+    from expstore.compare.naming import FIELDS  # which a mistake alone needs
+
+    options = _options(command)
+    name = typed.lstrip("-")
+    if name in FIELDS and "--where" in options:
+        return [f"--where '{name} == ...'"]
+    if name.isdecimal():
+        return [f"{one} {name}" for one in _COUNTS if one in options]
+    return []
+
+
 def hint(word: str, command: Any) -> str:
     """What to write in place of a word that is no id, or is one too many; empty if unknown.
 
@@ -71,7 +90,7 @@ def hint(word: str, command: Any) -> str:
         word: as it was typed.
         command: the Typer command that got it.
     """
-    options = {name: one for one in command.params for name in one.opts if name.startswith("-")}
+    options = _options(command)
     shown = shlex.quote(printable(word))
     if "--output" in options and PurePath(word).suffix.lower() in _OUTPUTS:
         return f"to write to a file, use -o {shown}"
@@ -87,6 +106,10 @@ def hint(word: str, command: Any) -> str:
     if "--metric" in options:
         return f"to choose a metric, use --name {shown}"
     return _OTHERS.get(command.name or "", "")
+
+
+def _options(command: Any) -> dict[str, Any]:
+    return {name: one for one in command.params for name in one.opts if name.startswith("-")}
 
 
 def _is_store(word: str, command: Any) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import typer
 
 from expstore.cli.declared import takes
-from expstore.cli.mistakes import hint, other_name
+from expstore.cli.mistakes import hint, instead_of_option, other_name
 
 
 class RefusedValue(typer.BadParameter):
@@ -31,8 +31,10 @@ def explain(error: Any) -> str:
         known = error.possibilities or ()
         typed = error.option_name
         near = [one for one in known if one.startswith(typed) or typed == f"{one}s"]
-        near = near or get_close_matches(error.option_name, known)
-        return f"there is no option {error.option_name}{_hint(near)}"
+        near = (
+            near or instead_of_option(typed, error.ctx.command) or get_close_matches(typed, known)
+        )
+        return f"there is no option {typed}{_hint(near)}"
     if unknown := re.match(r"No such command '(.*?)'", text):
         near = other_name(unknown[1]) or get_close_matches(unknown[1], error.ctx.command.commands)
         return f"there is no command {unknown[1]}{_hint(near)}"
@@ -41,6 +43,8 @@ def explain(error: Any) -> str:
         return f"{error.ctx.info_name} needs {name}{what}"
     if flag := re.match(r"Option '(.*?)' does not take a value", text):
         return f"{flag[1]} takes no value"
+    if option := re.match(r"Option '(.*?)' requires", text):
+        return f"{option[1]} needs a value"
     if value and kind == "BadParameter":
         given = _given(error.param, sys.argv[1:])
         return f"{name} takes {value}" + (f", not {given!r}" if given is not None else "")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
-from expstore import ExperimentStore
+from expstore import ExperimentStore, Metadata
 from expstore.cli.base import app
 from expstore.cli.groups import GROUPS
 from expstore.cli.mistakes import OTHER_NAMES
@@ -89,6 +90,10 @@ def test_a_word_too_many_is_reported_with_what_it_may_be(
         (["show-me"], "there is no command show-me; did you mean show?"),
         (["delete", "x"], "there is no command delete; did you mean rm?"),
         (["set", "a", "--notes", "x"], "there is no option --notes; did you mean --note?"),
+        (["ls", "--tag", "x"], "there is no option --tag; did you mean --where 'tag == ...'?"),
+        (["tail", "a", "-5"], "there is no option -5; did you mean --lines 5?"),
+        (["ls", "--root"], "--root needs a value"),
+        (["run", "--name", "x", "--", "echo"], "there is no option --name, nor such a program"),
         (["version"], "there is no command version; did you mean --version?"),
         (["import"], "import needs PATH: a file or a directory; - is standard input"),
         (["log", "a", "b"], "log needs VALUE: a number, nan, inf or -inf"),
@@ -180,3 +185,23 @@ def test_repair_says_that_it_leaves_damaged_metadata(filled: ExperimentStore) ->
     assert "clean, nothing to repair" in done.stdout
     assert "bert-base/meta.bin: needs" in done.stderr
     assert "`write_metadata` in Python writes this anew" in done.stderr
+
+
+def test_a_minus_before_a_name_sorts_the_largest_first(filled: ExperimentStore) -> None:
+    """In `ls` and `compare` as in `watch`; `-created` has the newest first, as `created` has."""
+    for number, name in enumerate(("bert-base", "resnet-50")):
+        filled.update_run(name, params={"lr": number})
+        filled.write_metadata(Metadata(name, 1_700_000_000 + number))
+
+    def order(*arguments: str) -> list[str]:
+        rows = json.loads(run(filled, *arguments, "--json").stdout)
+        return [row["commit_id"].partition("-")[0] for row in rows]
+
+    up, down = ["bert", "resnet"], ["resnet", "bert"]
+    for command in ("ls", "compare"):
+        assert order(command, "--sort", "lr") == up
+        assert order(command, "--sort", "-lr") == order(command, "--sort=lr", "--reverse") == down
+        assert order(command, "--sort=-lr", "--reverse") == up
+        assert order(command, "--sort", "-created") == down
+    assert order("ls") == order("ls", "--sort", "created") == down
+    assert order("ls", "--reverse") == order("ls", "--sort=-created", "--reverse") == up
