@@ -87,12 +87,13 @@ def run_payload(
     commit_id, metadata, table, info, problems = loaded
     # A page is shared, so it must not reveal where the store is on this machine.
     place = f"{store.location}/"
+    status = status or _status(store, commit_id, info)
     row = {
         **_identified(commit_id),
         "job": printable(metadata.job_name) if metadata else "",
         "user": printable(metadata.user) if metadata else "",
         "created": metadata.timestamp if metadata else None,
-        "status": status or _status(store, commit_id, info),
+        "status": "" if status == "unknown" else status,
         "tail": "" if loaded.status else printable(str(loaded.status)),
         "problems": [
             _text(_placeless(problem, commit_id).replace(place, "")) for problem in problems
@@ -103,9 +104,7 @@ def run_payload(
         row["points"] = len(table)
         row["first"], row["latest"] = int(table.timestamps.min()), int(table.timestamps.max())
         row["metrics"] = summaries_payload(table)
-    return {
-        name: value for name, value in row.items() if value not in (None, "", [], {}, "unknown")
-    }
+    return {name: value for name, value in row.items() if value not in (None, "", [], {})}
 
 
 def _placeless(problem: str, commit_id: str) -> str:
