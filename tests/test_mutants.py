@@ -73,6 +73,9 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str]
     test = "from formats import count\n\n\ndef test_it():\n    assert count() > 2\n"
     (root / "tests" / "formats" / "test_it.py").write_text(test)
     monkeypatch.setattr(mutants, "ROOT", root)
+    # The tests of this tree need no other plugins, which take half a second to load.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", "_hypothesis_pytestplugin")
     monkeypatch.setattr(mutants, "_LEAST", 20.0)  # seconds; also on a busy machine
     monkeypatch.setattr(mutants, "_PATIENCE", 3)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from expstore import ExpStoreError, FormatError, MetadataNotFoundError
 from expstore.cli.base import (
     Jobs,
     Json,
@@ -125,6 +126,12 @@ def repair(
         )
     else:
         print(printable(str(report)))
+    try:
+        store.read_metadata(commit_id)
+    except MetadataNotFoundError:
+        pass  # `check` has a note of it
+    except (ExpStoreError, FormatError) as error:
+        tell(f"{error}; `repair` is for logs, and `write_metadata` in Python writes this anew")
     if not report.ok:
         raise typer.Exit(DAMAGED)
 

@@ -27,6 +27,7 @@ from expstore.cli.ids import Ids, resolve_all
 from expstore.cli.selecting import (
     Where,
     complete_name,
+    direction,
     metrics_option,
     pointing_at_mistakes,
     tell_none,
@@ -49,7 +50,7 @@ def compare_command(
         str | None,
         typer.Option(
             metavar="NAME[:last|min|max]",
-            help="Sort by this parameter, metric or field, smallest first.",
+            help="Sort by this parameter, metric or field, smallest first; -NAME: largest first.",
             autocompletion=complete_name,
         ),
     ] = None,
@@ -101,6 +102,8 @@ def compare_command(
 
     store = open_readable(context, root)
     chosen = resolve_all(store, commit_ids)
+    if sort is not None:
+        sort, reverse = direction(sort, reverse)
     options: dict[str, Any] = {"where": where, "sort": sort, "reverse": reverse, "limit": limit}
     options |= {"progress": progress("reading"), "jobs": jobs}
     if sort is None and chosen is None and not (group_by or as_json or as_csv or by_metric):

@@ -8,16 +8,14 @@ from typing import Annotated
 import typer
 
 from expstore.cli.base import Json, Root, app, open_store, print_json, printable, tell
-from expstore.cli.ids import complete, resolve
-
-_ID = "A commit id, or a unique prefix of one."
+from expstore.cli.ids import ONE_ID, complete, resolve
 
 
 @app.command("diff")
 def diff_command(
     context: typer.Context,
-    first: Annotated[str, typer.Argument(metavar="A", help=_ID, autocompletion=complete)],
-    second: Annotated[str, typer.Argument(metavar="B", help=_ID, autocompletion=complete)],
+    first: Annotated[str, typer.Argument(metavar="A", help=ONE_ID, autocompletion=complete)],
+    second: Annotated[str, typer.Argument(metavar="B", help=ONE_ID, autocompletion=complete)],
     patch: Annotated[
         bool, typer.Option("--patch", "-p", help="Also show by which lines the code differs.")
     ] = False,
@@ -33,7 +31,8 @@ def diff_command(
     Example: expstore diff 3f2a 9b1c
     """
     from expstore.cli.diffing import describe_difference, print_difference
-    from expstore.cli.shortids import short_ids
+    from expstore.cli.overview import screen_width
+    from expstore.cli.shortids import shown_ids
     from expstore.compare.differences import diff, diff_patch
 
     store = open_store(context, root)
@@ -45,7 +44,7 @@ def diff_command(
     else:
         ids = {one: one for one in (first, second)}
         if sys.stdout.isatty():
-            ids |= short_ids(store.list_experiments())
+            ids |= shown_ids(store.list_experiments(), screen_width() // 4)
         print_difference(found, ids[first], ids[second])
         if lines:
             print()

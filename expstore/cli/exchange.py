@@ -79,9 +79,7 @@ def export_command(
     ] = None,
     params: Annotated[
         bool,
-        typer.Option(
-            "--with-params", help="Add tags, status and a column for each parameter; CSV, Parquet."
-        ),
+        typer.Option("--with-params", help="Add tags, status and a column for each parameter."),
     ] = False,
     by_experiment: Annotated[
         bool,
@@ -186,10 +184,9 @@ def _check_output(to: Target, *, streamed: bool, as_json: bool) -> None:
 def _check_columns(to: Target, *, wide: bool, metadata: bool | None, params: bool) -> None:
     if to is Target.TENSORBOARD and (wide or metadata is not None):
         raise typer.BadParameter("not available for TensorBoard", param_hint="--wide, --metadata")
-    if params and to not in (Target.CSV, Target.PARQUET):
+    if params and to is Target.TENSORBOARD:
         raise typer.BadParameter(
-            "for CSV and Parquet; TensorBoard always gets the parameters",
-            param_hint="--with-params",
+            "TensorBoard always gets the parameters", param_hint="--with-params"
         )
 
 

@@ -28,6 +28,7 @@ from expstore.cli.selecting import (
     Metrics,
     Where,
     complete_name,
+    direction,
     pointing_at_mistakes,
     tell_none,
 )
@@ -60,8 +61,8 @@ def ls(
         str,
         typer.Option(
             metavar="NAME",
-            help="A field such as id, job or user, a parameter, or a metric; `created` lists the "
-            "newest first.",
+            help="A field such as id, job or user, a parameter, or a metric, smallest first; "
+            "-NAME: largest first. `created` lists the newest first.",
             autocompletion=complete_name,
         ),
     ] = "created",
@@ -104,12 +105,14 @@ def ls(
         )
 
     with pointing_at_mistakes(), log_reading(store, cluster) as read:
-        rows = list_experiments(store, wanted, where, sort, reverse, read)[:limit]
+        by, largest_first = direction(sort, reverse)
+        largest_first = largest_first != (sort == "created")
+        rows = list_experiments(store, wanted, where, by, largest_first, read)[:limit]
     if as_json:
         print_json_array(describe_all(store, rows))
     elif rows:
         shown = rows[: limit or room()]
-        print_experiments(store, shown, sort, params, now)
+        print_experiments(store, shown, by, params, now)
         if left := len(rows) - len(shown):
             tell(f"{left:,} more; {see_all(f'--limit {len(rows)}')}")
     else:

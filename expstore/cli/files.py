@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from expstore import ExpStoreError
+from expstore import ExperimentStore, ExpStoreError
 from expstore.cli.base import (
     Json,
     Root,
@@ -21,6 +23,7 @@ from expstore.cli.base import (
     tell,
 )
 from expstore.cli.ids import Id, resolve
+from expstore.cli.usage import RefusedValue
 from expstore.store.artifacts import Artifact, selected_files
 from expstore.store.files import layout
 from formats.errors import counted
@@ -89,6 +92,16 @@ def _print(chosen: Sequence[Artifact]) -> None:
     show(console(), table)
 
 
+def _check_is_no_file(store: ExperimentStore, commit_id: str, directory: Path) -> None:
+    """Refuse the name of one of the files: it was meant as what to copy, not as where to."""
+    names = {one.name for one in store.iter_files(commit_id, lambda _: None)}
+    if (name := directory.as_posix()) in names:
+        raise RefusedValue(
+            f"{name} is one of the files; to copy it here, use . --name {shlex.quote(name)}",
+            param_hint="DIR",
+        )
+
+
 @app.command()
 def cp(
     context: typer.Context,
@@ -109,7 +122,9 @@ def cp(
     """
     store = open_store(context, root)
     commit_id = resolve(store, commit_id)
-    with byte_progress(f"copying from {commit_id}") as progress:
+    if names is None and not os.path.lexists(directory):
+        _check_is_no_file(store, commit_id, directory)
+    with byte_progress("copying") as progress:
         written = store.copy_files(commit_id, directory, names, force=force, progress=progress)
     if as_json:
         print_json([str(path) for path in written])

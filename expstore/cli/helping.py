@@ -1,4 +1,4 @@
-"""What `--help` says of commands, in words of this program.
+"""What `--help` says of commands, in words of this program, and what they say of a wrong word.
 
 Guarantees: no name of a Python type is shown: what takes a value names it (`--root DIR`), and a
 flag takes none. Text is broken where the terminal ends, not where the source does.
@@ -9,12 +9,20 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
+
+from expstore import ExperimentNotFoundError
+from expstore.cli.mistakes import UnknownIdError, hint
 
 _VALUES = {"root": "DIR", "output": "FILE", "names": "NAME", "to": "FORMAT", "source": "KIND"}
 _VALUES |= {"to_id": "ID", "count": "N", "interval": "SECONDS", "notation": "NOTATION"}
 _VALUES |= {"step_column": "NAME", "time_column": "NAME", "user": "NAME", "job": "TEXT"}
 _VALUES |= {"prefix": "TEXT", "title": "TEXT", "host": "ADDRESS", "port": "N"}
+
+
+# Click's class, whether Typer depends on Click or vendors it.
+_UsageError: Any = typer.BadParameter.__base__
 
 
 class Command(TyperCommand):
@@ -27,6 +35,23 @@ class Command(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, each with what it is called in help."""
         return [_plain(one) for one in super().get_params(ctx)]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words; an error knows of which command they are."""
+        try:
+            return super().parse_args(ctx, args)
+        except _UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
+    def invoke(self, ctx: Any) -> Any:
+        """Call the command; a word that is no id is reported with what was probably meant."""
+        try:
+            return super().invoke(ctx)
+        except UnknownIdError as error:
+            if not error.near and (better := hint(error.word, self)):
+                raise ExperimentNotFoundError(f"{error.problem}; {better}") from error
+            raise
 
 
 class Group(TyperGroup):

@@ -6,17 +6,25 @@ prefix is an error that lists the candidates, and nothing is done.
 
 from __future__ import annotations
 
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from expstore import ExperimentNotFoundError, ExpStoreError
+from expstore.cli import roots
 from expstore.cli.base import open_readable, tell
+from expstore.cli.mistakes import UnknownIdError
 from expstore.cli.shortids import is_elided, matches
 from expstore.errors import listed, nearest
 from expstore.store.files import layout
 from expstore.store.reader import StoreReader
 
+ONE_ID = "A commit id, a unique prefix of one, or the short form of a table."
+SOME_IDS = "Commit ids, unique prefixes, or short forms of a table."
 _SHOWN = 5  # candidates listed in an error
 
 
@@ -37,7 +45,9 @@ def complete(context: typer.Context, incomplete: str) -> list[str]:
 Id = Annotated[
     str,
     typer.Argument(
-        metavar="ID", help="A commit id, or a unique prefix of one.", autocompletion=complete
+        metavar="ID",
+        help=ONE_ID,
+        autocompletion=complete,
     ),
 ]
 
@@ -45,7 +55,7 @@ OptionalId = Annotated[
     str | None,
     typer.Argument(
         metavar="ID",
-        help="A commit id, or a unique prefix of one. Default: the newest.",
+        help=f"{ONE_ID} Default: the newest.",
         autocompletion=complete,
     ),
 ]
@@ -54,7 +64,7 @@ Ids = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="ID",
-        help="Commit ids, or unique prefixes. Default: all experiments.",
+        help=f"{SOME_IDS} Default: all experiments.",
         autocompletion=complete,
     ),
 ]
@@ -79,12 +89,14 @@ def tell_links(store: StoreReader) -> None:
 
 
 def resolve(store: StoreReader, typed: str) -> str:
-    """The id of the one experiment that is named `typed` or begins with it.
+    """The id of the one experiment that is named `typed`, begins with it, or has this path.
 
     Raises:
         InvalidCommitIdError: it cannot be an id.
         ExperimentNotFoundError: no experiment matches, or more than one.
     """
+    if "/" in typed:
+        typed = _of_path(store, typed)
     layout.check_commit_id(typed)
     if store.experiment_exists(typed):
         return typed
@@ -100,9 +112,32 @@ def resolve(store: StoreReader, typed: str) -> str:
             "it leads to, or move the directory here"
         )
     if not candidates:
-        hint = nearest(typed, ids) or "`expstore ls` lists them"
-        raise ExperimentNotFoundError(f"no experiment {typed} in {store.location}; {hint}")
+        raise _unknown(store, typed, ids)
     shown = ", ".join(candidates[:_SHOWN]) + (", ..." if len(candidates) > _SHOWN else "")
     if is_elided(typed):
         raise ExperimentNotFoundError(f"{typed} may be {len(candidates)} experiments: {shown}")
     raise ExperimentNotFoundError(f"{typed} is a prefix of {len(candidates)} experiments: {shown}")
+
+
+def _of_path(store: StoreReader, typed: str) -> str:
+    """The id of an experiment of the store that was typed as a path, as shells complete it."""
+    path, root = Path(typed), store.location
+    if path.name and path.name == typed.rstrip("/"):
+        return path.name
+    if (
+        path.name
+        and isinstance(root, Path)
+        and path.is_dir()
+        and os.path.samefile(path.parent, root)
+    ):
+        return path.name
+    if path.name and roots.is_experiment(path):
+        where = shlex.quote(str(path.parent))
+        raise ExperimentNotFoundError(
+            f"{typed} is an experiment of another store; use {path.name} with --root {where}"
+        )
+    raise _unknown(store, typed, ())
+
+
+def _unknown(store: StoreReader, typed: str, ids: Sequence[str]) -> UnknownIdError:
+    return UnknownIdError(f"no experiment {typed} in {store.location}", typed, nearest(typed, ids))

@@ -10,7 +10,7 @@ import typer
 
 from expstore import ProgramNotFoundError, Run, RunFileError, RunInfo
 from expstore.cli.base import Json, Root, app, fail, open_store, print_json, printable, tell
-from expstore.cli.ids import Id, complete, resolve
+from expstore.cli.ids import SOME_IDS, Id, complete, resolve
 from expstore.cli.overview import shortened
 from expstore.cli.selecting import complete_param, complete_param_value, complete_tag
 from expstore.model.arguments import parse_pair
@@ -121,6 +121,8 @@ def run_command(
     from expstore.integrations.program import run_program
 
     given = parse_params(params)
+    if command[0].startswith("-"):  # since what follows the program's name is the program's
+        raise typer.BadParameter(f"there is no option {command[0]}, nor such a program")
     store = open_store(context, root, new=True)
     if resume and commit_id is not None and store.root.is_dir():
         commit_id = resolve(store, commit_id)
@@ -230,7 +232,9 @@ def set_command(
     commit_ids: Annotated[
         list[str],
         typer.Argument(
-            metavar="ID", help="Commit ids, or unique prefixes.", autocompletion=complete
+            metavar="ID",
+            help=SOME_IDS,
+            autocompletion=complete,
         ),
     ],
     params: Params = None,
@@ -263,10 +267,10 @@ def set_command(
     Example: expstore set 3f2a --param lr=0.1 --tag best --untag todo --note 'half the rate'
     """
     given = parse_params(params)
-    if not (params or unset or tags or untag or note is not None):
-        raise typer.BadParameter("give --param, --unset, --tag, --untag or --note")
     store = open_store(context, root)
     chosen = [resolve(store, one) for one in commit_ids]
+    if not (params or unset or tags or untag or note is not None):
+        raise typer.BadParameter("give --param, --unset, --tag, --untag or --note")
     found = {
         one: store.update_run(
             one,

@@ -42,8 +42,8 @@ def list_experiments(
         store: the store to read from.
         wanted: whether to list what has this metadata; None if it cannot be read.
         where: an expression that must be true; None: any.
-        sort: what to sort by, ascending; but `created` has the newest first.
-        reverse: the other way round.
+        sort: what to sort by.
+        reverse: the largest first.
         read: reads the logs; None: this process.
 
     Raises:
@@ -68,7 +68,7 @@ def list_experiments(
         return []
     from expstore.compare.summaries import ordered
 
-    return ordered(found, sort, reverse != (sort == "created"), read)
+    return ordered(found, sort, reverse, read)
 
 
 def print_experiments(
@@ -101,7 +101,7 @@ def _sort_column(found: Sequence[Experiment], sort: str, params: bool) -> Candid
     if reference.sort == "param" and params:
         return None
     cells = [_shown(reference, one) for one in found]
-    return Candidate(printable(sort), cells, 0, right=reference.kind != "text")
+    return Candidate(printable(sort), cells, 0, right=reference.kind not in ("text", "status"))
 
 
 def _shown(reference: Reference, one: Experiment) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from expstore.cli.base import printable, tell
 from expstore.cli.fitting import Candidate, fitted
 from expstore.cli.render import console
-from expstore.cli.shortids import ELLIPSIS, short_ids
+from expstore.cli.shortids import ELLIPSIS, shown_ids
 from expstore.cli.tables import Cell, Styled, fold, room, see_all, show, width_of
 from expstore.compare.conditions import as_text
 from expstore.errors import listed
@@ -135,8 +135,7 @@ def fitting_names(names: list[str]) -> list[str]:
 
     They take a third of the line, or as much more as tells them apart.
     """
-    width = screen_width()
-    if width == sys.maxsize:
+    if (width := screen_width()) == sys.maxsize:
         return names
     for wide in range(max(width // 3, _WIDE), width, 8):
         short = [shortened(name, wide) for name in names]
@@ -158,7 +157,8 @@ def text_column(
     cells = [printable(value(row)) for row in rows]
     if len(set(cells)) > 1:
         return [Candidate(name, abbreviated(cells), rank, style=style)], {}
-    return [], {name: cells[0]} if cells and cells[0] not in ("", _UNKNOWN) else {}
+    untold = ("", _UNKNOWN) if name == "status" else ("",)
+    return [], {name: cells[0]} if cells and cells[0] not in untold else {}
 
 
 def print_comparison(
@@ -327,8 +327,8 @@ def screen_width() -> int:
 
 
 def _id_column(rows: Sequence[Row], ids: Iterable[str]) -> Candidate:
-    short = short_ids(ids) if sys.stdout.isatty() else {}
-    cells = [printable(short.get(row.commit_id, row.commit_id)) for row in rows]
+    shown = shown_ids(ids, screen_width() // 2) if sys.stdout.isatty() else {}
+    cells = [printable(shown.get(row.commit_id, row.commit_id)) for row in rows]
     return Candidate("experiment", cells, 0)
 
 

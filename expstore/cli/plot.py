@@ -22,6 +22,7 @@ from expstore.cli.base import (
 from expstore.cli.ids import Ids
 from expstore.cli.selecting import Where, metrics_option, require_some, selected
 from expstore.cli.usage import RefusedValue
+from expstore.store.files.output import check_output
 from formats.errors import counted
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ def plot_command(
         fail(wrong)
     chosen = selected(store, commit_ids, where)
     require_some(store, chosen)
+    if output is not None:
+        check_output(output, force=True)  # before anything is read
     if not names:
         names = [_only_name(store.select_ids(chosen), store)]
     found = curves(store, chosen, names, x=x)

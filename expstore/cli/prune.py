@@ -211,7 +211,7 @@ def _show(
     verb: str,
 ) -> None:
     from expstore.cli import render, tables
-    from expstore.cli.shortids import short_ids
+    from expstore.cli.shortids import shown_ids
 
     room = tables.room() // 2  # of an action
     counts: Counter[str] = Counter()
@@ -221,7 +221,8 @@ def _show(
         if counts[row.action] <= room:
             shown.append(row)
     console = render.console()
-    ids = short_ids(store.list_experiments()) if sys.stdout.isatty() else None
+    piped = not sys.stdout.isatty()
+    ids = None if piped else shown_ids(store.list_experiments(), console.width // 2)
     table, dropped = render.plan(shown, logged, now, verb, ids, console.width)
     tables.show(console, table)
     if dropped:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 _PIPE_WIDTH = sys.maxsize
-_REASON, _JOB = 16, 12  # columns that these keep at least
+_REASON, _JOB = 22, 12  # columns that these keep at least
 _COLOURS = {"prune": "red", "skip": "yellow", "keep": "green"}
 
 
@@ -47,7 +47,7 @@ def plan(
         logged: the time of each experiment's last metric, if known.
         now: the present time.
         verb: what is shown for `prune`.
-        ids: short forms of the ids.
+        ids: the ids as they are shown.
         width: columns of the terminal.
     """
     ids = ids or {}
@@ -67,7 +67,10 @@ def plan(
             columns = [column for column in columns if column[0] != name]
             dropped.insert(0, name)
     # A job's name is cut, so that a row is a line.
-    table = Table(*(Column(name, limit=_PIPE_WIDTH if name == "job" else 0) for name, _ in columns))
+    cut, whole = {"job": _PIPE_WIDTH}, {"experiment"}
+    table = Table(
+        *(Column(name, limit=cut.get(name, 0), whole=name in whole) for name, _ in columns)
+    )
     for row, cells in zip(plan, zip(*(cells for _, cells in columns), strict=True), strict=True):
         table.add_row(Styled(cells[0], _COLOURS[row.action]), *cells[1:])
     return table, dropped

@@ -53,7 +53,7 @@ def open_root(typed: str | None, *, new: bool = False) -> ExperimentStore:
         return store
     root = store.root
     shown = printable(str(root))
-    if _is_experiment(root):
+    if is_experiment(root):
         raise StoreNotFoundError(
             f"{shown} is an experiment, not a store; use --root {_quoted(root.parent)}"
         )
@@ -103,16 +103,20 @@ def _is_export(place: str | os.PathLike[str]) -> bool:
         return False
 
 
-def _is_experiment(path: Path) -> bool:
-    return any((path / name).is_file() for name in (layout.METADATA, layout.METRICS))
+def is_experiment(path: Path) -> bool:
+    """Whether it has an experiment's files, as far as this user may see them.
+
+    A directory that others may not look into is no reason to refuse the store that it is in.
+    """
+    return any(os.path.isfile(path / name) for name in (layout.METADATA, layout.METRICS))
 
 
 def _stores_below(root: Path) -> list[Path]:
     """The directories in a small root that have experiments, if the root itself has none."""
     directories = list(_directories(root))
-    if len(directories) == _EXAMINED or any(map(_is_experiment, directories)):
+    if len(directories) == _EXAMINED or any(map(is_experiment, directories)):
         return []
-    return [path for path in directories if any(map(_is_experiment, _directories(path)))]
+    return [path for path in directories if any(map(is_experiment, _directories(path)))]
 
 
 def _directories(path: Path) -> Iterator[Path]:

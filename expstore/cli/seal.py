@@ -20,7 +20,7 @@ from expstore.cli.base import (
     printable,
     tell,
 )
-from expstore.cli.ids import complete, resolve
+from expstore.cli.ids import SOME_IDS, complete, resolve
 
 
 @app.command()
@@ -30,7 +30,7 @@ def seal(
         list[str],
         typer.Argument(
             metavar="ID",
-            help="Commit ids, or unique prefixes.",
+            help=SOME_IDS,
             autocompletion=complete,
         ),
     ],

@@ -82,6 +82,17 @@ def metrics_option(
 Metrics = Annotated[list[str] | None, metrics_option()]
 
 
+def direction(sort: str, reverse: bool) -> tuple[str, bool]:
+    """What to sort by, and whether the largest comes first: `-NAME` asks for that.
+
+    Args:
+        sort: as it was typed.
+        reverse: the other way round.
+    """
+    name = sort.removeprefix("-").strip()
+    return (name, not reverse) if name != sort and name else (sort, reverse)
+
+
 def selected(
     store: StoreReader,
     typed: list[str] | None,

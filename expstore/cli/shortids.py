@@ -1,12 +1,13 @@
-"""Short forms of commit ids, to be shown on a terminal, and typed.
+"""Commit ids as a terminal shows them: names in full, and commits of git in a short form.
 
-Guarantees: each is unique among all ids of the store, and `ids.resolve` takes it for the id that it
-was made of. It is a prefix of the id or, where that is shorter, its beginning and its end with `…`
-between them: `3f2a…-12`.
+Guarantees: what is shown is unique among all ids of the store, and `ids.resolve` takes it for the
+id that it was made of. A short form is a prefix of the id or, where that is shorter, its beginning
+and its end with `…` between them: `3f2a…-12`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 ELLIPSIS = "…"
@@ -15,6 +16,23 @@ _TAIL = 6  # characters of an end, within which a separator is looked for
 _SHORTEST_TAIL = 3
 _SHORT = 8  # characters of an id that is always shown in full
 _LONG = 12  # of a prefix, from which on an end is tried
+_COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?(?![0-9A-Za-z])")
+
+
+def shown_ids(ids: Iterable[str], most: int) -> dict[str, str]:
+    """What a terminal shows of each id: a name in full, which can be copied to any program.
+
+    A commit of git is short, as git itself shows it, and so is a name that would take the place of
+    all else.
+
+    Args:
+        ids: all ids of the store.
+        most: characters of a name that is shown in full.
+    """
+    return {
+        one: short if len(one) > most or _COMMIT.match(one) else one
+        for one, short in short_ids(ids).items()
+    }
 
 
 def short_ids(ids: Iterable[str]) -> dict[str, str]:

@@ -35,12 +35,14 @@ class Column(NamedTuple):
         right: align to the right, and never fold; for numbers.
         limit: cut texts that are wider, instead of folding them; 0: no limit.
         style: of its cells, in Rich's words.
+        whole: never fold; for what is copied, such as ids.
     """
 
     title: str
     right: bool = False
     limit: int = 0
     style: str = ""
+    whole: bool = False
 
 
 class Styled(NamedTuple):
@@ -120,7 +122,7 @@ class Table:
         pairs = zip(self._columns, full, strict=True)
         widths = [min(width, column.limit or width) for column, width in pairs]
         excess = sum(widths) + len(GAP) * (len(widths) - 1) - available
-        narrowed = [i for i, column in enumerate(self._columns) if not column.right]
+        narrowed = [i for i, one in enumerate(self._columns) if not (one.right or one.whole)]
 
         def urgency(i: int) -> tuple[bool, int]:
             return bool(self._columns[i].limit) and widths[i] > _NARROWEST, widths[i]

@@ -15,7 +15,6 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +28,6 @@ from expstore.errors import ExpStoreError
 from expstore.exchange.sinks import ROW_GROUP, parquet_sink
 from expstore.model.longform import dated, long_schema, with_date
 from expstore.store import metafile, stream
-from expstore.store.files import waiting
 from expstore.store.files.output import whole_file
 from expstore.store.files.showable import public_options
 from expstore.store.read.tables import select
@@ -41,6 +39,7 @@ if TYPE_CHECKING:
 
     from expstore.exchange.runcolumns import RunColumns
     from expstore.model.table import MetricTable
+    from expstore.store.files.directory import Location
     from expstore.store.reader import StoreReader
 
 _FORMAT = 3  # version of the parts' contents; part of the hash, so a change renames all of them
@@ -166,21 +165,18 @@ def write_part(store: StoreReader, directory: Path, number: str, part: Part) -> 
         UnreadableFileError: the part cannot be written.
     """
     check_found(directory, number)
-    tables = waiting.each(store.location, part.sections, partial(_table, store))
+    of = {section.commit_id: section for section in part.sections}
     logs: dict[str, Log] = {}
 
-    def read(_: object, commit_id: str) -> MetricTable:
-        """The table of the next section: the stream asks for each once, in order."""
-        table = next(tables)
-        if isinstance(table, Exception):
-            raise table
+    def read(root: Location, commit_id: str, _: object) -> MetricTable:
+        table = sections.table(root, of[commit_id])
         ended = float(table.timestamps[-1]) if len(table) else None
         logs[commit_id] = Log(summarize(select(table, part.names, None)), table.status, ended)
         return table
 
     source = TableStream(
         store.location,
-        [section.commit_id for section in part.sections],
+        of,
         part.names,
         metadata=part.metadata is not False,
         metadata_required=bool(part.metadata),
@@ -210,10 +206,3 @@ def write_part(store: StoreReader, directory: Path, number: str, part: Part) -> 
         check_found(directory, number)
         raise
     return PartReport(source.rows, source.failures, source.tails, logs)
-
-
-def _table(store: StoreReader, section: Section) -> MetricTable | ExpStoreError | FormatError:
-    try:
-        return sections.table(store.location, section)
-    except (ExpStoreError, FormatError) as error:
-        return error

@@ -12,6 +12,7 @@
 - A time is compared with a date, a date and time, or the time before now: `created > 30d` is what
   was created in the last 30 days. A date is a whole day: `created <= 2026-01-31` includes it. `~`
   matches it as text: `created ~ '2026-01-*'`.
+- A status is one of five words; another, as a typing mistake, is an error.
 - A duration is compared with seconds, or with `90s`, `5m`, `1.5h`, `2d`, `1w`.
 
 Guarantees: a comparison that cannot be true for any value of its kind is a `WhereError`.
@@ -25,13 +26,16 @@ import operator
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from expstore.compare.expression import Comparison, Value
 from expstore.errors import WhereError
+from expstore.model.runinfo import Status
 
-Kind = Literal["any", "number", "text", "texts", "time", "duration"]
+Kind = Literal["any", "number", "text", "texts", "status", "time", "duration"]
 """What values a name has: `any` for parameters, `number` for metrics."""
+
+STATUSES = get_args(Status)
 
 Test = Callable[[Any], bool]
 
@@ -86,8 +90,9 @@ def _test(comparison: Comparison, value: Value, kind: Kind, text: str, now: floa
         return _number_test(sign, _seconds(value, text))
     number = None if value.quoted else as_number(value.text)
     if sign in _ORDERS:
-        if kind in ("text", "texts") or number is None:
-            what = "text" if kind in ("text", "texts") else repr(value.text)
+        is_text = kind in ("text", "texts", "status")
+        if is_text or number is None:
+            what = "text" if is_text else repr(value.text)
             raise WhereError(
                 f"{sign} compares numbers, and {what} is none; use == or ~", text, value.column
             )
@@ -98,6 +103,9 @@ def _test(comparison: Comparison, value: Value, kind: Kind, text: str, now: floa
                 f"{comparison.name} is a number, and {value.text!r} is none", text, value.column
             )
         return _number_test(sign, number)
+    if kind == "status" and value.text not in STATUSES:
+        words = ", ".join(STATUSES)
+        raise WhereError(f"{value.text!r} is no status; there are: {words}", text, value.column)
     return _equality(value, number)
 
 

@@ -9,15 +9,16 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from expstore.compare.axes import Axis, along
-from expstore.compare.experiments import experiments
+from expstore.compare.experiments import Experiment, experiments
 from expstore.compare.exportreader import as_source
 from expstore.compare.patterns import expand
 from expstore.compare.series import Series
 from expstore.model.runinfo import RunInfo
 from expstore.model.values import Metadata
+from expstore.store.read import ahead
 from formats import CLEAN, TailStatus
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ class LoadedTable(NamedTuple):
     run: RunInfo
     problems: tuple[str, ...]
 
+    @classmethod
+    def of(cls, one: Experiment, table: MetricTable | None) -> Self:
+        """An experiment whose table was just read."""
+        return cls(one.commit_id, one.metadata, table, one.run, tuple(one.problems))
+
     @property
     def status(self) -> TailStatus:
         """Of the end of its log; clean if there is no table."""
@@ -57,7 +63,7 @@ def load_tables(
     ids: list[str],
     progress: Callable[[list[str]], Iterable[str]] = iter,
 ) -> Iterator[LoadedTable]:
-    """Load experiments one at a time; any failure, even a deletion, is one of its `problems`.
+    """Load experiments in order; any failure, even a deletion, is one of its `problems`.
 
     Args:
         store: the store to read from.
@@ -67,9 +73,13 @@ def load_tables(
     Raises:
         StoreNotFoundError: the root does not exist.
     """
-    for one, _ in zip(experiments(store, ids), progress(ids), strict=True):
-        table = one.read_table()
-        yield LoadedTable(one.commit_id, one.metadata, table, one.run, tuple(one.problems))
+
+    def read(one: Experiment, limit: int | None) -> MetricTable | None:
+        return one.read_table(limit)
+
+    found = ahead.each(store.location, experiments(store, ids), read)
+    for (one, table), _ in zip(found, progress(ids), strict=True):
+        yield LoadedTable.of(one, table)
 
 
 def load(

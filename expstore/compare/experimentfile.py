@@ -103,7 +103,7 @@ class StoredExperiment(Experiment):
         """What could not be read when the file was written, and why."""
         return self.faults
 
-    def read_table(self) -> MetricTable | None:
+    def read_table(self, limit: int | None = None) -> MetricTable | None:
         """Its metrics; None if only their statistics are at hand."""
         return None if self.read_rows is None else self.read_rows(self.commit_id)
 

@@ -116,13 +116,17 @@ class Experiment:
         found = self.outcome
         return self.faults if isinstance(found, Metadata) else [str(found), *self.faults]
 
-    def read_table(self) -> MetricTable | None:
-        """Its metrics without what is superseded, read anew; None if they cannot be read."""
-        return self._reading(lambda: self._current(None))
+    def read_table(self, limit: int | None = None) -> MetricTable | None:
+        """Its metrics without what is superseded, read anew; None if they cannot be read.
 
-    def _current(self, size: int | None) -> MetricTable:
+        Args:
+            limit: see `store.read.tables.read_table`.
+        """
+        return self._reading(lambda: self._current(None, limit))
+
+    def _current(self, size: int | None, limit: int | None = None) -> MetricTable:
         """As `read_table`, of the first bytes of the log; None: of all."""
-        table = read_table(self._path, end=size)
+        table = read_table(self._path, end=size, limit=limit)
         return Rewind(self.run.starts).current(table) if self.run.starts else table
 
     @property

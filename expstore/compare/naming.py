@@ -72,7 +72,7 @@ FIELDS = {
     "ended": Field("time", _ended, "when its last start ended"),
     "duration": Field("duration", lambda one: one.duration, "how long it ran"),
     "status": Field(
-        "text",
+        "status",
         lambda one: one.status,
         "`running`, `finished`, `failed`, `stopped` or `unknown`",
     ),

@@ -132,10 +132,11 @@ def export_file(
             # A wide table has one value for a step, so what a later start repeated is left out.
             stream_of = TableStream(
                 store.location,
-                progress(chosen),
+                chosen,
                 strict=False,
                 superseded=False,
                 failures=failures,
+                progress=progress,
             )
             columns, counts = wide.metric_names(stream_of)
         wide.check_columns(columns)
@@ -151,7 +152,7 @@ def export_file(
                 pass  # the headings alone
             parts = join_parts(store, chosen, rows.write, file, beside, jobs, progress)
         else:
-            parts = iter([rows.written(progress(chosen), file)])
+            parts = iter([rows.written(chosen, file, progress)])
         for part in parts:
             count += part.rows
             failures |= part.failures
@@ -189,7 +190,14 @@ class _Rows:
             schema = with_date(schema)
         return schema if self.further is None else self.further.extended(schema)
 
-    def written(self, ids: Iterable[str], file: IO[bytes], *, headings: bool = True) -> Part:
+    def written(
+        self,
+        ids: Iterable[str],
+        file: IO[bytes],
+        progress: Progress = iter,
+        *,
+        headings: bool = True,
+    ) -> Part:
         """Write the rows of experiments."""
         source = TableStream(
             self.store.location,
@@ -199,6 +207,7 @@ class _Rows:
             metadata_required=self.metadata_required,
             strict=False,
             superseded=self.wide_columns is None,
+            progress=progress,
         )
         schema, rows = self.schema, 0
         sink = SINKS[self.to] if headings else WITHOUT_HEADINGS[self.to]

@@ -64,7 +64,7 @@ def _json_column(column: pa.Array) -> list[Any]:
     if column.null_count:
         cells = column.to_pylist()
         return [json_number(cell) if isinstance(cell, float) else cell for cell in cells]
-    numbers: list[Any] = column.to_numpy().tolist()
+    numbers: list[Any] = column.to_numpy(zero_copy_only=False).tolist()
     if arrow.types.is_floating(column.type):
         return [json_number(number) for number in numbers]
     return numbers

@@ -229,7 +229,7 @@ def _clean(root: Path, kept: str) -> None:
 
 
 def _exists(
-    path: Path, why: str, remedy: str = "choose another commit id"
+    path: Path, why: str, remedy: str = "another id, by --to-id or --prefix, keeps both"
 ) -> ExperimentExistsError:
     return ExperimentExistsError(
         f"{path}: already exists, and {why}; an existing experiment is never changed by itself: "

@@ -21,13 +21,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expstore.errors import ExpStoreError, OutputExistsError
+from expstore.errors import OutputExistsError
 from expstore.exchange.export import ExportReport, Progress
 from expstore.exchange.parts import Part, told
 from expstore.extras import require
 from expstore.model.runinfo import RunInfo
 from expstore.model.table import MetricTable
 from expstore.model.texts import escape
+from expstore.store import runfile
 from expstore.store.files import placing, system
 from expstore.store.files.output import check_place, remove_stale, unfinished_directory
 from expstore.store.jobs import check_jobs, of_store
@@ -85,7 +86,7 @@ def export_tensorboard(
             done = stack.enter_context(of_store(runs, store, chosen, jobs))
             parts = told(done, chosen, progress)
         else:
-            parts = iter([runs.written(progress(chosen))])
+            parts = iter([runs.written(chosen, progress)])
         for part in parts:
             changes = part.changes or Counter()
             report = replace(
@@ -119,20 +120,21 @@ class _Runs:
     def __call__(self, ids: list[str]) -> list[Part]:
         return [self.written(ids)._replace(ids=ids)]
 
-    def written(self, ids: Iterable[str]) -> Part:
+    def written(self, ids: list[str], progress: Progress = iter) -> Part:
         """Write the runs of experiments."""
-        source = TableStream(self.store.location, ids, self.names, strict=False)
+        location = self.store.location
+        source = TableStream(location, ids, self.names, strict=False, progress=progress)
+        runs = runfile.read_all(location, ids)
         changes: Counter[str] = Counter()
         for commit_id, _, table in source:
             with (
                 system.typed_errors(self.output / commit_id),
                 unfinished_directory(self.place / _RUN) as building,
             ):
-                info = RunInfo()
-                try:
-                    info = self.store.read_run(commit_id)
-                except ExpStoreError as error:  # its metrics are exported all the same
-                    source.failures[commit_id] = error
+                info = next(found for one, found in runs if one == commit_id)
+                if not isinstance(info, RunInfo):  # its metrics are exported all the same
+                    source.failures[commit_id] = info
+                    info = RunInfo()
                 changes.update(_write_run(building, table, info))
                 _place_run(building, self.output / commit_id, self.force)
         return Part([], source.rows, source.failures, source.tails, changes)

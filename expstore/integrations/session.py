@@ -28,7 +28,7 @@ from weakref import WeakSet, finalize
 from expstore.integrations import cells
 from expstore.model.runinfo import RunInfo
 from expstore.store.append.durability import Durability
-from expstore.store.ending import last_error
+from expstore.store.ending import end_unheard, last_error, outcome_of
 from expstore.store.run import Run
 from expstore.store.start import start
 
@@ -66,6 +66,11 @@ class _Held:
     def may_end(self) -> bool:
         """Whether it has finished if nothing more comes."""
         return not self.is_training or self.is_complete()
+
+    def let_go(self) -> Run | None:
+        """The run, which is no longer held."""
+        run, self.run, self.is_training = self.run, None, False
+        return run
 
 
 class Session:
@@ -214,18 +219,12 @@ class Session:
 
     def end(self, error: BaseException | None = None) -> None:
         """Training ended, by an exception or as it should; a second call does nothing."""
-        if self._held.run is not None:
-            self._ended = self._held.run
-        _end(self._held, error)
+        if run := self._held.let_go():
+            self._ended = run
+            run.__exit__(None if error is None else type(error), error, None)
 
 
 _sessions: WeakSet[Session] = WeakSet()
-
-
-def _end(held: _Held, error: BaseException | None) -> None:
-    run, held.run, held.is_training = held.run, None, False
-    if run is not None:
-        run.__exit__(None if error is None else type(error), error, None)
 
 
 def _end_dropped(held: _Held, error: BaseException | None = None) -> None:
@@ -235,7 +234,8 @@ def _end_dropped(held: _Held, error: BaseException | None = None) -> None:
             error = None
         elif error is None:
             error = TrainingNotEndedError("training began and did not end")
-    _end(held, error)
+    if run := held.let_go():
+        end_unheard(run.commit_id, run.end, *outcome_of(error))
 
 
 @atexit.register  # after that of expstore.store.run, and so called before it

@@ -5,6 +5,7 @@ Guarantees: a run that cannot be read has a row with its problem.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from expstore.compare.curves import LoadedTable
@@ -16,7 +17,7 @@ from expstore.model.texts import printable
 from expstore.model.values import Metadata
 from expstore.report.payload import run_payload
 from expstore.store import metafile, runfile
-from expstore.store.files import layout
+from expstore.store.files import layout, waiting
 from expstore.store.files.place import log_of, open_root
 from expstore.store.read.rewind import Rewind
 from expstore.store.read.tables import read_table
@@ -68,21 +69,18 @@ class Rows:
         """
         location = self._store.location
         with open_root(location) as root:
-            signatures = [signature(root, commit_id) for commit_id in ids]
+            before = list(waiting.each(location, ids, partial(signature, root)))
         outcomes, runs = metafile.read_all(location, ids), runfile.read_all(location, ids)
-        return [
-            Entry(
-                commit_id,
-                run_payload(self._store, _loaded(commit_id, metadata, run)),
-                size=found.size,
-                signature=found,
-                resumed=_resumed(run),
-            )
-            for found, (commit_id, metadata), (_, run) in zip(
-                signatures, outcomes, runs, strict=True
-            )
-            if not self._is_gone(commit_id, metadata)
-        ]
+
+        def entry(found: tuple[Signature, tuple[str, object], tuple[str, object]]) -> Entry | None:
+            known, (commit_id, metadata), (_, run) = found
+            if self._is_gone(commit_id, metadata):
+                return None
+            row = run_payload(self._store, _loaded(commit_id, metadata, run))
+            return Entry(commit_id, row, size=known.size, signature=known, resumed=_resumed(run))
+
+        entries = waiting.each(location, zip(before, outcomes, runs, strict=True), entry)
+        return [one for one in entries if one is not None]
 
     def _is_gone(self, commit_id: str, metadata: object) -> bool:
         """Whether an experiment was deleted since it was listed."""

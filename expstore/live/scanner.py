@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,12 @@ from expstore.live.rows import Rows, logged_row, signature
 from expstore.model.runinfo import RunInfo
 from expstore.model.texts import printable
 from expstore.report.contents import newest_first
+from expstore.store.files import waiting
 from expstore.store.files.place import open_root
 from formats import FormatError
 
 if TYPE_CHECKING:
+    from expstore.store.files.directory import Directory
     from expstore.store.reader import StoreReader
 
 SLICE = 0.05
@@ -276,17 +279,18 @@ class Scanner:
         """Describe runs anew whose files have changed, and those that may have been killed."""
         if not entries:
             return
-        changed = []
-        with open_root(self._store.location) as root:
-            for entry in entries:
-                if self._catalog.of(entry.commit_id) is not entry:
-                    continue
-                if entry.signature != signature(root, entry.commit_id) or (
-                    entry.is_running and self._status(entry.commit_id) != "running"
-                ):
-                    changed.append(entry.commit_id)
+        location = self._store.location
+        entries = [entry for entry in entries if self._catalog.of(entry.commit_id) is entry]
+        with open_root(location) as root:
+            found = waiting.each(location, entries, partial(self._has_changed, root))
+            changed = [one.commit_id for one, yes in zip(entries, found, strict=True) if yes]
         if changed:
             self._describe(changed)
+
+    def _has_changed(self, root: Directory, entry: Entry) -> bool:
+        return entry.signature != signature(root, entry.commit_id) or (
+            entry.is_running and self._status(entry.commit_id) != "running"
+        )
 
     def _status(self, commit_id: str) -> str:
         try:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ from expstore.report.curvedata import curve_payload
 from expstore.report.payload import page_facts, page_payload, runs_payload, to_json
 from expstore.store import metafile
 from expstore.store.artifacts import Artifact
+from expstore.store.files import waiting
 from expstore.store.jobs import check_jobs, of_store
 
 if TYPE_CHECKING:
@@ -152,7 +154,8 @@ class _Contents:
         self._files: list[dict[str, Any]] = []
         self._rows_size = self._curves_size = self._files_size = 0
         self._images_left_out = 0
-        self._listing = _LOOKED_AT if isinstance(store.location, Path) else _REMOTE
+        listing = chosen[: _LOOKED_AT if isinstance(store.location, Path) else _REMOTE]
+        self._listed = waiting.each(store.location, listing, self._list)
 
     def add(self, commit_id: str, row: dict[str, Any], curves: Curves) -> bool:
         """Add an experiment with as much of it as fits; False: it does not fit at all."""
@@ -161,8 +164,9 @@ class _Contents:
             return False
         self._rows.append(row)
         self._rows_size += size
-        if len(self._files) == len(self._rows) - 1 < self._listing:
-            self._add_files(commit_id)
+        if len(self._files) == len(self._rows) - 1:
+            for listed, more in islice(self._listed, 1):
+                self._add_files(commit_id, listed, more)
         # Rows that follow may take the place of curves: those are dropped again in the end.
         if self.has_room and len(self._curves) == len(self._rows) - 1:
             self._add_curves(curves() if callable(curves) else curves)
@@ -182,11 +186,16 @@ class _Contents:
         self._curves.append((size, found))
         self._curves_size += size
 
-    def _add_files(self, commit_id: str) -> None:
+    def _list(self, commit_id: str) -> tuple[list[Artifact], bool]:
         try:
-            listed, more = list_artifacts(self._store, commit_id, _LISTED)
-            files = [self._file(commit_id, artifact) for artifact in listed]
+            return list_artifacts(self._store, commit_id, _LISTED)
         except ExpStoreError:  # its row has the problem
+            return [], False
+
+    def _add_files(self, commit_id: str, listed: list[Artifact], more: bool) -> None:
+        try:
+            files = [self._file(commit_id, artifact) for artifact in listed]
+        except ExpStoreError:  # deleted meanwhile
             files, more = [], False
         found: dict[str, Any] = {"files": files, "more": True} if more else {"files": files}
         size = len(to_json(found)) + 1

@@ -28,7 +28,7 @@ from expstore.model.texts import printable
 from expstore.report.contents import collect
 from expstore.report.modules import join
 from expstore.report.payload import to_json
-from expstore.store.files.output import write_output
+from expstore.store.files.output import check_output, write_output
 
 if TYPE_CHECKING:
     from expstore.store.reader import StoreReader
@@ -71,6 +71,7 @@ def write_report(
             nothing was written.
         UnreadableFileError, OutputExistsError: the file cannot be written.
     """
+    check_output(Path(path), force=True)
     store = as_source(store)
     data = collect(store, ids, progress, jobs=jobs) | {"x": x}
     write_output(

@@ -15,13 +15,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expstore.compare.curves import LoadedTable, load_tables
+from expstore.compare.curves import LoadedTable
+from expstore.compare.experiments import Experiment, experiments
 from expstore.compare.interest import ASIDE, HELD_OUT, HIGH, LOW
 from expstore.compare.series import Extremes, summarize
 from expstore.compare.styles import DASHES, ON_DARK, ON_LIGHT
 from expstore.errors import ExpStoreError
 from expstore.model.runinfo import RunInfo, Status
 from expstore.model.texts import escape, json_number, printable
+from expstore.store.read import ahead
 
 if TYPE_CHECKING:
     from expstore.model.table import MetricTable
@@ -51,7 +53,7 @@ def runs_payload(
     ids: list[str],
     progress: Callable[[list[str]], Iterable[str]] = iter,
 ) -> Iterator[tuple[dict[str, Any], MetricTable | None]]:
-    """The rows of experiments, each with its table if that can be read; one at a time.
+    """The rows of experiments, each with its table if that can be read, in order.
 
     Args:
         store: the store to read from.
@@ -61,24 +63,37 @@ def runs_payload(
     Raises:
         StoreNotFoundError: the root does not exist.
     """
-    for loaded in load_tables(store, ids, progress):
-        yield run_payload(store, loaded), loaded.table
+
+    def read(one: Experiment, limit: int | None) -> tuple[MetricTable | None, Status]:
+        return one.read_table(limit), _status(store, one.commit_id, one.run)
+
+    found = ahead.each(store.location, experiments(store, ids), read)
+    for (one, (table, status)), _ in zip(found, progress(ids), strict=True):
+        yield run_payload(store, LoadedTable.of(one, table), status), table
 
 
-def run_payload(store: StoreReader, loaded: LoadedTable) -> dict[str, Any]:
+def run_payload(
+    store: StoreReader, loaded: LoadedTable, status: Status | None = None
+) -> dict[str, Any]:
     """The row of one experiment; what is empty is left out.
 
     Its `metrics` map names, escaped by `texts.escape`, to `summary_payload`; see `page_payload`.
+
+    Args:
+        store: the store.
+        loaded: what was read of it.
+        status: how its run is; None: that is asked for.
     """
     commit_id, metadata, table, info, problems = loaded
     # A page is shared, so it must not reveal where the store is on this machine.
     place = f"{store.location}/"
+    status = status or _status(store, commit_id, info)
     row = {
         **_identified(commit_id),
         "job": printable(metadata.job_name) if metadata else "",
         "user": printable(metadata.user) if metadata else "",
         "created": metadata.timestamp if metadata else None,
-        "status": _status(store, commit_id, info),
+        "status": "" if status == "unknown" else status,
         "tail": "" if loaded.status else printable(str(loaded.status)),
         "problems": [
             _text(_placeless(problem, commit_id).replace(place, "")) for problem in problems
@@ -89,9 +104,7 @@ def run_payload(store: StoreReader, loaded: LoadedTable) -> dict[str, Any]:
         row["points"] = len(table)
         row["first"], row["latest"] = int(table.timestamps.min()), int(table.timestamps.max())
         row["metrics"] = summaries_payload(table)
-    return {
-        name: value for name, value in row.items() if value not in (None, "", [], {}, "unknown")
-    }
+    return {name: value for name, value in row.items() if value not in (None, "", [], {})}
 
 
 def _placeless(problem: str, commit_id: str) -> str:

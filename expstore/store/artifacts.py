@@ -123,7 +123,7 @@ class ArtifactReader(StorePaths):
             _check_way(folder, path)
             if path.is_symlink():
                 raise OutputExistsError(f"{path}: is a link, which is not followed; remove it")
-            check_output(path, force=force)
+            check_output(path, force=force, makes_above=True)
         total, done = sum(one.size or 0 for one in chosen), 0
         with open_directory(self.locate(commit_id)) as directory:
             for one, path in zip(chosen, written, strict=True):

@@ -1,15 +1,20 @@
 """How a start of a run ended: as an exception says, and as run.json records it.
 
-Guarantees: nothing here opens a file.
+Guarantees: nothing here opens a file. Where nobody could catch an error, as when a program exits,
+one line on standard error tells it.
 """
 
 from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
+from expstore.errors import ExpStoreError
 from expstore.model.runinfo import Outcome, RunInfo, RunStart
+from expstore.model.texts import printable
 
 _TEXT = 2000  # characters of an exception that are kept
 
@@ -29,6 +34,44 @@ def last_error() -> BaseException | None:
     In an interactive session the last exception was shown long ago, and ended nothing.
     """
     return None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
+
+
+def end_unheard(
+    commit_id: str, end: Callable[[Outcome, str], None], outcome: Outcome, error: str = ""
+) -> None:
+    """End a run where no caller could catch an error, as when a program exits: it goes to stderr.
+
+    Args:
+        commit_id: the run's.
+        end: ends it; see `Run.end`.
+        outcome, error: how it ended.
+    """
+    try:
+        end(outcome, error)
+    except (ExpStoreError, OSError) as fault:
+        text = (
+            f"expstore: run {commit_id} could not be closed: {fault}; `expstore end {commit_id} "
+            f"--status {outcome}` says later how it ended"
+        )
+        with suppress(OSError, ValueError):  # stderr is full, too, or closed
+            if sys.stderr is not None:
+                print(printable(text), file=sys.stderr)
+
+
+def with_end(info: RunInfo, start: RunStart, ended: RunStart) -> RunInfo:
+    """The end of a start noted, which is the last that is the same; one that is missing is added.
+
+    Args:
+        info: what run.json says.
+        start: as the run has it.
+        ended: the same, with its end.
+    """
+    mine = [same_start(one, start) for one in info.starts]
+    if not any(mine):
+        return replace(info, starts=(*info.starts, ended))
+    at = len(mine) - 1 - mine[::-1].index(True)
+    end = replace(info.starts[at], ended=ended.ended, outcome=ended.outcome, error=ended.error)
+    return replace(info, starts=(*info.starts[:at], end, *info.starts[at + 1 :]))
 
 
 def with_error(info: RunInfo, start: RunStart, error: str) -> RunInfo:

@@ -10,11 +10,7 @@ from collections.abc import Collection, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expstore.errors import (
-    ExperimentNotFoundError,
-    SelectionError,
-    UnreadableFileError,
-)
+from expstore.errors import ExperimentNotFoundError, SelectionError, UnreadableFileError
 from expstore.extras import require
 from expstore.model.runinfo import RunInfo, RunState, Status
 from expstore.model.table import MetricTable
@@ -22,7 +18,7 @@ from expstore.model.values import Metadata, is_whole_number
 from expstore.store import metafile as meta
 from expstore.store import runfile, views
 from expstore.store.artifacts import ArtifactReader
-from expstore.store.files import layout, system
+from expstore.store.files import layout, system, waiting
 from expstore.store.files.place import log_of, open_root
 from expstore.store.jobs import check_jobs
 from expstore.store.read.follow import Follower
@@ -307,8 +303,9 @@ class StoreReader(ArtifactReader):
         if ids is None:
             return self.list_experiments()
         chosen = list(dict.fromkeys(layout.check_commit_ids(ids)))
-        for commit_id in chosen:
-            if not self.experiment_exists(commit_id):
+        there = waiting.each(self._location, chosen, self.experiment_exists)
+        for commit_id, is_there in zip(chosen, there, strict=True):
+            if not is_there:
                 raise ExperimentNotFoundError(f"{self.locate(commit_id)}: no such experiment")
         return chosen
 

@@ -178,7 +178,7 @@ class ExperimentStore(StoreKeeper):
         new: bool,
         claimed: bool,
     ) -> MetricWriter:
-        data = meta.build(metadata)
+        data: bytes | None = meta.build(metadata)
         check_durability(durability, interval_records, interval_seconds)
         path = self.experiment_path(metadata.commit_id)
         if new and not claimed and self._is_started(metadata.commit_id):
@@ -200,6 +200,7 @@ class ExperimentStore(StoreKeeper):
             try:
                 self.write_metadata(metadata, new=new)
             except ExperimentExistsError:
+                data = None  # another start's, even if it says the same
                 raise
             except BaseException:
                 written = new  # perhaps

@@ -32,10 +32,9 @@ from expstore.errors import (
 from expstore.model import params as parameters
 from expstore.model.runinfo import Outcome, RunInfo, RunStart, check_tags
 from expstore.model.values import whole_step
-from expstore.store import runfile
+from expstore.store import ending, runfile
 from expstore.store.append import forks
 from expstore.store.append.writer import MetricWriter
-from expstore.store.ending import described, last_error, outcome_of, same_start, with_error
 from expstore.store.files import layout
 from expstore.store.monitor import INTERVAL, Monitor
 from expstore.store.repository import ExperimentStore
@@ -253,7 +252,7 @@ class Run:
             except (ExpStoreError, OSError) as fault:
                 if outcome == "finished":
                     with suppress(ExpStoreError):  # which is less than what is raised
-                        self._record_end("failed", described(fault))
+                        self._record_end("failed", ending.described(fault))
                 raise
 
     def _record_end(self, outcome: Outcome, error: str) -> None:
@@ -261,13 +260,8 @@ class Run:
 
         def change(info: RunInfo) -> RunInfo:
             if self.joined:
-                return with_error(info, self._start, error)
-            mine = [same_start(start, self._start) for start in info.starts]
-            if not any(mine):
-                return replace(info, starts=(*info.starts, ended))
-            at = len(mine) - 1 - mine[::-1].index(True)
-            end = replace(info.starts[at], ended=ended.ended, outcome=outcome, error=error)
-            return replace(info, starts=(*info.starts[:at], end, *info.starts[at + 1 :]))
+                return ending.with_error(info, self._start, error)
+            return ending.with_end(info, self._start, ended)
 
         with suppress(ExperimentNotFoundError):  # deleted meanwhile: there is nothing to say
             self._update(change)
@@ -278,7 +272,7 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, *_: object
     ) -> None:
-        outcome, text = outcome_of(error)
+        outcome, text = ending.outcome_of(error)
         try:
             self.end(outcome, text)
         except ExpStoreError as fault:
@@ -288,7 +282,7 @@ class Run:
 
     def __del__(self) -> None:
         if hasattr(self, "_monitor"):
-            self.close()
+            ending.end_unheard(self.commit_id, self.end, "finished")
 
     def __repr__(self) -> str:
         return f"<Run {self.commit_id} in {self.store.root}>"
@@ -332,7 +326,7 @@ def check_not_open(path: Path) -> None:
 @atexit.register
 def _at_exit() -> None:
     """End the runs that are still open: as the exception says that ends the program, if any."""
-    outcome, text = outcome_of(last_error())
+    outcome, text = ending.outcome_of(ending.last_error())
     with ExitStack() as stack:  # one that cannot be ended must not keep the others from it
         for run in list(_open):
-            stack.callback(run.end, outcome, text)
+            stack.callback(ending.end_unheard, run.commit_id, run.end, outcome, text)

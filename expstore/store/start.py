@@ -22,16 +22,18 @@ from dataclasses import replace
 
 from expstore.errors import (
     ExperimentNotFoundError,
+    ExpStoreError,
     MetadataNotFoundError,
     SelectionError,
+    StoreNotFoundError,
 )
 from expstore.extras import require
 from expstore.model.runinfo import RunInfo, RunStart, joined
 from expstore.model.values import RECORD_CODEC, is_whole_number, whole_step
 from expstore.store.append.durability import Durability, check_durability
 from expstore.store.create import checked, create_run
-from expstore.store.defaults import git_head
-from expstore.store.files import atomic, system
+from expstore.store.defaults import default_root, git_head
+from expstore.store.files import atomic, layout, system
 from expstore.store.files.place import open_log
 from expstore.store.files.systems.native import own
 from expstore.store.joining import inherited, join, last_step
@@ -99,7 +101,8 @@ def start(
         ExperimentExistsError: the experiment was started, and `resume` is false. One that has no
             metadata and no records was not, as after a start that failed. If several processes
             start one experiment at the same time, exactly one succeeds.
-        StoreNotFoundError: the root has a `~` or a variable that does not exist.
+        StoreNotFoundError: the root has a `~` or a variable that does not exist; or it is the id of
+            an experiment in the default store, where `commit_id` was meant.
         LiveWriterError: this process has the run that is to be resumed open already.
         NoSpaceError: the file system is full; what was created is removed again.
         GitHeadError: git finds no commit, and `save_patch` needs one, or `resume` without an id.
@@ -149,6 +152,8 @@ def begin(
             run. None: this program.
     """
     store, metadata, new = checked(root, commit_id, job_name, user, params, tags, notes)
+    if root is not None:
+        _check_is_no_id(os.fspath(root))
     check_durability(durability)
     if system_metrics:
         require("psutil", "system")
@@ -212,6 +217,22 @@ def _begun(run: Run, patch: bytes, info: RunInfo, system_metrics: bool) -> Run:
         run.__exit__(type(error), error)
         raise
     return run
+
+
+def _check_is_no_id(root: str) -> None:
+    """Refuse an id in place of the store, which would be made and hold a run that nobody finds."""
+    if not layout.is_commit_id(root) or os.path.lexists(root):
+        return
+    try:
+        place = os.fspath(default_root())
+        known = "://" not in place and ExperimentStore(place).experiment_exists(root)
+    except ExpStoreError:
+        return  # what is wrong with the default root does not matter
+    if known:
+        raise StoreNotFoundError(
+            f"{root!r} is an experiment in {os.path.abspath(place)}, not a store; pass "
+            f"commit_id={root!r}"
+        )
 
 
 def _check_from_step(step: int | None, resume: bool) -> int | None:

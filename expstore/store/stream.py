@@ -1,7 +1,8 @@
 """The experiments of a store as one stream of tables.
 
-Guarantees: one experiment is held at a time, or the small ones of one batch; an unreadable one is
-either raised, or recorded and left out, as requested.
+Guarantees: one experiment is held at a time, or the small ones of one batch, or those that `ahead`
+reads of a store at a URL; an unreadable one is either raised, or recorded and left out, as
+requested.
 
 `model.longform` says which columns the long form has.
 """
@@ -10,18 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from expstore.errors import ExpStoreError
 from expstore.extras import require
 from expstore.model.frames import repeated_text
 from expstore.model.longform import LongRows, long_columns, long_schema
-from expstore.model.runinfo import RunInfo
 from expstore.model.table import MetricTable
 from expstore.model.values import Metadata
 from expstore.store import metafile, runfile
 from expstore.store.files import layout
 from expstore.store.files.place import log_of
+from expstore.store.read import ahead
 from expstore.store.read.rewind import Rewind
 from expstore.store.read.tables import read_table, select
 from formats import FormatError, TailStatus
@@ -36,13 +37,27 @@ _Result = TypeVar("_Result")
 ROWS = 1 << 20  # maximum rows in a batch
 
 
-def _read_whole(root: Location, commit_id: str) -> MetricTable:
-    return read_table(log_of(root, commit_id))
+def _read_whole(root: Location, commit_id: str, limit: int | None) -> MetricTable:
+    return read_table(log_of(root, commit_id), limit=limit)
+
+
+class _Found(NamedTuple):
+    """What was read of one experiment.
+
+    Attributes:
+        table: None if it cannot be read.
+        about: its metadata, or why they cannot be read; None: they are not wanted.
+        errors: what else went wrong.
+    """
+
+    table: MetricTable | None
+    about: metafile.Outcome | None
+    errors: list[ExpStoreError | FormatError]
 
 
 @dataclass
 class TableStream:
-    """The experiments of a store, read one by one as the stream is consumed.
+    """The experiments of a store, read as the stream is consumed.
 
     Args:
         root: the store's location.
@@ -53,7 +68,9 @@ class TableStream:
         strict: raise on unreadable metrics; otherwise record the error and continue.
         superseded: whether to include what is superseded; see `StoreReader.get_metrics`. If not,
             and run.json cannot be parsed, that is a failure, but nothing is left out.
-        read: reads an experiment's metrics, given the root and the commit id.
+        read: reads an experiment's metrics, given the root, the commit id, and a limit: see
+            `ahead.each`.
+        progress: wraps the ids while they are read.
 
     Attributes:
         failures: read errors by commit id. An experiment without readable metrics is left out; one
@@ -70,45 +87,53 @@ class TableStream:
     metadata_required: bool = False
     strict: bool = True
     superseded: bool = True
-    read: Callable[[Location, str], MetricTable] = _read_whole
+    read: Callable[[Location, str, int | None], MetricTable] = _read_whole
+    progress: Callable[[Iterable[str]], Iterable[str]] = iter
     failures: dict[str, ExpStoreError | FormatError] = field(default_factory=dict)
     tails: dict[str, TailStatus] = field(default_factory=dict)
     rows: int = 0
 
     def __iter__(self) -> Iterator[tuple[str, Metadata | None, MetricTable]]:
-        for commit_id in self.ids:
-            table = self._attempt(commit_id, lambda i: self.read(self.root, i))
+        ids = list(self.ids)
+        found = ahead.each(self.root, ids, self._read)
+        for (commit_id, (table, about, errors)), _ in zip(found, self.progress(ids), strict=True):
+            for error in errors:
+                if self.strict:
+                    raise error
+                self.failures[commit_id] = error
             if table is None:
                 continue
-            if not self.superseded:
-                info = self._attempt(commit_id, self._read_run)
-                table = table if info is None else Rewind(info.starts).current(table)
-            metadata = self._attempt_metadata(commit_id) if self.metadata else None
+            if isinstance(about, Exception) and self.metadata_required:
+                self.failures[commit_id] = about
             if not table.status:
                 self.tails[commit_id] = table.status
-            table = select(table, self.names, self.steps)
             self.rows += len(table)
-            yield commit_id, metadata, table
+            yield commit_id, about if isinstance(about, Metadata) else None, table
 
-    def _attempt_metadata(self, commit_id: str) -> Metadata | None:
+    def _read(self, commit_id: str, limit: int | None) -> _Found:
+        errors: list[ExpStoreError | FormatError] = []
+
+        def attempt(read: Callable[[], _Result]) -> _Result | None:
+            try:
+                return read()
+            except (ExpStoreError, FormatError) as error:
+                errors.append(error)
+                return None
+
+        table = attempt(lambda: self.read(self.root, commit_id, limit))
+        if table is None:
+            return _Found(None, None, errors)
+        if not self.superseded:
+            info = attempt(lambda: runfile.read(self.root / commit_id / layout.RUN))
+            table = table if info is None else Rewind(info.starts).current(table)
+        about = self._about(commit_id) if self.metadata else None
+        return _Found(select(table, self.names, self.steps), about, errors)
+
+    def _about(self, commit_id: str) -> metafile.Outcome:
         try:
             return metafile.read(self.root / commit_id / layout.METADATA)
         except (ExpStoreError, FormatError) as error:
-            if self.metadata_required:
-                self.failures[commit_id] = error
-            return None
-
-    def _read_run(self, commit_id: str) -> RunInfo:
-        return runfile.read(self.root / commit_id / layout.RUN)
-
-    def _attempt(self, commit_id: str, read: Callable[[str], _Result]) -> _Result | None:
-        try:
-            return read(commit_id)
-        except (ExpStoreError, FormatError) as error:
-            if self.strict:
-                raise
-            self.failures[commit_id] = error
-            return None
+            return error
 
 
 def long_batches(source: TableStream, gather: int = 1) -> Iterator[pa.RecordBatch]:

@@ -156,7 +156,8 @@ class WatchApp(App[None]):
             names |= dict.fromkeys(self.live.feeds.curves(commit_id))
         filters = [pattern(word.strip()) for word in self.metrics.split(",") if word.strip()]
         chosen = [name for name in names if not filters or any(one(name) for one in filters)]
-        self.grid.show(by_interest(chosen), self._content)
+        empty = "no metric matches" if names else "no metrics yet" if self.shown else ""
+        self.grid.show(by_interest(chosen), self._content, empty)
         self._show_runs()
         self._show_bars()
 

@@ -155,6 +155,11 @@ class ChartGrid(Widget, can_focus=True):
         self.columns = 0  # asked for; 0: as many as fit
         self._content: Callable[[str], Content] | None = None
         self._shape = (0, 0)
+        self._empty = ""
+
+    def render(self) -> str:
+        """What is said where there are no charts."""
+        return "" if self.names else self._empty
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -198,9 +203,14 @@ class ChartGrid(Widget, can_focus=True):
         charts = (one for one in self.query(Chart) if one.content and one.content.name == name)
         return next(charts, None)
 
-    def show(self, names: Sequence[str], content: Callable[[str], Content]) -> None:
-        """Show charts of these metrics; the same one stays chosen."""
+    def show(
+        self, names: Sequence[str], content: Callable[[str], Content], empty: str = ""
+    ) -> None:
+        """Show charts of these metrics, or say that it is `empty`; the same one stays chosen."""
         chosen = self.chosen
+        if empty != self._empty or bool(names) != bool(self.names):
+            self._empty = empty
+            self.refresh()
         self.names, self._content = names, content
         self.selected = (
             names.index(chosen) if chosen in names else min(self.selected, max(len(names) - 1, 0))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from expstore.compare.conditions import pattern
 from expstore.compare.experiments import Experiment, experiments
-from expstore.compare.reading import read_logs
+from expstore.compare.reading import read_logs, read_states
 from expstore.compare.selection import matching
 from expstore.compare.summaries import ordered
 from expstore.compare.wanted import wants_of
@@ -138,10 +138,9 @@ class Listing:
             StoreNotFoundError: the store was deleted.
         """
         known = [commit_id for commit_id in dict.fromkeys(ids) if commit_id in self._known]
-        details = {
-            one.commit_id: Detail(one.state, one.run, tuple(one.problems))
-            for one in experiments(self._store, known)
-        }
+        found = list(experiments(self._store, known))
+        read_states(self._store, found)
+        details = {o.commit_id: Detail(o.state, o.run, tuple(o.problems)) for o in found}
         changed, self.details = details != self.details, details
         return changed
 

@@ -24,11 +24,17 @@ _MANY = 1 << 12  # records of which reading number by number, strand by strand, 
 
 
 class NumberReader:
-    """Reads records whose numbers NumPy converts by itself."""
+    """Reads records whose numbers NumPy converts by itself.
 
-    def __init__(self, walk: RecordWalk) -> None:
+    Args:
+        walk: of the records.
+        field: the only one that is read; None: all are.
+    """
+
+    def __init__(self, walk: RecordWalk, field: str | None = None) -> None:
         self._walk = walk
-        self._heads, self._columns = walk.heads, walk.columns
+        self._heads = walk.heads
+        self._columns = [one for one in walk.columns if field in (None, one[0])]
         self._is_one_run = len(walk.heads) == 1
 
     def no_records(self) -> dict[str, NDArray[Any]]:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from formats.columns.clock import Clock
+from formats.columns.numbers import NumberReader
 from formats.columns.period import Period
 from formats.columns.reading import Reading, period_of, reading_of
 from formats.columns.starts import Offsets
@@ -46,7 +47,7 @@ class Order:
         texts = [field.name for field in reading.schema.texts]
         self.size, self.records = period.size, period.records
         self.labels = period.texts[texts.index(label)]
-        self._period, self._numbers = period, reading.numbers
+        self._period, self._walk, self._numbers = period, reading.walk, reading.numbers
         self._no_codes = [_NO_CODES] * len(texts)
         self._starts = np.array(period.starts)
         # As integers: NumPy's calls cost more.
@@ -97,6 +98,11 @@ class Order:
     def agrees(self, data: bytes) -> bool:
         """Whether the data, of one log or of several, are whole repetitions."""
         return self._period.count(data, 0) * self.size == len(data)
+
+    def column(self, data: bytes, field: str) -> NDArray[Any]:
+        """A number of all records of data that agree."""
+        reader, rows = NumberReader(self._walk, field), len(data) // self.size
+        return reader.of_period(data, self._period, None, [], 0, rows)[field]
 
     def numbers(self, data: bytes, places: list[int], rows: Offsets) -> dict[str, NDArray[Any]]:
         """The numbers of some records of repetitions, in their order.

@@ -13,13 +13,14 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
+from formats.columns.agreement import agreed
 from formats.columns.clock import UNKNOWN, Range
 from formats.columns.starts import Offsets
 from formats.columns.strands import Strand, strands_of
 from formats.schema import Schema
 
 UNIT = 1 << 14  # bytes of template: a short log is compared in one operation
-_UNITS = 4  # compared at a time, of a longer one
+_UNITS = 8  # compared at a time, of a longer one
 _LEAST = 16  # records of each text, or of each length, in a period that has strands
 _NONE: Offsets = np.empty(0, np.int64)
 
@@ -65,24 +66,16 @@ class Period:
     def count(self, data: bytes, at: int) -> int:
         """How many whole periods follow in the data."""
         size, unit = self.size, len(self._raw)
-        begin, end = at, at + (len(data) - at) // size * size
-        while end - at > unit:
-            # Some units at a time: what is compared stays in the cache, and in memory at hand.
-            length = min((end - at) // unit, _UNITS) * unit
-            ahead = np.frombuffer(data, np.uint8, length, at).reshape(-1, unit)
-            differ = ((ahead & self._mask) != np.frombuffer(self._raw, np.uint8)).ravel()
-            wrong = int(differ.argmax())
-            if differ[wrong]:
-                return (at + wrong - begin) // size
-            at += length
-        if at < end:
-            rest = end - at
-            masked = np.frombuffer(data, np.uint8, rest, at) & self._mask[:rest]
-            if masked.tobytes() != self._raw[:rest]:
-                expected = np.frombuffer(self._raw, np.uint8, rest)
-                wrong = int((masked != expected).argmax())
-                return (at + wrong - begin) // size
-        return (end - begin) // size
+        length = (len(data) - at) // size * size
+        if not length:
+            return 0
+        ahead = np.frombuffer(data, np.uint8, length, at)
+        # Most logs need no more than one operation.
+        if length <= unit and (ahead & self._mask[:length]).tobytes() == self._raw[:length]:
+            return length // size
+        units = min(length // unit, _UNITS) or 1
+        expected, held = memoryview(self._raw * units), bytearray(units * unit)
+        return agreed(ahead, self._mask, expected, held) // size
 
     @cached_property
     def strands(self) -> list[Strand]:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from formats.columns.agreement import agreed
 from formats.columns.clock import UNKNOWN, Range, Windows
 from formats.columns.starts import Bytes, Offsets, RecordWalk, gather, items
 from formats.columns.strands import Strand, read_strands, strands_of
@@ -60,6 +61,11 @@ class _Layout:
     offsets: dict[str, list[int]]  # by field name: the offsets of a number in a period
     strands: list[Strand]
     clocks: Range  # which the expected bytes prove
+
+    def agreed(self, data: Bytes, base: int) -> int:
+        """How many bytes are as expected, which begin at `base` in a period."""
+        mask = self.mask[base : base + self.unit]
+        return agreed(data, mask, memoryview(self.template)[base:], self.held)
 
 
 @dataclass(frozen=True)
@@ -193,11 +199,11 @@ class Repetition:
         stop = end
         if layout.strands and phase:  # to the next period
             stop = min(end, begin + layout.size - base)
-        agreed = self._agreed(layout, base, data[begin:stop])
-        waits = more and agreed == end - begin
-        last = self._records(layout, base + agreed)
+        size = layout.agreed(data[begin:stop], base)
+        waits = more and size == end - begin
+        last = self._records(layout, base + size)
         if layout.strands and not phase:
-            if waits and agreed < layout.size:
+            if waits and size < layout.size:
                 return Match(0, begin, True)
             if last >= layout.period * _ROWS:
                 last -= last % layout.period  # whole periods, which are read by their strands
@@ -273,33 +279,6 @@ class Repetition:
         _write(mask, starts - starts[0] + first, 255, last - first)
         return clocks
 
-    def _agreed(self, layout: _Layout, base: int, data: Bytes) -> int:
-        """How many bytes match the prediction.
-
-        Args:
-            base: where in a period they begin.
-        """
-        unit, held, span = layout.unit, layout.held, len(layout.held)
-        expected, mask = memoryview(layout.template)[base:], layout.mask[base:]
-        masked = np.frombuffer(held, np.uint8)
-        rows, row = masked.reshape(-1, unit), mask[:unit]
-        spans, rest = divmod(data.size, span)
-        whole = spans * span
-        # As bytes: NumPy would write what differs to memory, and read it again.
-        wanted = expected[:span]
-        for index, ahead in enumerate(data[:whole].reshape(spans, *rows.shape)):
-            np.bitwise_and(ahead, row, out=rows)
-            if held != wanted:
-                return index * span + _first_difference(masked, wanted)
-        if rest:
-            units, end = rest // unit, rest - rest % unit
-            ahead = data[whole:]
-            np.bitwise_and(ahead[:end].reshape(units, unit), row, out=rows[:units])
-            np.bitwise_and(ahead[end:], mask[: rest - end], out=masked[end:rest])
-            if held[:rest] != (wanted := expected[:rest]):
-                return whole + _first_difference(masked[:rest], wanted)
-        return data.size
-
     def _mask(
         self, data: Bytes, starts: Offsets, end: int
     ) -> tuple[Bytes, dict[str, list[int]], list[Strand]]:
@@ -315,11 +294,6 @@ class Repetition:
             if field.constant is None or not field.kind.is_raw:
                 _write(mask, at, 0, field.width)
         return mask, offsets, strands_of(lengths, starts) if self._in_strands else []
-
-
-def _first_difference(data: Bytes, expected: memoryview) -> int:
-    """Where bytes of one length, which are not equal, differ first."""
-    return int((data != np.frombuffer(expected, np.uint8)).argmax())
 
 
 def _write(mask: Bytes, at: Offsets, value: int, width: int) -> None:

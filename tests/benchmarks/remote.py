@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import http.server
+import io
 import logging
 import os
 import sys
@@ -51,7 +52,30 @@ def read(store: ExperimentStore) -> Any:
     return frame["commit_id"].value_counts().sort_index().to_dict()
 
 
-WORKS: dict[str, Work] = {"check": checked, "compare": compared, "read_metrics": read}
+def reported(store: ExperimentStore) -> Any:
+    """The rows and the curves of a report."""
+    from expstore.report.contents import collect
+
+    found = collect(store)
+    return found["runs"], found["curves"]
+
+
+def exported(store: ExperimentStore) -> Any:
+    """The bytes of an export to CSV."""
+    from expstore.exchange.export import export_file
+
+    output = io.BytesIO()
+    export_file(store, None, output, "csv", with_metadata=True)
+    return output.getvalue()
+
+
+WORKS: dict[str, Work] = {
+    "check": checked,
+    "compare": compared,
+    "report": reported,
+    "export to CSV": exported,
+    "read_metrics": read,
+}
 
 
 @contextmanager

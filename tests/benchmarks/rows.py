@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from expstore import Metadata
-from tests.benchmarks import commands, first_curve, many
+from tests.benchmarks import commands, exchanging, first_curve, many
 from tests.benchmarks.corpora import FIVE, Corpora, Corpus
 from tests.benchmarks.harness import (
     Bench,
@@ -44,6 +44,7 @@ def rows(bench: Bench, corpora: Corpora) -> Iterator[Row]:
     yield from _scanning(bench, corpora)
     yield from _searching(bench, corpora)
     yield from commands.rows(bench, corpora)
+    yield from exchanging.rows(bench, corpora)
     yield from _starting(bench)
     yield _first_curve(bench, corpora)
 

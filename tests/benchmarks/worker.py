@@ -27,7 +27,7 @@ from expstore.exchange.export import export_file
 from expstore.model.values import METRICS_FORMAT
 from expstore.report import contents
 from formats.columns import reading
-from tests.benchmarks import commands, search
+from tests.benchmarks import commands, exchanging, search
 from tests.benchmarks.corpora import FIVE, Corpus
 from tests.benchmarks.harness import UNAVAILABLE, Unavailable
 
@@ -148,6 +148,17 @@ def export_all(root: str, to: str, jobs: str) -> dict[str, Any]:
         path = Path(directory) / "exported"
         export_file(store, store.list_experiments()[:1], path, to, force=True)  # type: ignore[arg-type]
         return timed(lambda: export_file(store, None, path, to, force=True, jobs=int(jobs)))  # type: ignore[arg-type]
+
+
+def import_events(events: str) -> dict[str, Any]:
+    """Event files as experiments of a new store."""
+    with tempfile.TemporaryDirectory() as root:
+        return timed(lambda: exchanging.import_all(events, root))
+
+
+def load_events(events: str) -> dict[str, Any]:
+    """The same points by TensorBoard's loader."""
+    return timed(lambda: exchanging.load_all(events))
 
 
 def _best(work: Callable[[], Any], before: Callable[[], Any] = lambda: None) -> dict[str, Any]:
@@ -296,6 +307,7 @@ TASKS: tuple[Callable[..., dict[str, Any]], ...] = (
     *(read_first, read_again, read_by_struct),
     *(read, objects, iterate, one_name, parquet),
     *(read_all, compare_all, check_all, report_all, export_all),
+    *(import_events, load_events),
     *(log, log_many, append),
     *(scan, plan, scale, peer),
     commands.beneath,

@@ -245,7 +245,7 @@ def test_id_may_be_a_unique_prefix(run: Run, filled: ExperimentStore) -> None:
     assert "is a prefix of 2 experiments: aaa111, aab222" in run("show", "aa", code=1).stderr
     filled.create_experiment("aa")
     assert strict_json(run("show", "aa", "--json").stdout)["commit_id"] == "aa"
-    assert "commit id" in run("show", "../aaa111", code=1).stderr
+    assert "no experiment ../aaa111" in run("show", "../aaa111", code=1).stderr
 
 
 def test_prune_spares_what_was_logged_to_lately(

@@ -19,7 +19,7 @@ import expstore
 from expstore import ExperimentNotFoundError, ExperimentStore, Metadata
 from expstore.cli import overview
 from expstore.cli.ids import resolve
-from expstore.cli.shortids import short_ids
+from expstore.cli.shortids import short_ids, shown_ids
 from expstore.compare import Extremes
 from tests.helpers import commands
 from tests.helpers.application import run
@@ -313,6 +313,11 @@ ids = st.lists(
 def test_a_short_id_is_unique_and_can_be_typed(all_ids: list[str]) -> None:
     """It is what `resolve` takes for the id that it was made of."""
     short = short_ids(all_ids)
+    _check_shown(short, all_ids)
+    _check_shown(shown_ids(all_ids, 10), all_ids)
+
+
+def _check_shown(short: dict[str, str], all_ids: list[str]) -> None:
     assert sorted(short) == sorted(all_ids)
     assert len(set(short.values())) == len(all_ids)
 
@@ -330,6 +335,22 @@ def test_a_short_id_is_unique_and_can_be_typed(all_ids: list[str]) -> None:
         assert len(shown) <= len(one)
         assert resolve(store, shown) == one  # type: ignore[arg-type]
         assert resolve(store, shown.replace("…", "...")) == one  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("command", [["ls"], ["compare"], ["prune", "--keep", "0", "--dry-run"]])
+def test_a_terminal_shows_names_in_full_and_commits_short(
+    command: list[str], tmp_path: Path
+) -> None:
+    """A name can be copied to any program; other columns leave it the room."""
+    store = ExperimentStore(tmp_path / "experiments")
+    store.initialize()
+    names = ["demo-lr-0.0001", "demo-lr-0.003", "demo-lr-0.1", "20261125-164512-3f9a", "x" * 40]
+    for name in (*names, COMMIT, f"{COMMIT}-2", f"tb-{'y' * 60}"):
+        add(store, name, {"lr": 0.1}, {"loss": [0.5, 0.25], "accuracy": [0.5, 0.75]}, job="j" * 9)
+    lines = lines_on_terminal(store, 80, *command)
+    assert max(map(cell_len, lines)) <= 80
+    words = set(" ".join(lines).split())
+    assert words >= {*names, "b658…10c", "b658…-2", "tb-y"}
 
 
 def test_an_elided_id_that_means_several_is_refused(store: ExperimentStore) -> None:

@@ -138,7 +138,7 @@ def test_a_plan_leaves_columns_out_where_there_is_no_room() -> None:
     ]
     for width, left_out in (
         (200, []),
-        (80, ["user"]),
+        (80, ["job", "user"]),
         (60, ["last logged", "job", "user"]),
         (40, ["created", "last logged", "job", "user"]),
     ):

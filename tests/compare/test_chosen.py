@@ -230,7 +230,7 @@ def test_logs_of_rare_orders_are_read_with_the_others(
     def refuse(*_: object) -> None:
         raise AssertionError("a group was made")
 
-    monkeypatch.setattr(chosen_module.Chooser, "_choose", refuse)
+    monkeypatch.setattr("expstore.store.read.together.chosen", refuse)
     with pytest.raises(AssertionError, match="a group was made"):
         compare(store, names=["loss"], sort="loss")
     monkeypatch.setattr(chosen_module, "_LEAST", 7)

@@ -159,6 +159,7 @@ def test_a_duration_is_compared_with_units(store: ExperimentStore) -> None:
         ("created > soon", 11, "is not a time"),
         ("created > 2026-13-01", 11, "is not a time"),
         ("duration > long", 12, "is not a duration"),
+        ("status != finishd", 11, "'finishd' is no status; there are: running, finished"),
         ("(" * 60 + "lr < 1" + ")" * 60, 1, "levels of parentheses"),
         ("lr in (" + "1," * 60_000 + ")", 100_001, "longer than"),
     ],

@@ -400,6 +400,66 @@ def test_rows_of_wandb_are_read_whatever_the_row_before_was(
         assert str(reader.read(data)) == str((dict(row), step))
 
 
+LONG = '{"name": "loss", "step": %d, "value": %s}\n'
+WIDE = '{"commit_id": "a", "step": %d, "timestamp": 1700000000, "loss": %s}\n'
+LARGE = "is too large for a float"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.jsonl", '{"step": 0, "loss": Infinity}\n{"step": 1, "loss": NUMBER}\n'),
+        ("a.json", '[{"step": 0, "loss": Infinity}, {"step": 1, "loss": NUMBER}]'),
+        ("a.jsonl", LONG % (0, "Infinity") + LONG % (1, "NUMBER")),
+        ("a.jsonl", WIDE % (0, "Infinity") + WIDE % (1, "NUMBER")),
+        ("a.json", '{"loss": [Infinity, NUMBER]}'),
+        ("a/trainer_state.json", '{"log_history": [{"loss": Infinity}, {"loss": NUMBER}]}'),
+    ],
+)
+@pytest.mark.parametrize("number", ["1e999", "-1E+400", "9" * 400 + ".5", "9" * 400])
+def test_a_number_of_json_that_is_too_large_is_refused(
+    name: str, text: str, number: str, store: ExperimentStore, tmp_path: Path
+) -> None:
+    """It does not become infinite, as the word does; `skip` leaves it out."""
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text.replace("NUMBER", number))
+    with pytest.raises(ImportSourceError, match=LARGE):
+        import_experiments(store, None, path, to_id="a")
+    (row,) = import_source(store, path, None, ImportOptions("a", skip=True)).imported
+    assert row.left_out == {"values that a store cannot hold": 1}
+    assert points(store, "a") == [("loss", 0, math.inf)]
+
+
+def test_a_number_of_wandb_that_is_too_large_is_refused(
+    store: ExperimentStore, tmp_path: Path
+) -> None:
+    """In the history and in the summary; `skip` leaves it out, and nothing else of its row."""
+    item_ = field(1, field(2, "loss") + field(16, "1e999"))
+    row = field(2, item_ + field(1, field(2, "acc") + field(16, "Infinity")))
+    folder = wandb_folder(tmp_path, log(RUN, row))
+    with pytest.raises(ImportSourceError, match=f"step 0: 'loss': '1e999' {LARGE}"):
+        import_experiments(store, None, tmp_path)
+    options = ImportOptions(skip=True)
+    assert import_source(store, tmp_path, None, options).imported[0].metrics == 1
+    assert points(store, "abc") == [("acc", 0, math.inf)]
+    (folder / "run-abc.wandb").unlink()
+    (folder / "files" / "wandb-summary.json").write_text('{"loss": -1e999, "lr": 0.5}')
+    (found,) = import_source(store, tmp_path, None, options).imported
+    assert found.left_out == {"values that a store cannot hold": 1}
+    assert points(store, found.commit_id) == [("lr", 0, 0.5)]
+
+
+def test_a_parameter_that_is_too_large_is_its_text(store: ExperimentStore, tmp_path: Path) -> None:
+    """As in all parameters; the words of JSON stay what they are."""
+    path = tmp_path / "PPO_1" / "result.json"
+    path.parent.mkdir()
+    line = '{"training_iteration": 1, "config": {"lr": 1e999, "clip": Infinity, "n": 2.5}}\n'
+    path.write_text(line)
+    import_experiments(store, None, path, to_id="a")
+    assert store.read_run("a").params == {"lr": "1e999", "clip": "Infinity", "n": 2.5}
+
+
 def test_without_a_history_the_summary_comes_in(store: ExperimentStore, tmp_path: Path) -> None:
     """A note says that the history is not there."""
     folder = tmp_path / "run-20231114_221320-xyz" / "files"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 from contextlib import closing
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from expstore import ExperimentStore, ImportSourceError, Metric
-from expstore.exchange.imports import import_experiments, import_source
+from expstore.exchange.imports import ImportOptions, import_experiments, import_source
 from expstore.model.runinfo import RunStart
 
 SCHEMA = """
@@ -178,6 +179,22 @@ def test_old_file_stores_are_read(store: ExperimentStore, tmp_path: Path) -> Non
     assert store.status("aa") == "failed"
     assert row.left_out == {"artifacts": 2}
     assert report.left_out == {"deleted runs": 1, "models": 1}
+
+
+def test_a_value_that_is_too_large_is_refused(store: ExperimentStore, tmp_path: Path) -> None:
+    """It does not become infinite, as the words of infinity do; `skip` leaves it out."""
+    write(
+        tmp_path,
+        {
+            "0/aa/meta.yaml": "run_id: aa\nstart_time: 1500000000000\n",
+            "0/aa/metrics/rmse": "1500000001000 1e999 0\n1500000002000 -inf 1\n",
+        },
+    )
+    with pytest.raises(ImportSourceError, match=r"line 1: '1e999' is too large for a float"):
+        import_experiments(store, None, tmp_path)
+    (row,) = import_source(store, tmp_path, None, ImportOptions(skip=True)).imported
+    assert row.left_out == {"values that a store cannot hold": 1}
+    assert [m.value for m in store.get_metrics("aa")] == [-math.inf]
 
 
 def test_links_out_of_a_file_store_are_not_followed(store: ExperimentStore, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import expstore
 from expstore import ExperimentStore
 from expstore.exchange.export import export_file
 from expstore.exchange.imports import import_experiments
+from expstore.exchange.sinks import FileFormat
 from expstore.exchange.tensorboard import export_tensorboard
 from tests.helpers.tables import run
 
@@ -59,10 +60,13 @@ def test_parquet_has_a_column_for_each_parameter(
 
 
 @pytest.mark.parametrize("wide", [True, False])
-def test_parameters_come_back_from_csv(tried: ExperimentStore, tmp_path: Path, wide: bool) -> None:
+@pytest.mark.parametrize("to", ["csv", "jsonl"])
+def test_parameters_come_back(
+    tried: ExperimentStore, tmp_path: Path, to: FileFormat, wide: bool
+) -> None:
     """Flat, with their types and tags; the metric named as a column keeps its name."""
-    path = tmp_path / "all.csv"
-    export_file(tried, None, path, "csv", wide_form=wide, params=True)
+    path = tmp_path / f"all.{to}"
+    export_file(tried, None, path, to, wide_form=wide, params=True)
     again = ExperimentStore(tmp_path / "again")
     import_experiments(again, None, path)
     info = again.read_run("a")
@@ -118,7 +122,8 @@ def test_the_command_takes_parameters_along(tried: ExperimentStore, tmp_path: Pa
     root = ("--root", tried.root)
     done = run(capsys, *root, "export", "--to", "csv", "--with-params")
     assert "param:model.depth" in done.out.splitlines()[0]
-    assert run(capsys, *root, "export", "--to", "jsonl", "--with-params").code == 2
+    target = ("--to", "tensorboard", "-o", str(tmp_path / "events"))
+    assert run(capsys, *root, "export", *target, "--with-params").code == 2
     assert run(capsys, *root, "export", "--to", "csv", "--name", "typo").code == 1
 
 

@@ -154,6 +154,32 @@ def test_a_monitor_file_has_its_start_in_a_comment(store: ExperimentStore, tmp_p
     assert any("rows are counted" in note for note in row.notes)
 
 
+@pytest.mark.parametrize(
+    ("start", "elapsed"), [("1e999", "1.25"), ("Infinity", "1.25"), ("1700000000", "inf")]
+)
+def test_a_monitor_file_without_usual_times_has_that_of_the_file(
+    start: str, elapsed: str, store: ExperimentStore, tmp_path: Path
+) -> None:
+    """No time is made of a start or of seconds that are not finite."""
+    path = tmp_path / "monitor.csv"
+    text = f'#{{"t_start": {start}}}\nr,l,t\n9.0,9,{elapsed}\n'
+    (row,) = imported(store, path, text)
+    found = store.get_metrics(row.commit_id)
+    assert {m.timestamp for m in found} == {int(path.stat().st_mtime)}
+    assert any("no times" in note for note in row.notes)
+
+
+def test_a_bad_value_of_an_exported_table_is_named_by_its_line(
+    store: ExperimentStore, tmp_path: Path
+) -> None:
+    """Of the file, not of its experiment's rows."""
+    rows = "a,0,1700000000,0.5\nb,0,1700000000,0.5\na,1,1700000000,0.5\nb,1,1700000000,x\n"
+    text = f"commit_id,step,timestamp,loss\n{rows}"
+    (tmp_path / "a.csv").write_text(text)
+    (refused,) = import_source(store, tmp_path / "a.csv").refused
+    assert "line 5: column 'loss'" in str(refused.error)
+
+
 def test_the_user_names_the_columns(store: ExperimentStore, tmp_path: Path) -> None:
     """Of steps and of times; one that is not there, or is neither, is refused by name."""
     text = "step,samples,when,loss\n1,640,1700000000,0.5\n2,1280,1700000060,0.25\n"
@@ -257,9 +283,11 @@ def test_a_chart_of_wandb_has_several_runs(store: ExperimentStore, tmp_path: Pat
 
 
 def test_a_list_of_runs_is_refused_by_name(store: ExperimentStore, tmp_path: Path) -> None:
-    """It has no history."""
-    with pytest.raises(ImportSourceError, match="a list of runs"):
-        imported(store, tmp_path / "a.csv", "Name,State,Runtime,loss\nx,finished,10,0.5\n")
+    """It has no history, whichever of its columns were shown when it was downloaded."""
+    for shown in ("State,Runtime", "Runtime", "Notes,User,Tags,Created,Sweep", "Created"):
+        cells = shown.replace("Runtime", "10")
+        with pytest.raises(ImportSourceError, match="a list of runs"):
+            imported(store, tmp_path / "a.csv", f"Name,{shown},epoch,loss\nx,{cells},9,0.5\n")
 
 
 def test_parameters_beside_a_table_come_along(store: ExperimentStore, tmp_path: Path) -> None:

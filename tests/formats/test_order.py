@@ -109,3 +109,17 @@ def test_the_numbers_are_those_of_all_columns(
         expected = columns[name][np.array(which, np.intp)]
         assert found[name].dtype == expected.dtype
         assert found[name].tobytes() == expected.tobytes()
+        assert order.column(built, name).tobytes() == columns[name].tobytes()
+
+
+@pytest.mark.parametrize("names", [3, 40])
+@pytest.mark.parametrize("rows", [1, 50, 150, 1300])
+def test_a_column_has_all_records(names: int, rows: int) -> None:
+    """In whichever way it is read that costs least."""
+    turn = [f"n{number % 7}" * (1 + number % 2) for number in range(names)]
+    data = log(names * rows, names=turn)
+    order, columns = known(data), parse_columns(RECORD, data)
+    for name in ("timestamp", "step", "value"):
+        found = order.column(data, name)
+        assert found.dtype == columns[name].dtype
+        assert found.tobytes() == columns[name].tobytes()

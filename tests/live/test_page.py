@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import expstore
-from expstore import ExperimentStore
+from expstore import ExperimentStore, Metadata
 from expstore.live import view
 from expstore.live.server import Server
 from tests.helpers.application import log
@@ -55,6 +55,28 @@ def test_a_run_appears_grows_and_ends_while_it_logs(
     wait_for(page, "document.querySelector('#runs .status.finished')")
     store.prune_experiments(1)
     wait_for(page, "document.querySelectorAll('#runs li').length === 1")
+
+
+def test_runs_are_listed_by_age_whenever_they_come(
+    page: Browser, server: Server, store: ExperimentStore
+) -> None:
+    """An import of old runs, and those that are found while the page loads, do not come first."""
+    shown = "[...document.querySelectorAll('#runs button.id')].map((e) => e.textContent).join(' ')"
+
+    def add(name: str, created: int) -> None:
+        store.create_experiment(name)
+        store.write_metadata(Metadata(name, created))
+
+    add("middle", 2000)
+    page.driver.get(server.address)
+    wait_for(page, f"{shown} === 'middle'")
+    add("oldest", 1000)
+    wait_for(page, f"{shown} === 'middle oldest'")
+    add("newest", 3000)
+    store.create_experiment("unknown")
+    wait_for(page, f"{shown} === 'newest middle oldest unknown'")
+    add("alike", 2000)
+    wait_for(page, f"{shown} === 'newest alike middle oldest unknown'")
 
 
 def test_the_page_finds_itself_again_after_a_restart(

@@ -132,6 +132,15 @@ def test_rows_say_what_run_json_says(store: ExperimentStore) -> None:
     assert table is not None
 
 
+def test_only_a_status_is_left_out_as_unknown(store: ExperimentStore) -> None:
+    """An experiment, a job and a user may be called so."""
+    with store.start_experiment("unknown", "unknown", "unknown"):
+        pass
+    ((row, _),) = runs_payload(store, ["unknown"])
+    created = store.read_metadata("unknown").timestamp
+    assert row == {"id": "unknown", "job": "unknown", "user": "unknown", "created": created}
+
+
 def test_text_of_any_kind_can_be_shown(store: ExperimentStore) -> None:
     """Control characters and bidi overrides are escaped, long texts cut, and the key is exact."""
     name = b"\xff\x1b".decode("utf-8", "surrogateescape")

@@ -15,7 +15,8 @@ import { decodeMessage } from "./codec.js";
 import { runsOf } from "./source.js";
 const calls = (window.calls = []);
 const row = (id, points) => ({
-  id, job: "", created: 1000, status: "running", points, first: 1000, latest: 1000 + points,
+  id, job: "", created: id === "c" ? 2000 : 1000, status: "running",
+  points, first: 1000, latest: 1000 + points,
   metrics: [[0, points, 1, points - 1, 0, 0, 1, points - 1]],
 });
 const runs = runsOf({ runs: [row("a", 1000), row("b", 1000)], names: ["loss"] });

@@ -8,13 +8,20 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import expstore
-from expstore import ExperimentStore, ExpStoreError, NoSpaceError
+from expstore import (
+    ExperimentExistsError,
+    ExperimentStore,
+    ExpStoreError,
+    Metadata,
+    NoSpaceError,
+)
 from expstore.store.files import atomic, system
 from tests.helpers.paths import ROOT
 
@@ -121,6 +128,25 @@ def test_a_failed_start_leaves_nothing_at_any_depth(
     assert (tmp_path / "new" / "deep" / "root").is_dir()
 
 
+def test_a_start_that_comes_second_leaves_the_first_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though its metadata is the same, and the first has ended and logged nothing."""
+    write = ExperimentStore.write_metadata
+
+    def after_another(store: ExperimentStore, metadata: Metadata, *, new: bool = False) -> None:
+        write(store, metadata, new=True)
+        store.change_run(metadata.commit_id, lambda run: replace(run, notes="the first"))
+        write(store, metadata, new=new)
+
+    monkeypatch.setattr(ExperimentStore, "write_metadata", after_another)
+    with pytest.raises(ExperimentExistsError):
+        expstore.start(tmp_path, "abc", "job", "user")
+    store = ExperimentStore(tmp_path)
+    assert store.read_metadata("abc").job_name == "job"
+    assert store.read_run("abc").notes == "the first"
+
+
 def test_run_that_is_pickled_says_what_to_pass_instead(tmp_path: Path) -> None:
     """As to a process that `spawn` starts."""
     with expstore.start(tmp_path, "abc") as run, pytest.raises(TypeError, match="commit_id"):
@@ -146,3 +172,49 @@ def test_runs_end_though_another_cannot(tmp_path: Path) -> None:
     store = ExperimentStore(tmp_path / "root")
     ended = {name: store.status(name) for name in store.list_experiments() if name != "d"}
     assert ended == dict.fromkeys("abcefgh", "failed")
+
+
+_FULL = """
+import resource, signal
+import expstore
+from expstore.integrations.session import Session
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+{start}
+run.log({{"loss": 0.5}}, step=1)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))  # as on a full disk
+{end}
+"""
+_START = "run = expstore.start('store', 'abc')"
+_SESSION = "session = Session(None, {'root': 'store', 'commit_id': 'abc'}); run = session.run"
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "outcome"),
+    [
+        (_START, "", "finished"),
+        (_START, "raise RuntimeError", "failed"),
+        (_START, "del run", "finished"),
+        (_SESSION, "", "finished"),
+        (_SESSION, "del run, session", "finished"),
+        (_SESSION, "raise RuntimeError", "failed"),
+    ],
+)
+def test_an_end_that_cannot_be_recorded_is_told_in_one_line(
+    start: str, end: str, outcome: str, tmp_path: Path
+) -> None:
+    """Where a program exits or drops a run, no caller could catch the error."""
+    done = subprocess.run(
+        [sys.executable, "-c", _FULL.format(start=start, end=end)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    told = [line for line in done.stderr.splitlines() if line.startswith("expstore: ")]
+    (line,) = told
+    assert line.startswith(f"expstore: run abc could not be closed: {tmp_path / 'store/abc'}/")
+    assert f"`expstore end abc --status {outcome}`" in line
+    assert "ignored" not in done.stderr
+    assert (done.stderr == f"{line}\n") == ("RuntimeError" not in end)

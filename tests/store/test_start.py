@@ -27,6 +27,7 @@ from expstore import (
     RunFileError,
     RunStart,
     SelectionError,
+    StoreNotFoundError,
     SyncError,
 )
 from expstore.store import runfile
@@ -624,3 +625,21 @@ def test_a_resumed_start_records_code_that_has_changed(repository: str, tmp_path
         (later, "other", False),
     ]
     assert runfile.parse(runfile.build(info)) == info
+
+
+def test_an_id_in_place_of_the_store_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would become a store of its own, in which nobody looks; any other new name may."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EXPSTORE_ROOT", raising=False)
+    expstore.start(commit_id="abc").close()
+    with pytest.raises(StoreNotFoundError, match=r"is an experiment in .*pass commit_id='abc'"):
+        expstore.start("abc", resume=True)
+    assert os.listdir() == ["experiments"]
+    expstore.start("other", "abc").close()
+    expstore.start(tmp_path / "abc", "abc").close()
+    expstore.start("abc", "d").close()
+    monkeypatch.setenv("EXPSTORE_ROOT", "$missing")
+    expstore.start("new", "abc").close()
+    assert set(os.listdir()) == {"experiments", "other", "abc", "new"}

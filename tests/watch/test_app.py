@@ -261,6 +261,21 @@ def test_an_empty_store_waits_for_its_first_run(store) -> None:
     watch(WatchApp(store), test)
 
 
+def test_a_run_without_metrics_says_so(store) -> None:
+    """Until it logs one; a filter that lets none through says that."""
+    add(store, "one")
+
+    async def test(pilot: Pilot[None]) -> None:
+        await sees(pilot, "1 run ", "no metrics yet")
+        store.log_metric("one", "loss", 1.0, 0)
+        await until(pilot, lambda: "no metrics yet" not in screen(pilot))
+        await sees(pilot, "loss")
+        await types(pilot, "m", "accuracy")
+        await sees(pilot, "no metric matches")
+
+    watch(WatchApp(store), test)
+
+
 def test_a_run_that_is_deleted_while_it_is_watched(runs) -> None:
     """It leaves the list; kept, its curves stay, and the last line says what happened."""
 

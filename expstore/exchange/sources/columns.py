@@ -24,6 +24,19 @@ _WORDS |= dict.fromkeys(("1.#qnan", "-1.#ind", "1.#ind", "nan(ind)", "-nan(ind)"
 _TEXTS = 100  # kept, of those that are not numbers; the others are only counted
 
 
+def float_of(text: str) -> float:
+    """The number that a text is.
+
+    Raises:
+        ValueError: it is something else.
+        OverflowError: it is too large for a float.
+    """
+    value = float(text)
+    if math.isinf(value) and "inf" not in text.lower():
+        raise OverflowError(f"{shown(text, 80)!r} is too large for a float")
+    return value
+
+
 def number_of(cell: Any, comma: bool = False) -> float | None:
     """The number in a cell; None if it has none.
 
@@ -46,10 +59,7 @@ def number_of(cell: Any, comma: bool = False) -> float | None:
         raise ValueError("not a number")
     if comma and "," in text and "." not in text:
         text = text.replace(",", ".")
-    value = float(text)
-    if math.isinf(value) and "inf" not in text.lower():
-        raise OverflowError("too large")
-    return value
+    return float_of(text)
 
 
 class Column:

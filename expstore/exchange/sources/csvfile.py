@@ -37,7 +37,8 @@ _NAMES = re.compile(
     r"wandb_export.*\.csv"
 )
 _DOWNLOAD = re.compile(r"run-(?P<run>.*?)-?tag-(?P<tag>.+)")  # TensorBoard's name for a download
-_TABLE_OF_RUNS = frozenset({"Name", "State", "Runtime"})  # W&B's list of runs
+_OF_LIST = frozenset({"State", "Notes", "User", "Tags", "Created", "Runtime", "Sweep"})
+"""What W&B's list of runs has after `Name`; each may be hidden in a download."""
 
 
 def recognise(path: Path) -> bool:
@@ -194,7 +195,7 @@ def _runs_of_file(path: Path, name: str, reading: Reading) -> Runs:
             several = exported_runs
         elif is_chart(table.header):
             several = chart_runs
-        elif frozenset(table.header) >= _TABLE_OF_RUNS:
+        elif table.header[0] == "Name" and not _OF_LIST.isdisjoint(table.header):
             raise ImportSourceError(
                 f"{path}: a list of runs, with a row per run and no steps; download the chart of a "
                 "metric, or import the run's folder"

@@ -11,7 +11,6 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
-import json
 import os
 import stat
 import zlib
@@ -22,6 +21,7 @@ from typing import IO, Any
 
 from expstore.errors import ImportSourceError
 from expstore.exchange.sources.base import brief, reading_file
+from expstore.exchange.sources.jsontext import loads
 from expstore.store.files import layout
 from expstore.store.files.descriptor import Descriptor
 from expstore.store.files.systems.native import own
@@ -212,6 +212,6 @@ def read_json(path: Path, limit: int = DOCUMENT) -> Any:
     data = read_document(path, limit)
     with reading_file(path):
         try:
-            return json.loads(data)
+            return loads(data)
         except ValueError as error:
             raise ImportSourceError(f"{path}: not JSON: {brief(error)}") from error

@@ -29,6 +29,7 @@ from expstore.exchange.sources.headers import STEPS, TIMES
 from expstore.exchange.sources.params import fitting
 from expstore.model.runinfo import RunInfo
 from expstore.model.table import MetricTable
+from formats.damage.plausible import EARLIEST, LATEST
 
 if TYPE_CHECKING:
     import numpy as np
@@ -256,7 +257,9 @@ class Grid:
         elapsed = self.columns.get("t")
         if base is None or elapsed is None or len(elapsed) != self.rows:
             return None
-        return np.floor(base + elapsed.values).astype(np.int64)
+        seconds = np.floor(base + elapsed.values)
+        usual = (seconds >= EARLIEST) & (seconds <= LATEST)
+        return seconds.astype(np.int64) if usual.all() else None
 
     def _candidates(self, known: tuple[str, ...], chosen: str | None) -> list[str]:
         if chosen is not None:

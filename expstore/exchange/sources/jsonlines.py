@@ -7,7 +7,6 @@ is still being written: it is left out and counted.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -33,6 +32,7 @@ from expstore.exchange.sources.files import (
 )
 from expstore.exchange.sources.grid import Grid, run_of
 from expstore.exchange.sources.headers import STEPS
+from expstore.exchange.sources.jsontext import DECODER
 from expstore.exchange.sources.longform import LongReader, is_long
 from expstore.exchange.sources.params import typed
 from expstore.exchange.sources.severalruns import exported_objects
@@ -41,7 +41,6 @@ from expstore.exchange.sources.texttable import is_exported
 LINE = 1 << 24
 """The longest line that is read, in characters."""
 
-_DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"\s*")
 _NEXT = re.compile(r"\s*(?:,\s*)?")  # between the elements of an array
 _DEPTH = 8  # of objects in objects
@@ -65,7 +64,7 @@ def _has_objects(path: Path) -> bool:
     try:
         if not text.startswith("{"):
             return False
-        found, end = _DECODER.raw_decode(text)
+        found, end = DECODER.raw_decode(text)
     except (ValueError, RecursionError):
         return False
     # A single object, or an array of some, may be anything, unless they have steps.
@@ -188,7 +187,7 @@ class _Objects:
             while text[position : position + 1] != "]":
                 number += 1
                 try:
-                    found, position = _DECODER.raw_decode(text, position)
+                    found, position = DECODER.raw_decode(text, position)
                 except (ValueError, RecursionError) as error:
                     raise ImportSourceError(
                         f"{self._file}: object {number}: not JSON: {brief(error)}"
@@ -207,7 +206,7 @@ class _Objects:
                 try:
                     if not line.isascii() and _has_bytes(line):
                         raise ValueError("not UTF-8")
-                    found = json.loads(line)
+                    found = DECODER.decode(line)
                     if not isinstance(found, dict):
                         raise ValueError("not an object")  # noqa: TRY004
                 except (ValueError, RecursionError) as error:

@@ -16,6 +16,7 @@ from typing import Any
 from expstore.errors import ImportSourceError
 from expstore.exchange.sources.base import BAD, ForeignRun, Reading, Runs, reading_file
 from expstore.exchange.sources.builder import MetricsBuilder
+from expstore.exchange.sources.columns import float_of
 from expstore.exchange.sources.files import files_below, is_regular, opened, read_document
 from expstore.exchange.sources.mlflowruns import DELETED, MODELS, MlflowRun
 from expstore.exchange.sources.params import PARAMS, read_yaml
@@ -183,11 +184,10 @@ def _points(
             try:
                 parts: list[Any] = [*line.rstrip(b"\r\n").split(b" "), b"0"][:3]
                 where = f"{path}: line {number}"
-                yield int(parts[0]), int(parts[2]), name, float(parts[1]), where
-            except (ValueError, IndexError):
-                builder.refuse_unless_skipped(
-                    ImportSourceError(
-                        f"{path}: line {number}: not `milliseconds value step`: "
-                        f"{line[:80].decode('utf-8', 'replace')!r}"
-                    )
-                )
+                value = float_of(parts[1].decode())
+                yield int(parts[0]), int(parts[2]), name, value, where
+            except (ValueError, IndexError, OverflowError) as error:
+                fault = f"not `milliseconds value step`: {line[:80].decode('utf-8', 'replace')!r}"
+                if isinstance(error, OverflowError):
+                    fault = str(error)
+                builder.refuse_unless_skipped(ImportSourceError(f"{path}: line {number}: {fault}"))

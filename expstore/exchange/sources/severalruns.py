@@ -21,7 +21,6 @@ from expstore.model.paramcolumns import PARAM
 from expstore.model.texts import unescape
 
 _FACTS = ("job_name", "user", "created", *RUN_COLUMNS)
-_PREFIX = "metric:"  # keeps a metric's name apart from those of steps and times
 _OF_RUN = re.compile(r"(?P<run>.+) - (?P<metric>.+?)(?P<bound>__MIN|__MAX)?")  # W&B's headers
 
 
@@ -30,19 +29,30 @@ def is_chart(header: list[str]) -> bool:
     return any((match := _OF_RUN.fullmatch(name)) and match["bound"] for name in header)
 
 
+def _is_fact(name: str) -> bool:
+    """Whether a column of `export --wide` is of the experiment."""
+    return name in _FACTS or name.startswith(PARAM)
+
+
 def exported_runs(path: Path, table: TextTable, reading: Reading) -> Runs:
     """The experiments in a file of `export --wide`."""
-    grids: dict[str, tuple[Grid, dict[str, str]]] = {}
+    grids: dict[str, tuple[Grid, dict[str, Any]]] = {}
     place = {name: number for number, name in enumerate(table.header)}
-    facts = [name for name in table.header if name in _FACTS or name.startswith(PARAM)]
+    facts = [name for name in table.header if _is_fact(name)]
     names = [name for name in table.header if name not in (*KEYS, *facts)]
     columns = [place[name] for name in (*KEYS[1:], *names)]
-    labels = [*KEYS[1:], *(_PREFIX + name for name in names)]
+    labels = [*KEYS[1:], *names]
+    numbers: dict[str, list[int]] = {}  # of each experiment's rows, in the table
     for block in table.blocks():
+        number = table.rows
         for commit_id, rows in _grouped(block):
+            known = numbers.setdefault(commit_id, [])
             if commit_id not in grids:
                 given = {fact: rows[0][place[fact]] for fact in facts}
-                grids[commit_id] = Grid(str(path), reading, exact=True), given
+                line = lambda row, known=known: table.place(known[row])  # noqa: E731
+                grids[commit_id] = Grid(str(path), reading, line, exact=True), given
+            known += range(number, number + len(rows))
+            number += len(rows)
             cells = [[row[number] for number in columns] for row in rows]
             grids[commit_id][0].extend(labels, cells)
     yield from _all_exported(path, grids, reading)
@@ -52,7 +62,7 @@ def exported_objects(
     path: Path, objects: Iterable[tuple[str, dict[str, Any]]], reading: Reading
 ) -> Runs:
     """The experiments in JSON lines of `export --wide`, which come with their places."""
-    grids: dict[str, tuple[Grid, dict[str, str]]] = {}
+    grids: dict[str, tuple[Grid, dict[str, Any]]] = {}
     places: dict[str, list[str]] = {}
     for place, row in objects:
         commit_id = row.get("commit_id")
@@ -64,17 +74,17 @@ def exported_objects(
             reading.left_out["lines without an id, step or time"] += 1
             continue
         if commit_id not in grids:
-            given = {fact: str(row[fact]) for fact in _FACTS if row.get(fact) is not None}
+            given = {name: row[name] for name in row if _is_fact(name) and row[name] is not None}
             known = places.setdefault(commit_id, [])
             grids[commit_id] = Grid(str(path), reading, known.__getitem__, exact=True), given
         places[commit_id].append(place)
-        cells = {_PREFIX + name: row[name] for name in row if name not in (*KEYS, *_FACTS)}
-        grids[commit_id][0].add({key: row[key] for key in KEYS[1:]} | cells)
+        others = [name for name in row if name != "commit_id" and not _is_fact(name)]
+        grids[commit_id][0].add({name: row[name] for name in others})
     yield from _all_exported(path, grids, reading)
 
 
 def _all_exported(
-    path: Path, grids: dict[str, tuple[Grid, dict[str, str]]], reading: Reading
+    path: Path, grids: dict[str, tuple[Grid, dict[str, Any]]], reading: Reading
 ) -> Runs:
     for commit_id, (grid, given) in grids.items():
         yield reading.attempt(
@@ -91,16 +101,16 @@ def _grouped(block: list[list[str]]) -> Iterator[tuple[str, list[list[str]]]]:
             first = row
 
 
-def _exported(path: Path, commit_id: str, grid: Grid, given: dict[str, str]) -> ForeignRun:
+def _exported(path: Path, commit_id: str, grid: Grid, given: dict[str, Any]) -> ForeignRun:
     where = f"{path}: experiment {shown(commit_id, 80)!r}"
     try:
-        created = int(given["created"]) if given.get("created") else None
+        created = int(str(given["created"])) if given.get("created") else None
     except ValueError:
         raise ImportSourceError(f"{where}: created {given['created']!r} is not a time") from None
-    table = renamed(grid.table(0), lambda name: metric_name(name.removeprefix(_PREFIX)))
+    table = renamed(grid.table(0), metric_name)
     for name in table.names:
         check_name(where, name, ours=True)
-    job_name, user = (unescape(given.get(column, "")) for column in ("job_name", "user"))
+    job_name, user = (unescape(str(given.get(column, ""))) for column in ("job_name", "user"))
     notes = tuple(grid.notes)
     return ForeignRun(
         unescape(commit_id),

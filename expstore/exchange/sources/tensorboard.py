@@ -54,6 +54,15 @@ class _Part:
     name: str = ""
 
 
+@dataclass(frozen=True)
+class _Around:
+    """The directory around others: whether it has event files itself, and what those are called."""
+
+    is_run: bool
+    has_parts_only: bool
+    has_one_hparams: bool
+
+
 def runs(path: Path, reading: Reading) -> Runs:
     """The runs under a log directory, sorted; or the one of a single event file.
 
@@ -86,28 +95,34 @@ def runs(path: Path, reading: Reading) -> Runs:
 
 def _joined(found: dict[Path, list[Path]], top: Path) -> dict[Path, list[_Part]]:
     """The parts of each run."""
+    names: dict[Path, list[str]] = {}
+    for directory in found:
+        names.setdefault(directory.parent, []).append(directory.name)
+    around = {
+        above: _Around(
+            is_run=above in found,
+            has_parts_only=all(name in _PARTS for name in below),
+            has_one_hparams=sum(bool(_HPARAMS.fullmatch(name)) for name in below) == 1,
+        )
+        for above, below in names.items()
+    }
     joined: dict[Path, list[_Part]] = {}
     for directory, files in sorted(found.items()):
-        target, part = _place(directory, files, found, top)
+        target, part = directory, _Part(files)
+        if directory != top:
+            target, part = _place(directory, files, around[directory.parent])
         joined.setdefault(target, []).append(part)
     return dict(sorted(joined.items()))
 
 
-def _place(
-    directory: Path, files: list[Path], found: dict[Path, list[Path]], top: Path
-) -> tuple[Path, _Part]:
+def _place(directory: Path, files: list[Path], around: _Around) -> tuple[Path, _Part]:
     """The run that a directory belongs to, and what its metrics are called in it."""
     above = directory.parent
-    if directory == top:
-        return directory, _Part(files)
-    siblings = [other for other in found if other.parent == above]
-    if directory.name in _PARTS and (
-        above in found or all(other.name in _PARTS for other in siblings)
-    ):
+    if directory.name in _PARTS and (around.is_run or around.has_parts_only):
         return above, _Part(files, prefix=f"{directory.name}/")
-    if above in found:
+    if around.is_run:
         if _HPARAMS.fullmatch(directory.name):
-            if sum(bool(_HPARAMS.fullmatch(other.name)) for other in siblings) == 1:
+            if around.has_one_hparams:
                 return above, _Part(files)
         elif "_" in directory.name:
             for tag in _first_tags(files):

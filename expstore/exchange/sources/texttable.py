@@ -9,7 +9,6 @@ and counted; if it has them all, it is kept, and a note says that its last numbe
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from expstore.exchange.sources.base import (
     shown,
 )
 from expstore.exchange.sources.files import opened_text
+from expstore.exchange.sources.jsontext import loads
 from expstore.exchange.wide import KEYS
 from formats.errors import counted
 
@@ -236,7 +236,7 @@ def _clean(header: list[str]) -> list[str]:
 
 def _facts(line: str) -> dict[str, Any]:
     try:
-        found = json.loads(line.lstrip("#"))
+        found = loads(line.lstrip("#"))
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

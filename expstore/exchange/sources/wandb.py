@@ -26,6 +26,7 @@ from expstore.exchange.sources.files import (
     read_json,
 )
 from expstore.exchange.sources.jsonlines import flat
+from expstore.exchange.sources.jsontext import LargeNumber
 from expstore.exchange.sources.params import fitting, read_yaml, typed
 from expstore.exchange.sources.wandbhistory import RowReader, checked, item
 from expstore.exchange.sources.wandblog import Fields, fields
@@ -226,17 +227,21 @@ class _Run:
         self._add(summary, step if whole else 0, math.floor(time) if whole else stamp)
 
     def _add(self, row: dict[str, Any], step: int, time: int) -> None:
+        where = f"{self.source}: step {step}"
         cells = {key: value for key, value in row.items() if key not in _INNER}
         if not _PLAIN.issuperset(map(type, cells.values())):
-            cells = self._numbers(cells)
-        self.builder.add_row(cells, step, time, f"{self.source}: step {step}")
+            cells = self._numbers(cells, where)
+        self.builder.add_row(cells, step, time, where)
 
-    def _numbers(self, cells: dict[str, Any]) -> dict[str, float]:
+    def _numbers(self, cells: dict[str, Any], where: str) -> dict[str, float]:
         """The numbers of a row; all else is counted."""
         numbers: dict[str, float] = {}
         for key, value in flat(_without_media(cells, self.left_out)).items():
             if isinstance(value, bool | int | float) or value in _WORDS:
                 numbers[key] = float(value)
+            elif isinstance(value, LargeNumber):
+                fault = f"{shown(key, 40)!r}: {shown(value, 80)!r} is too large for a float"
+                self.builder.refuse_unless_skipped(ImportSourceError(f"{where}: {fault}"))
             elif value is not None:
                 self.left_out[f"texts and lists of {shown(key, 40)!r}"] += 1
         return numbers

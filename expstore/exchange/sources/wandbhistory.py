@@ -6,16 +6,16 @@ decoded again, or others. Nested names are joined with `/`; what JSON holds is r
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
+from expstore.exchange.sources.jsontext import DECODER, loads
 from expstore.exchange.sources.wandblog import fields, signed, varint
 
 _ITEM, _STEP = 1 << 3 | 2, 2 << 3 | 2  # the keys of a row's fields
 _JSON = (8, 16)  # fields of an item that hold its value as JSON
 _SHORT = 128  # lengths below this have one byte
-_read_json = json.JSONDecoder().raw_decode
+_read_json = DECODER.raw_decode
 
 
 class RowReader:
@@ -75,12 +75,12 @@ class RowReader:
 
 
 def _value(text: bytes) -> Any:
-    """What JSON holds; nearly always a number, for which `json.loads` takes three times as long."""
+    """What JSON holds; nearly always a number, for which `loads` takes three times as long."""
     try:
         value, end = _read_json(text.decode("ascii"))
     except (ValueError, RecursionError):
-        return json.loads(text)
-    return value if end == len(text) else json.loads(text)
+        return loads(text)
+    return value if end == len(text) else loads(text)
 
 
 def item(parts: Iterable[tuple[int, Any]]) -> tuple[str, Any]:
@@ -99,7 +99,7 @@ def item(parts: Iterable[tuple[int, Any]]) -> tuple[str, Any]:
         elif number == 7:
             value = checked(part).decode("utf-8", "replace")
         elif number in _JSON:
-            value = json.loads(checked(part))
+            value = loads(checked(part))
     return "/".join(name for name in names if name), value
 
 

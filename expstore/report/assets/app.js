@@ -169,7 +169,7 @@ export async function start(from) {
     byId("left-out").textContent = `To keep this report small, some things were left out: ${source.facts.leftOut.join("; ")}.`;
   }
   for await (const runs of source.listRuns()) {
-    addRuns(runs);
+    addRuns(runs, source.live);
     change();
   }
   loaded = true;

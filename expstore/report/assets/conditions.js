@@ -12,6 +12,7 @@ export class WhereError extends Error {
 const UNITS = { s: 1, m: 60, h: 3600, d: 86400, w: 7 * 86400 };
 const DURATION = /^(\d{1,9}(?:\.\d{1,9})?)([smhdw])$/;
 const NUMBER = /^(?:[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?|[-+]?inf(?:inity)?|nan)$/i;
+const STATUSES = ["running", "finished", "failed", "stopped", "unknown"];
 const ORDERS = {
   "<": (a, b) => a < b, "<=": (a, b) => a <= b, ">": (a, b) => a > b, ">=": (a, b) => a >= b,
 };
@@ -28,10 +29,11 @@ export function conditionOf(operator, value, kind, name) {
   if (kind === "duration") return numberTest(operator, secondsOf(value));
   const number = value.quoted ? null : asNumber(value.text);
   if (operator in ORDERS) {
-    const isText = kind === "text" || kind === "texts";
+    const isText = ["text", "texts", "status"].includes(kind);
     if (isText || number === null) throw new WhereError(`${operator} compares numbers, and ${isText ? "text" : value.text} is none; use == or ~`, value.column);
     return numberTest(operator, number);
   }
+  if (kind === "status" && !STATUSES.includes(value.text)) throw new WhereError(`${value.text} is no status; there are: ${STATUSES.join(", ")}`, value.column);
   if (kind !== "number") return equality(value, number);
   if (number === null) throw new WhereError(`${name} is a number, and ${value.text} is none`, value.column);
   return numberTest(operator, number);

@@ -7,7 +7,7 @@ export const NEWEST = 20; // runs that are drawn unless others are picked
 export const MOST_DRAWN = 300; // beyond that no one can tell curves apart, and the page gets slow
 
 export const model = {
-  runs: [], // in the order of the source
+  runs: [], // in the order of the source, or the newest first; see `addRuns`
   byKey: new Map(),
   metrics: [], // keys, the most interesting first
   matching: [], // runs that the filter lets through
@@ -18,7 +18,8 @@ export const model = {
 
 let places = 0; // of runs ever added: a run keeps its colour
 
-export function addRuns(runs, first = false) {
+// With `byAge` the newest run is first, in whatever order they come; else they are added at the end.
+export function addRuns(runs, byAge = false) {
   const added = [], indices = new Map(model.runs.map((run, index) => [run.key, index]));
   for (const run of runs) {
     const old = model.byKey.get(run.key);
@@ -30,11 +31,16 @@ export function addRuns(runs, first = false) {
     else model.runs[indices.get(run.key)] = run;
     model.byKey.set(run.key, run);
   }
-  model.runs = first ? [...added, ...model.runs] : [...model.runs, ...added];
+  const inOrder = !byAge || [model.runs.at(-1), ...added].every((run, index, all) => index === 0 || !all[index - 1] || older(all[index - 1], run) <= 0);
+  model.runs = [...model.runs, ...added];
+  if (!inOrder) model.runs.sort(older);
   const metrics = new Set(model.metrics);
   for (const run of runs) for (const metric of run.metrics.keys()) metrics.add(metric);
   if (metrics.size !== model.metrics.length) model.metrics = sortedByInterest([...metrics]);
 }
+
+// Orders by age as the library does: those of which it is unknown are last, equals go by their ids.
+const older = (a, b) => (b.created ?? -Infinity) - (a.created ?? -Infinity) || (a.id < b.id ? -1 : Number(a.id > b.id));
 
 export function removeRuns(keys) {
   for (const key of keys) model.byKey.delete(key);

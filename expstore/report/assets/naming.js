@@ -14,7 +14,7 @@ const FIELDS = {
   age: { kind: "duration", value: (run) => (run.created === null ? null : Date.now() / 1000 - run.created) },
   ended: { kind: "time", value: ended },
   duration: { kind: "duration", value: lasted },
-  status: { kind: "text", value: (run) => run.status },
+  status: { kind: "status", value: (run) => run.status },
   tag: { kind: "texts", value: (run) => run.tags },
   notes: { kind: "text", value: (run) => run.notes || null },
 };

@@ -6,7 +6,8 @@
 //   absence            what is said of a curve that is null, as "Left out".
 //   facts              { written?: seconds, leftOut?: [text], x?: axis, and what
 //                      `page_facts` in payload.py gives }
-//   listRuns()         async iterator over arrays of Run (see runsOf), the most important first.
+//   listRuns()         async iterator over arrays of Run (see runsOf), the most important first; if
+//                      live, in any order, and the page puts the newest first.
 //   curve(run, metric, { x, from, to, points })   promise of a Curve, or null: there is none to show.
 //                      `metric` is a key of run.metrics; x is "step" or "time" (seconds since 1970);
 //                      from and to bound it, null: no bound; `points` is how many suffice.

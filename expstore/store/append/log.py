@@ -195,13 +195,17 @@ class AppendLog(LogFile):
         if self._bad:
             self._cut_bad(self._bad)
         self.recall()
-        start, bad_since, pause = self.boundary, time.monotonic(), _PATIENCE / 1000
+        start = seen = self.boundary
+        bad_since, pause = time.monotonic(), _PATIENCE / 1000
         while True:
             end, rest = boundary_after(self._format, self.path, self._descriptor, start)
+            zeros = ends_in_zeros(self._format, self._descriptor, self.boundary, end)
             now = time.monotonic()
-            if end > start:  # others go on: what looked torn was being written
-                start, bad_since, pause = end, now, _PATIENCE / 1000
-            if not rest and not ends_in_zeros(self._format, self._descriptor, self.boundary, end):
+            if end > seen:  # others go on: what looked torn was being written
+                seen, bad_since, pause = end, now, _PATIENCE / 1000
+            if not zeros:  # they would look like records until their bytes are there
+                start = end
+            if not rest and not zeros:
                 self.boundary = end
                 if self._begin():
                     continue

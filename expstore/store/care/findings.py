@@ -15,16 +15,16 @@ DAMAGE = {
     "torn-tail": "the log ends inside a record; `repair` sets that part aside",
     "zero-tail": "the log ends in zeros, as after a power loss; `repair` sets them aside",
     "implausible": "records from here on are misaligned; `salvage` recovers the whole ones",
-    "truncated": "the file ends inside a field; it must be rewritten",
+    "truncated": "the file ends inside a field; in Python, `write_metadata` writes it anew",
     "unsupported-version": "the file has another version, or is not metadata at all",
-    "unreadable": "the file cannot be read in its expected format",
+    "unreadable": "the file cannot be read, or is not in its format",
     "altered": "the file is not as it was sealed; restore it, or `seal --force` if that is meant",
     "missing": "the file was sealed and is gone; restore it, or `seal --force` if that is meant",
 }
 """Classes of damage: what each means, and the remedy."""
 
 NOTES = {
-    "no-metadata": "the experiment has no metadata; prune never deletes it",
+    "no-metadata": "prune never deletes such an experiment; in Python, `write_metadata` adds it",
     "other-commit-id": "the metadata names a different experiment than its directory",
     "time-unit": "times in a smaller unit than seconds are read as seconds; log them anew, divided",
     "trailing-bytes": "bytes after the last field are ignored",

@@ -7,15 +7,18 @@ Most logs are sound; any that is long, or unusual in some way, is left to be loo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from expstore.errors import ExpStoreError
 from expstore.store.files.layout import METRICS
 from expstore.store.files.place import open_root
-from expstore.store.read.chosen import Chooser, Chosen
+from expstore.store.read.chosen import Chooser
 from expstore.store.read.together import LONG
+
+if TYPE_CHECKING:
+    from formats.columns.order import Order
 
 
 class Sound(NamedTuple):
@@ -39,7 +42,7 @@ class SoundLogs:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._chooser = Chooser(lambda name: True)
+        self._chooser = Chooser(_sound)
 
     def among(self, commit_ids: Sequence[str]) -> dict[str, Sound]:
         """The sound logs of some experiments, whose ids are checked; about a hundred at most."""
@@ -55,18 +58,17 @@ class SoundLogs:
             if isinstance(data, bytes)
         }
         groups, _ = self._chooser.divide(logs)
-        return {commit_id: one for group in groups for commit_id, one in _sound(group)}
+        return {commit_id: one for group in groups for commit_id, one in group.items()}
 
 
-def _sound(group: Chosen) -> Iterable[tuple[str, Sound]]:
+def _sound(order: Order, logs: Mapping[str, bytes], data: bytes) -> dict[str, Sound]:
     """Those of some logs of one order whose steps do not go back, of whatever metric."""
     import numpy as np
 
-    falls = group.steps[1:] < group.steps[:-1]
-    falls[group.ends[:-1] - 1] = False  # from one log to the next
-    wrong = set(group.ends.searchsorted(falls.nonzero()[0], "right").tolist())
-    counts = np.diff(group.ends, prepend=0).tolist()
-    for place, found in enumerate(zip(group.ids, counts, group.sizes, strict=True)):
-        if place not in wrong:
-            commit_id, records, size = found
-            yield commit_id, Sound(records, size)
+    counts = [len(log) // order.size * order.records for log in logs.values()]
+    ends, steps = np.array(counts).cumsum(), order.column(data, "step")
+    falls = steps[1:] < steps[:-1]
+    falls[ends[:-1] - 1] = False  # from one log to the next
+    wrong = set(ends.searchsorted(falls.nonzero()[0], "right").tolist())
+    found = enumerate(zip(logs.items(), counts, strict=True))
+    return {i: Sound(count, len(log)) for n, ((i, log), count) in found if n not in wrong}

@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from expstore.errors import OutputExistsError, OutputInStoreError
+from expstore.errors import OutputExistsError, OutputInStoreError, UnreadableFileError
 from expstore.store.files import access, layout, mounts, system
 from expstore.store.files.atomic import take_name
 from expstore.store.files.descriptor import Descriptor
@@ -49,23 +49,31 @@ def _tag(name: str) -> str:
     return hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
 
 
-def check_output(output: Path, *, force: bool | None) -> None:
+def check_output(output: Path, *, force: bool | None, makes_above: bool = False) -> None:
     """Check that an output may be written.
 
     Args:
         output: the file to write.
         force: allow an existing file to be replaced; None: this is never allowed.
+        makes_above: the caller makes the directory that it is in.
 
     Raises:
         OutputExistsError: it exists, and may not be replaced or is not a regular file.
         OutputInStoreError: see `check_place`.
+        UnreadableFileError: it would be in a directory that does not exist.
     """
     if os.path.lexists(output):
         if not force:
             advice = "choose another" if force is None else "--force (force=True) replaces it"
             raise OutputExistsError(f"{output}: already exists; {advice}")
+        if output.is_dir():
+            raise OutputExistsError(f"{output}: is a directory, not a regular file; name a file")
         if not output.is_file():
             raise OutputExistsError(f"{output}: not a regular file, so it is not replaced")
+    elif not (makes_above or os.path.lexists(output.parent)):
+        raise UnreadableFileError(
+            f"{output}: there is no directory {output.parent}; create it first"
+        )
     check_place(output)
 
 

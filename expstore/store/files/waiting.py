@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from expstore.store.files.directory import Location
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -34,6 +36,8 @@ def each(root: Location, items: Iterable[Item], work: Callable[[Item], Result]) 
     if isinstance(root, Path):
         yield from map(work, items)
         return
+    from concurrent.futures import ThreadPoolExecutor
+
     pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(REQUESTS) as pool:
         try:

@@ -8,7 +8,7 @@ tried on those after it. A store in which each log has another is noticed soon, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from expstore.model.values import METRICS_FORMAT
 from formats.damage.plausible import EARLIEST, LATEST
@@ -25,6 +25,7 @@ _LEAST = 6  # logs that are read together: fewer are read sooner with those of o
 _TRIES = 8  # logs without a known order from which one is learned, at first
 _SHARE = 8  # logs of known orders that pay for another try
 
+Found = TypeVar("Found")
 Wants = Callable[[str], bool]
 """Whether the metric of a name is wanted."""
 
@@ -52,20 +53,21 @@ class Chosen(NamedTuple):
     lasts: NDArray[np.int64]
 
 
-class Chooser:
+class Chooser(Generic[Found]):
     """Finds the logs that have a common order.
 
     Args:
-        wants: whether a metric is wanted.
+        choose: takes from logs what is wanted; given their order, the logs by commit id, and the
+            bytes of all, one log after another.
     """
 
-    def __init__(self, wants: Wants) -> None:
-        self._wants = wants
+    def __init__(self, choose: Callable[[Order, Mapping[str, bytes], bytes], Found]) -> None:
+        self._choose = choose
         self._orders: list[Order] = []  # the one that was seen last is the first
         self._left, self._known = _TRIES, 0
 
-    def divide(self, logs: Mapping[str, bytes]) -> tuple[list[Chosen], dict[str, bytes]]:
-        """The wanted metrics of logs that agree with an order, and all other logs, by commit id."""
+    def divide(self, logs: Mapping[str, bytes]) -> tuple[list[Found], dict[str, bytes]]:
+        """What is wanted of logs that agree with an order, and all other logs, by commit id."""
         groups: dict[Order, dict[str, bytes]] = {}
         rest: dict[str, bytes] = {}
         for commit_id, log in logs.items():
@@ -108,26 +110,27 @@ class Chooser:
             self._orders = [found, *self._orders[: _MOST - 1]]
         return found
 
-    def _choose(self, order: Order, logs: Mapping[str, bytes], data: bytes) -> Chosen:
-        """The wanted metrics of logs that agree with an order; `data` are their bytes."""
-        import numpy as np
 
-        labels = [label.decode(ENCODING, ERRORS) for label in order.labels]
-        names = tuple(dict.fromkeys(labels))
-        wanted = {name: code for code, name in enumerate(names) if self._wants(name)}
-        places = [place for place, name in enumerate(labels) if name in wanted]
-        sizes = [len(log) for log in logs.values()]
-        ends = np.array(sizes).cumsum() // order.size
-        turns = np.arange(len(data) // order.size)
-        codes = np.array([wanted[labels[place]] for place in places], np.int32)
-        numbers = order.numbers(data, places, turns)
-        return Chosen(
-            list(logs),
-            sizes,
-            names,
-            np.tile(codes, len(turns)),
-            numbers["value"],
-            numbers["step"],
-            ends * len(places),
-            order.numbers(data, [order.records - 1], ends - 1)["timestamp"],
-        )
+def chosen(wants: Wants, order: Order, logs: Mapping[str, bytes], data: bytes) -> Chosen:
+    """The wanted metrics of logs that agree with an order; `data` are their bytes."""
+    import numpy as np
+
+    labels = [label.decode(ENCODING, ERRORS) for label in order.labels]
+    names = tuple(dict.fromkeys(labels))
+    wanted = {name: code for code, name in enumerate(names) if wants(name)}
+    places = [place for place, name in enumerate(labels) if name in wanted]
+    sizes = [len(log) for log in logs.values()]
+    ends = np.array(sizes).cumsum() // order.size
+    turns = np.arange(len(data) // order.size)
+    codes = np.array([wanted[labels[place]] for place in places], np.int32)
+    numbers = order.numbers(data, places, turns)
+    return Chosen(
+        list(logs),
+        sizes,
+        names,
+        np.tile(codes, len(turns)),
+        numbers["value"],
+        numbers["step"],
+        ends * len(places),
+        order.numbers(data, [order.records - 1], ends - 1)["timestamp"],
+    )

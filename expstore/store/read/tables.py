@@ -16,6 +16,7 @@ from expstore.model.texts import escape
 from expstore.model.values import RECORD_CODEC
 from expstore.store.files.directory import Location
 from expstore.store.files.place import open_log, read_log
+from expstore.store.read.ahead import LongLogError
 from expstore.store.read.parser import BRIEF, LogParser, parse_whole
 from expstore.store.read.rewind import Rewind
 from formats import CLEAN, TooManyTextsError
@@ -172,16 +173,25 @@ def _parts(
             yield MetricTable.of_columns(columns, status), is_last
 
 
-def read_table(path: Location | str, start: int = 0, end: int | None = None) -> MetricTable:
-    """A log in one table; see `ExperimentStore.get_metrics`, and `iter_tables` for the arguments.
+def read_table(
+    path: Location | str, start: int = 0, end: int | None = None, limit: int | None = None
+) -> MetricTable:
+    """A log in one table; see `ExperimentStore.get_metrics`.
+
+    Args:
+        path, start, end: see `iter_tables`.
+        limit: bytes that the log may have; see `ahead`. None: any number.
 
     Raises:
+        LongLogError: it has more bytes than `limit`.
         TooManyTextsError, LogTooLargeError, ExperimentNotFoundError, UnreadableFileError
     """
     if (short := _short_table(path, start, end, BRIEF)) is not None:
         return short
     parser = LogParser(MAX_NAMES)
     with open_log(path) as log:
+        if limit is not None and log.size > limit:
+            raise LongLogError
         parser.begin(log, start, end)
         try:
             columns = parser.read()

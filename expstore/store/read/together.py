@@ -12,6 +12,7 @@ Where only some metrics are wanted, `chosen` is asked first.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from expstore.model.table import MetricTable
@@ -19,7 +20,7 @@ from expstore.model.values import METRICS_FORMAT
 from expstore.store.files.directory import Location
 from expstore.store.files.layout import METRICS
 from expstore.store.files.place import open_root
-from expstore.store.read.chosen import Chooser, Chosen, Wants
+from expstore.store.read.chosen import Chooser, Chosen, Wants, chosen
 from expstore.store.read.parser import parse_whole
 from formats import CLEAN, TailStatus
 from formats.damage.tail import tail_status
@@ -69,7 +70,7 @@ def read_together(
         StoreNotFoundError: the root does not exist.
     """
     commit_ids, sizes = list(commit_ids), sizes or {}
-    chooser = None if wants is None else Chooser(wants)
+    chooser = None if wants is None else Chooser(partial(chosen, wants))
     with open_root(root) as directory:
         for first in range(0, len(commit_ids), _LOGS):
             ids = commit_ids[first : first + _LOGS]
@@ -88,11 +89,13 @@ def read_together(
             yield from _parsed(batch, chooser)
 
 
-def _parsed(batch: dict[str, bytes], chooser: Chooser | None) -> Iterator[Together | Chosen]:
+def _parsed(
+    batch: dict[str, bytes], chooser: Chooser[Chosen] | None
+) -> Iterator[Together | Chosen]:
     """Some logs as one, or as a few."""
     if chooser is not None:
-        chosen, batch = chooser.divide(batch)
-        yield from chosen
+        groups, batch = chooser.divide(batch)
+        yield from groups
     if not batch:
         return
     ids, logs = list(batch), list(batch.values())

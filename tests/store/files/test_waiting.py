@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import threading
 import time
 
@@ -73,7 +74,7 @@ def test_checks_and_comparisons_read_several_experiments_at_a_time(
     with store.metrics_path("07").open("ab") as log:
         log.write(b"\x05")
     used: set[int] = set()
-    threads = waiting.ThreadPoolExecutor
+    threads = concurrent.futures.ThreadPoolExecutor
 
     class Seen(threads):
         def submit(self, work, *args):  # type: ignore[no-untyped-def]
@@ -84,7 +85,7 @@ def test_checks_and_comparisons_read_several_experiments_at_a_time(
 
             return super().submit(seen, *args)
 
-    monkeypatch.setattr(waiting, "ThreadPoolExecutor", Seen)
+    monkeypatch.setattr(concurrent.futures, "ThreadPoolExecutor", Seen)
     with in_memory(store.root) as url:
         remote = ExperimentStore(url)
         checked = [(one.commit_id, len(one.findings), one.records) for one in remote.check_all()]

@@ -11,6 +11,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 
 import pytest
+from fsspec.implementations.http import HTTPFileSystem
 
 from expstore import ExperimentStore, FormatError, LogTooLargeError, UnreadableFileError
 from expstore.store.files import web
@@ -103,6 +104,7 @@ def serving() -> Iterator[Callable[..., str]]:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         return f"http://127.0.0.1:{server.server_port}/experiments"
 
+    HTTPFileSystem.clear_instance_cache()  # else an earlier one's limits are kept
     yield serve
     for server in servers:
         server.shutdown()
