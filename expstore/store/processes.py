@@ -151,8 +151,11 @@ class Processes(Generic[Result]):
                 one.process.kill()
             for one in self._all:
                 one.process.join()
-                with suppress(ValueError):  # somebody else, or the system, has waited for it
-                    one.process.close()
+                if one.process.exitcode is None:  # the system has waited for it, or somebody else
+                    # Else Python, when it exits, would end whatever has its number by then.
+                    one.process._popen.returncode = 0
+                    one.process.join()
+                one.process.close()
         while self._all:
             self._all.pop().connection.close()
 

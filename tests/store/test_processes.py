@@ -143,6 +143,7 @@ def test_a_program_that_ignores_the_end_of_others_gets_all_results() -> None:
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:
         assert list(jobs.in_order(_same, dict.fromkeys("abcdef", 0), 2)) == list("abcdef")
+        assert not multiprocessing.active_children()
     finally:
         signal.signal(signal.SIGCHLD, before)
 
@@ -188,7 +189,7 @@ import os, signal, sys, time
 from expstore.store import jobs, processes
 
 def work(ids):
-    print(os.getpid(), flush=True)
+    os.write(1, b"%d\\n" % os.getpid())
     time.sleep(60)
     return ids
 
