@@ -7,6 +7,7 @@ by which signal it ended, but for Ctrl-C, whose exit code is that of shells.
 
 from __future__ import annotations
 
+import atexit
 import signal
 import time
 from types import FrameType
@@ -24,6 +25,7 @@ _came: list[int] = []
 
 def prepare() -> None:
     """Take the signals, unless the program was started to ignore them."""
+    atexit.register(_ignore)
     for name, handler in _ENDING.items():
         number = getattr(signal, name, None)  # not all systems have all
         if number is not None and signal.getsignal(number) == handler:
@@ -35,6 +37,13 @@ def finish() -> None:
     if _came and _came[0] != signal.SIGINT:
         signal.signal(_came[0], signal.SIG_DFL)
         signal.raise_signal(_came[0])
+
+
+def _ignore() -> None:
+    """When Python has but its memory to free, which it does without handlers."""
+    for name in _ENDING if _came else ():
+        if (number := getattr(signal, name, None)) is not None:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

@@ -26,6 +26,12 @@ def command():
         if {moments} < 0:
             os.kill(os.getpid(), signal.{first})
 
+class Last:
+    def __del__(self, kill=os.kill, own=os.getpid(), numbers=(signal.SIGINT, signal.SIGTERM)):
+        for number in numbers:  # when Python has given up its handlers
+            kill(own, number)
+
+last = Last()
 cli._load_and_run = command
 ending._MOMENTS = {moments}
 cli.main()
