@@ -29,17 +29,17 @@ def agreed(data: Bytes, mask: Bytes, expected: memoryview, held: bytearray) -> i
     for index, ahead in enumerate(data[:whole].reshape(spans, *rows.shape)):
         np.bitwise_and(ahead, mask, out=rows)
         if held != wanted:
-            return index * span + _first_difference(masked, wanted)
+            return index * span + first_difference(masked, wanted)
     if rest:
         units, end = rest // unit, rest - rest % unit
         ahead, wanted = data[whole:], expected[:rest]
         np.bitwise_and(ahead[:end].reshape(units, unit), mask, out=rows[:units])
         np.bitwise_and(ahead[end:], mask[: rest - end], out=masked[end:rest])
         if held[:rest] != wanted:
-            return whole + _first_difference(masked[:rest], wanted)
+            return whole + first_difference(masked[:rest], wanted)
     return data.size
 
 
-def _first_difference(data: Bytes, expected: memoryview) -> int:
+def first_difference(data: Bytes, expected: bytes | memoryview) -> int:
     """Where bytes of one length, which are not equal, differ first."""
     return int((data != np.frombuffer(expected, np.uint8)).argmax())

@@ -1,7 +1,7 @@
 """The columns that a parser fills.
 
 Guarantees: records are appended in amortised constant time, and memory that they do not need is
-never touched.
+never touched. So room for more of them than there will be is no reason to fail.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from formats.columns.memory import first_items, new_array
+
+_FEWEST = 1 << 16  # records for which there must be room
 
 
 class Output:
@@ -27,8 +29,8 @@ class Output:
         capacity: int,
         begun: Mapping[str, NDArray[Any]],
     ) -> None:
-        self.count, self._capacity = 0, capacity
-        self.arrays = {name: new_array(capacity, np.dtype(dtype)) for name, dtype in types.items()}
+        self.count = 0
+        self._capacity, self.arrays = _room(types, capacity)
         if begun:
             self.add(begun)
 
@@ -56,3 +58,23 @@ class Output:
             longer = new_array(capacity, np.dtype((array.dtype, array.shape[1:])))
             longer[: self.count] = array[: self.count]
             self.arrays[name] = longer
+
+
+def _room(types: dict[str, Any], capacity: int) -> tuple[int, dict[str, NDArray[Any]]]:
+    """Columns of so many records, or of fewer where the system does not promise that much memory.
+
+    Returns:
+        How many, and the columns.
+
+    Raises:
+        MemoryError: there is no room for a few.
+    """
+    while True:
+        try:
+            columns = {name: new_array(capacity, np.dtype(dtype)) for name, dtype in types.items()}
+        except (MemoryError, ValueError):  # more than there is, or than NumPy can count
+            if capacity <= _FEWEST:
+                raise
+            capacity = max(capacity // 4, _FEWEST)
+        else:
+            return capacity, columns

@@ -37,8 +37,7 @@ from formats.schema import Schema
 from formats.walk import flat, read_value
 
 BLOCK = 1 << 20
-"""Bytes decoded at a time: enough to amortise NumPy's calls, few enough to stay in a core's cache.
-"""
+"""Bytes decoded at a time: enough to amortise NumPy's calls, few enough for a core's cache."""
 
 _BEGINNING = 1 << 17  # bytes of a long log that are read as those of a short one
 
@@ -166,11 +165,12 @@ class ColumnParser:
             readinto: fills a buffer and returns how many bytes, such as `io.FileIO.readinto`.
             size: expected number of bytes, such as the file's size; it need not be right.
         """
-        output = self._output(size)
-        got: int | None = 1
-        while self._emission.error is None and got:
-            got = readinto(self._room(min(size + 1, self._block)).data)
-            self._decode(got or 0, output, more=bool(got))
+        output, fresh = self._output(size), 1
+        while self._emission.error is None and fresh:
+            fresh = _fill(self._room(min(size + 1, self._block)).data, readinto)
+            self._decode(fresh, output, more=bool(fresh))
+            if fresh > size:
+                size += fresh  # there are more than expected
         return self._columns(output.finish())
 
     @property
@@ -315,6 +315,14 @@ class ColumnParser:
         clocks = UNKNOWN if self._clock is None else emission.clocks
         emission.clocks = NONE
         return Columns(columns, count, self._end, emission.error, start, seen, clocks)
+
+
+def _fill(buffer: memoryview, readinto: Callable[[memoryview], int | None]) -> int:
+    """Fill a buffer, however few bytes come at a time, and return how many: fewer at the end."""
+    filled = 0
+    while filled < len(buffer) and (count := readinto(buffer[filled:])):
+        filled += count
+    return filled
 
 
 def _pieces(bounds: Offsets) -> Iterator[Offsets]:

@@ -13,14 +13,14 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from formats.columns.agreement import agreed
+from formats.columns.agreement import agreed, first_difference
 from formats.columns.clock import UNKNOWN, Range
 from formats.columns.starts import Offsets
 from formats.columns.strands import Strand, strands_of
 from formats.schema import Schema
 
 UNIT = 1 << 14  # bytes of template: a short log is compared in one operation
-_UNITS = 8  # compared at a time, of a longer one
+_UNITS = 8  # compared at a time, of a long one that agrees so far
 _LEAST = 16  # records of each text, or of each length, in a period that has strands
 _NONE: Offsets = np.empty(0, np.int64)
 
@@ -69,13 +69,21 @@ class Period:
         length = (len(data) - at) // size * size
         if not length:
             return 0
-        ahead = np.frombuffer(data, np.uint8, length, at)
-        # Most logs need no more than one operation.
-        if length <= unit and (ahead & self._mask[:length]).tobytes() == self._raw[:length]:
-            return length // size
-        units = min(length // unit, _UNITS) or 1
-        expected, held = memoryview(self._raw * units), bytearray(units * unit)
-        return agreed(ahead, self._mask, expected, held) // size
+        # Most logs need no more than one operation, and most orders that break do so in it.
+        same = min(length, unit)
+        masked = np.frombuffer(data, np.uint8, same, at) & self._mask[:same]
+        if masked.tobytes() != self._raw[:same]:
+            return first_difference(masked, self._raw[:same]) // size
+        # Then few bytes at a time at first: what is compared after a break is compared in vain.
+        for units, end in (1, min((1 + _UNITS) * unit, length)), (_UNITS, length):
+            if same == end:
+                break
+            ahead = np.frombuffer(data, np.uint8, end - same, at + same)
+            held = bytearray(units * unit)
+            same += agreed(ahead, self._mask, memoryview(self._raw * units), held)
+            if same < end:
+                break
+        return same // size
 
     @cached_property
     def strands(self) -> list[Strand]:

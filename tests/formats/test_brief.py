@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from formats import RECORD, LengthPrefixedText, RecordCodec, Text
-from formats.columns import ColumnParser, Columns, brief, numbers, period, reading
+from formats.columns import ColumnParser, Columns, agreement, brief, numbers, period, reading
 from formats.schema import Schema
 from tests.helpers.declarations import same
 
@@ -154,7 +154,47 @@ def test_the_order_of_another_log_does_not_keep_its_own_from_being_learned() -> 
         assert reading.reading_of(Schema.of(RECORD), None).known[b""].records == expected
 
 
-@pytest.mark.parametrize("units", [1, 2, 5, 9])
+@pytest.mark.parametrize("size", [21, 64, 100, 276])
+@pytest.mark.parametrize("rest", [0, 20])
+def test_periods_are_counted_up_to_any_break(
+    size: int, rest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one after another would be, however many there are."""
+    monkeypatch.setattr(period, "UNIT", 200)
+    names = ["a" * (size - 21)]
+    turn = period.Period(records(names), b"\0" * 20 + b"\xff" * (size - 20), [0], [[b"a"]])
+    for count in range(200 // min(size, 200) * 20):
+        data = records(names * (count + 1))[: count * size + rest]
+        assert turn.count(data, 0) == count
+        if count:
+            index = count * 7 % 11 * (count - 1) // 10
+            wrong = bytearray(data)
+            wrong[index * size + 20 + count % (size - 20)] ^= 1
+            assert turn.count(bytes(wrong), 0) == index
+
+
+@pytest.mark.parametrize(("broken", "most"), [(300, 0), (700, 1), (2_000, 3), (8_000, 15)])
+def test_little_is_compared_after_a_break(
+    broken: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At most as much again, or a unit."""
+    compared: list[int] = []
+
+    def counted(data: Any, mask: Any, expected: Any, held: bytearray) -> int:
+        same = agreement.agreed(data, mask, expected, held)
+        compared.append(min(same // len(held) * len(held) + len(held), data.size))
+        return same
+
+    monkeypatch.setattr(period, "agreed", counted)
+    names = NAMES[:1] * 10_000
+    names[broken] = "odd"
+    data = records(names)
+    turn = period.Period(data[:25], b"\0" * 20 + b"\xff" * 5, [0], [[b"loss"]])
+    assert turn.count(data, 0) == broken
+    assert sum(compared) <= most * period.UNIT
+
+
+@pytest.mark.parametrize("units", [1, 2, 5, 9, 10, 20])
 def test_a_period_is_compared_to_its_last_byte(units: int) -> None:
     """Bytes that differ end it, wherever they are in the data that are compared at a time."""
     record = records(NAMES[:1])

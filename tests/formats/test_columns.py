@@ -43,6 +43,7 @@ from formats.columns import repetition as repetition_module
 from formats.columns import starts as starts_module
 from formats.columns.repetition import Repetition
 from formats.columns.starts import RecordWalk
+from formats.columns.vocabulary import words_of
 from formats.errors import FieldValueError, UnsupportedSchema
 from formats.fields import LengthPrefixedText, Text
 from formats.meta import META
@@ -404,6 +405,21 @@ def test_many_distinct_texts() -> None:
     check(RECORD, b"".join(record(text, i) for i, text in enumerate(texts + texts[::-1])))
 
 
+@pytest.mark.parametrize(
+    "lengths", [[0, 7, 8, 9], [8], [9, 16, 200], [15, 16, 17], [63, 64, 65], [64], [65]]
+)
+def test_words_are_the_bytes_of_a_text_and_zeros(lengths: list[int]) -> None:
+    """Whatever follows the text, and whether or not all texts fill a word."""
+    rnd = random.Random(9)
+    rows = np.frombuffer(rnd.randbytes(70 * len(lengths)), np.uint8).reshape(-1, 70)
+    texts = [row[5 : 5 + length].tobytes()[:64] for row, length in zip(rows, lengths, strict=True)]
+    words = words_of(rows, 5, np.array(lengths, np.int64))
+    assert len(words) == 64 // 8
+    for place, word in enumerate(words):
+        parts = (text[8 * place : 8 * place + 8] for text in texts)
+        assert word.tolist() == [int.from_bytes(part, "little") for part in parts]
+
+
 def test_texts_that_share_a_slot_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Even if all hashes are equal."""
     monkeypatch.setattr("formats.columns.vocabulary.random.getrandbits", lambda bits: 0)
@@ -481,6 +497,27 @@ def test_reading_needs_no_right_size() -> None:
 
         found = ColumnParser(Schema.of(RECORD)).read(readinto, size)
         compare(Schema.of(RECORD), found, expected, len(data))
+
+
+@pytest.mark.parametrize(("size", "most"), [(0, 20), (1_000, 10), (1 << 40, 4), (1 << 60, 4)])
+def test_blocks_are_full_however_little_comes_at_a_time(
+    size: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A size that is too small costs a few small blocks, and a short read none."""
+    monkeypatch.setattr(columns_module, "BLOCK", 1 << 16)
+    data = b"".join(record(NAMES[i % 5], i) for i in range(5_000))
+    decode, decoded = ColumnParser._decode, list[int]()
+
+    def counted(self: ColumnParser, fresh: int, *args: Any, **options: Any) -> None:
+        decoded.append(fresh)
+        decode(self, fresh, *args, **options)
+
+    monkeypatch.setattr(ColumnParser, "_decode", counted)
+    stream = io.BytesIO(data)
+    found = ColumnParser(RECORD).read(lambda buffer: stream.readinto(buffer[:100]), size)
+    assert (found.count, found.end) == (5_000, len(data))
+    assert sum(decoded) == len(data)
+    assert len(decoded) <= most
 
 
 def test_record_starts() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,16 @@ from construct import Float64b, GreedyRange, Int16ub, Int24ub, Int32ul, Struct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from formats.columns import ColumnParser, Columns, memory, parse, repetition, starts, strands
+from formats.columns import (
+    ColumnParser,
+    Columns,
+    memory,
+    parse,
+    reading,
+    repetition,
+    starts,
+    strands,
+)
 from formats.columns.output import Output
 from formats.columns.repetition import Match
 from formats.columns.strands import strands_of
@@ -53,6 +63,12 @@ def equal(declaration: Any, data: bytes, found: list[Columns]) -> None:
     for field in Schema.of(declaration):
         column = [item for one in found for item in one[field.name].tolist()]
         assert all(map(same, column, (item[field.name] for item in expected)))
+
+
+@pytest.fixture(autouse=True)
+def _forgetful() -> None:
+    """Nothing is remembered of what other tests read."""
+    reading.reading_of.cache_clear()
 
 
 @pytest.fixture
@@ -99,6 +115,27 @@ def test_each_call_gives_all_its_records(blocks: list[int]) -> None:
         assert columns.end <= at < columns.end + 21 + 255
     equal(RECORD, data, found)
     assert blocks
+
+
+@pytest.mark.parametrize("order", [["loss", "lr", "accuracy"], LAYERS], ids=["a few", "layers"])
+def test_what_agrees_is_compared_once(
+    order: list[str], blocks: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a block that ends amid a period, its rest waits for the next one."""
+    compared: list[int] = []
+    agreed = repetition.agreed
+
+    def counted(data: Any, *args: Any) -> int:
+        compared.append(data.size)
+        return agreed(data, *args)
+
+    monkeypatch.setattr(repetition, "agreed", counted)
+    data = built(RECORD, order * (30_000 // len(order)))
+    count = -(-len(data) // parse.BLOCK)
+    found = ColumnParser(RECORD).read(io.BytesIO(data).readinto, len(data))
+    assert (found.count, found.end) == (30_000, len(data))
+    assert count > 10
+    assert len(compared) <= count + 1
 
 
 def test_numbers_that_numpy_does_not_have_are_gathered(blocks: list[int]) -> None:
