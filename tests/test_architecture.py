@@ -48,7 +48,8 @@ EXPSTORE = """
 STORE = """
     files       |
     defaults    |
-    jobs        | files
+    processes   | files
+    jobs        | files processes
     paths       | files
     artifacts   | files paths
     metafile    | files
@@ -58,7 +59,7 @@ STORE = """
     notebook    | files metafile
     append      | files metafile read
     stream      | files metafile runfile read
-    care        | files metafile runfile read append
+    care        | files metafile runfile read append jobs
     views       |
     reader      | views jobs files metafile runfile artifacts paths read notebook stream care
     runs        | files runfile append reader

@@ -12,14 +12,17 @@ import sys
 
 def main() -> None:
     """Run the command line; the entry point of the script `expstore`."""
-    try:
-        from expstore.cli import streams
+    from expstore.cli import ending, streams
 
+    try:
+        ending.prepare()
         streams.prepare()
         _load_and_run()
     except KeyboardInterrupt:  # while modules are loaded; after that, `run` handles it
         print("expstore: interrupted", file=sys.stderr)
         sys.exit(130)
+    finally:
+        ending.finish()
 
 
 def _load_and_run() -> None:

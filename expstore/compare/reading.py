@@ -46,9 +46,9 @@ def read_logs(
     unread = [one for one in found if one.needs_reading(wants)]
     ids = [one.commit_id for one in unread]
     if jobs > 1 and len(unread) > 1:
-        logs = of_store(partial(logs_of, store), store, ids, jobs)
-        for one, (log, faults), _ in zip(unread, logs, progress(ids), strict=True):
-            one.take(log, faults)
+        with of_store(partial(logs_of, store), store, ids, jobs) as logs:
+            for one, (log, faults), _ in zip(unread, logs, progress(ids), strict=True):
+                one.take(log, faults)
     elif unread:
         for _ in zip(_reading(store, unread, wants), progress(ids), strict=True):
             pass

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
@@ -109,7 +109,7 @@ def join_parts(
     with (
         _directory(beside) as directory,
         # No process writes to the directory any more when it is removed.
-        closing(of_store(_PartFile(write, directory), store, ids, jobs)) as done,
+        of_store(_PartFile(write, directory), store, ids, jobs) as done,
     ):
         for part in told(done, ids, progress):
             assert part.path is not None

@@ -15,7 +15,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -83,7 +83,7 @@ def export_tensorboard(
             place = stack.enter_context(unfinished_directory(output / _RUN))
         runs = _Runs(store, names, output, place, force)
         if jobs > 1 and len(chosen) > 1:
-            done = stack.enter_context(closing(of_store(runs, store, chosen, jobs)))
+            done = stack.enter_context(of_store(runs, store, chosen, jobs))
             parts = told(done, chosen, progress)
         else:
             parts = iter([runs.written(chosen, progress)])

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -75,16 +76,17 @@ def collect(
     chosen = newest_first(store) if ids is None else store.select_ids(ids)
     contents = _Contents(store, chosen)
     read = _Read(store, _POINTS // max(len(chosen), 1))
-    if jobs > 1:
-        found = of_store(read, store, chosen, jobs)
-        each = zip(found, progress(chosen), strict=True)
-        rows: Iterator[tuple[dict[str, Any], Curves]] = (one for one, _ in each)
-    else:
-        rows = read.one_by_one(chosen, progress)
-    for commit_id, (row, curves) in zip(chosen, rows, strict=True):
-        if not contents.add(commit_id, row, curves):
-            break
-        read.draws = contents.has_room
+    with ExitStack() as stack:
+        rows: Iterator[tuple[dict[str, Any], Curves]]
+        if jobs > 1:
+            found = stack.enter_context(of_store(read, store, chosen, jobs))
+            rows = (one for one, _ in zip(found, progress(chosen), strict=True))
+        else:
+            rows = read.one_by_one(chosen, progress)
+        for commit_id, (row, curves) in zip(chosen, rows, strict=True):
+            if not contents.add(commit_id, row, curves):
+                break
+            read.draws = contents.has_room
     return contents.finish(by_age=ids is None)
 
 

@@ -6,9 +6,7 @@ access; nothing is written, and no lock is kept; one bad experiment never breaks
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from functools import partial
-from itertools import chain
+from collections.abc import Collection, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +20,7 @@ from expstore.store import runfile, views
 from expstore.store.artifacts import ArtifactReader
 from expstore.store.files import layout, system, waiting
 from expstore.store.files.place import log_of, open_root
-from expstore.store.jobs import check_jobs, of_store
+from expstore.store.jobs import check_jobs
 from expstore.store.read.follow import Follower
 from expstore.store.read.rewind import Rewind
 from expstore.store.read.tables import CHUNK, Selection, iter_tables, read_table
@@ -31,13 +29,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from expstore.store.care.findings import CheckReport
-
-
-def _check_listed(store: StoreReader, ids: list[str]) -> Iterator[CheckReport]:
-    """The reports on some experiments."""
-    from expstore.store.care import check
-
-    return check.check_experiments(store.location, ids)
 
 
 class StoreReader(ArtifactReader):
@@ -222,8 +213,11 @@ class StoreReader(ArtifactReader):
 
         return check.check_experiment(self.locate(commit_id))
 
-    def check_all(self, jobs: int = 1) -> Iterator[CheckReport]:
+    def check_all(self, jobs: int = 1) -> Generator[CheckReport]:
         """Yield a report on the root itself, then one on each experiment, by commit id.
+
+        Other processes end with the iteration, or when it is given up: by its `close`, or when
+        nothing refers to it.
 
         Args:
             jobs: the number of processes that read; 0: one for each processor. A script that uses
@@ -234,13 +228,10 @@ class StoreReader(ArtifactReader):
             SelectionError: `jobs` is not a whole number.
             JobError: a process died.
         """
-        from expstore.store.care import check
+        from expstore.store.care.whole import check_store
 
-        ids = self.list_experiments()
-        if check_jobs(jobs) == 1:
-            return check.check_store(self._location, ids)
-        reports = of_store(partial(_check_listed, self), self, ids, check_jobs(jobs))
-        return chain([check.check_root(self._location)], reports)
+        jobs = check_jobs(jobs)
+        return check_store(self, self.list_experiments(), jobs)
 
     def follow(self, commit_id: str, offset: int = 0, *, interval: float = 0.5) -> Follower:
         """An iterator over tables of metrics as they are written; see `Follower`.

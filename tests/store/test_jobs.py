@@ -31,7 +31,7 @@ from expstore.compare import compare
 from expstore.exchange.export import export_file
 from expstore.report import contents
 from expstore.report.payload import to_json
-from expstore.store import jobs
+from expstore.store import jobs, processes
 from expstore.store.files import output, system
 from expstore.store.files.descriptor import Descriptor
 from tests.helpers.memory import in_memory
@@ -41,7 +41,7 @@ from tests.helpers.paths import ROOT
 @pytest.fixture(params=["fork", "spawn"])
 def method(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """How other processes start."""
-    monkeypatch.setattr(jobs, "_start_method", lambda: request.param)
+    monkeypatch.setattr(processes, "start_method", lambda: request.param)
     return request.param
 
 
@@ -217,7 +217,7 @@ def test_a_run_for_tensorboard_that_a_killed_process_wrote_is_removed(
         return changes
 
     monkeypatch.setattr(tensorboard, "_write_run", killed)
-    monkeypatch.setattr(jobs, "_start_method", lambda: "fork")
+    monkeypatch.setattr(processes, "start_method", lambda: "fork")
     with pytest.raises(JobError, match="died"):
         tensorboard.export_tensorboard(several, None, output, jobs=2)
     assert not [name for name in os.listdir(output) if name.startswith(".")]
@@ -238,7 +238,7 @@ def test_a_store_in_memory_is_read_where_it_is(
     several: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process would have found all of its experiments missing."""
-    monkeypatch.setattr(jobs, "_start_method", lambda: "spawn")
+    monkeypatch.setattr(processes, "start_method", lambda: "spawn")
     with in_memory(several.root) as url:
         store = ExperimentStore(url)
         assert compare(store, jobs=2) == compare(store)
@@ -280,14 +280,14 @@ def test_batches_hold_every_experiment_once(size: int | None) -> None:
 
 def test_a_program_with_threads_is_not_copied() -> None:
     """A copy would wait for ever for a lock that another thread has at that moment."""
-    code = "from expstore.store import jobs; print(jobs._start_method())"
+    code = "from expstore.store import processes; print(processes.start_method())"
     alone = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert alone.stdout.strip() == ("fork" if sys.platform == "linux" else "spawn")
     done = threading.Event()
     other = threading.Thread(target=done.wait)
     other.start()
     try:
-        assert jobs._start_method() == "spawn"
+        assert processes.start_method() == "spawn"
     finally:
         done.set()
         other.join()
@@ -304,10 +304,10 @@ def test_threads_that_python_does_not_list_count() -> None:
         with done:
             pass
 
-    before = jobs._start_method(), threading.active_count()
+    before = processes.start_method(), threading.active_count()
     _thread.start_new_thread(wait, ())
     with ready:
-        assert (jobs._start_method(), threading.active_count()) == ("spawn", before[1])
+        assert (processes.start_method(), threading.active_count()) == ("spawn", before[1])
     done.release()
 
 
@@ -354,7 +354,7 @@ def test_a_copy_handles_no_signal_before_it_is_ready(
 ) -> None:
     """One that the whole group gets, in the moment after the fork, is handled by the program."""
     monkeypatch.setattr(jobs, "BATCH", 1)
-    monkeypatch.setattr(jobs, "_start_method", lambda: "fork")
+    monkeypatch.setattr(processes, "start_method", lambda: "fork")
     handled = tmp_path / "handled"
     real = os.fork
 
@@ -397,7 +397,7 @@ def test_a_process_that_cannot_be_started_is_an_error(
 ) -> None:
     """As where the system allows no more; those that were started are ended."""
     monkeypatch.setattr(jobs, "BATCH", 1)
-    monkeypatch.setattr(jobs, "_start_method", lambda: "fork")
+    monkeypatch.setattr(processes, "start_method", lambda: "fork")
     real, left = os.fork, [1]
 
     def fork() -> int:
@@ -417,7 +417,7 @@ def test_work_that_cannot_be_given_away_is_an_error(monkeypatch: pytest.MonkeyPa
     """Before a process starts: a pool may wait for ever for what it cannot pickle."""
     monkeypatch.setattr(jobs, "BATCH", 1)
     started: list[object] = []
-    monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor.submit", started.append)
+    monkeypatch.setattr("multiprocessing.process.BaseProcess.start", started.append)
     with pytest.raises((AttributeError, pickle.PicklingError), match="local object"):
         list(jobs.in_order(lambda ids: ids, dict.fromkeys("abcd", 0), 2))
     assert not started
@@ -443,16 +443,16 @@ def test_a_copy_does_not_collect_the_garbage_of_the_program(
 ) -> None:
     """A file that is garbage would be written to by both."""
     monkeypatch.setattr(jobs, "BATCH", 1)
-    monkeypatch.setattr(jobs, "_start_method", lambda: "fork")
+    monkeypatch.setattr(processes, "start_method", lambda: "fork")
     gc.disable()
     try:
         garbage: list[Any] = [_Noted(tmp_path / "notes")]
         garbage.append(garbage)
         del garbage
         list(jobs.in_order(_collect, dict.fromkeys("abcdef", 0), 3))
+        assert not (tmp_path / "notes").exists()
     finally:
         gc.enable()
-    assert not (tmp_path / "notes").exists()
     gc.collect()
     assert (tmp_path / "notes").read_text() == f"{os.getpid()}\n"
 
@@ -476,7 +476,7 @@ def _collect(ids: list[str]) -> list[str]:
 def test_python_does_not_warn_of_copies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor do libraries: their threads are not used by a copy."""
     monkeypatch.setattr(jobs, "BATCH", 1)
-    monkeypatch.setattr(jobs, "_start_method", lambda: "fork")
+    monkeypatch.setattr(processes, "start_method", lambda: "fork")
     real = os.fork
 
     def fork() -> int:
@@ -539,7 +539,7 @@ def test_every_process_works(monkeypatch: pytest.MonkeyPatch) -> None:
 
 _WAITING = """
 import time
-from expstore.store import jobs
+from expstore.store import jobs, processes
 from expstore.store.files import output, system
 from expstore.store.files.descriptor import Descriptor
 
@@ -554,7 +554,7 @@ if __name__ == "__main__":
 """
 
 _SPAWNED = _WAITING.replace(
-    "    jobs.BATCH", "    jobs._start_method = lambda: 'spawn'\n    jobs.BATCH"
+    "    jobs.BATCH", "    processes.start_method = lambda: 'spawn'\n    jobs.BATCH"
 )
 
 _STARTING = (

@@ -62,12 +62,6 @@ _FIRST, _AT_ONCE = 16, 128  # experiments whose logs are looked at together
 _MOST = 100  # findings of a kind that are listed individually; the rest are only counted
 
 
-def check_store(root: Location, commit_ids: Iterable[str]) -> Iterator[CheckReport]:
-    """Yield a report on the root itself, then one on each experiment."""
-    yield check_root(root)
-    yield from check_experiments(root, commit_ids)
-
-
 def check_experiments(root: Location, commit_ids: Iterable[str]) -> Iterator[CheckReport]:
     """Yield a report on each experiment that exists; several are read at a time."""
 

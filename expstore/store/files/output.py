@@ -25,6 +25,7 @@ from expstore.errors import OutputExistsError, OutputInStoreError, UnreadableFil
 from expstore.store.files import access, layout, mounts, system
 from expstore.store.files.atomic import take_name
 from expstore.store.files.descriptor import Descriptor
+from expstore.store.files.interrupts import uninterrupted
 from expstore.store.files.systems.native import own
 
 if TYPE_CHECKING:
@@ -147,10 +148,12 @@ def whole_file(
             else:
                 take_name(temporary, output)
         except FileExistsError:
-            temporary.unlink(missing_ok=True)
+            with uninterrupted():
+                temporary.unlink(missing_ok=True)
             raise OutputExistsError(f"{output}: already exists") from None
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            with uninterrupted():
+                temporary.unlink(missing_ok=True)
             raise
         system.sync_directory(output.parent)
 
@@ -173,7 +176,8 @@ def unfinished_directory(output: Path, mode: int = 0o777) -> Iterator[Path]:
             system.try_lock(descriptor, system.LOCK_EX)
             yield temporary
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with uninterrupted():
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def remove_stale(directory: Path, name: str) -> None:

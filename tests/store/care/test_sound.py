@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from expstore import ExperimentStore, StoreNotFoundError
 from expstore.store.care import check, sound
 from expstore.store.care.sound import Sound, SoundLogs
+from expstore.store.care.whole import check_store
 from expstore.store.read import chosen
 from tests.helpers.layouts import CODEC, WHOLE, logs
 from tests.helpers.logs import NOW, log
@@ -98,4 +99,4 @@ def test_a_store_that_is_gone_has_no_reports(store: ExperimentStore) -> None:
     shutil.rmtree(store.root)
     assert list(reports) == []
     with pytest.raises(StoreNotFoundError):
-        list(check.check_store(store.root, ["a"]))
+        list(check_store(store, ["a"]))
