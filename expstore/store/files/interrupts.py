@@ -10,7 +10,8 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from types import FrameType
 
 _ENDING = [
     getattr(signal, name)
@@ -30,14 +31,24 @@ def uninterrupted() -> Iterator[None]:
         return
     answered = {signal.SIGINT} if isinstance(sys.exc_info()[1], KeyboardInterrupt) else set()
     came: list[int] = []
+    held = True
     handlers = {one: handler for one in _ENDING if callable(handler := signal.getsignal(one))}
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        if held:
+            came.append(number)
+        else:  # while handlers are put back: one that raises ends that
+            handlers[number](number, frame)
+
     try:
         for one in handlers:
-            signal.signal(one, lambda number, _: came.append(number))
+            signal.signal(one, hold)
         yield
     finally:
-        for one, handler in handlers.items():
-            signal.signal(one, handler)
+        held = False
+        with ExitStack() as after:
+            for one, handler in handlers.items():
+                after.callback(signal.signal, one, handler)
         for number in dict.fromkeys(came):
             if number not in answered:
                 signal.raise_signal(number)

@@ -39,6 +39,33 @@ def test_ctrl_c_waits_for_what_must_be_done() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_all_handlers_are_back_when_one_raises_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else the program would never again hear of the others, such as SIGTERM."""
+    heard: list[int] = []
+    set_handler = signal.signal
+
+    def interrupted(number: int, handler: Any) -> Any:
+        result = set_handler(number, handler)
+        if handler is signal.default_int_handler:
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGINT)
+        return result
+
+    def hear(number: int, _: object) -> None:
+        heard.append(number)
+
+    before = set_handler(signal.SIGTERM, hear)
+    try:
+        with pytest.raises(KeyboardInterrupt), uninterrupted():
+            monkeypatch.setattr(signal, "signal", interrupted)
+        assert heard == [signal.SIGTERM]
+        assert signal.getsignal(signal.SIGTERM) is hear
+    finally:
+        set_handler(signal.SIGTERM, before)
+
+
 @pytest.mark.parametrize("opened", [whole_file, unfinished_directory])
 def test_a_second_ctrl_c_leaves_nothing_unfinished(
     opened: Callable[[Path], AbstractContextManager[Any]],
