@@ -3,7 +3,7 @@
 Guarantees: the death of one, even while it sends a result, is an error, and nothing waits for it.
 When they are no longer needed, for whatever reason, none is left, and so none has a copy of a file
 or a lock that this process lets go of after that; a second Ctrl-C does not interrupt this. Ctrl-C
-ends them, and so does the death of the process that started them.
+is for this process alone, which may go on after it. They end as soon as this process is dead.
 
 Each has a connection of its own, where its end is seen, and this process needs no thread for them.
 A pool of `concurrent.futures` has one queue for all results, and waits there for ever for the rest
@@ -22,11 +22,12 @@ import threading
 import traceback
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from weakref import WeakSet
 
 from expstore.errors import JobError
 from expstore.store.files.interrupts import uninterrupted
@@ -79,6 +80,10 @@ class _Process:
     connection: Connection[Any, Outcome[Any]]
     given: deque[int] = field(default_factory=deque)
 
+    def disown(self) -> None:
+        """Take it for ended: Python, when it exits, would end whatever has its number by then."""
+        self.process._popen.returncode = 0
+
 
 class Processes(Generic[Result]):
     """Processes that are given numbered parts of some work; see `started`."""
@@ -86,6 +91,7 @@ class Processes(Generic[Result]):
     def __init__(self) -> None:
         self._all: list[_Process] = []
         self._owner = os.getpid()
+        _living.add(self)
 
     def start(self, method: str) -> None:
         """Start one.
@@ -100,7 +106,7 @@ class Processes(Generic[Result]):
             ours, its = context.Pipe()
         except OSError as error:
             raise _cannot_start(error) from error
-        copied = [*(one.connection for one in self._all), ours] if method == "fork" else []
+        copied = ours if method == "fork" else None
         process = context.Process(
             target=_serve, args=(its, _blocked(), copied), name="expstore-job", daemon=True
         )
@@ -141,8 +147,8 @@ class Processes(Generic[Result]):
         for connection in ready(list(working), None if wait else 0):
             one = working[connection]  # type: ignore[index]
             with _lost(one):
-                outcome = one.connection.recv()
-            yield one.given.popleft(), outcome
+                data = one.connection.recv_bytes()
+            yield one.given.popleft(), _outcome(data)
 
     def end(self) -> None:
         """End all; unless this process is a copy of the one that started them."""
@@ -152,12 +158,30 @@ class Processes(Generic[Result]):
             for one in self._all:
                 one.process.join()
                 if one.process.exitcode is None:  # the system has waited for it, or somebody else
-                    # Else Python, when it exits, would end whatever has its number by then.
-                    one.process._popen.returncode = 0
+                    one.disown()
                     one.process.join()
                 one.process.close()
         while self._all:
             self._all.pop().connection.close()
+
+    def leave(self) -> None:
+        """Have nothing to do with them, in a copy of the process that started them."""
+        for one in self._all:
+            one.disown()
+            one.connection.close()
+
+
+_living: WeakSet[Processes[Any]] = WeakSet()
+
+
+def _leave_all() -> None:
+    for processes in _living:
+        processes.leave()
+
+
+if hasattr(os, "register_at_fork"):  # on POSIX
+    # A copy that exits would end the processes, and one that does not would keep them.
+    os.register_at_fork(after_in_child=_leave_all)
 
 
 @contextmanager
@@ -233,22 +257,46 @@ def _starting(method: str) -> Iterator[None]:
 
 
 def _serve(
-    connection: Connection[Outcome[Any], Any], blocked: set[int], copied: Sequence[Any]
+    connection: Connection[Outcome[Any], Any],
+    blocked: set[int],
+    copied: Connection[Any, Any] | None,
 ) -> None:
     """Do the parts that come, in a process, as long as there is one that gives them.
 
     Args:
         blocked: the signals that are kept from the one that started it.
-        copied: what it has a copy of that is not for it.
+        copied: the other end, if it has a copy of that.
     """
     _prepare(blocked)
-    for one in copied:
-        one.close()
-    tasks: SimpleQueue[tuple[Work[Any], list[str]]] = SimpleQueue()
+    if copied is not None:
+        copied.close()
+    tasks: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_receive, args=(connection, tasks), daemon=True).start()
     with suppress(ConnectionError):
         while True:
-            _send(connection, Outcome.of(*tasks.get()))
+            _send(connection, _done(tasks.get()))
+
+
+def _done(data: bytes) -> Outcome[Any]:
+    """Do a part, given as it was sent."""
+    try:
+        work, part = pickle.loads(data)
+    except Exception as error:
+        return Outcome([], _not_passed("the work", error))
+    return Outcome.of(work, part)
+
+
+def _outcome(data: bytes) -> Outcome[Any]:
+    """What became of a part, given as it was sent."""
+    try:
+        outcome: Outcome[Any] = pickle.loads(data)
+    except Exception as error:
+        return Outcome([], _not_passed("a result", error))
+    return outcome
+
+
+def _not_passed(what: str, error: Exception) -> JobError:
+    return JobError(f"{what} cannot be passed on: {type(error).__name__}: {error}; use one job")
 
 
 def _receive(connection: Connection[Any, Any], tasks: SimpleQueue[Any]) -> None:
@@ -263,7 +311,7 @@ def _receive(connection: Connection[Any, Any], tasks: SimpleQueue[Any]) -> None:
     assert parent is not None
     with suppress(EOFError, OSError):
         while wait([connection, parent.sentinel]) == [connection]:
-            tasks.put(connection.recv())
+            tasks.put(connection.recv_bytes())
     os._exit(1)
 
 
@@ -275,16 +323,16 @@ def _send(connection: Connection[Outcome[Any], int], outcome: Outcome[Any]) -> N
             pickle.loads(pickle.dumps(error))
         data = pickle.dumps(outcome)
     except Exception as cause:
-        reason = f"a result cannot be passed on: {type(error or cause).__name__}: {error or cause}"
-        data = pickle.dumps(Outcome([], JobError(reason)))
+        data = pickle.dumps(Outcome([], _not_passed("a result", error or cause)))
     connection.send_bytes(data)
 
 
 def _prepare(blocked: set[int]) -> None:
-    """Let this process end by Ctrl-C without a word, and do nothing at signals for the program."""
+    """Leave Ctrl-C to the process that started this one, and what the program does at signals."""
     for number in signal.valid_signals():  # as for a new process, which has no handlers
         if callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches both
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # it is how Python ends it when it exits
     signal.set_wakeup_fd(-1)  # the copy of a process's would tell that one of signals of this one
     _block(blocked - {signal.SIGINT, signal.SIGTERM})

@@ -148,6 +148,98 @@ def test_a_program_that_ignores_the_end_of_others_gets_all_results() -> None:
         signal.signal(signal.SIGCHLD, before)
 
 
+def test_a_copy_of_this_process_that_exits_leaves_the_others(tmp_path: Path) -> None:
+    """Without a word, and one that lives on does not keep them from ending with this one."""
+    source = """
+import os, sys, time
+from expstore.store import jobs, processes
+
+def work(ids):
+    time.sleep(0.05)
+    return ids
+
+jobs.BATCH = 1
+processes.start_method = lambda: "fork"
+results = jobs.in_order(work, dict.fromkeys(map(str, range(12)), 0), 2)
+next(results)
+if not (copy := os.fork()):
+    sys.exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]), len(list(results)))
+results = jobs.in_order(work, dict.fromkeys(map(str, range(12)), 0), 2)
+next(results)
+if copy := os.fork():
+    print(copy, flush=True)
+else:
+    os.closerange(0, 3)
+    time.sleep(25)
+os._exit(0)
+"""
+    done = _program(source, tmp_path)  # until no process has its output open
+    told, copy = done.stdout.splitlines()
+    os.kill(int(copy), signal.SIGKILL)  # it lived on
+    assert (told, done.stderr, done.returncode) == ("7 11", "", 0)
+
+
+class _NotMade:
+    """Where it is to be made again, that fails."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __call__(self, ids: list[str]) -> list[str]:
+        time.sleep(0.05)
+        return ids
+
+    def __reduce__(self) -> Any:
+        return _fail, (self.error,)
+
+
+def _fail(error: Exception) -> Any:
+    raise error
+
+
+def _not_made(ids: list[str]) -> list[Any]:
+    return [_NotMade(EOFError("lost"))]
+
+
+@pytest.mark.usefixtures("method")
+@pytest.mark.parametrize("error", [AttributeError("lost"), EOFError("lost")])
+def test_work_that_cannot_be_made_in_another_process_is_an_error(error: Exception) -> None:
+    """As what a session of Python defines, for a new process; nothing waits for it."""
+    with pytest.raises(JobError, match=f"the work .* {type(error).__name__}: lost; use one job"):
+        list(jobs.in_order(_NotMade(error), dict.fromkeys("abcd", 0), 2))
+    assert not multiprocessing.active_children()
+
+
+def test_results_that_cannot_be_made_again_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of them, not of a process that died."""
+    monkeypatch.setattr(processes, "start_method", lambda: "fork")
+    with pytest.raises(JobError, match="a result cannot be passed on: EOFError: lost"):
+        list(jobs.in_order(_not_made, dict.fromkeys("abcd", 0), 2))
+
+
+def test_ctrl_c_that_a_program_answers_itself_ends_no_process(tmp_path: Path) -> None:
+    """As one that notes to stop later; Ctrl-C reaches the whole group."""
+    source = """
+import os, signal, time
+from expstore.store import jobs, processes
+
+def work(ids):
+    time.sleep(0.05)
+    return ids
+
+jobs.BATCH = 1
+processes.start_method = lambda: "fork"
+signal.signal(signal.SIGINT, lambda *_: print("later"))
+results = jobs.in_order(work, dict.fromkeys("abcdefgh", 0), 3)
+print(next(results))
+os.killpg(0, signal.SIGINT)
+print(*results)
+"""
+    done = _program(source, tmp_path, start_new_session=True)
+    assert (done.stdout, done.stderr) == ("a\nlater\nb c d e f g h\n", "")
+
+
 class _OddError(Exception):
     def __init__(self, one: int, two: int) -> None:
         super().__init__(f"{one} and {two}")
