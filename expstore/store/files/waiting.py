@@ -1,15 +1,18 @@
 """Working on many files of a store at a URL, where waiting for answers is what takes time.
 
 Guarantees: results come in order, and an error is raised when its turn comes; only so many requests
-run at a time, and only so many results wait in memory. On a file system, everything runs in turn.
+run at a time, and only so many results wait in memory. Ctrl-C waits for no answer, nor does the end
+of the program after it. On a file system, everything runs in turn.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from expstore.store.files.directory import Location
 
@@ -36,16 +39,44 @@ def each(root: Location, items: Iterable[Item], work: Callable[[Item], Result]) 
     if isinstance(root, Path):
         yield from map(work, items)
         return
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import Future
 
+    tasks: SimpleQueue[tuple[Future[Result], Item] | None] = SimpleQueue()
+    threads: list[threading.Thread] = []
     pending: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(REQUESTS) as pool:
-        try:
-            for item in items:
-                pending.append(pool.submit(work, item))
-                if len(pending) >= _AHEAD * REQUESTS:
-                    yield pending.popleft().result()
-            while pending:
+    interrupted = False
+    try:
+        for item in items:
+            if len(threads) < REQUESTS:
+                # Not a pool's: Python, when it exits, would wait for what a server never sends.
+                threads.append(threading.Thread(target=_serve, args=(tasks, work), daemon=True))
+                threads[-1].start()
+            pending.append(Future())
+            tasks.put((pending[-1], item))
+            if len(pending) >= _AHEAD * REQUESTS:
                 yield pending.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        while pending:
+            yield pending.popleft().result()
+    except KeyboardInterrupt:
+        interrupted = True
+        raise
+    finally:
+        for future in pending:
+            future.cancel()
+        for _ in threads:
+            tasks.put(None)
+        for thread in threads if not interrupted else ():
+            if thread.ident is not None:  # it was started
+                thread.join()
+
+
+def _serve(tasks: SimpleQueue[Any], work: Callable[[Item], object]) -> None:
+    """Do what comes, until nothing more does."""
+    while (task := tasks.get()) is not None:
+        future, item = task
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(work(item))
+            except BaseException as error:  # for the one that asks for the result
+                future.set_exception(error)
+        del task, future, item  # they would be kept until the next comes

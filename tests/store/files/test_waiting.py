@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import concurrent.futures
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -12,6 +17,7 @@ from expstore import ExperimentStore
 from expstore.compare import compare
 from expstore.store.files import waiting
 from tests.helpers.memory import in_memory
+from tests.helpers.paths import ROOT
 
 REMOTE = ExperimentStore("memory://many").location
 
@@ -64,6 +70,50 @@ def test_an_error_is_raised_in_its_turn_and_ends_the_work() -> None:
     assert len(done) < 500
 
 
+_STALLED = """
+import time
+from expstore import ExperimentStore
+from expstore.store.files import waiting
+
+def work(item):
+    print(item, flush=True)
+    time.sleep(25)
+
+list(waiting.each(ExperimentStore("memory://many").location, [1], work))
+"""
+
+
+def test_ctrl_c_waits_for_no_answer() -> None:
+    """Of a server that no longer sends any; nor does the end of the program."""
+    program = subprocess.Popen(
+        [sys.executable, "-c", _STALLED],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "1\n"
+        program.send_signal(signal.SIGINT)
+        _, told = program.communicate(timeout=10)
+    finally:
+        program.kill()
+    assert told.rstrip().endswith("KeyboardInterrupt")
+
+
+def test_no_thread_is_left() -> None:
+    """Also when the results are given up, or an error is raised."""
+    before = set(threading.enumerate())
+    assert list(waiting.each(REMOTE, range(100), str))[-1] == "99"
+    found = waiting.each(REMOTE, range(100), str)
+    next(found)
+    found.close()
+    with pytest.raises(ZeroDivisionError):
+        list(waiting.each(REMOTE, [1, 0], lambda item: 1 // item))
+    assert not set(threading.enumerate()) - before
+
+
 def test_checks_and_comparisons_read_several_experiments_at_a_time(
     store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,18 +124,17 @@ def test_checks_and_comparisons_read_several_experiments_at_a_time(
     with store.metrics_path("07").open("ab") as log:
         log.write(b"\x05")
     used: set[int] = set()
-    threads = concurrent.futures.ThreadPoolExecutor
+    serve = waiting._serve
 
-    class Seen(threads):
-        def submit(self, work, *args):  # type: ignore[no-untyped-def]
-            def seen(*given: object) -> object:
-                used.add(threading.get_ident())
-                time.sleep(0.001)
-                return work(*given)
+    def seen(tasks: Any, work: Callable[[Any], object]) -> None:
+        def counted(item: object) -> object:
+            used.add(threading.get_ident())
+            time.sleep(0.001)
+            return work(item)
 
-            return super().submit(seen, *args)
+        serve(tasks, counted)
 
-    monkeypatch.setattr(concurrent.futures, "ThreadPoolExecutor", Seen)
+    monkeypatch.setattr(waiting, "_serve", seen)
     with in_memory(store.root) as url:
         remote = ExperimentStore(url)
         checked = [(one.commit_id, len(one.findings), one.records) for one in remote.check_all()]
