@@ -221,6 +221,10 @@ def _starting(method: str) -> Iterator[None]:
     process does at a signal.
     """
     copied = method == "fork"
+    if not copied and sys.platform != "win32":
+        from multiprocessing.resource_tracker import ensure_running
+
+        ensure_running()  # else the first start would do it, and then let Ctrl-C through
     with uninterrupted(), warnings.catch_warnings() if copied else nullcontext():
         if copied:  # of threads that other libraries have for themselves; no copy uses those
             warnings.filterwarnings("ignore", r".*\bfork\(\)")
