@@ -48,8 +48,9 @@ EXPSTORE = """
 STORE = """
     files       |
     defaults    |
-    processes   | files
-    jobs        | files processes
+    serving     |
+    processes   | files serving
+    jobs        | files processes serving
     paths       | files
     artifacts   | files paths
     metafile    | files

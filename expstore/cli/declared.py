@@ -21,6 +21,13 @@ def takes(param: Any, command: Any) -> str:
     return f"one of {', '.join(words)}" if words else ""
 
 
+def in_range(param: Any, command: Any, number: int) -> bool:
+    """Whether an option of numbers takes this one."""
+    _, information = _declared(param, command)
+    lowest, highest = getattr(information, "min", None), getattr(information, "max", None)
+    return (lowest is None or number >= lowest) and (highest is None or number <= highest)
+
+
 def choices(param: Any, command: Any) -> list[str]:
     """The words of which a parameter takes one; empty if it takes others, too."""
     hint, _ = _declared(param, command)

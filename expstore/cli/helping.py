@@ -49,7 +49,7 @@ class Command(TyperCommand):
         try:
             return super().invoke(ctx)
         except UnknownIdError as error:
-            if not error.near and (better := hint(error.word, self)):
+            if not error.near and (better := hint(error.word, self, as_id=True)):
                 raise ExperimentNotFoundError(f"{error.problem}; {better}") from error
             raise
 

@@ -111,6 +111,31 @@ def is_experiment(path: Path) -> bool:
     return any(os.path.isfile(path / name) for name in (layout.METADATA, layout.METRICS))
 
 
+def likely_root(word: str, *, exports: bool) -> str | None:
+    """The store that a path is or has in it, also if it is empty; None if it is something else.
+
+    Args:
+        word: as it was typed.
+        exports: whether an export to Parquet is as good.
+    """
+    path = Path(word)
+    if exports and path.exists() and _is_export(path):
+        return word
+    if not path.is_dir() or is_experiment(path):
+        return None
+    if any(map(is_experiment, _directories(path))) or _is_empty(path):
+        return word
+    return next(map(str, _stores_below(path)), None)
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        with os.scandir(path) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return False
+
+
 def _stores_below(root: Path) -> list[Path]:
     """The directories in a small root that have experiments, if the root itself has none."""
     directories = list(_directories(root))

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from expstore.cli.tables import width_of
+
 ELLIPSIS = "…"
 _HEAD = 4  # characters that are shown at least
 _TAIL = 6  # characters of an end, within which a separator is looked for
@@ -27,10 +29,10 @@ def shown_ids(ids: Iterable[str], most: int) -> dict[str, str]:
 
     Args:
         ids: all ids of the store.
-        most: characters of a name that is shown in full.
+        most: columns of the terminal for a name that is shown in full.
     """
     return {
-        one: short if len(one) > most or _COMMIT.match(one) else one
+        one: short if width_of(one) > most or _COMMIT.match(one) else one
         for one, short in short_ids(ids).items()
     }
 

@@ -28,12 +28,8 @@ def explain(error: Any) -> str:
     name, kind = _name(error), error.__class__.__name__
     value = takes(getattr(error, "param", None), getattr(error.ctx, "command", None))
     if kind == "NoSuchOption":
-        known = error.possibilities or ()
         typed = error.option_name
-        near = [one for one in known if one.startswith(typed) or typed == f"{one}s"]
-        near = (
-            near or instead_of_option(typed, error.ctx.command) or get_close_matches(typed, known)
-        )
+        near = instead_of_option(typed, error.ctx.command)
         return f"there is no option {typed}{_hint(near)}"
     if unknown := re.match(r"No such command '(.*?)'", text):
         near = other_name(unknown[1]) or get_close_matches(unknown[1], error.ctx.command.commands)
@@ -49,9 +45,9 @@ def explain(error: Any) -> str:
         given = _given(error.param, sys.argv[1:])
         return f"{name} takes {value}" + (f", not {given!r}" if given is not None else "")
     if text.startswith("Got unexpected extra argument"):
-        extra = re.search(r"\(([^()]*)\)$", error.message.rstrip("."))
+        extra = re.search(r"argument\S* \((.*)\)$", error.message.rstrip("."), re.DOTALL)
         named = extra[1] if extra else ""
-        better = hint(named.split(" ")[0], error.ctx.command) if named else ""
+        better = hint(_first(named, sys.argv[1:]), error.ctx.command) if named else ""
         better = better or (f"what is {named}?" if named else "")
         return f"{error.ctx.info_name} takes no more arguments{better and '; '}{better}"
     if text.startswith("Invalid value"):
@@ -79,6 +75,12 @@ def _described(param: Any) -> str:
     """What a parameter is: the first sentence of its help."""
     text = (getattr(param, "help", None) or "").partition(". ")[0].rstrip(".")
     return f": {text[0].lower()}{text[1:]}" if text else ""
+
+
+def _first(named: str, words: Sequence[str]) -> str:
+    """The first of the words that were joined with spaces: it may have some of its own."""
+    found = [word for word in words if f"{named} ".startswith(f"{word} ")]
+    return max(found, key=len, default=named.partition(" ")[0])
 
 
 def _given(param: Any, words: Sequence[str]) -> str | None:

@@ -235,7 +235,7 @@ def _end_dropped(held: _Held, error: BaseException | None = None) -> None:
         elif error is None:
             error = TrainingNotEndedError("training began and did not end")
     if run := held.let_go():
-        end_unheard(run.commit_id, run.end, *outcome_of(error))
+        end_unheard(run, *outcome_of(error))
 
 
 @atexit.register  # after that of expstore.store.run, and so called before it

@@ -6,17 +6,32 @@ one line on standard error tells it.
 
 from __future__ import annotations
 
+import shlex
 import sys
 import traceback
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
 
 from expstore.errors import ExpStoreError
 from expstore.model.runinfo import Outcome, RunInfo, RunStart
 from expstore.model.texts import printable
 
 _TEXT = 2000  # characters of an exception that are kept
+
+
+class Ending(Protocol):
+    """A run that ends; see `Run`."""
+
+    path: Path
+
+    @property
+    def commit_id(self) -> str:
+        """Its id."""
+
+    def end(self, outcome: Outcome, error: str = "") -> None:
+        """Stop logging."""
 
 
 def outcome_of(error: BaseException | None) -> tuple[Outcome, str]:
@@ -36,22 +51,20 @@ def last_error() -> BaseException | None:
     return None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
 
 
-def end_unheard(
-    commit_id: str, end: Callable[[Outcome, str], None], outcome: Outcome, error: str = ""
-) -> None:
+def end_unheard(run: Ending, outcome: Outcome, error: str = "") -> None:
     """End a run where no caller could catch an error, as when a program exits: it goes to stderr.
 
     Args:
-        commit_id: the run's.
-        end: ends it; see `Run.end`.
+        run: ended by its `end`.
         outcome, error: how it ended.
     """
     try:
-        end(outcome, error)
+        run.end(outcome, error)
     except (ExpStoreError, OSError) as fault:
+        root, commit_id = shlex.quote(str(run.path.parent)), shlex.quote(run.commit_id)
         text = (
-            f"expstore: run {commit_id} could not be closed: {fault}; `expstore end {commit_id} "
-            f"--status {outcome}` says later how it ended"
+            f"expstore: run {run.commit_id} could not be closed: {fault}; `expstore end "
+            f"--status {outcome} --root {root} {commit_id}` says later how it ended"
         )
         with suppress(OSError, ValueError):  # stderr is full, too, or closed
             if sys.stderr is not None:

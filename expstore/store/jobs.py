@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Protocol
 from expstore.errors import SelectionError
 from expstore.model.values import is_whole_number
 from expstore.store.files.place import is_shared
-from expstore.store.processes import Outcome, Result, Work, started
+from expstore.store.processes import started
+from expstore.store.serving import Outcome, Result, Work
 
 if TYPE_CHECKING:
     from expstore.store.files.directory import Location

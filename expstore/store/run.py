@@ -282,7 +282,7 @@ class Run:
 
     def __del__(self) -> None:
         if hasattr(self, "_monitor"):
-            ending.end_unheard(self.commit_id, self.end, "finished")
+            ending.end_unheard(self, "finished")
 
     def __repr__(self) -> str:
         return f"<Run {self.commit_id} in {self.store.root}>"
@@ -329,4 +329,4 @@ def _at_exit() -> None:
     outcome, text = ending.outcome_of(ending.last_error())
     with ExitStack() as stack:  # one that cannot be ended must not keep the others from it
         for run in list(_open):
-            stack.callback(ending.end_unheard, run.commit_id, run.end, outcome, text)
+            stack.callback(ending.end_unheard, run, outcome, text)

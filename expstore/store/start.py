@@ -231,7 +231,7 @@ def _check_is_no_id(root: str) -> None:
     if known:
         raise StoreNotFoundError(
             f"{root!r} is an experiment in {os.path.abspath(place)}, not a store; pass "
-            f"commit_id={root!r}"
+            f"commit_id={root!r}, or {os.path.join(os.curdir, root)!r} for a store of this name"
         )
 
 

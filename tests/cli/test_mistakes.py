@@ -47,7 +47,12 @@ def said(*arguments: str, code: int) -> str:
         (["set", "bert-base", "lr=3"], "to set a parameter, use --param lr=3"),
         (["check", "experiments"], "did you mean --root experiments?"),
         (["export", "csv", "--to", "csv"], "did you mean --to csv?"),
+        (["report", "loss.png"], "`expstore plot -o loss.png` writes such a file"),
+        (["compare", "r.html"], "`expstore report -o r.html` writes such a file"),
         (["rm", "zzz"], "`expstore ls` lists them"),
+        (["tail", "12"], "did you mean --lines 12?"),
+        (["tail", "1234567"], "`expstore ls` lists them"),
+        (["compare", "12ab34c"], "`expstore ls` lists them"),
     ],
 )
 def test_a_word_that_is_no_id_is_reported_with_what_it_may_be(
@@ -66,9 +71,13 @@ def test_a_word_that_is_no_id_is_reported_with_what_it_may_be(
         (["ls", "bert-base"], "`expstore show` and `expstore compare` take ids"),
         (["ls", "10"], "did you mean --limit 10?"),
         (["tail", "bert-base", "20"], "did you mean --lines 20?"),
+        (["ls", "0"], "what is 0?"),
         (["serve", "8080"], "did you mean --port 8080?"),
+        (["serve", "99999"], "what is 99999?"),
         (["serve", "experiments"], "did you mean --root experiments?"),
         (["init", "new"], "did you mean --root new?"),
+        (["init", "my (new) store"], "did you mean --root 'my (new) store'?"),
+        (["init", "my store", "x"], "did you mean --root 'my store'?"),
         (["end", "bert-base", "failed"], "did you mean --status failed?"),
         (["prune", "bert-base"], "`expstore rm` deletes chosen experiments, --protect keeps one"),
         (["cp", "resnet-50", "notes.txt", "."], "to copy one file, use --name NAME"),
@@ -84,6 +93,27 @@ def test_a_word_too_many_is_reported_with_what_it_may_be(
     assert said(*arguments, code=2) == wanted
 
 
+def test_a_path_is_taken_for_a_store_only_if_it_is_one(
+    filled: ExperimentStore, tmp_path: Path
+) -> None:
+    """Or has one in it, or is an export that the command reads; the hint works when it is typed."""
+    (tmp_path / "code" / "package").mkdir(parents=True)
+    (tmp_path / "project").mkdir()
+    filled.root.rename(tmp_path / "project" / "runs")
+    (tmp_path / "experiments").mkdir()
+    for command in ("show", "check"):
+        assert said(command, "code", code=1).endswith("; `expstore ls` lists them")
+        assert said(command, "project", code=1).endswith("; did you mean --root project/runs?")
+    assert commands.expstore("ls", "--root", "project/runs").returncode == 0
+    pytest.importorskip("pyarrow", reason="needs the extra arrow")
+    export = ["export", "--to", "parquet", "-o", "x.parquet", "--root", "project/runs"]
+    assert commands.expstore(*export).returncode == 0
+    assert said("compare", "x.parquet", code=1).endswith("; did you mean --root x.parquet?")
+    assert "did you mean --root x.parquet?" in said("ls", "x.parquet", code=2)
+    assert said("show", "x.parquet", code=1).endswith("; `expstore ls` lists them")
+    assert commands.expstore("compare", "--root", "x.parquet").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
@@ -92,6 +122,10 @@ def test_a_word_too_many_is_reported_with_what_it_may_be(
         (["set", "a", "--notes", "x"], "there is no option --notes; did you mean --note?"),
         (["ls", "--tag", "x"], "there is no option --tag; did you mean --where 'tag == ...'?"),
         (["tail", "a", "-5"], "there is no option -5; did you mean --lines 5?"),
+        (["ls", "-0"], "there is no option -0"),
+        (["ls", "--tags", "x"], "there is no option --tags; did you mean --where 'tag == ...'?"),
+        (["compare", "--order", "x"], "there is no option --order"),
+        (["report", "--outptu", "x"], "there is no option --outptu; did you mean --output?"),
         (["ls", "--root"], "--root needs a value"),
         (["run", "--name", "x", "--", "echo"], "there is no option --name, nor such a program"),
         (["version"], "there is no command version; did you mean --version?"),

@@ -317,6 +317,13 @@ def test_a_short_id_is_unique_and_can_be_typed(all_ids: list[str]) -> None:
     _check_shown(shown_ids(all_ids, 10), all_ids)
 
 
+def test_a_wide_name_is_shown_in_full_only_where_its_columns_fit() -> None:
+    """A character of some scripts takes two columns of the terminal."""
+    name = "実験の長い名前"
+    assert shown_ids([name + "x"], 15) == {name + "x": name + "x"}
+    assert shown_ids([name + "xyz"], 16) == {name + "xyz": name[:4]}
+
+
 def _check_shown(short: dict[str, str], all_ids: list[str]) -> None:
     assert sorted(short) == sorted(all_ids)
     assert len(set(short.values())) == len(all_ids)

@@ -431,6 +431,20 @@ def test_a_number_of_json_that_is_too_large_is_refused(
     assert points(store, "a") == [("loss", 0, math.inf)]
 
 
+@pytest.mark.parametrize("number", ["1e999", "9" * 400])
+def test_numbers_that_are_all_too_large_are_no_text(
+    number: str, store: ExperimentStore, tmp_path: Path
+) -> None:
+    """Such a column is refused like one that has others; a text that looks like one is left out."""
+    path = tmp_path / "a.jsonl"
+    path.write_text(f'{{"step": 0, "loss": {number}, "acc": 0.5, "code": "1e999"}}\n')
+    with pytest.raises(ImportSourceError, match=LARGE):
+        import_experiments(store, None, path)
+    (row,) = import_source(store, path, None, ImportOptions(skip=True)).imported
+    assert row.left_out == {"values that a store cannot hold": 1, "text column 'code'": 1}
+    assert points(store, "a") == [("acc", 0, 0.5)]
+
+
 def test_a_number_of_wandb_that_is_too_large_is_refused(
     store: ExperimentStore, tmp_path: Path
 ) -> None:

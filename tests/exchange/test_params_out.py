@@ -64,7 +64,7 @@ def test_parquet_has_a_column_for_each_parameter(
 def test_parameters_come_back(
     tried: ExperimentStore, tmp_path: Path, to: FileFormat, wide: bool
 ) -> None:
-    """Flat, with their types and tags; the metric named as a column keeps its name."""
+    """Flat, with their types, tags and status; the metric named as a column keeps its name."""
     path = tmp_path / f"all.{to}"
     export_file(tried, None, path, to, wide_form=wide, params=True)
     again = ExperimentStore(tmp_path / "again")
@@ -74,6 +74,7 @@ def test_parameters_come_back(
     assert (info.params["model.depth"], info.params["model.kind"]) == (3, "net")
     assert info.params["amp"] is True
     assert info.tags == ("base", "x")
+    assert (again.status("a"), again.status("c")) == ("finished", "unknown")
     assert set(again.get_metrics("a").names) == {"loss", "status"}
     assert again.read_run("c").params == {}
 

@@ -290,6 +290,21 @@ def test_a_list_of_runs_is_refused_by_name(store: ExperimentStore, tmp_path: Pat
             imported(store, tmp_path / "a.csv", f"Name,{shown},epoch,loss\nx,{cells},9,0.5\n")
 
 
+def test_a_table_with_steps_of_one_name_is_no_list_of_runs(
+    store: ExperimentStore, tmp_path: Path
+) -> None:
+    """Nor is one whose column of steps is named; others may call a column `User` or `Created`."""
+    header = "Name,User,Created,epoch,loss"
+    text = f"{header}\nnet,me,today,0,0.5\nnet,me,today,1,0.25\n"
+    imported(store, tmp_path / "a.csv", text)
+    assert points(store, "a") == [("loss", 0, 0.5), ("loss", 1, 0.25)]
+    (tmp_path / "b.csv").write_text("Name,Runtime,loss\nx,10,0.5\ny,12,0.25\n")
+    with pytest.raises(ImportSourceError, match="name their column with --step-column"):
+        import_source(store, tmp_path / "b.csv")
+    import_source(store, tmp_path / "b.csv", None, ImportOptions(step_column="Runtime"))
+    assert points(store, "b") == [("loss", 10, 0.5), ("loss", 12, 0.25)]
+
+
 def test_parameters_beside_a_table_come_along(store: ExperimentStore, tmp_path: Path) -> None:
     """Lightning's hparams.yaml; a broken one keeps no number out."""
     version = tmp_path / "lightning_logs" / "version_0"

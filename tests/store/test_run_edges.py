@@ -23,6 +23,7 @@ from expstore import (
     NoSpaceError,
 )
 from expstore.store.files import atomic, system
+from tests.helpers import commands
 from tests.helpers.paths import ROOT
 
 
@@ -215,6 +216,9 @@ def test_an_end_that_cannot_be_recorded_is_told_in_one_line(
     told = [line for line in done.stderr.splitlines() if line.startswith("expstore: ")]
     (line,) = told
     assert line.startswith(f"expstore: run abc could not be closed: {tmp_path / 'store/abc'}/")
-    assert f"`expstore end abc --status {outcome}`" in line
+    remedy = f"expstore end --status {outcome} --root {tmp_path / 'store'} abc"
+    assert f"`{remedy}`" in line
+    assert commands.expstore(*remedy.split()[1:]).returncode == 0
+    assert ExperimentStore(tmp_path / "store").status("abc") == outcome
     assert "ignored" not in done.stderr
     assert (done.stderr == f"{line}\n") == ("RuntimeError" not in end)

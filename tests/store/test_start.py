@@ -634,11 +634,13 @@ def test_an_id_in_place_of_the_store_is_refused(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("EXPSTORE_ROOT", raising=False)
     expstore.start(commit_id="abc").close()
-    with pytest.raises(StoreNotFoundError, match=r"is an experiment in .*pass commit_id='abc'"):
+    with pytest.raises(StoreNotFoundError, match=r"is an experiment in .*pass commit_id='abc', or"):
         expstore.start("abc", resume=True)
     assert os.listdir() == ["experiments"]
+    with pytest.raises(StoreNotFoundError, match=r"or '\./abc' for a store of this name"):
+        expstore.start("abc", "d")
     expstore.start("other", "abc").close()
-    expstore.start(tmp_path / "abc", "abc").close()
+    expstore.start("./abc", "abc").close()
     expstore.start("abc", "d").close()
     monkeypatch.setenv("EXPSTORE_ROOT", "$missing")
     expstore.start("new", "abc").close()

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from expstore.exchange.sources.base import shown
+from expstore.exchange.sources.jsontext import LargeNumber
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,14 +82,15 @@ class Column:
         self._values = array("d")
         self.bad: list[tuple[int, str]] = []
         self.bad_count = 0
+        self._is_of_numbers = False
 
     def __len__(self) -> int:
         return len(self._values)
 
     @property
     def is_text(self) -> bool:
-        """Whether no cell holds a number, and some hold something else."""
-        return bool(self.bad_count) and not self._values
+        """Whether no cell holds a number, however large, and some hold something else."""
+        return bool(self.bad_count) and not self._values and not self._is_of_numbers
 
     @property
     def rows(self) -> NDArray[np.int64]:
@@ -127,6 +129,7 @@ class Column:
             value = number_of(cell, self._comma)
         except (ValueError, OverflowError) as error:
             self.bad_count += 1
+            self._is_of_numbers |= isinstance(cell, int | LargeNumber)
             if len(self.bad) < _TEXTS:
                 large = isinstance(error, OverflowError)
                 what = "is too large for a float" if large else "is not a number"

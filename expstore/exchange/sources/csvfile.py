@@ -20,6 +20,7 @@ from expstore.exchange.sources.base import EMPTY, EmptyTableError, ForeignRun, R
 from expstore.exchange.sources.builder import renamed
 from expstore.exchange.sources.files import bare, encoding_of, files_below, first_unpacked, modified
 from expstore.exchange.sources.grid import UNTIMED, Grid, run_of
+from expstore.exchange.sources.headers import STEPS
 from expstore.exchange.sources.longform import LongReader, is_long
 from expstore.exchange.sources.params import fitting, params_beside
 from expstore.exchange.sources.severalruns import (
@@ -39,6 +40,7 @@ _NAMES = re.compile(
 _DOWNLOAD = re.compile(r"run-(?P<run>.*?)-?tag-(?P<tag>.+)")  # TensorBoard's name for a download
 _OF_LIST = frozenset({"State", "Notes", "User", "Tags", "Created", "Runtime", "Sweep"})
 """What W&B's list of runs has after `Name`; each may be hidden in a download."""
+_NEVER_STEPS = frozenset({"State", "Runtime"})  # together they are of nothing else
 
 
 def recognise(path: Path) -> bool:
@@ -195,10 +197,11 @@ def _runs_of_file(path: Path, name: str, reading: Reading) -> Runs:
             several = exported_runs
         elif is_chart(table.header):
             several = chart_runs
-        elif table.header[0] == "Name" and not _OF_LIST.isdisjoint(table.header):
+        elif reading.step_column is None and _is_list(table):
             raise ImportSourceError(
                 f"{path}: a list of runs, with a row per run and no steps; download the chart of a "
-                "metric, or import the run's folder"
+                "metric, or import the run's folder; if its rows are steps of one run, name their "
+                "column with --step-column"
             )
         if several is not None:
             if several is not chart_runs:
@@ -210,6 +213,17 @@ def _runs_of_file(path: Path, name: str, reading: Reading) -> Runs:
                 raise EmptyTableError(f"{path}: has a header, but no rows")
             return
     yield reading.attempt(name, lambda: _single(path, name, reading))
+
+
+def _is_list(table: tables.TextTable) -> bool:
+    """Whether it is W&B's list of runs, which may have what looks like steps: a run's last."""
+    header = table.header
+    if header[0] != "Name" or _OF_LIST.isdisjoint(header):
+        return False
+    if _NEVER_STEPS.issubset(header) or not any(name.lower() in STEPS for name in header):
+        return True
+    names = [row[0] for row in next(iter(table.blocks()), [])]
+    return len(set(names)) == len(names)
 
 
 def _long(path: Path, table: tables.TextTable, reading: Reading) -> Runs:

@@ -171,7 +171,7 @@ class LongReader:
             job_name,
             user,
             created if self._stamp is None or created is not None else self._stamp,
-            info=exported_info(run.facts),
+            info=exported_info(run.facts, table),
             left_out=Counter({BAD: run.builder.bad} if run.builder.bad else {}),
             timed=self._stamp is None,
         )

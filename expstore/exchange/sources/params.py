@@ -11,7 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from expstore.errors import ImportSourceError, MissingExtraError, RunFileError
 from expstore.exchange.sources.base import brief, reading_file
@@ -19,7 +19,8 @@ from expstore.exchange.sources.files import is_regular, read_document, read_json
 from expstore.extras import require
 from expstore.model.paramcolumns import PARAM
 from expstore.model.params import as_params
-from expstore.model.runinfo import RunInfo
+from expstore.model.runinfo import Outcome, RunInfo, RunStart
+from expstore.model.table import MetricTable
 from expstore.model.texts import unescape
 
 PARAMS = "parameters that do not fit"
@@ -56,14 +57,25 @@ def typed(value: Any) -> Any:
     return [typed(item) for item in value] if isinstance(value, list) else value
 
 
-def exported_info(row: Mapping[str, Any]) -> RunInfo:
-    """The parameters and tags in a row of an exported table."""
+def exported_info(row: Mapping[str, Any], table: MetricTable) -> RunInfo:
+    """The parameters, tags and status in a row of an exported table.
+
+    Args:
+        row: its cells by column.
+        table: the run's metrics, between the first and last of which it ran.
+    """
     params = {
         unescape(name.removeprefix(PARAM)): value_of(cell) if isinstance(cell, str) else cell
         for name, cell in row.items()
         if name.startswith(PARAM) and cell not in (None, "")
     }
-    return RunInfo(params=params, tags=tuple(filter(None, str(row.get("tags") or "").split(", "))))
+    tags = tuple(filter(None, str(row.get("tags") or "").split(", ")))
+    starts: tuple[RunStart, ...] = ()
+    outcome = next((one for one in get_args(Outcome) if one == row.get("status")), None)
+    if outcome and len(table):
+        first, last = float(table.timestamps.min()), float(table.timestamps.max())
+        starts = (RunStart(first, last, outcome),)
+    return RunInfo(params=params, tags=tags, starts=starts)
 
 
 def fitting(params: Mapping[str, Any], left_out: Counter[str]) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def _exported(path: Path, commit_id: str, grid: Grid, given: dict[str, Any]) -> 
         job_name,
         user,
         created,
-        exported_info(given),
+        exported_info(given, table),
         grid.left_out,
         notes,
     )
