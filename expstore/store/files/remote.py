@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import reduce
@@ -24,13 +23,13 @@ from expstore.errors import (
     StoreNotFoundError,
     UnreadableFileError,
 )
+from expstore.store.files import waiting
 from expstore.store.files.connecting import connect
 from expstore.store.files.directory import Entry, OpenLog
 from expstore.store.files.showable import Secrets
 
 _AHEAD = 8 << 20  # bytes per request: enough to outweigh its latency
 _BATCH = 512  # small files requested together; fsspec limits how many run concurrently
-_THREADS = 32  # sizes requested concurrently
 
 
 class RemotePath:
@@ -193,8 +192,7 @@ class RemoteDirectory:
             except UnreadableFileError as error:
                 return error
 
-        with ThreadPoolExecutor(_THREADS) as pool:
-            yield from pool.map(size, names)
+        return waiting.each(self.path, names, size)
 
     def modified(self, name: str) -> float | None:
         """See `Directory`; many kinds of file systems do not say."""
