@@ -564,3 +564,9 @@ def test_an_empty_id_is_refused(store: ExperimentStore, tmp_path: Path) -> None:
     with pytest.raises(InvalidCommitIdError):
         imported(store, tmp_path / "a.csv", "step,loss\n1,0.5\n", to_id="")
     assert store.list_experiments() == []
+
+
+def test_a_table_with_tensorboards_words_is_a_table(store: ExperimentStore, tmp_path: Path) -> None:
+    """Event files are known by their first bytes, whatever they are called; texts are none."""
+    imported(store, tmp_path / "a.csv", "step,brain.Event:2\n1,0.5\n")
+    assert points(store, "a") == [("brain.Event:2", 1, 0.5)]

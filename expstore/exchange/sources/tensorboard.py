@@ -39,8 +39,11 @@ def recognise(path: Path) -> bool:
 
 def _event_files(path: Path) -> list[Path]:
     """The event files below a directory, by their names; a file may also be known by its bytes."""
-    if path.is_file() and _VERSION in first_bytes(path, 64):
-        return [path]
+    if path.is_file():
+        first = first_bytes(path, 64)
+        # A text may have these words, too, but none of the zeros in the length of a short record.
+        if _VERSION in first and not any(first[2:8]):
+            return [path]
     return files_below(path, lambda name: _MARK in name)
 
 
