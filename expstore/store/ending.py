@@ -6,7 +6,6 @@ one line on standard error tells it.
 
 from __future__ import annotations
 
-import shlex
 import sys
 import traceback
 from contextlib import suppress
@@ -61,6 +60,8 @@ def end_unheard(run: Ending, outcome: Outcome, error: str = "") -> None:
     try:
         run.end(outcome, error)
     except (ExpStoreError, OSError) as fault:
+        import shlex  # for this message only
+
         root, commit_id = shlex.quote(str(run.path.parent)), shlex.quote(run.commit_id)
         text = (
             f"expstore: run {run.commit_id} could not be closed: {fault}; `expstore end "

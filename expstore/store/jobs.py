@@ -28,11 +28,10 @@ from typing import TYPE_CHECKING, Protocol
 from expstore.errors import SelectionError
 from expstore.model.values import is_whole_number
 from expstore.store.files.place import is_shared
-from expstore.store.processes import started
-from expstore.store.serving import Outcome, Result, Work
 
 if TYPE_CHECKING:
     from expstore.store.files.directory import Location
+    from expstore.store.serving import Outcome, Result, Work
 
 BATCH = 1 << 23
 """Bytes of log in a batch, at most: memory for what it returns."""
@@ -103,6 +102,9 @@ def in_order(
     if others <= 0 or current_process().daemon:  # such a process may start none
         yield from chain.from_iterable(map(work, parts))
         return
+    from expstore.store.processes import started  # brings what few programs need
+    from expstore.store.serving import Outcome
+
     pickle.dumps(work)  # where a process is copied, too: an error should not depend on that
     outcomes: dict[int, Outcome[Result]] = {}
     following = 0  # the first part that nobody has

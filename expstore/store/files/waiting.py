@@ -11,13 +11,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from expstore.store.files.directory import Location
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+    from queue import SimpleQueue
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -40,6 +40,7 @@ def each(root: Location, items: Iterable[Item], work: Callable[[Item], Result]) 
         yield from map(work, items)
         return
     from concurrent.futures import Future
+    from queue import SimpleQueue
 
     tasks: SimpleQueue[tuple[Future[Result], Item] | None] = SimpleQueue()
     threads: list[threading.Thread] = []
