@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from difflib import get_close_matches
 from pathlib import PurePath
 from typing import Any
 
@@ -85,7 +84,9 @@ def instead_of_option(typed: str, command: Any) -> list[str]:
         typed: the option, as `--tag` or `-5`.
         command: the Typer command that got it.
     """
-    from expstore.compare.naming import FIELDS  # which a mistake alone needs
+    from difflib import get_close_matches  # which a mistake alone needs
+
+    from expstore.compare.naming import FIELDS
 
     options = _options(command)
     if longer := [one for one in options if one.startswith(typed) or typed == f"{one}s"]:

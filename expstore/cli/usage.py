@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import typer
@@ -32,6 +31,8 @@ def explain(error: Any) -> str:
         near = instead_of_option(typed, error.ctx.command)
         return f"there is no option {typed}{_hint(near)}"
     if unknown := re.match(r"No such command '(.*?)'", text):
+        from difflib import get_close_matches  # which a mistake alone needs
+
         near = other_name(unknown[1]) or get_close_matches(unknown[1], error.ctx.command.commands)
         return f"there is no command {unknown[1]}{_hint(near)}"
     if kind == "MissingParameter":

@@ -143,10 +143,7 @@ class Emission:
         starts, runs = bounds[:-1], self._walk.runs
         if not starts.size:
             return int(bounds[0]), {}
-        if len(runs) > 1:
-            begins, lengths = self._walk.run_starts(data, starts)
-        else:
-            begins, lengths = [starts], [np.diff(bounds) - runs[0].width]
+        begins, lengths = self._walk.run_starts(data, starts)
         extra = [WORD * min(-(-int(text.max()) // WORD), MAX_WORDS) for text in lengths]
         heads = self._heads(data, begins, extra)
         count = self._conforming(heads, begins, origin)
