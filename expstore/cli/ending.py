@@ -11,14 +11,19 @@ import atexit
 import signal
 import time
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 _MOMENTS = 3.0  # seconds
-_ENDING = {
-    "SIGINT": signal.default_int_handler,
-    "SIGTERM": signal.SIG_DFL,
-    "SIGHUP": signal.SIG_DFL,
+_ENDING: dict[int, Any] = {
+    getattr(signal, name): handler
+    for name, handler in (
+        ("SIGINT", signal.default_int_handler),
+        ("SIGTERM", signal.SIG_DFL),
+        ("SIGHUP", signal.SIG_DFL),
+    )
+    if hasattr(signal, name)  # not all systems have all
 }
+"""The signals, each with what Python does at it by itself."""
 
 _came: list[int] = []
 
@@ -26,9 +31,8 @@ _came: list[int] = []
 def prepare() -> None:
     """Take the signals, unless the program was started to ignore them."""
     atexit.register(_ignore)
-    for name, handler in _ENDING.items():
-        number = getattr(signal, name, None)  # not all systems have all
-        if number is not None and signal.getsignal(number) == handler:
+    for number, handler in _ENDING.items():
+        if signal.getsignal(number) == handler:
             signal.signal(number, _interrupt)
 
 
@@ -41,9 +45,8 @@ def finish() -> None:
 
 def _ignore() -> None:
     """When Python has but its memory to free, which it does without handlers."""
-    for name in _ENDING if _came else ():
-        if (number := getattr(signal, name, None)) is not None:
-            signal.signal(number, signal.SIG_IGN)
+    for number in _ENDING if _came else ():
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
@@ -55,8 +58,7 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
 
-    for name in _ENDING:
-        one = getattr(signal, name, None)
-        if one is not None and signal.getsignal(one) is _interrupt:
+    for one in _ENDING:
+        if signal.getsignal(one) is _interrupt:
             signal.signal(one, again)
     raise KeyboardInterrupt

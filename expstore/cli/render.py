@@ -67,9 +67,11 @@ def plan(
             columns = [column for column in columns if column[0] != name]
             dropped.insert(0, name)
     # A job's name is cut, so that a row is a line.
-    cut, whole = {"job": _PIPE_WIDTH}, {"experiment"}
     table = Table(
-        *(Column(name, limit=cut.get(name, 0), whole=name in whole) for name, _ in columns)
+        *(
+            Column(name, limit=_PIPE_WIDTH if name == "job" else 0, whole=name == "experiment")
+            for name, _ in columns
+        )
     )
     for row, cells in zip(plan, zip(*(cells for _, cells in columns), strict=True), strict=True):
         table.add_row(Styled(cells[0], _COLOURS[row.action]), *cells[1:])

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -164,9 +163,8 @@ class _Contents:
             return False
         self._rows.append(row)
         self._rows_size += size
-        if len(self._files) == len(self._rows) - 1:
-            for listed, more in islice(self._listed, 1):
-                self._add_files(commit_id, listed, more)
+        if len(self._files) == len(self._rows) - 1 and (found := next(self._listed, None)):
+            self._add_files(commit_id, *found)
         # Rows that follow may take the place of curves: those are dropped again in the end.
         if self.has_room and len(self._curves) == len(self._rows) - 1:
             self._add_curves(curves() if callable(curves) else curves)

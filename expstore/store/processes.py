@@ -123,22 +123,22 @@ class Processes(Generic[Result]):
             yield one.given.popleft(), outcome_of(data)
 
     def end(self) -> None:
-        """End all; unless this process is a copy of the one that started them."""
-        if os.getpid() == self._owner:
-            for one in self._all:
-                one.process.kill()
-            for one in self._all:
+        """End all."""
+        for one in self._all:
+            one.process.kill()
+        for one in self._all:
+            one.process.join()
+            if one.process.exitcode is None:  # the system has waited for it, or somebody else
+                one.disown()
                 one.process.join()
-                if one.process.exitcode is None:  # the system has waited for it, or somebody else
-                    one.disown()
-                    one.process.join()
-                one.process.close()
+            one.process.close()
         while self._all:
             self._all.pop().connection.close()
 
     def leave(self) -> None:
         """Have nothing to do with them, in a copy of the process that started them."""
-        for one in self._all:
+        while self._all:
+            one = self._all.pop()
             one.disown()
             one.connection.close()
 

@@ -6,8 +6,6 @@ have to wait for, before it has written a single record. Both run in one process
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +13,8 @@ from typing import Any
 
 from expstore import ExperimentStore
 from tests.benchmarks.corpora import Corpora
-from tests.benchmarks.first_curve import event_files
-from tests.benchmarks.harness import Bench, Contender, Row, Sample, Unavailable, faster, within
-from tests.helpers.paths import ROOT
+from tests.benchmarks.first_curve import event_files, told
+from tests.benchmarks.harness import Bench, Contender, Row, Sample, faster, within
 
 
 def rows(bench: Bench, corpora: Corpora) -> Iterator[Row]:
@@ -84,11 +81,7 @@ def _report_size(root: Path) -> float:
     """Megabytes of the file that `expstore report` writes."""
     with tempfile.TemporaryDirectory() as directory:
         output = Path(directory) / "report.html"
-        command = [sys.executable, "-m", "expstore", "--root", str(root), "report"]
-        command += ["--output", str(output)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-        if done.returncode:
-            raise Unavailable(f"expstore report failed: {done.stderr.strip()}")
-        if "experiments" not in done.stderr:
-            raise AssertionError(f"nothing says what was left out: {done.stderr!r}")
+        said = told("report", "--output", str(output), root=root)
+        if "experiments" not in said:
+            raise AssertionError(f"nothing says what was left out: {said!r}")
         return output.stat().st_size / 1e6

@@ -32,17 +32,23 @@ def of_report(root: Path, output: Path) -> float:
 
 
 def finished(*arguments: str, root: Path) -> float:
-    """Seconds that a command of `expstore` takes.
+    """Seconds that a command of `expstore` takes; see `told`."""
+    start = time.perf_counter()
+    told(*arguments, root=root)
+    return time.perf_counter() - start
+
+
+def told(*arguments: str, root: Path) -> str:
+    """What a command of `expstore` says on standard error.
 
     Raises:
         Unavailable: it fails, as one that this version does not have.
     """
     command = [sys.executable, "-m", "expstore", "--root", str(root), *arguments]
-    start = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     if done.returncode:
         raise Unavailable(f"expstore {arguments[0]} failed: {done.stderr.strip()}")
-    return time.perf_counter() - start
+    return done.stderr
 
 
 def event_files(root: Path) -> Path:

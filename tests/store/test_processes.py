@@ -148,10 +148,8 @@ def test_a_program_that_ignores_the_end_of_others_gets_all_results() -> None:
         signal.signal(signal.SIGCHLD, before)
 
 
-def test_a_copy_of_this_process_that_exits_leaves_the_others(tmp_path: Path) -> None:
-    """Without a word, and one that lives on does not keep them from ending with this one."""
-    source = """
-import os, sys, time
+_COPIES = """
+import os, signal, sys, time
 from expstore.store import jobs, processes
 
 def work(ids):
@@ -160,6 +158,12 @@ def work(ids):
 
 jobs.BATCH = 1
 processes.start_method = lambda: "fork"
+"""
+
+
+def test_a_copy_of_this_process_that_exits_leaves_the_others(tmp_path: Path) -> None:
+    """Without a word, and one that lives on does not keep them from ending with this one."""
+    source = f"""{_COPIES}
 results = jobs.in_order(work, dict.fromkeys(map(str, range(12)), 0), 2)
 next(results)
 if not (copy := os.fork()):
@@ -220,16 +224,7 @@ def test_results_that_cannot_be_made_again_are_an_error(monkeypatch: pytest.Monk
 
 def test_ctrl_c_that_a_program_answers_itself_ends_no_process(tmp_path: Path) -> None:
     """As one that notes to stop later; Ctrl-C reaches the whole group."""
-    source = """
-import os, signal, time
-from expstore.store import jobs, processes
-
-def work(ids):
-    time.sleep(0.05)
-    return ids
-
-jobs.BATCH = 1
-processes.start_method = lambda: "fork"
+    source = f"""{_COPIES}
 signal.signal(signal.SIGINT, lambda *_: print("later"))
 results = jobs.in_order(work, dict.fromkeys("abcdefgh", 0), 3)
 print(next(results))

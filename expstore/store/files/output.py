@@ -147,13 +147,11 @@ def whole_file(
                 os.replace(temporary, output)
             else:
                 take_name(temporary, output)
-        except FileExistsError:
+        except BaseException as error:
             with uninterrupted():
                 temporary.unlink(missing_ok=True)
-            raise OutputExistsError(f"{output}: already exists") from None
-        except BaseException:
-            with uninterrupted():
-                temporary.unlink(missing_ok=True)
+            if isinstance(error, FileExistsError):
+                raise OutputExistsError(f"{output}: already exists") from None
             raise
         system.sync_directory(output.parent)
 
